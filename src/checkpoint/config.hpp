@@ -1,0 +1,76 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace sam3trt {
+
+/// Whose behaviour is reproduced where Meta's code and Hugging Face's port differ: LayerNorm
+/// epsilon of the vision encoder, the CLS token of text-only prompts, the presence clamp, the order
+/// of sigmoid and resize, the padding token.
+enum class Semantics { kHf, kMeta };
+
+enum class Activation { kGelu, kQuickGelu, kRelu };
+
+/// Sizes of one transformer stack.
+struct StackConfig {
+  int64_t layers = 0;
+  int64_t heads = 0;
+  int64_t intermediate = 0;  ///< Width of the MLP's hidden layer.
+  Activation activation = Activation::kRelu;
+};
+
+/// Vision transformer and neck.
+struct VisionConfig {
+  int64_t image_size = 0;  ///< Pixels; images are square.
+  int64_t patch_size = 0;
+  int64_t hidden = 0;
+  StackConfig stack;
+  int64_t window = 0;         ///< Tokens per side of a window; divides grid().
+  int64_t pretrain_grid = 0;  ///< Tokens per side of the stored position embedding.
+  std::vector<int64_t> global_blocks;
+  double rope_theta = 10000.0;
+  double layer_norm_eps = 1e-6;
+
+  /// Tokens per side.
+  [[nodiscard]] int64_t grid() const { return image_size / patch_size; }
+};
+
+/// CLIP-like text tower.
+struct TextConfig {
+  int64_t vocabulary = 0;
+  int64_t hidden = 0;
+  StackConfig stack;
+  int64_t context = 0;  ///< Tokens, start and end marks included.
+  double layer_norm_eps = 1e-5;
+  int64_t bos_token_id = 0;
+  int64_t eos_token_id = 0;
+  int64_t pad_token_id = 0;
+};
+
+/// How an image becomes `pixel_values`: (value * rescale_factor - mean) / std per channel.
+struct PreprocessConfig {
+  double rescale_factor = 1.0 / 255.0;
+  std::array<double, 3> mean = {0.5, 0.5, 0.5};
+  std::array<double, 3> std = {0.5, 0.5, 0.5};
+};
+
+/// Every size of a SAM 3 image model. Nothing in it has a default from the published weights.
+struct Sam3Config {
+  Semantics semantics = Semantics::kHf;
+  VisionConfig vision;
+  TextConfig text;
+  PreprocessConfig preprocess;
+  int64_t width = 0;  ///< Detector width D, shared by neck, encoder, decoder and mask head.
+  StackConfig geometry;
+  int64_t roi_size = 0;
+  StackConfig encoder;
+  StackConfig decoder;
+  int64_t queries = 0;
+  int64_t mask_heads = 0;
+  int64_t mask_upsampling_stages = 0;
+};
+
+}  // namespace sam3trt

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "base/tensor.hpp"
+#include "image/image.hpp"
+
+namespace sam3trt {
+
+/// Antialiased bilinear resize on 8-bit values, aspect ratio not kept, as torchvision's v2 resize
+/// does on uint8 tensors: separable triangle filter, support max(in/out, 1), centre (i + 0.5) *
+/// in/out, weights renormalised at the borders, rounding to 8 bits after each pass.
+[[nodiscard]] Image resize_antialias(const Image& image, int64_t width, int64_t height);
+
+/// [1, 3, height, width] float32: (value * rescale_factor - mean) / std per channel.
+[[nodiscard]] Tensor to_pixel_values(const Image& image, double rescale_factor,
+                                     const std::array<double, 3>& mean,
+                                     const std::array<double, 3>& std);
+
+/// Bilinear resize of one plane of floats, align_corners = False, no antialias, as PyTorch's
+/// `interpolate(mode="bilinear")`. `source` is in_height x in_width, `target` out_height x
+/// out_width.
+void resize_bilinear(std::span<const float> source, int64_t in_height, int64_t in_width,
+                     std::span<float> target, int64_t out_height, int64_t out_width);
+
+}  // namespace sam3trt

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sam3trt {
+
+/// Run lengths of a binary mask in column-major order, starting with zeros, as COCO counts them.
+/// `mask` is height x width bytes, row-major, non-zero is inside.
+[[nodiscard]] std::vector<uint32_t> rle_counts(std::span<const uint8_t> mask, int64_t height,
+                                               int64_t width);
+
+/// COCO's compressed string of run lengths, byte for byte as pycocotools writes it.
+[[nodiscard]] std::string rle_to_string(std::span<const uint32_t> counts);
+
+/// Inverse of rle_to_string; throws Error(kBadInput) for a malformed string.
+[[nodiscard]] std::vector<uint32_t> rle_from_string(std::string_view text);
+
+/// Inverse of rle_counts; throws Error(kBadInput) when the runs do not fill the mask exactly.
+[[nodiscard]] std::vector<uint8_t> rle_decode(std::span<const uint32_t> counts, int64_t height,
+                                              int64_t width);
+
+}  // namespace sam3trt

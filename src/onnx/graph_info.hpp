@@ -1,0 +1,28 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/engine.hpp"
+
+namespace sam3trt {
+
+/// What an ONNX file says about itself, read without its external weights.
+struct GraphInfo {
+  std::map<std::string, std::string> metadata;  ///< `metadata_props` (docs/graphs.md).
+  int64_t opset = 0;
+  int64_t ir_version = 0;
+  std::vector<TensorInfo> inputs;
+  std::vector<TensorInfo> outputs;
+  std::map<std::string, int64_t> operator_counts;
+  int64_t node_count = 0;
+  int64_t initializer_count = 0;
+  int64_t initializer_bytes = 0;
+};
+
+/// Reads `path`; throws Error(kBadInput) when it is not an ONNX model.
+[[nodiscard]] GraphInfo read_graph_info(const std::filesystem::path& path);
+
+}  // namespace sam3trt
