@@ -23,6 +23,9 @@ class Tokenizer {
   /// a tokenizer JSON file itself. Throws Error(kBadInput).
   static Tokenizer load(const std::filesystem::path& path);
 
+  /// Reads the text of a tokenizer JSON file; `name` appears in messages.
+  static Tokenizer from_json(std::string_view json, const std::string& name);
+
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
