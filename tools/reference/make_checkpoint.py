@@ -63,9 +63,35 @@ def _base_values(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
         if "norm" in name and name.endswith(".weight"):
             return 1.0 + 0.2 * values
         return 0.1 * values
-    # A transposed convolution of kernel = stride sums over its input channels only.
-    fan_in = shape[0] if ".scale_layers." in name else math.prod(shape[1:])
-    return values / math.sqrt(fan_in)
+    if len(shape) != 4:
+        return values / math.sqrt(math.prod(shape[1:]))
+    # Kernels are a smooth part plus noise: pure noise would make masks of single pixels. A transposed
+    # convolution of kernel = stride sums over its input channels only.
+    is_transposed = ".scale_layers." in name
+    fan_in, taps = (shape[0], 1) if is_transposed else (shape[1], shape[2] * shape[3])
+    smooth = normal(f"{name}/smooth", seed, shape[0] * shape[1]).reshape(*shape[:2], 1, 1)
+    return (smooth / taps + 0.5 * values / math.sqrt(taps)) / math.sqrt(fan_in)
+
+
+# Layers fed by a rectifier, whose outputs have a mean: without a counterweight that mean is the same
+# for every query and pixel and drowns what tells them apart.
+FED_BY_RECTIFIER = (
+    "*.mlp.fc2",
+    "*.layer[23]",
+    "*.mask_embedder.layers.[12]",
+    "*.instance_projection",
+    "*.semantic_projection",
+)
+
+
+def _centre(weights: dict[str, np.ndarray]) -> None:
+    """Subtracts the response to 0.4 (mean of a rectified normal value) from those layers' biases."""
+    for name in [name.removesuffix(".weight") for name in weights]:
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in FED_BY_RECTIFIER):
+            rows = weights[f"{name}.weight"].reshape(len(weights[f"{name}.bias"]), -1)
+            # fsum rounds once, so the sum does not depend on the order a machine adds in.
+            sums = np.array([math.fsum(row.tolist()) for row in rows])
+            weights[f"{name}.bias"] = weights[f"{name}.bias"] - 0.4 * sums
 
 
 def make_weights(spec: dict) -> dict[str, np.ndarray]:
@@ -73,22 +99,30 @@ def make_weights(spec: dict) -> dict[str, np.ndarray]:
 
     `spec["adjust"]` is a list of [name pattern, scale, offset], applied in order.
     """
-    weights = {}
-    for name, shape in sam3_tensors.image_model_shapes(spec["config"]).items():
-        values = _base_values(name, shape, spec["seed"])
-        for pattern, scale, offset in spec["adjust"]:
-            if fnmatch.fnmatchcase(name, pattern):
-                values = values * scale + offset
-        weights[name] = values.astype(np.float32)
-    return weights
+    weights = {
+        name: _base_values(name, shape, spec["seed"])
+        for name, shape in sam3_tensors.image_model_shapes(spec["config"]).items()
+    }
+    _centre(weights)
+    for pattern, scale, offset in spec["adjust"]:
+        for name in fnmatch.filter(weights, pattern):
+            weights[name] = weights[name] * scale + offset
+    return {name: values.astype(np.float32) for name, values in weights.items()}
 
 
-def write_safetensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
+def write_safetensors(
+    path: Path, tensors: dict[str, np.ndarray], dtypes: dict[str, str] | None = None
+) -> None:
+    """Writes little-endian tensors in the order given; `dtypes` names those that are not F32."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     offset = 0
     for name, values in tensors.items():
         end = offset + values.nbytes
-        header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [offset, end]}
+        header[name] = {
+            "dtype": (dtypes or {}).get(name, "F32"),
+            "shape": list(values.shape),
+            "data_offsets": [offset, end],
+        }
         offset = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
@@ -96,7 +130,7 @@ def write_safetensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         for values in tensors.values():
-            file.write(np.ascontiguousarray(values).astype("<f4").tobytes())
+            file.write(values.astype(values.dtype.newbyteorder("<")).tobytes())
 
 
 def _write_shards(folder: Path, tensors: dict[str, np.ndarray], count: int) -> None:
