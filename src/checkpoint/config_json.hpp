@@ -1,0 +1,28 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "checkpoint/config.hpp"
+
+namespace sam3trt {
+
+/// Reads a `config.json` of model type "sam3" or "sam3_video" (its detector). A field that is not
+/// there takes the default of Hugging Face's configuration classes (transformers 5.23,
+/// models/sam3/configuration_sam3.py and models/clip/configuration_clip.py). The preprocessing
+/// keeps the defaults of PreprocessConfig and pad_token_id is the end mark, as CLIP's tokenizer
+/// pads; the text model's own `pad_token_id` is not what the tokenizer uses. `where` starts every
+/// message. Throws Error(kBadInput) that lists every field that is wrong or cannot be expressed.
+[[nodiscard]] Sam3Config parse_config_json(const nlohmann::json& json, const std::string& where);
+
+/// Reads `preprocessor_config.json`, or `processor_config.json` with its "image_processor". Throws
+/// Error(kBadInput).
+[[nodiscard]] PreprocessConfig parse_preprocess_json(const nlohmann::json& json,
+                                                     const std::string& where);
+
+/// The problems of a configuration that is complete: values out of range, and combinations that no
+/// graph of this project expresses. Each names the field as config.json does.
+[[nodiscard]] std::vector<std::string> config_problems(const Sam3Config& config);
+
+}  // namespace sam3trt
