@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "image/image.hpp"
+
+namespace sam3trt {
+
+/// Decodes like decode_image with another limit on the number of pixels.
+[[nodiscard]] Image decode_image(std::span<const std::byte> bytes, const std::string& name,
+                                 int64_t max_pixels);
+
+/// One decoder per format. `name` appears in messages; pictures of more than `max_pixels` are
+/// refused before memory is taken for them. Each throws Error(kBadInput) for anything it cannot
+/// decode completely. Orientation marks are applied.
+[[nodiscard]] Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name,
+                                int64_t max_pixels);
+[[nodiscard]] Image decode_png(std::span<const std::byte> bytes, const std::string& name,
+                               int64_t max_pixels);
+[[nodiscard]] Image decode_webp(std::span<const std::byte> bytes, const std::string& name,
+                                int64_t max_pixels);
+[[nodiscard]] Image decode_bmp(std::span<const std::byte> bytes, const std::string& name,
+                               int64_t max_pixels);
+
+/// A black picture; throws Error(kBadInput) when a side is not positive or there are more than
+/// `max_pixels`.
+[[nodiscard]] Image make_image(int64_t width, int64_t height, const std::string& name,
+                               int64_t max_pixels);
+
+/// Throws Error(kBadInput): "<name>: is not a readable <format> file: <reason>".
+[[noreturn]] void throw_undecodable(const std::string& name, const char* format,
+                                    const std::string& reason);
+
+}  // namespace sam3trt

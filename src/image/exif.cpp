@@ -1,0 +1,80 @@
+#include "image/exif.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+namespace sam3trt {
+namespace {
+
+constexpr uint32_t kOrientationTag = 0x0112;
+constexpr uint32_t kShortType = 3;
+
+/// Reads numbers of either byte order; beyond the end they are 0.
+class TiffBytes {
+ public:
+  explicit TiffBytes(std::span<const std::byte> bytes)
+      : bytes_(bytes), big_endian_(!bytes.empty() && bytes[0] == std::byte{'M'}) {}
+
+  [[nodiscard]] uint32_t u16(size_t at) const { return number(at, 2); }
+  [[nodiscard]] uint32_t u32(size_t at) const { return number(at, 4); }
+
+ private:
+  [[nodiscard]] uint32_t number(size_t at, size_t size) const {
+    if (at > bytes_.size() || bytes_.size() - at < size) return 0;
+    uint32_t value = 0;
+    for (size_t i = 0; i < size; ++i) {
+      const size_t index = at + (big_endian_ ? i : size - 1 - i);
+      value = (value << 8) | std::to_integer<uint32_t>(bytes_[index]);
+    }
+    return value;
+  }
+
+  std::span<const std::byte> bytes_;
+  bool big_endian_;
+};
+
+}  // namespace
+
+int exif_orientation(std::span<const std::byte> tiff) {
+  if (tiff.size() < 8 ||
+      (std::memcmp(tiff.data(), "II", 2) != 0 && std::memcmp(tiff.data(), "MM", 2) != 0)) {
+    return 1;
+  }
+  const TiffBytes bytes(tiff);
+  const size_t directory = bytes.u32(4);
+  const uint32_t count = bytes.u16(directory);
+  for (size_t i = 0; i < count; ++i) {
+    const size_t entry = directory + 2 + i * 12;
+    if (entry + 12 > tiff.size()) return 1;
+    if (bytes.u16(entry) != kOrientationTag) continue;
+    const uint32_t value = bytes.u16(entry + 2) == kShortType ? bytes.u16(entry + 8) : 0;
+    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+  }
+  return 1;
+}
+
+Image apply_orientation(Image image, int orientation) {
+  if (orientation <= 1 || orientation > 8) return image;
+  // The eight orientations are a swap of the axes (from 5 on), then mirrored rows and columns.
+  const bool swap = orientation >= 5;
+  const bool mirror_x =
+      orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
+  const bool mirror_y =
+      orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
+  Image result;
+  result.width = swap ? image.height : image.width;
+  result.height = swap ? image.width : image.height;
+  result.rgb.resize(image.rgb.size());
+  for (int64_t y = 0; y < result.height; ++y) {
+    for (int64_t x = 0; x < result.width; ++x) {
+      const int64_t u = mirror_x ? result.width - 1 - x : x;
+      const int64_t v = mirror_y ? result.height - 1 - y : y;
+      const size_t from = swap ? image.offset(v, u) : image.offset(u, v);
+      std::copy_n(image.rgb.data() + from, 3, result.rgb.data() + result.offset(x, y));
+    }
+  }
+  return result;
+}
+
+}  // namespace sam3trt

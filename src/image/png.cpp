@@ -1,0 +1,172 @@
+#include <png.h>
+
+#include <algorithm>
+#include <csetjmp>
+#include <cstring>
+#include <memory>
+
+#include "base/error.hpp"
+#include "image/decoders.hpp"
+#include "image/exif.hpp"
+
+namespace sam3trt {
+namespace {
+
+/// Deflate shrinks by at most 1032 to 1; a row of one-bit pixels holds 8 pixels a byte.
+constexpr int64_t kMaxPixelsPerByte = 1032 * 8;
+constexpr int kCompressionLevel = 6;
+
+/// State of one libpng call. libpng reports errors by a function that must not return: it jumps
+/// back into run_guarded(), past frames that own nothing.
+struct PngJob {
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  std::span<const std::byte> input;
+  uint8_t* pixels = nullptr;
+  const Image* source = nullptr;
+  std::vector<std::byte>* output = nullptr;
+  char message[256] = {};
+};
+
+[[noreturn]] void on_error(png_structp png, png_const_charp message) {
+  auto* job = static_cast<PngJob*>(png_get_error_ptr(png));
+  std::strncpy(job->message, message, sizeof(job->message) - 1);
+  png_longjmp(png, 1);
+}
+
+void ignore_warning(png_structp, png_const_charp) {}
+
+void take_bytes(png_structp png, png_bytep target, size_t size) {
+  auto* job = static_cast<PngJob*>(png_get_io_ptr(png));
+  if (size > job->input.size()) png_error(png, "the file ends too early");
+  std::memcpy(target, job->input.data(), size);
+  job->input = job->input.subspan(size);
+}
+
+/// Appends without letting an exception cross libpng's frames.
+bool append(std::vector<std::byte>& output, const uint8_t* bytes, size_t size) noexcept {
+  try {
+    const auto* first = reinterpret_cast<const std::byte*>(bytes);
+    output.insert(output.end(), first, first + size);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+void give_bytes(png_structp png, png_bytep bytes, size_t size) {
+  auto* job = static_cast<PngJob*>(png_get_io_ptr(png));
+  if (!append(*job->output, bytes, size)) png_error(png, "out of memory");
+}
+
+void ignore_flush(png_structp) {}
+
+/// Calls `step`; false when libpng reported an error.
+bool run_guarded(PngJob& job, void (*step)(PngJob&)) {
+  if (setjmp(png_jmpbuf(job.png)) != 0) return false;
+  step(job);
+  return true;
+}
+
+void read_header(PngJob& job) {
+  png_set_read_fn(job.png, &job, take_bytes);
+  png_set_user_limits(job.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+  png_read_info(job.png, job.info);
+}
+
+/// 16-bit channels keep their high byte.
+void read_pixels(PngJob& job) {
+  png_set_palette_to_rgb(job.png);
+  png_set_expand_gray_1_2_4_to_8(job.png);
+  png_set_strip_16(job.png);
+  png_set_strip_alpha(job.png);
+  png_set_gray_to_rgb(job.png);
+  const int passes = png_set_interlace_handling(job.png);
+  png_read_update_info(job.png, job.info);
+  const size_t stride = png_get_rowbytes(job.png, job.info);
+  if (stride != size_t{png_get_image_width(job.png, job.info)} * 3) {
+    png_error(job.png, "its pixels do not become RGB");
+  }
+  const png_uint_32 height = png_get_image_height(job.png, job.info);
+  for (int pass = 0; pass < passes; ++pass) {
+    for (png_uint_32 y = 0; y < height; ++y) {
+      png_read_row(job.png, job.pixels + y * stride, nullptr);
+    }
+  }
+  png_read_end(job.png, job.info);
+}
+
+void write_picture(PngJob& job) {
+  const Image& image = *job.source;
+  png_set_write_fn(job.png, &job, give_bytes, ignore_flush);
+  png_set_compression_level(job.png, kCompressionLevel);
+  png_set_IHDR(job.png, job.info, static_cast<png_uint_32>(image.width),
+               static_cast<png_uint_32>(image.height), 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_write_info(job.png, job.info);
+  for (int64_t y = 0; y < image.height; ++y) {
+    png_write_row(job.png, image.rgb.data() + image.offset(0, y));
+  }
+  png_write_end(job.png, job.info);
+}
+
+int orientation_of(const PngJob& job) {
+#ifdef PNG_eXIf_SUPPORTED
+  png_uint_32 size = 0;
+  png_bytep exif = nullptr;
+  if (png_get_eXIf_1(job.png, job.info, &size, &exif) != 0) {
+    return exif_orientation(std::as_bytes(std::span(exif, size)));
+  }
+#endif
+  return 1;
+}
+
+struct DestroyReader {
+  void operator()(PngJob* job) const { png_destroy_read_struct(&job->png, &job->info, nullptr); }
+};
+struct DestroyWriter {
+  void operator()(PngJob* job) const { png_destroy_write_struct(&job->png, &job->info); }
+};
+
+}  // namespace
+
+Image decode_png(std::span<const std::byte> bytes, const std::string& name, int64_t max_pixels) {
+  PngJob job;
+  job.input = bytes;
+  job.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &job, on_error, ignore_warning);
+  if (job.png == nullptr) throw Error(ErrorCode::kInternal, "libpng cannot be initialised");
+  const std::unique_ptr<PngJob, DestroyReader> owner(&job);
+  job.info = png_create_info_struct(job.png);
+  if (job.info == nullptr) throw Error(ErrorCode::kInternal, "libpng is out of memory");
+
+  if (!run_guarded(job, read_header)) throw_undecodable(name, "PNG", job.message);
+  const auto plausible = static_cast<int64_t>(bytes.size()) * kMaxPixelsPerByte;
+  Image image =
+      make_image(png_get_image_width(job.png, job.info), png_get_image_height(job.png, job.info),
+                 name, std::min(max_pixels, plausible));
+  job.pixels = image.rgb.data();
+  if (!run_guarded(job, read_pixels)) throw_undecodable(name, "PNG", job.message);
+  return apply_orientation(std::move(image), orientation_of(job));
+}
+
+std::vector<std::byte> encode_png(const Image& image) {
+  if (image.width <= 0 || image.height <= 0 ||
+      image.rgb.size() != static_cast<size_t>(image.width * image.height) * 3) {
+    throw Error(ErrorCode::kInternal, "encode_png: the picture is empty or has a wrong size");
+  }
+  std::vector<std::byte> bytes;
+  PngJob job;
+  job.source = &image;
+  job.output = &bytes;
+  job.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &job, on_error, ignore_warning);
+  if (job.png == nullptr) throw Error(ErrorCode::kInternal, "libpng cannot be initialised");
+  const std::unique_ptr<PngJob, DestroyWriter> owner(&job);
+  job.info = png_create_info_struct(job.png);
+  if (job.info == nullptr) throw Error(ErrorCode::kInternal, "libpng is out of memory");
+  if (!run_guarded(job, write_picture)) {
+    throw Error(ErrorCode::kInternal, std::string("a PNG cannot be written: ") + job.message);
+  }
+  return bytes;
+}
+
+}  // namespace sam3trt

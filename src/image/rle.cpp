@@ -1,0 +1,136 @@
+#include "image/rle.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/checked.hpp"
+#include "base/error.hpp"
+
+namespace sam3trt {
+namespace {
+
+/// Columns that are gathered at a time: one cache line of each row.
+constexpr size_t kPanel = 64;
+
+size_t pixel_count(int64_t height, int64_t width) {
+  const int64_t shape[] = {height, width};
+  const auto count = checked_element_count(shape);
+  if (!count || *count > std::numeric_limits<uint32_t>::max()) {
+    throw_bad_input("a mask of " + std::to_string(width) + "x" + std::to_string(height) +
+                    " pixels cannot be run-length coded");
+  }
+  return static_cast<size_t>(*count);
+}
+
+}  // namespace
+
+std::vector<uint32_t> rle_counts(std::span<const uint8_t> mask, int64_t height, int64_t width) {
+  if (mask.size() != pixel_count(height, width)) {
+    throw Error(ErrorCode::kInternal, "rle_counts: the mask has " + std::to_string(mask.size()) +
+                                          " bytes, expected " + std::to_string(width) + "x" +
+                                          std::to_string(height));
+  }
+  const auto rows = static_cast<size_t>(height);
+  const auto columns = static_cast<size_t>(width);
+  std::vector<uint32_t> counts;
+  std::vector<uint8_t> panel(rows * std::min(kPanel, columns));
+  uint32_t run = 0;
+  uint8_t current = 0;
+  for (size_t x = 0; x < columns; x += kPanel) {
+    const size_t used = std::min(kPanel, columns - x);
+    for (size_t y = 0; y < rows; ++y) {
+      const uint8_t* from = mask.data() + y * columns + x;
+      for (size_t i = 0; i < used; ++i) panel[i * rows + y] = from[i] != 0 ? 1 : 0;
+    }
+    for (size_t i = 0; i < used * rows; ++i) {
+      if (panel[i] != current) {
+        counts.push_back(run);
+        run = 0;
+        current = panel[i];
+      }
+      ++run;
+    }
+  }
+  counts.push_back(run);
+  return counts;
+}
+
+// The text holds, from the third run on, the difference to the run before the last one, in groups
+// of five bits, lowest first: bit 5 says that another group follows, 48 is added to make the group
+// printable (COCO API, maskApi.c, rleToString).
+std::string rle_to_string(std::span<const uint32_t> counts) {
+  std::string text;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    int64_t value = counts[i];
+    if (i > 2) value -= counts[i - 2];
+    for (bool more = true; more;) {
+      int64_t group = value & 0x1F;
+      value >>= 5;
+      more = (group & 0x10) != 0 ? value != -1 : value != 0;
+      if (more) group |= 0x20;
+      text.push_back(static_cast<char>(group + 48));
+    }
+  }
+  return text;
+}
+
+std::vector<uint32_t> rle_from_string(std::string_view text) {
+  // A run has 32 bits, its difference 33 with the sign: seven groups of five.
+  constexpr int kMaxGroups = 7;
+  std::vector<uint32_t> counts;
+  int64_t value = 0;
+  int groups = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const int group = static_cast<unsigned char>(text[i]) - 48;
+    if (group < 0 || group > 0x3F || groups == kMaxGroups) {
+      throw_bad_input("a mask's run-length string is malformed at character " + std::to_string(i) +
+                      "; expected COCO's compressed form");
+    }
+    value |= static_cast<int64_t>(group & 0x1F) << (5 * groups);
+    ++groups;
+    if ((group & 0x20) != 0) continue;
+    if ((group & 0x10) != 0) value |= -(int64_t{1} << (5 * groups));
+    if (counts.size() > 2) value += counts[counts.size() - 2];
+    if (value < 0 || value > std::numeric_limits<uint32_t>::max()) {
+      throw_bad_input("a mask's run-length string has the run " + std::to_string(value) +
+                      " before character " + std::to_string(i + 1) +
+                      ", expected a number of pixels");
+    }
+    counts.push_back(static_cast<uint32_t>(value));
+    value = 0;
+    groups = 0;
+  }
+  if (groups != 0) throw_bad_input("a mask's run-length string ends inside a number");
+  return counts;
+}
+
+std::vector<uint8_t> rle_decode(std::span<const uint32_t> counts, int64_t height, int64_t width) {
+  const size_t pixels = pixel_count(height, width);
+  uint64_t total = 0;
+  for (const uint32_t count : counts) total += count;
+  if (total != pixels) {
+    throw_bad_input("a mask's runs have " + std::to_string(total) + " pixels, expected " +
+                    std::to_string(width) + "x" + std::to_string(height));
+  }
+  std::vector<uint8_t> mask(pixels, 0);
+  const auto rows = static_cast<size_t>(height);
+  const auto columns = static_cast<size_t>(width);
+  size_t position = 0;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const size_t end = position + counts[i];
+    if (i % 2 == 0) {
+      position = end;
+      continue;
+    }
+    for (size_t x = position / rows, y = position % rows; position < end; ++position) {
+      mask[y * columns + x] = 1;
+      if (++y == rows) {
+        y = 0;
+        ++x;
+      }
+    }
+  }
+  return mask;
+}
+
+}  // namespace sam3trt
