@@ -20,6 +20,7 @@ import meta_model
 import numpy as np
 import torch
 from PIL import Image
+from torchvision.transforms import v2
 
 ROOT = make_goldens.ROOT
 
@@ -82,6 +83,7 @@ class MetaReference:
         )[0]
         valid = ~backbone["language_mask"][0]
         tensors = {
+            "pixel_values": self.processor.transform(v2.functional.to_image(image)),
             "input_ids": ids,
             "text_features": backbone["language_features"][:, 0][valid],
             "geometry_features": self.geometry[:, 0],
