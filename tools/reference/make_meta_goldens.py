@@ -43,15 +43,16 @@ class MetaReference:
         from sam3.model.sam3_image_processor import Sam3Processor
 
         self.model = meta_model.build(spec["config"], spec["tokenizer_merges"])
-        state = checkpoint_files.hf_to_meta(make_checkpoint.make_weights(spec), spec["config"])
-        self.model.load_state_dict(
-            {
-                name.removeprefix("detector."): torch.from_numpy(np.array(values))
-                for name, values in state.items()
-                if not name.startswith("tracker.")
-            },
-            strict=True,
-        )
+        weights = make_checkpoint.make_weights(spec)
+        converted = {
+            name.removeprefix("detector."): torch.from_numpy(np.array(values))
+            for name, values in checkpoint_files.hf_to_meta(weights, spec["config"]).items()
+        }
+        own = self.model.state_dict()
+        for name in [name for name in converted if name.endswith(".freqs_cis")]:
+            if not torch.allclose(converted[name], own[name], rtol=0, atol=1e-5):
+                raise SystemExit(f"{name}: Meta's code computes another table than the checkpoint's")
+        self.model.load_state_dict(converted, strict=True)
         side = spec["config"]["vision_config"]["backbone_config"]["image_size"]
         self.processor = Sam3Processor(self.model, resolution=side, device="cpu")
         self.outputs: dict = {}
