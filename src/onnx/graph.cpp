@@ -2,20 +2,16 @@
 
 #include <onnx/onnx-ml.pb.h>
 
-#include <cstring>
-#include <optional>
 #include <unordered_set>
 
-#include "base/atomic_file.hpp"
 #include "base/error.hpp"
+#include "onnx/model_file.hpp"
 
 namespace sam3trt {
 namespace {
 
 constexpr int64_t kOpset = 20;
 constexpr int64_t kIrVersion = 9;
-constexpr uint64_t kExternalMinimumBytes = 1024;
-constexpr uint64_t kExternalAlignment = 4096;
 
 int onnx_type(DType dtype) {
   switch (dtype) {
@@ -95,37 +91,6 @@ struct LazyConstant {
     }
     return result;
   }
-};
-
-/// Writes tensors one after another into FILE.onnx.data.
-class ExternalData {
- public:
-  explicit ExternalData(const std::filesystem::path& path)
-      : file_(path), location_(path.filename().string()) {}
-
-  void append(onnx::TensorProto* tensor, std::span<const std::byte> bytes) {
-    static const std::vector<std::byte> kPadding(kExternalAlignment);
-    const uint64_t rest = file_.size() % kExternalAlignment;
-    if (rest != 0) file_.write(std::span(kPadding).first(kExternalAlignment - rest));
-    tensor->set_data_location(onnx::TensorProto::EXTERNAL);
-    add_entry(tensor, "location", location_);
-    add_entry(tensor, "offset", std::to_string(file_.size()));
-    add_entry(tensor, "length", std::to_string(bytes.size()));
-    file_.write(bytes);
-  }
-
-  void commit() { file_.commit(); }
-
- private:
-  static void add_entry(onnx::TensorProto* tensor, const std::string& key,
-                        const std::string& value) {
-    auto* entry = tensor->add_external_data();
-    entry->set_key(key);
-    entry->set_value(value);
-  }
-
-  AtomicFile file_;
-  std::string location_;
 };
 
 }  // namespace
@@ -226,36 +191,16 @@ std::vector<std::filesystem::path> Graph::save(const std::filesystem::path& path
   for (const LazyConstant& constant : state_->constants) total_bytes += constant.size_bytes();
 
   onnx::ModelProto model = state_->model;
-  const std::filesystem::path data_path = path.string() + ".data";
-  std::optional<ExternalData> external;
-  if (total_bytes > inline_limit_bytes) external.emplace(data_path);
+  ModelWriter writer(path, total_bytes > inline_limit_bytes);
   for (const LazyConstant& constant : state_->constants) {
     auto* tensor = model.mutable_graph()->add_initializer();
     tensor->set_name(constant.name);
     tensor->set_data_type(onnx::TensorProto::FLOAT);
     for (const int64_t dim : constant.shape) tensor->add_dims(dim);
     const std::vector<float> values = constant.values();
-    if (external && constant.size_bytes() >= kExternalMinimumBytes) {
-      external->append(tensor, std::as_bytes(std::span(values)));
-    } else {
-      tensor->set_raw_data(values.data(), values.size() * sizeof(float));
-    }
+    writer.set_data(tensor, std::as_bytes(std::span(values)));
   }
-
-  std::string bytes;
-  if (!model.SerializeToString(&bytes)) {
-    throw Error(ErrorCode::kInternal, path.string() + ": the graph could not be serialised");
-  }
-  AtomicFile file(path);
-  file.write(bytes);
-  std::vector<std::filesystem::path> written = {path};
-  if (external) {
-    external->commit();
-    written.push_back(data_path);
-  }
-  file.commit();
-  if (!external) std::filesystem::remove(data_path);
-  return written;
+  return writer.commit(model);
 }
 
 }  // namespace sam3trt

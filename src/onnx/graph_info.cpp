@@ -4,11 +4,10 @@
 
 #include <limits>
 #include <optional>
-#include <span>
 
 #include "base/checked.hpp"
 #include "base/error.hpp"
-#include "base/mapped_file.hpp"
+#include "onnx/model_file.hpp"
 
 namespace sam3trt {
 namespace {
@@ -73,23 +72,10 @@ int64_t initializer_bytes(const onnx::TensorProto& tensor) {
              : 0;
 }
 
-onnx::ModelProto parse_model(std::span<const std::byte> bytes, const std::string& path) {
-  if (bytes.size() > static_cast<size_t>(std::numeric_limits<int>::max())) {
-    throw_bad_input(path + ": larger than 2 GiB, so not an ONNX model");
-  }
-  onnx::ModelProto model;
-  if (bytes.empty() || !model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) ||
-      !model.has_graph() || model.opset_import_size() == 0) {
-    throw_bad_input(path + ": not an ONNX model, or damaged; export it again");
-  }
-  return model;
-}
-
 }  // namespace
 
 GraphInfo read_graph_info(const std::filesystem::path& path) {
-  const MappedFile file(path);
-  const onnx::ModelProto model = parse_model(file.bytes(), path.string());
+  const onnx::ModelProto model = read_model(path);
   GraphInfo info;
   for (const auto& entry : model.metadata_props()) info.metadata[entry.key()] = entry.value();
   for (const auto& opset : model.opset_import()) {

@@ -14,9 +14,9 @@ namespace sam3trt {
 /// Largest magnitude that entered each quantised matrix product while the float32 graph ran on real
 /// images.
 struct Calibration {
-  std::string component;          ///< As in the graph's metadata.
-  std::string checkpoint_sha256;  ///< As in the graph's metadata.
-  int64_t runs = 0;               ///< How many runs of the graph were merged.
+  std::string component;              ///< As in the graph's metadata.
+  std::string checkpoint_sha256;      ///< As in the graph's metadata.
+  int64_t runs = 0;                   ///< How many runs of the graph were merged.
   std::map<std::string, float> amax;  ///< By name of the MatMul node; finite, not negative.
 
   /// Merges the outputs of one run of a calibration graph; outputs that are no maxima are ignored.
@@ -33,10 +33,11 @@ struct Calibration {
   static std::filesystem::path path_beside(const std::filesystem::path& graph);
 };
 
-/// Writes `input` with one more scalar output per matrix product that `recipe` quantises: the largest
-/// magnitude of its first factor. Weights in a data file are shared, so `output` must lie in the
-/// folder of `input` when it has one. Returns an empty calibration for the graph, to be filled by
-/// Calibration::add_run. Throws Error(kBadInput) when the recipe quantises nothing in this graph.
+/// Writes `input` with one more scalar output per matrix product that `recipe` quantises: the
+/// largest magnitude of its first factor. Weights in a data file are shared, so `output` must lie
+/// in the folder of `input` when it has one. Returns an empty calibration for the graph, to be
+/// filled by Calibration::add_run. Throws Error(kBadInput) when the recipe quantises nothing in
+/// this graph.
 Calibration write_calibration_graph(const std::filesystem::path& input,
                                     const std::filesystem::path& output, const Recipe& recipe);
 

@@ -23,10 +23,10 @@ struct TypedGraphReport {
   std::vector<std::string> unused;  ///< Rules of the recipe that no node needed, as text.
 };
 
-/// Turns a float32 graph written by `export` into a strongly typed one: every node gets its type from
-/// the recipe, Cast nodes stand where types meet, weights are stored in the type they are used in
-/// (round to nearest even), and FP8 products get QuantizeLinear/DequantizeLinear pairs. One weight
-/// is in memory at a time. Adds the metadata `sam3trt.precision`, `sam3trt.recipe` and
+/// Turns a float32 graph written by `export` into a strongly typed one: every node gets its type
+/// from the recipe, Cast nodes stand where types meet, weights are stored in the type they are used
+/// in (round to nearest even), and FP8 products get QuantizeLinear/DequantizeLinear pairs. One
+/// weight is in memory at a time. Adds the metadata `sam3trt.precision`, `sam3trt.recipe` and
 /// `sam3trt.recipe_sha256`. The same inputs give the same bytes.
 ///
 /// `calibration` is needed when the recipe quantises nodes of this component. When the weights

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <onnx/onnx-ml.pb.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/atomic_file.hpp"
+
+namespace sam3trt {
+
+/// Parses `path`, weights in a data file excepted; throws Error(kBadInput) when it is no ONNX
+/// model.
+[[nodiscard]] onnx::ModelProto read_model(const std::filesystem::path& path);
+
+/// The value under `key` of the model's metadata; empty when it has none.
+[[nodiscard]] std::string metadata_value(const onnx::ModelProto& model, const std::string& key);
+
+/// Adds `key`, or replaces its value.
+void set_metadata_value(onnx::ModelProto& model, const std::string& key, const std::string& value);
+
+/// Values of a float32 initialiser of the model in the file `model_path`, read from its data file
+/// when they lie there. Throws Error(kBadInput), naming the tensor, when the type is another one,
+/// the sizes do not fit, or the data file lies outside the model's folder.
+[[nodiscard]] std::vector<float> read_f32(const onnx::TensorProto& tensor,
+                                          const std::filesystem::path& model_path);
+
+/// Writes a model tensor by tensor. With `external`, data of at least 1 KiB goes to `path`.data
+/// (ONNX external data, 4 KiB aligned). Both files appear only with commit().
+class ModelWriter {
+ public:
+  ModelWriter(std::filesystem::path path, bool external);
+
+  /// Stores the data of a tensor whose name, type and dimensions are set.
+  void set_data(onnx::TensorProto* tensor, std::span<const std::byte> bytes);
+
+  /// Writes the model that holds the tensors. Returns the paths written.
+  std::vector<std::filesystem::path> commit(const onnx::ModelProto& model);
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path data_path_;
+  std::optional<AtomicFile> data_;
+};
+
+}  // namespace sam3trt

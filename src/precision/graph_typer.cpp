@@ -1,0 +1,299 @@
+#include "precision/graph_typer.hpp"
+
+#include <utility>
+
+#include "base/error.hpp"
+#include "precision/weight_forms.hpp"
+
+namespace sam3trt {
+namespace {
+
+using onnx::TensorProto;
+
+constexpr const char* kFp8Zero = "/fp8/zero";
+
+bool is_float_type(int element_type) {
+  return element_type == TensorProto::FLOAT || element_type == TensorProto::FLOAT16 ||
+         element_type == TensorProto::BFLOAT16;
+}
+
+DType float_dtype(int element_type) {
+  if (element_type == TensorProto::FLOAT16) return DType::kF16;
+  if (element_type == TensorProto::BFLOAT16) return DType::kBF16;
+  return DType::kF32;
+}
+
+bool fits(const TypeRule& rule, const onnx::NodeProto& node) {
+  return (rule.op.empty() || rule.op == node.op_type()) &&
+         (rule.nodes.empty() || matches_path(rule.nodes, node.name()));
+}
+
+}  // namespace
+
+int element_type(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+      return TensorProto::FLOAT;
+    case DType::kF16:
+      return TensorProto::FLOAT16;
+    case DType::kBF16:
+      return TensorProto::BFLOAT16;
+    default:
+      throw Error(ErrorCode::kInternal, std::string(name_of(dtype)) + " is no type of a recipe");
+  }
+}
+
+GraphTyper::GraphTyper(const onnx::GraphProto& source, std::string component, const Recipe& recipe,
+                       const Calibration* calibration, std::string where)
+    : source_(source),
+      component_(std::move(component)),
+      recipe_(recipe),
+      calibration_(calibration),
+      where_(std::move(where)) {
+  const auto rules = recipe.rules.find(component_);
+  if (rules != recipe.rules.end()) rules_ = &rules->second;
+  const auto fp8 = recipe.fp8.find(component_);
+  if (fp8 != recipe.fp8.end()) fp8_ = &fp8->second;
+  rule_used_.resize(rules_ != nullptr ? rules_->size() : 0);
+  fp8_used_.resize(fp8_ != nullptr ? fp8_->size() : 0);
+}
+
+onnx::GraphProto GraphTyper::run() {
+  check_operators();
+  result_.set_name(source_.name());
+  add_inputs();
+  for (const auto& node : source_.node()) add_node(node);
+  if (!missing_.empty()) {
+    fail("the calibration lacks these matrix products:" + missing_ +
+         "\ncalibrate again with this graph");
+  }
+  add_outputs();
+  note_unused_rules();
+  return std::move(result_);
+}
+
+void GraphTyper::fail(const std::string& text) const { throw_bad_input(where_ + ": " + text); }
+
+void GraphTyper::check_operators() const {
+  std::string unknown;
+  for (const auto& node : source_.node()) {
+    if (node.domain().empty() && typing_of(node.op_type())) continue;
+    unknown += "\n  " + node.op_type() + " (node '" + node.name() + "')";
+  }
+  if (!unknown.empty()) {
+    fail("operators whose types are unknown:" + unknown +
+         "\nonly graphs written by 'sam3trt export' can be typed");
+  }
+}
+
+void GraphTyper::add_inputs() {
+  for (const auto& initializer : source_.initializer()) {
+    initializers_[initializer.name()] = &initializer;
+    if (initializer.data_type() == TensorProto::FLOAT) continue;
+    *result_.add_initializer() = initializer;
+    types_[initializer.name()] = initializer.data_type();
+  }
+  for (const auto& input : source_.input()) {
+    auto* typed = result_.add_input();
+    *typed = input;
+    auto* tensor = typed->mutable_type()->mutable_tensor_type();
+    const auto io = recipe_.io.find(input.name());
+    if (tensor->elem_type() == TensorProto::FLOAT && io != recipe_.io.end()) {
+      tensor->set_elem_type(element_type(io->second));
+    }
+    types_[input.name()] = tensor->elem_type();
+  }
+  for (const auto& output : source_.output()) outputs_.insert(output.name());
+}
+
+void GraphTyper::add_outputs() {
+  for (const auto& output : source_.output()) {
+    auto* typed = result_.add_output();
+    *typed = output;
+    const auto type = types_.find(output.name());
+    if (type == types_.end()) fail("no node makes the output '" + output.name() + "'");
+    typed->mutable_type()->mutable_tensor_type()->set_elem_type(type->second);
+  }
+}
+
+int GraphTyper::type_of(const std::string& tensor, const onnx::NodeProto& node) const {
+  const auto known = types_.find(tensor);
+  if (known != types_.end()) return known->second;
+  const auto weight = initializers_.find(tensor);
+  if (weight != initializers_.end()) return weight->second->data_type();
+  fail("node '" + node.name() + "' uses '" + tensor + "' before any node makes it");
+}
+
+bool GraphTyper::is_float(const onnx::NodeProto& node, const OperatorTyping& typing) const {
+  int floats = 0;
+  int others = 0;
+  for (int i = 0; i < node.input_size(); ++i) {
+    if (node.input(i).empty() || !typing.has_result_type(static_cast<size_t>(i))) continue;
+    ++(is_float_type(type_of(node.input(i), node)) ? floats : others);
+  }
+  if ((floats == 0) == (others == 0)) {
+    fail("node '" + node.name() + "' mixes floating-point and integer inputs, or has none");
+  }
+  return floats > 0;
+}
+
+DType GraphTyper::inherited(const onnx::NodeProto& node, const OperatorTyping& typing) const {
+  std::optional<DType> common;
+  for (int i = 0; i < node.input_size(); ++i) {
+    const std::string& input = node.input(i);
+    if (input.empty() || !typing.has_result_type(static_cast<size_t>(i))) continue;
+    if (initializers_.contains(input)) continue;
+    const DType type = float_dtype(type_of(input, node));
+    if (common && *common != type) return DType::kF32;
+    common = type;
+  }
+  return common.value_or(DType::kF32);
+}
+
+DType GraphTyper::decide(const onnx::NodeProto& node, const OperatorTyping& typing) {
+  for (const std::string& output : node.output()) {
+    if (!outputs_.contains(output)) continue;
+    const auto io = recipe_.io.find(output);
+    return io == recipe_.io.end() ? DType::kF32 : io->second;
+  }
+  for (size_t i = 0; i < rule_used_.size(); ++i) {
+    const TypeRule& rule = (*rules_)[i];
+    if (!fits(rule, node)) continue;
+    rule_used_[i] = true;
+    return rule.type.value_or(inherited(node, typing));
+  }
+  return typing.moves_data ? inherited(node, typing) : DType::kF32;
+}
+
+void GraphTyper::add_node(const onnx::NodeProto& node) {
+  const OperatorTyping typing = *typing_of(node.op_type());
+  onnx::NodeProto typed = node;
+  int type = 0;
+  if (is_float(node, typing)) {
+    const DType decided = decide(node, typing);
+    type = element_type(decided);
+    ++report_.nodes[decided];
+    for (int i = 0; i < node.input_size(); ++i) {
+      const std::string& input = node.input(i);
+      if (input.empty()) continue;
+      if (typing.has_result_type(static_cast<size_t>(i))) {
+        if (i == 1 && is_quantised(node.name())) continue;
+        typed.set_input(i, in_type(input, decided, node));
+      } else if (is_float_type(type_of(input, node))) {
+        typed.set_input(i, in_type(input, DType::kF32, node));
+      }
+    }
+    if (is_quantised(node.name())) quantise(typed, node, decided);
+  } else {
+    type = type_of(node.input(0), node);
+  }
+  for (const std::string& output : node.output()) types_[output] = type;
+  *result_.add_node() = std::move(typed);
+}
+
+std::string GraphTyper::in_type(const std::string& tensor, DType type,
+                                const onnx::NodeProto& node) {
+  const auto source = initializers_.find(tensor);
+  if (source != initializers_.end()) return weight(*source->second, type, false, node);
+  if (type_of(tensor, node) == element_type(type)) return tensor;
+  const auto [known, is_new] =
+      casts_.try_emplace({tensor, type}, tensor + "/to_" + std::string(name_of(type)));
+  if (is_new) {
+    auto& cast = add_op("Cast", known->second, {tensor}, element_type(type));
+    auto* to = cast.add_attribute();
+    to->set_name("to");
+    to->set_type(onnx::AttributeProto::INT);
+    to->set_i(element_type(type));
+    ++report_.casts;
+  }
+  return known->second;
+}
+
+std::string GraphTyper::weight(const onnx::TensorProto& source, DType type, bool fp8,
+                               const onnx::NodeProto& node) {
+  const std::string suffix = fp8                   ? "/f8"
+                             : type == DType::kF32 ? ""
+                                                   : "/" + std::string(name_of(type));
+  WeightUse use{&source, source.name() + suffix, type, fp8, node.name()};
+  if (weight_names_.insert(use.name).second) weights_.push_back(use);
+  return use.name;
+}
+
+bool GraphTyper::is_quantised(const std::string& node) {
+  bool found = false;
+  for (size_t i = 0; i < fp8_used_.size(); ++i) {
+    if (!matches_path((*fp8_)[i], node)) continue;
+    fp8_used_[i] = true;
+    found = true;
+  }
+  return found;
+}
+
+onnx::NodeProto& GraphTyper::add_op(const std::string& op_type, const std::string& name,
+                                    const std::vector<std::string>& inputs, int result_type) {
+  if (!types_.emplace(name, result_type).second) {
+    throw Error(ErrorCode::kInternal, where_ + ": the typed graph has '" + name + "' twice");
+  }
+  auto* node = result_.add_node();
+  node->set_op_type(op_type);
+  node->set_name(name);
+  for (const std::string& input : inputs) node->add_input(input);
+  node->add_output(name);
+  return *node;
+}
+
+void GraphTyper::quantise(onnx::NodeProto& product, const onnx::NodeProto& node, DType type) {
+  const auto factor =
+      node.input_size() == 2 ? initializers_.find(node.input(1)) : initializers_.end();
+  if (node.op_type() != "MatMul" || factor == initializers_.end() ||
+      factor->second->dims_size() != 2 || type == DType::kF32) {
+    fail("the recipe quantises node '" + node.name() +
+         "', which is no f16 or bf16 product with a weight matrix");
+  }
+  const std::string& name = node.name();
+  if (calibration_ == nullptr || !calibration_->amax.contains(name)) {
+    missing_ += "\n  " + name;
+    return;
+  }
+  if (report_.fp8_products++ == 0) {
+    auto* zero = result_.add_initializer();
+    zero->set_name(kFp8Zero);
+    zero->set_data_type(TensorProto::FLOAT8E4M3FN);
+    zero->set_raw_data(std::string(1, '\0'));
+  }
+  add_scalar(name + "/scale", type, fp8_scale(calibration_->amax.at(name), type));
+  add_op("QuantizeLinear", name + "/quantise", {product.input(0), name + "/scale", kFp8Zero},
+         TensorProto::FLOAT8E4M3FN);
+  add_op("DequantizeLinear", name + "/dequantise", {name + "/quantise", name + "/scale", kFp8Zero},
+         element_type(type));
+  const std::string matrix = weight(*factor->second, type, true, node);
+  auto& columns =
+      add_op("DequantizeLinear", name + "/weight", {matrix, matrix + "_scale"}, element_type(type));
+  auto* axis = columns.add_attribute();
+  axis->set_name("axis");
+  axis->set_type(onnx::AttributeProto::INT);
+  axis->set_i(1);
+  product.set_input(0, name + "/dequantise");
+  product.set_input(1, name + "/weight");
+}
+
+void GraphTyper::add_scalar(const std::string& name, DType type, float value) {
+  auto* tensor = result_.add_initializer();
+  tensor->set_name(name);
+  tensor->set_data_type(element_type(type));
+  const std::vector<std::byte> bytes = in_form(std::span(&value, 1), type).bytes;
+  tensor->set_raw_data(bytes.data(), bytes.size());
+}
+
+void GraphTyper::note_unused_rules() {
+  for (size_t i = 0; i < rule_used_.size(); ++i) {
+    const TypeRule& rule = (*rules_)[i];
+    if (!rule_used_[i])
+      report_.unused.push_back(rule.nodes + (rule.op.empty() ? "" : " " + rule.op));
+  }
+  for (size_t i = 0; i < fp8_used_.size(); ++i) {
+    if (!fp8_used_[i]) report_.unused.push_back((*fp8_)[i]);
+  }
+}
+
+}  // namespace sam3trt

@@ -1,0 +1,115 @@
+#include "precision/precision.hpp"
+
+#include "base/error.hpp"
+#include "onnx/model_file.hpp"
+#include "precision/exported_graph.hpp"
+#include "precision/graph_typer.hpp"
+#include "precision/weight_forms.hpp"
+
+namespace sam3trt {
+namespace {
+
+uint64_t stored_bytes(const WeightUse& use) {
+  const std::vector<int64_t> shape(use.source->dims().begin(), use.source->dims().end());
+  return static_cast<uint64_t>(element_count(shape)) * (use.fp8 ? 1 : size_of(use.type));
+}
+
+/// Reads, converts and writes the weights of a typed graph, one at a time.
+class WeightStore {
+ public:
+  WeightStore(std::filesystem::path model_path, ModelWriter& writer, onnx::GraphProto& graph,
+              TypedGraphReport& report)
+      : model_path_(std::move(model_path)), writer_(writer), graph_(graph), report_(report) {}
+
+  void add(const WeightUse& use) {
+    const std::vector<float> values = read_f32(*use.source, model_path_);
+    if (use.fp8) return add_fp8(use, values);
+    const WeightForm form = in_form(values, use.type);
+    if (form.overflows != 0) {
+      overflows_ += "\n  '" + use.source->name() + "' (node '" + use.node +
+                    "'): " + std::to_string(form.overflows) + " of " +
+                    std::to_string(values.size()) + " values";
+    }
+    if (use.type != DType::kF32) report_.narrowed_weights += static_cast<int64_t>(values.size());
+    report_.flushed_weights += form.flushed;
+    report_.subnormal_weights += form.subnormals;
+    writer_.set_data(add_tensor(use, use.name, element_type(use.type)), form.bytes);
+  }
+
+  /// Throws when a weight did not fit its type.
+  void check(const Recipe& recipe) const {
+    if (overflows_.empty()) return;
+    throw_bad_input(model_path_.string() +
+                    ": weights that are not finite in the types of recipe '" + recipe.name + "':" +
+                    overflows_ + "\nuse bf16, or a recipe that keeps these nodes in float32");
+  }
+
+ private:
+  onnx::TensorProto* add_tensor(const WeightUse& use, const std::string& name, int type) {
+    auto* tensor = graph_.add_initializer();
+    tensor->set_name(name);
+    tensor->set_data_type(type);
+    *tensor->mutable_dims() = use.source->dims();
+    return tensor;
+  }
+
+  void add_fp8(const WeightUse& use, const std::vector<float>& values) {
+    const auto columns = static_cast<size_t>(use.source->dims(1));
+    const Fp8Matrix matrix = in_fp8(values, columns, use.type);
+    if (!matrix.finite) overflows_ += "\n  '" + use.source->name() + "' (node '" + use.node + "')";
+    report_.narrowed_weights += static_cast<int64_t>(values.size());
+    writer_.set_data(add_tensor(use, use.name, onnx::TensorProto::FLOAT8E4M3FN), matrix.data);
+    auto* scale = add_tensor(use, use.name + "_scale", element_type(use.type));
+    scale->clear_dims();
+    scale->add_dims(use.source->dims(1));
+    writer_.set_data(scale, in_form(matrix.scales, use.type).bytes);
+  }
+
+  std::filesystem::path model_path_;
+  ModelWriter& writer_;
+  onnx::GraphProto& graph_;
+  TypedGraphReport& report_;
+  std::string overflows_;
+};
+
+void check_calibration(const ExportedGraph& graph, const Calibration& calibration,
+                       const std::string& where) {
+  if (calibration.component == graph.component &&
+      calibration.checkpoint_sha256 == graph.checkpoint_sha256) {
+    return;
+  }
+  throw_bad_input(where + ": the calibration was made with the " + calibration.component +
+                  " of another checkpoint or with another component; calibrate this graph");
+}
+
+}  // namespace
+
+TypedGraphReport write_typed_graph(const std::filesystem::path& input,
+                                   const std::filesystem::path& output, const Recipe& recipe,
+                                   const Calibration* calibration, uint64_t inline_limit_bytes) {
+  ExportedGraph source = read_exported_graph(input);
+  std::error_code error;
+  if (std::filesystem::equivalent(input, output, error)) {
+    throw_bad_input(output.string() + ": the typed graph would replace the graph it is made from");
+  }
+  if (calibration != nullptr) check_calibration(source, *calibration, input.string());
+  GraphTyper typer(source.model.graph(), source.component, recipe, calibration, input.string());
+  onnx::ModelProto typed = source.model;
+  typed.clear_graph();
+  *typed.mutable_graph() = typer.run();
+  set_metadata_value(typed, "sam3trt.precision", std::string(name_of(recipe.precision)));
+  set_metadata_value(typed, "sam3trt.recipe", recipe.name);
+  set_metadata_value(typed, "sam3trt.recipe_sha256", recipe.sha256());
+
+  TypedGraphReport report = typer.report();
+  uint64_t total_bytes = 0;
+  for (const WeightUse& use : typer.weights()) total_bytes += stored_bytes(use);
+  ModelWriter writer(output, total_bytes > inline_limit_bytes);
+  WeightStore store(input, writer, *typed.mutable_graph(), report);
+  for (const WeightUse& use : typer.weights()) store.add(use);
+  store.check(recipe);
+  report.written = writer.commit(typed);
+  return report;
+}
+
+}  // namespace sam3trt

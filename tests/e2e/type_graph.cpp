@@ -1,0 +1,52 @@
+// Types one graph, for the tests: type_graph RECIPE INPUT OUTPUT [CALIBRATION.json], or writes the
+// calibration graph of a recipe: type_graph --calibrate RECIPE INPUT OUTPUT. Prints what was done
+// as JSON.
+
+#include <cstdio>
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "precision/precision.hpp"
+
+namespace {
+
+void calibrate(const std::vector<std::string>& arguments) {
+  const auto recipe = sam3trt::RecipeBook::builtin().find(arguments.at(1));
+  auto calibration = sam3trt::write_calibration_graph(arguments.at(2), arguments.at(3), recipe);
+  calibration.save(sam3trt::Calibration::path_beside(arguments.at(2)));
+}
+
+void type(const std::vector<std::string>& arguments) {
+  const auto recipe = sam3trt::RecipeBook::builtin().find(arguments.at(0));
+  sam3trt::Calibration calibration;
+  if (arguments.size() > 3) calibration = sam3trt::Calibration::load(arguments[3]);
+  const auto report = sam3trt::write_typed_graph(arguments.at(1), arguments.at(2), recipe,
+                                                 arguments.size() > 3 ? &calibration : nullptr);
+  nlohmann::json json = {{"casts", report.casts},
+                         {"fp8_products", report.fp8_products},
+                         {"narrowed_weights", report.narrowed_weights},
+                         {"flushed_weights", report.flushed_weights},
+                         {"subnormal_weights", report.subnormal_weights},
+                         {"unused", report.unused}};
+  for (const auto& [dtype, count] : report.nodes) json["nodes"][sam3trt::name_of(dtype)] = count;
+  std::puts(json.dump().c_str());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  try {
+    if (arguments.size() == 4 && arguments[0] == "--calibrate") {
+      calibrate(arguments);
+    } else {
+      type(arguments);
+    }
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
