@@ -1,0 +1,38 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/engine.hpp"
+
+namespace sam3trt {
+
+/// One call of an engine.
+struct RecordedCall {
+  std::map<std::string, Tensor> inputs;
+  std::map<std::string, Tensor> outputs;
+};
+
+/// Keeps what goes through another engine, so that the same inputs can be given to the engine that
+/// is to be verified: every stage is then judged by its own error alone.
+class RecordingEngine : public Engine {
+ public:
+  /// Appends to `calls`, which must outlive the engine.
+  RecordingEngine(std::unique_ptr<Engine> engine, std::vector<RecordedCall>& calls)
+      : engine_(std::move(engine)), calls_(calls) {}
+
+  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return engine_->inputs(); }
+  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override {
+    return engine_->outputs();
+  }
+
+  [[nodiscard]] std::map<std::string, Tensor> run(const TensorMap& inputs) override;
+
+ private:
+  std::unique_ptr<Engine> engine_;
+  std::vector<RecordedCall>& calls_;
+};
+
+}  // namespace sam3trt
