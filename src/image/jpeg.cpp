@@ -183,10 +183,12 @@ Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name, int
   Image image = make_image(reader.info.output_width, reader.info.output_height, name,
                            std::min(max_pixels, plausible));
   std::vector<uint8_t> row(size_t{reader.info.output_width} * 4);
+  // The markers are gone once the picture has been read.
+  const int orientation = orientation_of(reader);
   reader.pixels = image.rgb.data();
   reader.row = row.data();
   if (!run_guarded(reader, read_pixels)) throw_undecodable(name, "JPEG", reader.message);
-  return apply_orientation(std::move(image), orientation_of(reader));
+  return apply_orientation(std::move(image), orientation);
 }
 
 }  // namespace sam3trt
