@@ -81,7 +81,11 @@ Checkpoint Checkpoint::open(const fs::path& path, std::optional<Semantics> seman
                              static_cast<size_t>(element_count(tensor.shape)) * item);
     state->weights.emplace(tensor.name, WeightView{*source.dtype, tensor.shape, bytes});
   }
-  if (semantics) state->config.semantics = *semantics;
+  if (semantics && *semantics != state->config.semantics) {
+    // The file tells the epsilon of its own side only; the other side's is its code's default.
+    state->config.semantics = *semantics;
+    state->config.vision.layer_norm_eps = *semantics == Semantics::kMeta ? 1e-5 : 1e-6;
+  }
   return Checkpoint(std::move(state));
 }
 
