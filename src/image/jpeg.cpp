@@ -180,8 +180,8 @@ Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name, int
   const int64_t per_byte =
       reader.info.arith_code != FALSE ? kMaxPixelsPerByteArithmetic : kMaxPixelsPerByte;
   const auto plausible = static_cast<int64_t>(bytes.size()) * per_byte;
-  Image image = make_image(reader.info.output_width, reader.info.output_height, name,
-                           std::min(max_pixels, plausible));
+  Image image = make_image(reader.info.output_width, reader.info.output_height, name, "JPEG",
+                           max_pixels, plausible);
   std::vector<uint8_t> row(size_t{reader.info.output_width} * 4);
   // The markers are gone once the picture has been read.
   const int orientation = orientation_of(reader);

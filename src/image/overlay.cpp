@@ -90,11 +90,14 @@ class Strokes {
     }
   }
 
-  void draw(Image& image, Color color) const {
+  /// The dark edge is drawn around the mask only, so that thin masks keep their colour.
+  void draw(Image& image, std::span<const uint8_t> mask, Color color) const {
     size_t i = 0;
     for (int64_t y = area_.y0; y < area_.y1; ++y) {
       for (int64_t x = area_.x0; x < area_.x1; ++x, ++i) {
-        if (kinds_[i] != kNone) put(image, x, y, kinds_[i] == kLine ? color : kDark);
+        const bool is_inside = mask[static_cast<size_t>(y * image.width + x)] != 0;
+        if (kinds_[i] == kLine) put(image, x, y, color);
+        if (kinds_[i] == kEdge && !is_inside) put(image, x, y, kDark);
       }
     }
   }
@@ -145,7 +148,7 @@ void draw_outline(Image& image, std::span<const uint8_t> mask, const Area& box, 
       }
     }
   }
-  strokes.draw(image, color);
+  strokes.draw(image, mask, color);
 }
 
 /// Black or white, whichever can be read better on `background` (Rec. 601 luma).

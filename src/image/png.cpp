@@ -143,7 +143,7 @@ Image decode_png(std::span<const std::byte> bytes, const std::string& name, int6
   const auto plausible = static_cast<int64_t>(bytes.size()) * kMaxPixelsPerByte;
   Image image =
       make_image(png_get_image_width(job.png, job.info), png_get_image_height(job.png, job.info),
-                 name, std::min(max_pixels, plausible));
+                 name, "PNG", max_pixels, plausible);
   job.pixels = image.rgb.data();
   if (!run_guarded(job, read_pixels)) throw_undecodable(name, "PNG", job.message);
   return apply_orientation(std::move(image), orientation_of(job));
