@@ -212,9 +212,7 @@ def write_preprocessor(spec: dict, folder: Path) -> None:
 
 def write_tokenizer(spec: dict, folder: Path) -> None:
     text = spec["config"]["text_config"]
-    vocab = tiny_tokenizer.write(
-        folder, spec["tokenizer_merges"], text["max_position_embeddings"]
-    )
+    vocab = tiny_tokenizer.write(folder, spec["tokenizer_merges"], text["max_position_embeddings"])
     expected = {
         "vocab_size": len(vocab),
         "bos_token_id": vocab[tiny_tokenizer.BOS],

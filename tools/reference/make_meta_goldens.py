@@ -51,7 +51,9 @@ class MetaReference:
         own = self.model.state_dict()
         for name in [name for name in converted if name.endswith(".freqs_cis")]:
             if not torch.allclose(converted[name], own[name], rtol=0, atol=1e-5):
-                raise SystemExit(f"{name}: Meta's code computes another table than the checkpoint's")
+                raise SystemExit(
+                    f"{name}: Meta's code computes another table than the checkpoint's"
+                )
         self.model.load_state_dict(converted, strict=True)
         side = spec["config"]["vision_config"]["backbone_config"]["image_size"]
         self.processor = Sam3Processor(self.model, resolution=side, device="cpu")
