@@ -6,8 +6,8 @@ Packages: tensorrt-rtx-cu13-libs and tensorrt-rtx-cu13-bindings from PyPI.
 from pathlib import Path
 
 try:
-    import tensorrt_rtx_libs  # noqa: F401  loads the shared libraries that the bindings need
     import tensorrt_rtx_bindings as trt
+    import tensorrt_rtx_libs  # noqa: F401  loads the shared libraries that the bindings need
 
     REASON = ""
 except ImportError as missing:

@@ -1,10 +1,11 @@
 """Every exported graph is accepted by NVIDIA's parser and compiled by its builder, without a GPU."""
 
 import graphs
-import onnx
 import pytest
 import rtx
 from conftest import REFERENCES
+
+import onnx
 
 pytestmark = pytest.mark.skipif(rtx.trt is None, reason=rtx.REASON)
 
