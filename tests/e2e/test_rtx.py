@@ -1,4 +1,4 @@
-"""Every exported graph is accepted by NVIDIA's parser and compiled by its builder, without a GPU."""
+"""NVIDIA's parser and builder accept and compile every exported graph, without a GPU."""
 
 import graphs
 import pytest

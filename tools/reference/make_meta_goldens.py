@@ -1,6 +1,6 @@
-"""Makes the goldens of Meta's own SAM 3 code (PyPI `sam3` 0.1.4) on the tiny checkpoints, on the CPU.
+"""Makes the goldens of Meta's own SAM 3 code (PyPI `sam3` 0.1.4) on the tiny checkpoints.
 
-    python tools/reference/make_meta_goldens.py --output tests/data/goldens/meta
+    python tools/reference/make_meta_goldens.py
 
 The weights are those of make_checkpoint.py, converted to Meta's naming by checkpoint_files.py and
 loaded strictly. Cases come from tests/data/goldens/cases.json; tiny_c uses activations and a region
@@ -118,7 +118,7 @@ def make(name: str, output: Path | None) -> None:
             "device": "cpu",
             "dtype": "float32",
             "checkpoint": f"tests/data/configs/{name}.json",
-            "command": "python tools/reference/make_meta_goldens.py --output tests/data/goldens/meta",
+            "command": "python tools/reference/make_meta_goldens.py",
         }
     )
 
