@@ -6,7 +6,6 @@ the device never waits for the renderers; every draw mirrors and transposes scen
 
 import mmap
 import multiprocessing
-import os
 
 import numpy as np
 import torch
@@ -100,7 +99,6 @@ def slot_bytes() -> int:
 
 
 def work(views: dict, free, full, seed: int, worker: int, workers: int) -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"
     index = worker
     while True:
         slot = free.get()

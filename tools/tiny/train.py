@@ -7,11 +7,16 @@ Writes OUTPUT/model (Hugging Face folder, fp16, averaged weights), OUTPUT/curve.
 OUTPUT/checkpoint.pt. The learning-rate schedule is tied to --minutes of wall clock.
 """
 
+# ruff: noqa: E402
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: a renderer is one thread
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import argparse
 import copy
 import json
 import math
-import os
 import time
 from pathlib import Path
 
@@ -44,8 +49,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--pool", type=int, default=32768, help="scenes kept on the device")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=1 << 60, help="stops after so many steps")
-    parser.add_argument("--evaluate-every", type=float, default=100.0, help="seconds")
-    parser.add_argument("--held-out", type=int, default=60, help="pictures in the quick check")
+    parser.add_argument("--evaluate-every", type=float, default=150.0, help="seconds")
+    parser.add_argument("--held-out", type=int, default=30, help="pictures in the quick check")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--resume", action="store_true")
     return parser.parse_args()
