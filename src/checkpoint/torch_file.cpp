@@ -75,9 +75,12 @@ StoredTensor place(const PickledTensor& tensor, std::span<const ZipEntry> entrie
            "its storage should have " + std::to_string(tensor.storage_bytes) + " bytes, found " +
                std::to_string(storage->bytes.size()));
   }
-  StoredTensor result{tensor.name, tensor.dtype_name, tensor.dtype, tensor.shape, {}, {}};
+  StoredTensor result{tensor.name, tensor.dtype_name, tensor.dtype, tensor.shape, 0, {}, {}};
   const auto count = checked_element_count(tensor.shape);
-  if (!count) refuse(where, tensor.name, "has the impossible shape " + to_string(tensor.shape));
+  const auto all = count ? checked_mul(static_cast<uint64_t>(*count), tensor.item_size)
+                         : std::optional<uint64_t>();
+  if (!all) refuse(where, tensor.name, "has the impossible shape " + to_string(tensor.shape));
+  result.element_bytes = *all;
   if (*count == 0) return result;
   const auto extent = extent_of(tensor);
   const auto begin = checked_mul(static_cast<uint64_t>(tensor.offset), tensor.item_size);
