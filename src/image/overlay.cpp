@@ -117,14 +117,18 @@ class Strokes {
 };
 
 void tint(Image& image, std::span<const uint8_t> mask, const Area& box, Color color) {
+  std::array<Color, 256> mixed{};
+  for (size_t value = 0; value < mixed.size(); ++value) {
+    for (size_t c = 0; c < 3; ++c) {
+      mixed[value][c] = static_cast<uint8_t>(
+          std::lround(static_cast<double>(value) * (1.0 - kTintOpacity) + color[c] * kTintOpacity));
+    }
+  }
   for (int64_t y = box.y0; y < box.y1; ++y) {
     for (int64_t x = box.x0; x < box.x1; ++x) {
       if (mask[static_cast<size_t>(y * image.width + x)] == 0) continue;
       uint8_t* pixel = image.rgb.data() + image.offset(x, y);
-      for (size_t c = 0; c < 3; ++c) {
-        pixel[c] = static_cast<uint8_t>(
-            std::lround(pixel[c] * (1.0 - kTintOpacity) + color[c] * kTintOpacity));
-      }
+      for (size_t c = 0; c < 3; ++c) pixel[c] = mixed[pixel[c]][c];
     }
   }
 }

@@ -68,7 +68,12 @@ bool run_guarded(PngJob& job, void (*step)(PngJob&)) {
   return true;
 }
 
+/// Texts and profiles are skipped: they can unpack to gigabytes.
+constexpr png_byte kSkippedChunks[] = "tEXt\0zTXt\0iTXt\0iCCP\0sPLT";
+
 void read_header(PngJob& job) {
+  png_set_keep_unknown_chunks(job.png, PNG_HANDLE_CHUNK_NEVER, kSkippedChunks,
+                              sizeof(kSkippedChunks) / 5);
   png_set_read_fn(job.png, &job, take_bytes);
   png_set_user_limits(job.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   png_read_info(job.png, job.info);

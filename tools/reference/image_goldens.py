@@ -173,6 +173,15 @@ def png_files(source):
         "palette1_interlaced": png(index & 1, 1, 3, True, chunks=[(b"PLTE", palette[:6])]),
         "gamma": png(rgb[:4], 8, 2, chunks=[(b"gAMA", struct.pack(">I", 100000))]),
         "orientation6": png(rgb[:5], 8, 2, chunks=[(b"eXIf", exif_block(6, True))]),
+        "texts": png(
+            rgb[:4],
+            8,
+            2,
+            chunks=[
+                (b"iCCP", b"broken\0\0" + b"no profile"),
+                (b"zTXt", b"bomb\0\0" + zlib.compress(bytes(400000), 9)),
+            ],
+        ),
         "1x1": png(rgb[:1, :1], 8, 2),
     }
     return {f"png_{name}.png": data for name, data in files.items()}

@@ -22,12 +22,14 @@ from transformers import CLIPTokenizerFast
 OUT = Path(__file__).resolve().parents[2] / "tests" / "data" / "text"
 MARKS = ["<|startoftext|>", "<|endoftext|>"]
 
-NOUNS = (
-    "cat dog person car bicycle bus traffic light spoon coffee cup laptop keyboard rocket tree "
-    "window player goalkeeper zebra umbrella skateboard sneaker shoelace chimney lighthouse "
-    "tomato broccoli pizza sandwich giraffe elephant pigeon violin trumpet balloon ladder "
-    "scaffolding excavator forklift conveyor bottle bookshelf armchair nightstand toothbrush"
-).split()
+NOUN_TEXT = """
+cat dog person car bicycle bus traffic light spoon coffee cup laptop keyboard rocket tree window
+player goalkeeper zebra umbrella skateboard sneaker shoelace chimney lighthouse tomato broccoli
+pizza sandwich giraffe elephant pigeon violin trumpet balloon ladder scaffolding excavator forklift
+conveyor bottle bookshelf armchair nightstand toothbrush
+"""
+NOUNS = NOUN_TEXT.split()
+SUFFIX_TEXT = "s t re ve m ll d x sam lla r v l em"
 TEMPLATES = [
     "{}",
     "a {}",
@@ -92,7 +94,7 @@ MARK_TEXTS = [
 
 def contraction_strings():
     result = []
-    for suffix in ["s", "t", "re", "ve", "m", "ll", "d", "x", "sam", "lla", "", "r", "v", "l", "em"]:
+    for suffix in ["", *SUFFIX_TEXT.split()]:
         for apostrophe in ["'", "\u2019", "''", "`"]:
             for word in ["it", "DON", "", "!", "7", "\u00e9"]:
                 result.append(word + apostrophe + suffix)
@@ -176,7 +178,7 @@ def reduce_merges(merges, used_tokens, rng):
 
 
 def main():
-    lines = gzip.open(sys.argv[1], "rt", encoding="utf-8").read().split("\n")
+    lines = gzip.decompress(Path(sys.argv[1]).read_bytes()).decode().split("\n")
     merges = [tuple(line.split()) for line in lines[1 : 49152 - 256 - 2 + 1]]
     full = make_tokenizer(merges)
     strings = all_strings()

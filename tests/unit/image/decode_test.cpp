@@ -152,6 +152,11 @@ TEST(ExifOrientation, IsOneForAnythingDamaged) {
   changed[18] = 9;  // no such orientation
   EXPECT_EQ(exif_orientation(bytes_of(changed)), 1);
   changed = block;
+  changed[12] = 4;  // a 32-bit number
+  EXPECT_EQ(exif_orientation(bytes_of(changed)), 6);
+  changed[14] = 2;  // a list of two
+  EXPECT_EQ(exif_orientation(bytes_of(changed)), 1);
+  changed = block;
   changed[7] = '\x7F';  // directory past the end
   EXPECT_EQ(exif_orientation(bytes_of(changed)), 1);
   changed = block;
