@@ -255,7 +255,7 @@ TEST_F(CheckpointFiles, MetasFileWithAHoleIsListed) {
     return tensor.name == "detector.transformer.decoder.layers.1.ca_text.in_proj_bias";
   });
   EXPECT_THAT(open_error(meta(tensors)),
-              HasSubstr("1 missing:\n  transformer.decoder.layers.1.ca_text.in_proj_bias [24]"));
+              HasSubstr("1 missing:\n  detector.transformer.decoder.layers.1.ca_text.in_proj_bias [24]"));
 }
 
 TEST_F(CheckpointFiles, TheFormatBeforeTorch16IsRefusedWithTheWayOut) {
