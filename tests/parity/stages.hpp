@@ -1,36 +1,37 @@
 #pragma once
 
-#include <filesystem>
 #include <map>
-#include <memory>
 #include <string>
 
-#include "base/engine.hpp"
-#include "checkpoint/checkpoint.hpp"
+#include "base/tensor.hpp"
 #include "goldens.hpp"
-#include "model/export.hpp"
+#include "runtime/session.hpp"
 
 namespace sam3trt::parity {
 
 using Tensors = std::map<std::string, Tensor>;
 
-/// The five graphs of one checkpoint on the CPU backend, and the tensors between them
-/// (docs/graphs.md).
+/// Exports a tiny checkpoint into a temporary folder, as `sam3trt export` does.
+[[nodiscard]] ModelFiles export_model(const Reference& reference);
+
+/// Its graphs on the CPU.
+[[nodiscard]] SessionEngines load_on_cpu(const ModelFiles& files);
+
+/// What the golden's prompt asks for.
+[[nodiscard]] Prompt prompt_of(const GoldenPrompt& golden);
+
+/// The five graphs of one model run one after the other, all tensors kept (docs/graphs.md).
 class Stages {
  public:
-  /// Exports the graphs into `folder` and compiles them.
-  Stages(const Checkpoint& checkpoint, const std::filesystem::path& folder);
+  explicit Stages(const ModelFiles& files);
 
   /// Every tensor, inputs included, for one prompt on one picture; all masks are computed.
-  [[nodiscard]] Tensors run(const Goldens& goldens, const GoldenPrompt& prompt);
+  [[nodiscard]] Tensors run(const Goldens& goldens, const GoldenPrompt& golden);
 
  private:
-  void run_graph(GraphKind kind, Tensors& tensors);
-  void add_geometry_inputs(const GoldenPrompt& prompt, Tensors& tensors) const;
-  void add_prompt_mask(const GoldenPrompt& prompt, Tensors& tensors) const;
-
-  Sam3Config config_;
-  std::map<GraphKind, std::unique_ptr<Engine>> engines_;
+  ModelConfig config_;
+  Semantics semantics_;
+  SessionEngines engines_;
 };
 
 }  // namespace sam3trt::parity

@@ -57,9 +57,7 @@ class StageParity : public testing::TestWithParam<Reference> {};
 
 TEST_P(StageParity, EveryStageGivesTheReferencesNumbers) {
   const Goldens goldens(GetParam());
-  const std::filesystem::path graphs =
-      std::filesystem::path(testing::TempDir()) / ("graphs_" + name_of(GetParam()));
-  Stages stages(Checkpoint::open(checkpoint_of(GetParam())), graphs);
+  Stages stages(export_model(GetParam()));
   std::map<std::string, Difference> worst;
   ASSERT_FALSE(goldens.prompts().empty());
   for (const GoldenPrompt& prompt : goldens.prompts()) {
