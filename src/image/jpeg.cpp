@@ -9,7 +9,6 @@
 #include <cstring>
 #include <memory>
 
-#include "base/error.hpp"
 #include "image/decoders.hpp"
 #include "image/exif.hpp"
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
-#include <utility>
 
 #include "base/error.hpp"
 #include "text/problems.hpp"
