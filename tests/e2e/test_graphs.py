@@ -1,6 +1,7 @@
 """Exported graphs: valid ONNX, and the references' numbers under ONNX Runtime."""
 
 import json
+import subprocess
 
 import goldens
 import graphs
@@ -102,3 +103,24 @@ def test_the_mask_head_computes_only_the_queries_asked_for(reference):
     expected = tensors["pred_masks"][asked["prompt_index"][:, None], asked["query_index"]]
     limit = LIMITS["stages"]["pred_masks"]["largest_error"]
     np.testing.assert_allclose(masks, expected, rtol=0, atol=limit)
+
+
+@pytest.mark.parametrize("name", ["tiny_a", "tiny_b"])
+def test_both_checkpoint_formats_give_the_same_graphs(
+    program, checkpoint, exported, name, tmp_path
+):
+    """The same weights in the two formats, under one semantics: all but the checkpoint's hash."""
+    command = [program, "export", "--checkpoint", checkpoint("hf", name), "--component", "all"]
+    subprocess.run([*command, "--semantics", "meta", "--output", tmp_path], check=True)
+    for file in graphs.FILES.values():
+        models = [onnx.load(str(folder / file)) for folder in (tmp_path, exported("meta", name))]
+        hashes = [
+            entry
+            for model in models
+            for entry in model.metadata_props
+            if entry.key == "sam3trt.checkpoint_sha256"
+        ]
+        assert len({entry.value for entry in hashes}) == 2
+        for entry in hashes:
+            entry.value = ""
+        assert models[0] == models[1], file
