@@ -39,11 +39,10 @@ def normalised(box: list[float], image: Image.Image) -> list[float]:
 class MetaReference:
     """One checkpoint in Meta's code, driven by Meta's own `Sam3Processor`."""
 
-    def __init__(self, spec: dict) -> None:
+    def __init__(self, spec: dict, weights: dict[str, np.ndarray]) -> None:
         from sam3.model.sam3_image_processor import Sam3Processor
 
         self.model = meta_model.build(spec["config"], spec["tokenizer_merges"])
-        weights = make_checkpoint.make_weights(spec)
         converted = {
             name.removeprefix("detector."): torch.from_numpy(np.array(values))
             for name, values in checkpoint_files.hf_to_meta(weights, spec["config"]).items()
@@ -136,7 +135,8 @@ def make(name: str, output: Path | None) -> None:
             elif f"{case['image']}/{tensor}" not in golden.tensors:
                 golden.add(f"{case['image']}/{tensor}", values)
 
-    documents = make_goldens.golden_cases(MetaReference(spec), all_cases[name], store)
+    reference = MetaReference(spec, make_checkpoint.make_weights(spec))
+    documents = make_goldens.golden_cases(reference, all_cases[name], store)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         golden.write(output, name, documents)
