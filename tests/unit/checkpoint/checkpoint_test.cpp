@@ -254,8 +254,9 @@ TEST_F(CheckpointFiles, MetasFileWithAHoleIsListed) {
   std::erase_if(tensors, [](const FileTensor& tensor) {
     return tensor.name == "detector.transformer.decoder.layers.1.ca_text.in_proj_bias";
   });
-  EXPECT_THAT(open_error(meta(tensors)),
-              HasSubstr("1 missing:\n  detector.transformer.decoder.layers.1.ca_text.in_proj_bias [24]"));
+  EXPECT_THAT(
+      open_error(meta(tensors)),
+      HasSubstr("1 missing:\n  detector.transformer.decoder.layers.1.ca_text.in_proj_bias [24]"));
 }
 
 TEST_F(CheckpointFiles, TheFormatBeforeTorch16IsRefusedWithTheWayOut) {

@@ -24,7 +24,10 @@ namespace sam3trt::testing_files {
 
 inline std::string little(uint64_t value, size_t size) {
   std::string text;
-  for (size_t i = 0; i < size; ++i) text += static_cast<char>((value >> (8 * i)) & 0xFFU);
+  for (size_t i = 0; i < size; ++i) {
+    text += static_cast<char>(value & 0xFFU);
+    value >>= 8U;
+  }
   return text;
 }
 
