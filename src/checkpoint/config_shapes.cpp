@@ -146,7 +146,7 @@ VisionConfig infer_vision(Shapes& shapes) {
   } else {
     assume_published(shapes, vision, head_dim, grid);
   }
-  if (vision.hidden % head_dim != 0) {
+  if (shapes.problems.empty() && vision.hidden % head_dim != 0) {
     shapes.problems.push_back(kTrunk + "patch_embed.proj.weight: width " +
                               std::to_string(vision.hidden) + " is no multiple of the head size " +
                               std::to_string(head_dim));
@@ -164,7 +164,7 @@ TextConfig infer_text(Shapes& shapes) {
   text.stack.layers = shapes.layers(kText + "transformer.resblocks.");
   text.stack.intermediate = shapes.dim(kText + "transformer.resblocks.0.mlp.c_fc.weight", 2, 0);
   text.stack.activation = Activation::kGelu;
-  if (text.hidden % kHeadDim != 0) {
+  if (shapes.problems.empty() && text.hidden % kHeadDim != 0) {
     shapes.problems.push_back(kText + "token_embedding.weight: width " +
                               std::to_string(text.hidden) + " is no multiple of the head size 64");
   }
