@@ -1,1 +1,48 @@
-int main() { return 2; }
+#include <exception>
+#include <filesystem>
+#include <iostream>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "command_line.hpp"
+
+namespace {
+
+int exit_code_of(sam3trt::ErrorCode code) {
+  switch (code) {
+    case sam3trt::ErrorCode::kInternal:
+      return 1;
+    case sam3trt::ErrorCode::kBadInput:
+      return 2;
+    case sam3trt::ErrorCode::kUnavailable:
+      return 3;
+    case sam3trt::ErrorCode::kVerificationFailed:
+      return 4;
+  }
+  return 1;
+}
+
+int fail(const std::string& message, int exit_code) {
+  std::cerr << "sam3trt: error: " << message << "\n";
+  return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const int exit_code =
+        sam3trt::run_command_line(std::vector<std::string>(argv + 1, argv + argc));
+    std::cout.flush();
+    if (!std::cout) return fail("writing to standard output failed", 1);
+    return exit_code;
+  } catch (const sam3trt::Error& error) {
+    return fail(error.what(), exit_code_of(error.code()));
+  } catch (const std::bad_alloc&) {
+    return fail("out of memory", 1);
+  } catch (const std::exception& error) {
+    return fail(error.what(), 1);
+  }
+}

@@ -1,25 +1,28 @@
 #include "checkpoint/checkpoint.hpp"
 
 #include <cstring>
+#include <deque>
 #include <map>
 #include <utility>
 
-#include "base/checked.hpp"
 #include "base/error.hpp"
 #include "base/half.hpp"
-#include "base/log.hpp"
 #include "base/mapped_file.hpp"
 #include "base/sha256.hpp"
 #include "checkpoint/config_json.hpp"
+#include "checkpoint/config_shapes.hpp"
+#include "checkpoint/pad_token.hpp"
 #include "checkpoint/plan.hpp"
 #include "checkpoint/strict_json.hpp"
 #include "checkpoint/tensor_file.hpp"
+#include "checkpoint/torch_file.hpp"
 
 namespace sam3trt {
 
 struct Checkpoint::State {
   TensorFile file;
   Sam3Config config;
+  std::deque<std::vector<std::byte>> owned;  ///< Copies of tensors that are stored with strides.
   std::map<std::string, WeightView, std::less<>> weights;
   mutable std::string sha256;
 };
@@ -28,11 +31,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// LayerNorm epsilon of the vision transformer: Meta's code (sam3, model/vitdet.py and its builder)
+// and Hugging Face's default (transformers, models/sam3/configuration_sam3.py).
+constexpr double kMetaVisionEps = 1e-5;
+constexpr double kHuggingFaceVisionEps = 1e-6;
+
 Sam3Config read_folder_config(const TensorFile& file) {
   const fs::path path = file.folder / "config.json";
   if (!fs::exists(path)) {
-    throw_bad_input(path.string() + ": is missing; the sizes of " + file.path.filename().string() +
-                    " stand there, copy it from the checkpoint's repository");
+    throw_bad_input(path.string() + ": is missing; it holds the sizes of " +
+                    file.path.filename().string() + ", copy it from the checkpoint's repository");
   }
   Sam3Config config = parse_config_json(read_json_file(path), path.string());
   for (const char* name : {"preprocessor_config.json", "processor_config.json"}) {
@@ -43,6 +51,63 @@ Sam3Config read_folder_config(const TensorFile& file) {
   }
   return config;
 }
+
+/// Sets what depends on the semantics. `from_json` says whether a config.json gave the epsilon.
+void apply_semantics(const TensorFile& file, bool from_json, Sam3Config& config) {
+  if (config.semantics == Semantics::kMeta) {
+    config.vision.layer_norm_eps = kMetaVisionEps;
+    config.text.pad_token_id = 0;
+    return;
+  }
+  if (!from_json) config.vision.layer_norm_eps = kHuggingFaceVisionEps;
+  config.text.pad_token_id = find_pad_token(file.folder).value_or(config.text.eos_token_id);
+  if (config.text.pad_token_id < 0 || config.text.pad_token_id >= config.text.vocabulary) {
+    throw_bad_input(file.folder.string() + ": the tokenizer pads with id " +
+                    std::to_string(config.text.pad_token_id) + ", but the model knows only " +
+                    std::to_string(config.text.vocabulary) + " ids");
+  }
+}
+
+/// The planned tensors as views; those that are not stored densely are copied into `owned`.
+class Views {
+ public:
+  Views(const TensorFile& file, std::deque<std::vector<std::byte>>& owned)
+      : file_(file), owned_(owned) {
+    for (const MappedFile& mapped : file.files) budget_ += mapped.bytes().size();
+  }
+
+  WeightView view(const PlannedTensor& tensor) {
+    const StoredTensor& source = file_.tensors[tensor.source];
+    const size_t item = size_of(*source.dtype);
+    const auto bytes = source.strides.empty() ? source.bytes : dense(tensor.source);
+    return {*source.dtype, tensor.shape,
+            bytes.subspan(static_cast<size_t>(tensor.offset) * item,
+                          static_cast<size_t>(element_count(tensor.shape)) * item)};
+  }
+
+ private:
+  std::span<const std::byte> dense(size_t source) {
+    const auto done = copies_.find(source);
+    if (done != copies_.end()) return done->second;
+    // Storages may be shared, so a small file could ask for large copies again and again.
+    const StoredTensor& tensor = file_.tensors[source];
+    const size_t size = tensor.bytes.size();
+    if (size > budget_) {
+      throw_bad_input(file_.path.string() + ": tensor \"" + tensor.name +
+                      "\": the copies of tensors that are not contiguous exceed the file's size; "
+                      "save the file again after .contiguous()");
+    }
+    budget_ -= size;
+    owned_.push_back(make_dense(tensor, file_.path.string()));
+    copies_.emplace(source, owned_.back());
+    return owned_.back();
+  }
+
+  const TensorFile& file_;
+  std::deque<std::vector<std::byte>>& owned_;
+  std::map<size_t, std::span<const std::byte>> copies_;
+  size_t budget_ = 0;
+};
 
 }  // namespace
 
@@ -71,17 +136,16 @@ Checkpoint Checkpoint::open(const fs::path& path, std::optional<Semantics> seman
   state->file = open_tensor_file(path);
   const TensorFile& file = state->file;
   const Naming naming = detect_naming(file.tensors, file.path.string());
-  state->config = read_folder_config(file);
-  const TensorPlan plan = plan_tensors(file.tensors, naming, state->config, file.path.string());
-  for (const PlannedTensor& tensor : plan.tensors) {
-    const StoredTensor& source = file.tensors[tensor.source];
-    const size_t item = size_of(*source.dtype);
-    const auto bytes =
-        source.bytes.subspan(static_cast<size_t>(tensor.offset) * item,
-                             static_cast<size_t>(element_count(tensor.shape)) * item);
-    state->weights.emplace(tensor.name, WeightView{*source.dtype, tensor.shape, bytes});
-  }
+  const bool from_json = naming == Naming::kHuggingFace;
+  state->config =
+      from_json ? read_folder_config(file) : infer_meta_config(file.tensors, file.path.string());
   if (semantics) state->config.semantics = *semantics;
+  apply_semantics(file, from_json, state->config);
+  const TensorPlan plan = plan_tensors(file.tensors, naming, state->config, file.path.string());
+  Views views(file, state->owned);
+  for (const PlannedTensor& tensor : plan.tensors) {
+    state->weights.emplace(tensor.name, views.view(tensor));
+  }
   return Checkpoint(std::move(state));
 }
 

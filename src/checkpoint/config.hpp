@@ -5,12 +5,9 @@
 #include <string>
 #include <vector>
 
-namespace sam3trt {
+#include "base/semantics.hpp"
 
-/// Whose behaviour is reproduced where Meta's code and Hugging Face's port differ: LayerNorm
-/// epsilon of the vision encoder, the CLS token of text-only prompts, the presence clamp, the order
-/// of sigmoid and resize, the padding token.
-enum class Semantics { kHf, kMeta };
+namespace sam3trt {
 
 enum class Activation { kGelu, kQuickGelu, kRelu };
 

@@ -38,11 +38,14 @@ class Checker {
                        ", found " + std::to_string(value));
   }
 
-  void stack(const std::string& prefix, const StackConfig& stack, int64_t width) {
-    range(prefix + (prefix == kBackbone || prefix == kText ? "num_hidden_layers" : "num_layers"),
-          stack.layers, 1, kMaxLayers);
+  /// Whether the layer count is one.
+  bool stack(const std::string& prefix, const StackConfig& stack, int64_t width) {
+    const bool transformer = prefix == kBackbone || prefix == kText;
+    const bool layers = range(prefix + (transformer ? "num_hidden_layers" : "num_layers"),
+                              stack.layers, 1, kMaxLayers);
     range(prefix + "intermediate_size", stack.intermediate, 1, kMaxIntermediate);
     heads(prefix, stack.heads, width);
+    return layers;
   }
 
   void heads(const std::string& prefix, int64_t heads, int64_t width) {
@@ -58,6 +61,18 @@ class Checker {
 
   std::vector<std::string> problems;
 };
+
+void check_global_blocks(const VisionConfig& vision, Checker& check) {
+  std::vector<int64_t> seen;
+  for (const int64_t block : vision.global_blocks) {
+    check.range(kBackbone + "global_attn_indexes", block, 0, vision.stack.layers - 1);
+    if (std::ranges::find(seen, block) != seen.end()) {
+      check.problems.push_back(kBackbone + "global_attn_indexes: " + std::to_string(block) +
+                               " stands there twice");
+    }
+    seen.push_back(block);
+  }
+}
 
 void check_vision(const VisionConfig& vision, Checker& check) {
   const bool image = check.range(kBackbone + "image_size", vision.image_size, 1, kMaxImage);
@@ -76,20 +91,11 @@ void check_vision(const VisionConfig& vision, Checker& check) {
   if (check.range(kBackbone + "hidden_size", vision.hidden, 4, kMaxWidth)) {
     check.multiple(kBackbone + "hidden_size", vision.hidden, "the neck's two halvings", 4);
   }
-  check.stack(kBackbone, vision.stack, vision.hidden);
+  if (check.stack(kBackbone, vision.stack, vision.hidden)) check_global_blocks(vision, check);
   if (vision.stack.heads > 0 && vision.hidden % vision.stack.heads == 0) {
     // Two axes, each rotated in pairs of channels.
     check.multiple(kBackbone + "hidden_size / num_attention_heads",
                    vision.hidden / vision.stack.heads, "the rotary embedding's pairs", 4);
-  }
-  std::vector<int64_t> seen;
-  for (const int64_t block : vision.global_blocks) {
-    check.range(kBackbone + "global_attn_indexes", block, 0, vision.stack.layers - 1);
-    if (std::ranges::find(seen, block) != seen.end()) {
-      check.problems.push_back(kBackbone + "global_attn_indexes: " + std::to_string(block) +
-                               " stands there twice");
-    }
-    seen.push_back(block);
   }
   check.epsilon(kBackbone + "layer_norm_eps", vision.layer_norm_eps);
   if (!(vision.rope_theta >= 1.0 && vision.rope_theta <= 1e12)) {

@@ -61,8 +61,15 @@ Naming detect_naming(std::span<const StoredTensor> tensors, const std::string& w
                   std::to_string(tensors.size()) + " tensors, " + first);
 }
 
-std::vector<std::string> detector_names(std::span<const StoredTensor> tensors, Naming naming) {
+std::string_view detector_prefix(std::span<const StoredTensor> tensors, Naming naming) {
   const std::string_view prefix = naming == Naming::kMeta ? "detector." : "detector_model.";
+  const bool used = std::ranges::any_of(
+      tensors, [&](const StoredTensor& tensor) { return tensor.name.starts_with(prefix); });
+  return used ? prefix : "";
+}
+
+std::vector<std::string> detector_names(std::span<const StoredTensor> tensors, Naming naming) {
+  const std::string_view prefix = detector_prefix(tensors, naming);
   std::vector<std::string> names;
   names.reserve(tensors.size());
   for (const StoredTensor& tensor : tensors) {
@@ -74,6 +81,7 @@ std::vector<std::string> detector_names(std::span<const StoredTensor> tensors, N
 
 TensorPlan plan_tensors(std::span<const StoredTensor> tensors, Naming naming,
                         const Sam3Config& config, const std::string& where) {
+  const std::string prefix(detector_prefix(tensors, naming));
   const std::vector<std::string> names = detector_names(tensors, naming);
   std::unordered_map<std::string_view, size_t> by_name;
   std::vector<char> used(tensors.size(), 0);
@@ -93,7 +101,9 @@ TensorPlan plan_tensors(std::span<const StoredTensor> tensors, Naming naming,
     const auto found = by_name.find(name);
     if (found == by_name.end()) {
       // A packed tensor is asked for once per part.
-      if (missing.insert(name).second) problems.missing.push_back(name + " " + to_string(shape));
+      if (missing.insert(name).second) {
+        problems.missing.push_back(prefix + name + " " + to_string(shape));
+      }
       continue;
     }
     const StoredTensor& source = tensors[found->second];

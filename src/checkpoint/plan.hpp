@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "checkpoint/config.hpp"
@@ -35,8 +36,12 @@ struct TensorPlan {
 [[nodiscard]] TensorPlan plan_tensors(std::span<const StoredTensor> tensors, Naming naming,
                                       const Sam3Config& config, const std::string& where);
 
-/// A tensor's name without the prefix that the combined checkpoints put before the detector's
-/// tensors ("detector_model.", "detector."). Names of files without the prefix stay as they are.
+/// What a file that also holds the tracker puts before the names of the detector's tensors
+/// ("detector_model." or "detector."); empty when no tensor has it.
+[[nodiscard]] std::string_view detector_prefix(std::span<const StoredTensor> tensors,
+                                               Naming naming);
+
+/// The tensors' names without that prefix.
 [[nodiscard]] std::vector<std::string> detector_names(std::span<const StoredTensor> tensors,
                                                       Naming naming);
 

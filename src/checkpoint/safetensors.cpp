@@ -161,6 +161,7 @@ std::vector<StoredTensor> parse_safetensors(std::span<const std::byte> file,
                         std::to_string(header.data.size()) + "; download the file again");
     }
     item.tensor.bytes = header.data.subspan(item.begin, item.end - item.begin);
+    item.tensor.element_bytes = item.end - item.begin;
     position = item.end;
     tensors.push_back(std::move(item.tensor));
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,6 +18,7 @@ struct StoredTensor {
   std::string dtype_name;      ///< As the format spells it, for messages ("F8_E4M3").
   std::optional<DType> dtype;  ///< Empty when this project has no type for it.
   Shape shape;
+  uint64_t element_bytes = 0;  ///< Bytes of all elements.
 
   /// Dense row-major elements; when `strides` is not empty, the elements of the storage from the
   /// tensor's first one on.

@@ -1,7 +1,6 @@
 #include "checkpoint/tensor_file.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <map>
 #include <string_view>
@@ -9,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "checkpoint/safetensors.hpp"
+#include "checkpoint/torch_file.hpp"
 
 namespace sam3trt {
 namespace {
@@ -77,8 +77,16 @@ TensorFile open_tensor_file(const fs::path& given) {
   result.folder = path.parent_path();
   result.files.emplace_back(path);
   const auto bytes = result.files.back().bytes();
-  if (starts_with(bytes, "PK\x03\x04")) {
-    throw_bad_input(path.string() + ": torch zip files are not supported");
+  if (starts_with(bytes, "PK")) {
+    result.format = "torch zip";
+    result.tensors = parse_torch_file(bytes, path.string());
+    return result;
+  }
+  // Pickle protocol 2 and the long integer that starts torch's format before version 1.6.
+  if (starts_with(bytes, "\x80\x02\x8a\x0a")) {
+    throw_bad_input(path.string() +
+                    ": has torch's format before version 1.6; save it again with "
+                    "torch.save(torch.load(FILE, weights_only=True), NEW_FILE)");
   }
   result.format = "safetensors";
   result.tensors = parse_safetensors(bytes, path.string());

@@ -152,7 +152,7 @@ Image decode_bmp(std::span<const std::byte> data, const std::string& name, int64
   check_header(header, name);
   // Refuses sizes that the file cannot hold before any memory is taken.
   const auto plausible = static_cast<int64_t>(data.size()) * 8;
-  Image image = make_image(header.width, header.height, name, std::min(max_pixels, plausible));
+  Image image = make_image(header.width, header.height, name, "BMP", max_pixels, plausible);
   const auto palette = read_palette(bytes, header);
   const std::array<Field, 3> fields = {Field(header.masks[0]), Field(header.masks[1]),
                                        Field(header.masks[2])};

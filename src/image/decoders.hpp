@@ -25,10 +25,10 @@ namespace sam3trt {
 [[nodiscard]] Image decode_bmp(std::span<const std::byte> bytes, const std::string& name,
                                int64_t max_pixels);
 
-/// A black picture; throws Error(kBadInput) when a side is not positive or there are more than
-/// `max_pixels`.
+/// A black picture; throws Error(kBadInput) when a side is not positive, when there are more than
+/// `max_pixels`, or more than `plausible_pixels`, the most that a file of this length can hold.
 [[nodiscard]] Image make_image(int64_t width, int64_t height, const std::string& name,
-                               int64_t max_pixels);
+                               const char* format, int64_t max_pixels, int64_t plausible_pixels);
 
 /// Throws Error(kBadInput): "<name>: is not a readable <format> file: <reason>".
 [[noreturn]] void throw_undecodable(const std::string& name, const char* format,

@@ -9,6 +9,7 @@ namespace {
 
 constexpr uint32_t kOrientationTag = 0x0112;
 constexpr uint32_t kShortType = 3;
+constexpr uint32_t kLongType = 4;
 
 /// Reads numbers of either byte order; beyond the end they are 0.
 class TiffBytes {
@@ -48,7 +49,11 @@ int exif_orientation(std::span<const std::byte> tiff) {
     const size_t entry = directory + 2 + i * 12;
     if (entry + 12 > tiff.size()) return 1;
     if (bytes.u16(entry) != kOrientationTag) continue;
-    const uint32_t value = bytes.u16(entry + 2) == kShortType ? bytes.u16(entry + 8) : 0;
+    if (bytes.u32(entry + 4) != 1) return 1;  // a list of numbers
+    const uint32_t type = bytes.u16(entry + 2);
+    const uint32_t value = type == kShortType  ? bytes.u16(entry + 8)
+                           : type == kLongType ? bytes.u32(entry + 8)
+                                               : 0;
     return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
   }
   return 1;

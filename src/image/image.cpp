@@ -18,15 +18,20 @@ bool starts_with(std::span<const std::byte> bytes, std::string_view magic, size_
 
 }  // namespace
 
-Image make_image(int64_t width, int64_t height, const std::string& name, int64_t max_pixels) {
+Image make_image(int64_t width, int64_t height, const std::string& name, const char* format,
+                 int64_t max_pixels, int64_t plausible_pixels) {
+  const std::string size = std::to_string(width) + "x" + std::to_string(height);
+  if (width <= 0 || height <= 0) {
+    throw_undecodable(name, format, "its size is " + size + ", expected positive numbers");
+  }
   const std::array<int64_t, 2> shape = {height, width};
   const auto pixels = checked_element_count(shape);
-  if (width <= 0 || height <= 0 || !pixels || *pixels > max_pixels) {
-    throw_bad_input(name + ": a picture of " + std::to_string(width) + "x" +
-                    std::to_string(height) +
-                    " pixels is refused: sides must be positive and there "
-                    "may be at most " +
-                    std::to_string(max_pixels) + " pixels; scale it down");
+  if (!pixels || *pixels > max_pixels) {
+    throw_bad_input(name + ": a picture of " + size + " pixels is too large: at most " +
+                    std::to_string(max_pixels) + " pixels are accepted; scale it down");
+  }
+  if (*pixels > plausible_pixels) {
+    throw_undecodable(name, format, "the file is far too short for " + size + " pixels");
   }
   Image image;
   image.width = width;

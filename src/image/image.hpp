@@ -23,9 +23,13 @@ struct Image {
 /// Largest accepted picture, in pixels; larger ones are refused with a reason.
 inline constexpr int64_t kMaxImagePixels = int64_t{1} << 28;
 
-/// Decodes JPEG (EXIF orientation applied; greyscale, YCCK, CMYK), PNG (alpha dropped, 16-bit,
-/// palette), WebP and BMP as Pillow's `convert("RGB")` does. `name` appears in messages. Throws
-/// Error(kBadInput) for anything damaged, truncated, too large or of another format.
+/// Decodes JPEG (greyscale, RGB, YCbCr, YCCK, CMYK; baseline and progressive), PNG (all kinds,
+/// interlaced too), WebP (lossy and lossless) and BMP (1 to 32 bits a pixel) to the pixels that
+/// Pillow's `convert("RGB")` gives: alpha and colour profiles are dropped, and the EXIF orientation
+/// of JPEG, PNG and WebP is applied as `ImageOps.exif_transpose` does (one in XMP is not read). On
+/// purpose different: 16-bit grey PNG keeps the high byte, where Pillow clips at 255. Refused:
+/// animated WebP, run-length coded BMP. `name` appears in messages. Throws Error(kBadInput) for
+/// anything damaged, truncated, too large or of another format.
 [[nodiscard]] Image decode_image(std::span<const std::byte> bytes, const std::string& name);
 
 /// Reads and decodes a file.

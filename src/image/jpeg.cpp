@@ -9,7 +9,6 @@
 #include <cstring>
 #include <memory>
 
-#include "base/error.hpp"
 #include "image/decoders.hpp"
 #include "image/exif.hpp"
 
@@ -104,30 +103,27 @@ uint8_t ink_to_light(int ink, int light) {
 
 void row_to_rgb(const JpegReader& reader, uint8_t* target) {
   const uint8_t* from = reader.row;
+  const bool is_grey = reader.info.output_components == 1;
   for (JDIMENSION x = 0; x < reader.info.output_width; ++x, target += 3) {
-    switch (reader.info.output_components) {
-      case 1:
-        target[0] = target[1] = target[2] = from[x];
-        break;
-      case 3:
-        std::memcpy(target, from + size_t{x} * 3, 3);
-        break;
-      default:
-        for (size_t c = 0; c < 3; ++c) {
-          target[c] = ink_to_light(255 - from[size_t{x} * 4 + c], from[size_t{x} * 4 + 3]);
-        }
-        break;
+    if (is_grey) {
+      target[0] = target[1] = target[2] = from[x];
+      continue;
+    }
+    for (size_t c = 0; c < 3; ++c) {
+      target[c] = ink_to_light(255 - from[size_t{x} * 4 + c], from[size_t{x} * 4 + 3]);
     }
   }
 }
 
 void read_pixels(JpegReader& reader) {
   jpeg_start_decompress(&reader.info);
+  const bool is_rgb = reader.info.output_components == 3;
   while (reader.info.output_scanline < reader.info.output_height) {
     uint8_t* target =
         reader.pixels + size_t{reader.info.output_scanline} * size_t{reader.info.output_width} * 3;
-    jpeg_read_scanlines(&reader.info, &reader.row, 1);
-    row_to_rgb(reader, target);
+    JSAMPROW row = is_rgb ? target : reader.row;
+    jpeg_read_scanlines(&reader.info, &row, 1);
+    if (!is_rgb) row_to_rgb(reader, target);
   }
   jpeg_finish_decompress(&reader.info);
 }
@@ -180,13 +176,15 @@ Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name, int
   const int64_t per_byte =
       reader.info.arith_code != FALSE ? kMaxPixelsPerByteArithmetic : kMaxPixelsPerByte;
   const auto plausible = static_cast<int64_t>(bytes.size()) * per_byte;
-  Image image = make_image(reader.info.output_width, reader.info.output_height, name,
-                           std::min(max_pixels, plausible));
+  Image image = make_image(reader.info.output_width, reader.info.output_height, name, "JPEG",
+                           max_pixels, plausible);
   std::vector<uint8_t> row(size_t{reader.info.output_width} * 4);
+  // The markers are gone once the picture has been read.
+  const int orientation = orientation_of(reader);
   reader.pixels = image.rgb.data();
   reader.row = row.data();
   if (!run_guarded(reader, read_pixels)) throw_undecodable(name, "JPEG", reader.message);
-  return apply_orientation(std::move(image), orientation_of(reader));
+  return apply_orientation(std::move(image), orientation);
 }
 
 }  // namespace sam3trt

@@ -17,14 +17,14 @@ constexpr Color kLight = {255, 255, 255};
 
 /// Line width and pixel size of the font, from the picture's mean side.
 struct Style {
-  int64_t line = 1;
+  int64_t line = 2;
   int64_t text = 1;
 };
 
 Style style_for(const Image& image) {
   const double side =
       std::sqrt(static_cast<double>(image.width) * static_cast<double>(image.height));
-  return {std::max<int64_t>(1, std::llround(side / 300.0)),
+  return {std::max<int64_t>(2, std::llround(side / 300.0)),
           std::max<int64_t>(1, static_cast<int64_t>(std::ceil(side / 340.0)))};
 }
 
@@ -90,11 +90,14 @@ class Strokes {
     }
   }
 
-  void draw(Image& image, Color color) const {
+  /// The dark edge is drawn around the mask only, so that thin masks keep their colour.
+  void draw(Image& image, std::span<const uint8_t> mask, Color color) const {
     size_t i = 0;
     for (int64_t y = area_.y0; y < area_.y1; ++y) {
       for (int64_t x = area_.x0; x < area_.x1; ++x, ++i) {
-        if (kinds_[i] != kNone) put(image, x, y, kinds_[i] == kLine ? color : kDark);
+        const bool is_inside = mask[static_cast<size_t>(y * image.width + x)] != 0;
+        if (kinds_[i] == kLine) put(image, x, y, color);
+        if (kinds_[i] == kEdge && !is_inside) put(image, x, y, kDark);
       }
     }
   }
@@ -114,14 +117,18 @@ class Strokes {
 };
 
 void tint(Image& image, std::span<const uint8_t> mask, const Area& box, Color color) {
+  std::array<Color, 256> mixed{};
+  for (size_t value = 0; value < mixed.size(); ++value) {
+    for (size_t c = 0; c < 3; ++c) {
+      mixed[value][c] = static_cast<uint8_t>(
+          std::lround(static_cast<double>(value) * (1.0 - kTintOpacity) + color[c] * kTintOpacity));
+    }
+  }
   for (int64_t y = box.y0; y < box.y1; ++y) {
     for (int64_t x = box.x0; x < box.x1; ++x) {
       if (mask[static_cast<size_t>(y * image.width + x)] == 0) continue;
       uint8_t* pixel = image.rgb.data() + image.offset(x, y);
-      for (size_t c = 0; c < 3; ++c) {
-        pixel[c] = static_cast<uint8_t>(
-            std::lround(pixel[c] * (1.0 - kTintOpacity) + color[c] * kTintOpacity));
-      }
+      for (size_t c = 0; c < 3; ++c) pixel[c] = mixed[pixel[c]][c];
     }
   }
 }
@@ -145,7 +152,7 @@ void draw_outline(Image& image, std::span<const uint8_t> mask, const Area& box, 
       }
     }
   }
-  strokes.draw(image, color);
+  strokes.draw(image, mask, color);
 }
 
 /// Black or white, whichever can be read better on `background` (Rec. 601 luma).
@@ -174,33 +181,6 @@ void draw_text(Image& image, int64_t x, int64_t y, int64_t scale, Color color,
 int64_t to_pixel(double value, int64_t limit) {
   if (!(value > 0.0)) return 0;
   return value >= static_cast<double>(limit) ? limit : std::llround(value);
-}
-
-/// The label stands above the corner where there is room, else below it. Text that is too wide for
-/// the picture becomes smaller, then shorter.
-void draw_label(Image& image, double x0, double y0, Color color, int64_t scale,
-                std::string_view label) {
-  constexpr int64_t kAdvance = kGlyphWidth + 1;
-  const auto width_of = [&](int64_t pixel, size_t letters) {
-    return (static_cast<int64_t>(letters) * kAdvance - 1 + 4) * pixel;
-  };
-  while (scale > 1 && (width_of(scale, label.size()) > image.width ||
-                       (kGlyphHeight + 2) * scale > image.height)) {
-    --scale;
-  }
-  std::string text(label);
-  while (!text.empty() && width_of(scale, text.size()) > image.width) text.pop_back();
-  const int64_t height = (kGlyphHeight + 2) * scale;
-  if (text.empty() || height > image.height) return;
-  if (text.size() < label.size() && text.size() > 2) text.replace(text.size() - 2, 2, "..");
-
-  const int64_t width = width_of(scale, text.size());
-  const int64_t corner_y = to_pixel(y0, image.height);
-  const int64_t left = std::min(to_pixel(x0, image.width), image.width - width);
-  const int64_t top =
-      corner_y >= height ? corner_y - height : std::min(corner_y, image.height - height);
-  fill(image, {left, top, left + width, top + height}, color);
-  draw_text(image, left + 2 * scale, top + scale + scale / 2, scale, text_color(color), text);
 }
 
 /// Hue in turns, saturation and value in 0..1.
@@ -242,13 +222,37 @@ void draw_instance(Image& image, std::span<const uint8_t> mask, double x0, doubl
                                           " pixels, the picture " +
                                           std::to_string(image.rgb.size() / 3));
   }
-  const Style style = style_for(image);
   const Area box = bounds_of(mask, image);
   if (box.x0 < box.x1) {
     tint(image, mask, box, color);
-    draw_outline(image, mask, box, color, style.line);
+    draw_outline(image, mask, box, color, style_for(image).line);
   }
-  if (!label.empty()) draw_label(image, x0, y0, color, style.text, label);
+  if (!label.empty()) draw_label(image, x0, y0, color, label);
+}
+
+void draw_label(Image& image, double x0, double y0, Color color, std::string_view label) {
+  int64_t scale = style_for(image).text;
+  constexpr int64_t kAdvance = kGlyphWidth + 1;
+  const auto width_of = [&](int64_t pixel, size_t letters) {
+    return (static_cast<int64_t>(letters) * kAdvance - 1 + 4) * pixel;
+  };
+  while (scale > 1 && (width_of(scale, label.size()) > image.width ||
+                       (kGlyphHeight + 2) * scale > image.height)) {
+    --scale;
+  }
+  std::string text(label);
+  while (!text.empty() && width_of(scale, text.size()) > image.width) text.pop_back();
+  const int64_t height = (kGlyphHeight + 2) * scale;
+  if (text.empty() || height > image.height) return;
+  if (text.size() < label.size() && text.size() > 2) text.replace(text.size() - 2, 2, "..");
+
+  const int64_t width = width_of(scale, text.size());
+  const int64_t corner_y = to_pixel(y0, image.height);
+  const int64_t left = std::min(to_pixel(x0, image.width), image.width - width);
+  const int64_t top =
+      corner_y >= height ? corner_y - height : std::min(corner_y, image.height - height);
+  fill(image, {left, top, left + width, top + height}, color);
+  draw_text(image, left + 2 * scale, top + scale + scale / 2, scale, text_color(color), text);
 }
 
 void draw_box(Image& image, const std::array<double, 4>& box_xyxy, Color color) {

@@ -1,6 +1,5 @@
 #include <png.h>
 
-#include <algorithm>
 #include <csetjmp>
 #include <cstring>
 #include <memory>
@@ -68,7 +67,12 @@ bool run_guarded(PngJob& job, void (*step)(PngJob&)) {
   return true;
 }
 
+/// Texts and profiles are skipped: they can unpack to gigabytes.
+constexpr png_byte kSkippedChunks[] = "tEXt\0zTXt\0iTXt\0iCCP\0sPLT";
+
 void read_header(PngJob& job) {
+  png_set_keep_unknown_chunks(job.png, PNG_HANDLE_CHUNK_NEVER, kSkippedChunks,
+                              sizeof(kSkippedChunks) / 5);
   png_set_read_fn(job.png, &job, take_bytes);
   png_set_user_limits(job.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   png_read_info(job.png, job.info);
@@ -143,7 +147,7 @@ Image decode_png(std::span<const std::byte> bytes, const std::string& name, int6
   const auto plausible = static_cast<int64_t>(bytes.size()) * kMaxPixelsPerByte;
   Image image =
       make_image(png_get_image_width(job.png, job.info), png_get_image_height(job.png, job.info),
-                 name, std::min(max_pixels, plausible));
+                 name, "PNG", max_pixels, plausible);
   job.pixels = image.rgb.data();
   if (!run_guarded(job, read_pixels)) throw_undecodable(name, "PNG", job.message);
   return apply_orientation(std::move(image), orientation_of(job));

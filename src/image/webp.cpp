@@ -66,7 +66,9 @@ Image decode_webp(std::span<const std::byte> bytes, const std::string& name, int
   if (u32_at(bytes, 4) > bytes.size() - 8) {
     throw_undecodable(name, "WebP", describe(VP8_STATUS_NOT_ENOUGH_DATA));
   }
-  Image image = make_image(config.input.width, config.input.height, name, max_pixels);
+  // A few bytes can hold any number of equal pixels, so the length says nothing here.
+  Image image =
+      make_image(config.input.width, config.input.height, name, "WebP", max_pixels, max_pixels);
   config.output.colorspace = MODE_RGB;
   config.output.is_external_memory = 1;
   config.output.u.RGBA.rgba = image.rgb.data();

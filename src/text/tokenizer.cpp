@@ -1,7 +1,6 @@
 #include "text/tokenizer.hpp"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "base/error.hpp"

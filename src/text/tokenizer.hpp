@@ -15,8 +15,10 @@ struct EncodedText {
   std::vector<float> mask;  ///< 1 for start mark, text and end mark; 0 for padding.
 };
 
-/// CLIP's byte-level byte-pair encoding as Hugging Face's `CLIPTokenizerFast` does it: NFC, white
-/// space collapsed, lower case, `</w>` suffixes.
+/// CLIP's byte-level byte-pair encoding as `CLIPTokenizerFast` of transformers 5 does it: added
+/// tokens are found first, in the raw text; then NFC, white space collapsed, lower case, split into
+/// words, `</w>` suffixes. Character classes and NFC are those of the linked ICU: a character that
+/// only a newer or only an older Unicode version knows may be split in another way.
 class Tokenizer {
  public:
   /// Reads `tokenizer.json` of a folder, or its `vocab.json` and `merges.txt`; `path` may also name

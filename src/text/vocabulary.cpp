@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
-#include <utility>
 
 #include "base/error.hpp"
 #include "text/problems.hpp"
@@ -13,7 +12,6 @@ namespace sam3trt {
 namespace {
 
 using Json = nlohmann::json;
-using OrderedJson = nlohmann::ordered_json;
 using TokenIds = std::unordered_map<std::string_view, int32_t>;
 
 constexpr size_t kMaxFileBytes = size_t{1} << 26;
@@ -219,10 +217,8 @@ void read_added_tokens(const Json& added, Vocabulary& vocabulary, Problems& prob
     }
     const auto number = id.get<uint64_t>();
     const auto known = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), content);
-    if (known == vocabulary.tokens.end()) vocabulary.tokens.push_back(content);
-    const auto expected = static_cast<uint64_t>(
-        known == vocabulary.tokens.end() ? vocabulary.tokens.size() - 1
-                                         : static_cast<size_t>(known - vocabulary.tokens.begin()));
+    const auto expected = static_cast<uint64_t>(known - vocabulary.tokens.begin());
+    if (expected == vocabulary.tokens.size()) vocabulary.tokens.push_back(content);
     if (number != expected) {
       problems.add("the added token " + shown(content) + " has the id " + std::to_string(number) +
                    ", expected " + std::to_string(expected));
@@ -326,61 +322,6 @@ Vocabulary parse_vocab_and_merges(std::string_view vocab_json, std::string_view 
   }
   problems.throw_if_any(name + "/merges.txt");
   return vocabulary;
-}
-
-std::string write_tokenizer_json(const Vocabulary& vocabulary) {
-  const auto& tokens = vocabulary.tokens;
-  const auto token = [&](int32_t id) { return tokens[static_cast<size_t>(id)]; };
-  OrderedJson added = OrderedJson::array();
-  for (const AddedToken& entry : vocabulary.added) {
-    added.push_back({{"id", entry.id},
-                     {"content", entry.content},
-                     {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
-                     {"normalized", entry.normalized},
-                     {"special", entry.special}});
-  }
-  std::string table;
-  for (size_t i = 0; i < vocabulary.model_size; ++i) {
-    table += (i == 0 ? "" : ",") + OrderedJson(tokens[i]).dump() + ":" + std::to_string(i);
-  }
-  OrderedJson merges = OrderedJson::array();
-  for (const Merge& merge : vocabulary.merges) {
-    merges.push_back({token(merge.left), token(merge.right)});
-  }
-  const OrderedJson normalizer = {
-      {"type", "Sequence"},
-      {"normalizers",
-       {{{"type", "NFC"}},
-        {{"type", "Replace"}, {"pattern", {{"Regex", "\\s+"}}}, {"content", " "}},
-        {{"type", "Lowercase"}}}}};
-  const OrderedJson byte_level = {{"type", "ByteLevel"},
-                                  {"add_prefix_space", false},
-                                  {"trim_offsets", true},
-                                  {"use_regex", true}};
-  const OrderedJson pre_tokenizer = {{"type", "Sequence"},
-                                     {"pretokenizers",
-                                      {{{"type", "Split"},
-                                        {"pattern", {{"Regex", kSplitPatternWithMarks}}},
-                                        {"behavior", "Removed"},
-                                        {"invert", true}},
-                                       byte_level}}};
-  OrderedJson post_processor = {{"type", "RobertaProcessing"}};
-  post_processor["sep"] = OrderedJson::array({token(vocabulary.eos_id), vocabulary.eos_id});
-  post_processor["cls"] = OrderedJson::array({token(vocabulary.bos_id), vocabulary.bos_id});
-  post_processor["trim_offsets"] = false;
-  post_processor["add_prefix_space"] = false;
-  const OrderedJson unk =
-      vocabulary.unk_id < 0 ? OrderedJson(nullptr) : OrderedJson(token(vocabulary.unk_id));
-  // The table is written by hand: an ordered object finds its keys one after the other.
-  return R"({"version":"1.0","truncation":null,"padding":null,"added_tokens":)" + added.dump() +
-         R"(,"normalizer":)" + normalizer.dump() + R"(,"pre_tokenizer":)" + pre_tokenizer.dump() +
-         R"(,"post_processor":)" + post_processor.dump() + R"(,"decoder":)" + byte_level.dump() +
-         R"(,"model":{"type":"BPE","dropout":null,"unk_token":)" + unk.dump() +
-         R"(,"continuing_subword_prefix":"","end_of_word_suffix":"</w>","fuse_unk":false,)"
-         R"("byte_fallback":false,"ignore_merges":false,"vocab":{)" +
-         table + R"(},"merges":)" + merges.dump() + "}}\n";
 }
 
 }  // namespace sam3trt

@@ -1,7 +1,7 @@
 """How goldens are stored: sampled tensors in safetensors, everything else in a JSON file beside it.
 
-A tensor of more than `MAX_VALUES` values is flattened and only every `stride`-th value is kept, with
-an odd stride so that rows and channels are all met; tensors that a test needs whole are kept whole.
+A tensor of more than `MAX_VALUES` values is flattened and only every `stride`-th value is kept,
+with an odd stride so that rows and channels are all met; what a test needs whole is kept whole.
 """
 
 import json
@@ -56,7 +56,7 @@ def write_tensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
 
 
 def instances(scores: np.ndarray, boxes: np.ndarray, masks: np.ndarray) -> list[dict]:
-    """Instances as `infer` reports them, by falling score. `masks` is [n, height, width], 0 or 1."""
+    """Instances as `infer` reports them, by falling score. `masks`: [n, height, width], 0 or 1."""
     found = []
     for index in np.argsort(-scores, kind="stable"):
         encoded = coco_mask.encode(np.asfortranarray(masks[index].astype(np.uint8)))

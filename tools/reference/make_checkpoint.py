@@ -1,9 +1,8 @@
 """Writes a small random SAM 3 checkpoint whose outputs are spread over their whole range.
 
     python tools/reference/make_checkpoint.py tests/data/configs/tiny_a.json --output DIR
-    python tools/reference/make_checkpoint.py tests/data/configs/tiny_a.json --output DIR --format meta
 
-The first form writes a Hugging Face folder, the second `sam3.pt` in Meta's naming beside the same
+Writes a Hugging Face folder, or with `--format meta` a `sam3.pt` in Meta's naming beside the same
 tokenizer. Needs only numpy; weights come from an integer hash of tensor name and position, so they
 are bit-identical on every machine.
 """
@@ -65,16 +64,16 @@ def _base_values(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
         return 0.1 * values
     if len(shape) != 4:
         return values / math.sqrt(math.prod(shape[1:]))
-    # Kernels are a smooth part plus noise: pure noise would make masks of single pixels. A transposed
-    # convolution of kernel = stride sums over its input channels only.
+    # Kernels are a smooth part plus noise: pure noise would make masks of single pixels. A
+    # transposed convolution of kernel = stride sums over its input channels only.
     is_transposed = ".scale_layers." in name
     fan_in, taps = (shape[0], 1) if is_transposed else (shape[1], shape[2] * shape[3])
     smooth = normal(f"{name}/smooth", seed, shape[0] * shape[1]).reshape(*shape[:2], 1, 1)
     return (smooth / taps + 0.5 * values / math.sqrt(taps)) / math.sqrt(fan_in)
 
 
-# Layers fed by a rectifier, whose outputs have a mean: without a counterweight that mean is the same
-# for every query and pixel and drowns what tells them apart.
+# Layers fed by a rectifier, whose outputs have a mean: without a counterweight that mean is the
+# same for every query and pixel and drowns what tells them apart.
 FED_BY_RECTIFIER = (
     "*.mlp.fc2",
     "*.layer[23]",
@@ -85,7 +84,7 @@ FED_BY_RECTIFIER = (
 
 
 def _centre(weights: dict[str, np.ndarray]) -> None:
-    """Subtracts the response to 0.4 (mean of a rectified normal value) from those layers' biases."""
+    """Subtracts the response to 0.4 (mean of a rectified normal value) from their biases."""
     for name in [name.removesuffix(".weight") for name in weights]:
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in FED_BY_RECTIFIER):
             rows = weights[f"{name}.weight"].reshape(len(weights[f"{name}.bias"]), -1)
@@ -212,9 +211,7 @@ def write_preprocessor(spec: dict, folder: Path) -> None:
 
 def write_tokenizer(spec: dict, folder: Path) -> None:
     text = spec["config"]["text_config"]
-    vocab = tiny_tokenizer.write(
-        folder, spec["tokenizer_merges"], text["max_position_embeddings"]
-    )
+    vocab = tiny_tokenizer.write(folder, spec["tokenizer_merges"], text["max_position_embeddings"])
     expected = {
         "vocab_size": len(vocab),
         "bos_token_id": vocab[tiny_tokenizer.BOS],

@@ -1,6 +1,6 @@
 """Makes the goldens of Hugging Face's SAM 3 on the tiny checkpoints (torch and transformers, CPU).
 
-    python tools/reference/make_goldens.py --output tests/data/goldens/hf
+    python tools/reference/make_goldens.py
     python tools/reference/make_goldens.py --config tiny_a --report
 
 Cases come from tests/data/goldens/cases.json, photographs from test_images/. `--report` prints how
@@ -178,7 +178,7 @@ def make(name: str, output: Path | None) -> None:
             "dtype": "float32",
             "attention": "eager",
             "checkpoint": f"tests/data/configs/{name}.json",
-            "command": "python tools/reference/make_goldens.py --output tests/data/goldens/hf",
+            "command": "python tools/reference/make_goldens.py",
         }
     )
 

@@ -1,6 +1,6 @@
-"""Makes the goldens of Meta's own SAM 3 code (PyPI `sam3` 0.1.4) on the tiny checkpoints, on the CPU.
+"""Makes the goldens of Meta's own SAM 3 code (PyPI `sam3` 0.1.4) on the tiny checkpoints.
 
-    python tools/reference/make_meta_goldens.py --output tests/data/goldens/meta
+    python tools/reference/make_meta_goldens.py
 
 The weights are those of make_checkpoint.py, converted to Meta's naming by checkpoint_files.py and
 loaded strictly. Cases come from tests/data/goldens/cases.json; tiny_c uses activations and a region
@@ -39,11 +39,10 @@ def normalised(box: list[float], image: Image.Image) -> list[float]:
 class MetaReference:
     """One checkpoint in Meta's code, driven by Meta's own `Sam3Processor`."""
 
-    def __init__(self, spec: dict) -> None:
+    def __init__(self, spec: dict, weights: dict[str, np.ndarray]) -> None:
         from sam3.model.sam3_image_processor import Sam3Processor
 
         self.model = meta_model.build(spec["config"], spec["tokenizer_merges"])
-        weights = make_checkpoint.make_weights(spec)
         converted = {
             name.removeprefix("detector."): torch.from_numpy(np.array(values))
             for name, values in checkpoint_files.hf_to_meta(weights, spec["config"]).items()
@@ -51,7 +50,9 @@ class MetaReference:
         own = self.model.state_dict()
         for name in [name for name in converted if name.endswith(".freqs_cis")]:
             if not torch.allclose(converted[name], own[name], rtol=0, atol=1e-5):
-                raise SystemExit(f"{name}: Meta's code computes another table than the checkpoint's")
+                raise SystemExit(
+                    f"{name}: Meta's code computes another table than the checkpoint's"
+                )
         self.model.load_state_dict(converted, strict=True)
         side = spec["config"]["vision_config"]["backbone_config"]["image_size"]
         self.processor = Sam3Processor(self.model, resolution=side, device="cpu")
@@ -116,7 +117,7 @@ def make(name: str, output: Path | None) -> None:
             "device": "cpu",
             "dtype": "float32",
             "checkpoint": f"tests/data/configs/{name}.json",
-            "command": "python tools/reference/make_meta_goldens.py --output tests/data/goldens/meta",
+            "command": "python tools/reference/make_meta_goldens.py",
         }
     )
 
@@ -134,7 +135,8 @@ def make(name: str, output: Path | None) -> None:
             elif f"{case['image']}/{tensor}" not in golden.tensors:
                 golden.add(f"{case['image']}/{tensor}", values)
 
-    documents = make_goldens.golden_cases(MetaReference(spec), all_cases[name], store)
+    reference = MetaReference(spec, make_checkpoint.make_weights(spec))
+    documents = make_goldens.golden_cases(reference, all_cases[name], store)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         golden.write(output, name, documents)

@@ -18,12 +18,15 @@ PATTERN = (
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 )
 
-WORDS = """visual person persons people man woman child astronaut helmet flag suit face hand coffee cup
-mug plate spoon table wooden cat cats ear eye whiskers dog dogs horse horses bird birds car cars bus
-bicycle rocket launch tower tree trees grass flower flowers sky cloud clouds water river sea boat brick
-wall window windows door house building street road sign light lamp chair sofa bed book books bottle
-glass orange apple banana bread cake shoe shoes shirt hat red green blue white black yellow brown striped
-small large left right the a an of on in with and without round shiny dark bright""".split()
+WORDS = """
+visual person persons people man woman child astronaut helmet flag suit face hand coffee cup mug
+plate spoon table wooden cat cats ear eye whiskers dog dogs horse horses bird birds car cars bus
+bicycle rocket launch tower tree trees grass flower flowers sky cloud clouds water river sea boat
+brick wall window windows door house building street road sign light lamp chair sofa bed book
+books bottle glass orange apple banana bread cake shoe shoes shirt hat red green blue white black
+yellow brown striped small large left right the a an of on in with and without round shiny dark
+bright
+""".split()
 
 
 def byte_symbols() -> dict[int, str]:

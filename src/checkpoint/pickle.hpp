@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/tensor.hpp"
+
+namespace sam3trt {
+
+/// A tensor of a pickled state dict. Nothing about it is checked against the storage's bytes.
+struct PickledTensor {
+  std::string name;
+  std::string dtype_name;      ///< As torch spells it without "Storage" ("Float", "ComplexDouble").
+  std::optional<DType> dtype;  ///< Empty when this project has no type for it.
+  uint64_t item_size = 0;      ///< Bytes of one element.
+  std::string storage_key;     ///< Name of the storage's zip entry.
+  uint64_t storage_bytes = 0;  ///< Size that the pickle gives the storage.
+  int64_t offset = 0;          ///< Of the first element, in elements.
+  Shape shape;
+  std::vector<int64_t> strides;  ///< In elements, none negative, as many as dimensions.
+};
+
+/// Reads the `data.pkl` of a torch zip file: a dictionary of tensors, or a dictionary whose "model"
+/// is one. Executes nothing: it knows the opcodes, the classes and the functions that state dicts
+/// consist of and refuses everything else by name, so no code of the file can run. Memory is
+/// bounded by a multiple of the pickle's size, which is limited to 16 MiB. `where` starts every
+/// message. Throws Error(kBadInput).
+///
+/// Formats: Python's pickletools.py (opcodes of protocols 2 to 5); torch/serialization.py
+/// (persistent ids of storages), torch/_utils.py (_rebuild_tensor_v2 and its kin).
+[[nodiscard]] std::vector<PickledTensor> unpickle_state_dict(std::span<const std::byte> pickle,
+                                                             const std::string& where);
+
+}  // namespace sam3trt

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "checkpoint/stored_tensor.hpp"
+
+namespace sam3trt {
+
+/// The tensors of a file that torch.save wrote (torch 1.6 or later): a zip archive of a pickled
+/// state dict and the bytes of its storages. Every tensor is checked to lie within its storage. The
+/// result views `file`; `where` starts every message. Throws Error(kBadInput).
+[[nodiscard]] std::vector<StoredTensor> parse_torch_file(std::span<const std::byte> file,
+                                                         const std::string& where);
+
+/// The elements of a strided tensor in dense row-major order. Throws Error(kBadInput) when it has
+/// more elements than bytes back it, as an expanded tensor does.
+[[nodiscard]] std::vector<std::byte> make_dense(const StoredTensor& tensor,
+                                                const std::string& where);
+
+}  // namespace sam3trt

@@ -1,0 +1,148 @@
+#include "openvino/openvino_engine.hpp"
+
+#include <cstring>
+#include <openvino/openvino.hpp>
+#include <utility>
+
+#include "base/error.hpp"
+
+namespace sam3trt {
+namespace {
+
+ov::Core& core() {
+  static ov::Core instance;
+  return instance;
+}
+
+DType dtype_of(const ov::element::Type& type, const std::string& where) {
+  if (type == ov::element::f32) return DType::kF32;
+  if (type == ov::element::i64) return DType::kI64;
+  if (type == ov::element::i32) return DType::kI32;
+  if (type == ov::element::f16) return DType::kF16;
+  if (type == ov::element::u8) return DType::kU8;
+  throw_bad_input(where + ": element type " + type.get_type_name() + " is not supported");
+}
+
+ov::element::Type element_type(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+      return ov::element::f32;
+    case DType::kI64:
+      return ov::element::i64;
+    case DType::kI32:
+      return ov::element::i32;
+    case DType::kF16:
+      return ov::element::f16;
+    case DType::kU8:
+      return ov::element::u8;
+    default:
+      throw Error(ErrorCode::kInternal,
+                  "dtype " + std::string(name_of(dtype)) + " is never an engine input");
+  }
+}
+
+std::vector<TensorInfo> describe(const ov::OutputVector& ports, const std::string& path) {
+  std::vector<TensorInfo> infos;
+  for (const auto& port : ports) {
+    TensorInfo info{port.get_any_name(), dtype_of(port.get_element_type(), path), {}};
+    for (const auto& dim : port.get_partial_shape()) {
+      info.shape.push_back(dim.is_static() ? dim.get_length() : -1);
+    }
+    infos.push_back(std::move(info));
+  }
+  return infos;
+}
+
+class OpenVinoEngine : public Engine {
+ public:
+  /// Names come from `source`: compiling adds the names of nodes that it removes.
+  OpenVinoEngine(std::string path, ov::Model& source, ov::CompiledModel model)
+      : path_(std::move(path)),
+        model_(std::move(model)),
+        request_(model_.create_infer_request()),
+        inputs_(describe(source.inputs(), path_)),
+        outputs_(describe(source.outputs(), path_)) {}
+
+  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return inputs_; }
+  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return outputs_; }
+
+  [[nodiscard]] std::map<std::string, Tensor> run(const TensorMap& inputs) override {
+    check(inputs);
+    try {
+      for (const auto& [name, tensor] : inputs) {
+        const ov::Shape shape(tensor->shape().begin(), tensor->shape().end());
+        // OpenVINO only reads inputs, but its tensors wrap mutable memory.
+        auto* data = const_cast<std::byte*>(tensor->bytes().data());
+        request_.set_tensor(name, ov::Tensor(element_type(tensor->dtype()), shape, data));
+      }
+      request_.infer();
+      return collect();
+    } catch (const ov::Exception& error) {
+      throw Error(ErrorCode::kInternal, path_ + ": OpenVINO failed: " + error.what());
+    }
+  }
+
+ private:
+  void check(const TensorMap& inputs) const {
+    for (const TensorInfo& info : inputs_) {
+      const auto found = inputs.find(info.name);
+      if (found == inputs.end()) throw_bad_input(path_ + ": input " + info.name + " is missing");
+      check_fits(info, *found->second);
+    }
+    if (inputs.size() == inputs_.size()) return;
+    for (const auto& [name, tensor] : inputs) {
+      bool known = false;
+      for (const TensorInfo& info : inputs_) known = known || info.name == name;
+      if (!known) throw_bad_input(path_ + ": there is no input " + name);
+    }
+  }
+
+  void check_fits(const TensorInfo& info, const Tensor& tensor) const {
+    bool fits = tensor.dtype() == info.dtype && tensor.shape().size() == info.shape.size();
+    for (size_t i = 0; fits && i < info.shape.size(); ++i) {
+      fits = info.shape[i] < 0 ? tensor.shape()[i] > 0 : tensor.shape()[i] == info.shape[i];
+    }
+    if (fits) return;
+    throw_bad_input(path_ + ": input " + info.name + " expects " +
+                    std::string(name_of(info.dtype)) + " " + to_string(info.shape) + ", found " +
+                    std::string(name_of(tensor.dtype())) + " " + to_string(tensor.shape()));
+  }
+
+  [[nodiscard]] std::map<std::string, Tensor> collect() {
+    std::map<std::string, Tensor> results;
+    for (const TensorInfo& info : outputs_) {
+      const ov::Tensor output = request_.get_tensor(info.name);
+      const ov::Shape shape = output.get_shape();  // returned by value: two calls, two objects
+      Tensor result(info.dtype, Shape(shape.begin(), shape.end()));
+      std::memcpy(result.bytes().data(), output.data(), result.bytes().size());
+      results.emplace(info.name, std::move(result));
+    }
+    return results;
+  }
+
+  std::string path_;
+  ov::CompiledModel model_;
+  ov::InferRequest request_;
+  std::vector<TensorInfo> inputs_;
+  std::vector<TensorInfo> outputs_;
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> load_openvino_engine(const std::filesystem::path& onnx_path,
+                                             const OpenVinoOptions& options) {
+  try {
+    ov::AnyMap properties = {{ov::hint::inference_precision.name(), ov::element::f32},
+                             {ov::hint::execution_mode.name(), ov::hint::ExecutionMode::ACCURACY}};
+    if (options.threads > 0) properties[ov::inference_num_threads.name()] = options.threads;
+    const std::shared_ptr<ov::Model> source = core().read_model(onnx_path.string());
+    return std::make_unique<OpenVinoEngine>(onnx_path.string(), *source,
+                                            core().compile_model(source, "CPU", properties));
+  } catch (const ov::Exception& error) {
+    throw_bad_input(onnx_path.string() + ": OpenVINO cannot compile it: " + error.what());
+  }
+}
+
+std::string openvino_version() { return ov::get_openvino_version().buildNumber; }
+
+}  // namespace sam3trt

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "base/engine.hpp"
+
+namespace sam3trt {
+
+/// How graphs run on the CPU.
+struct OpenVinoOptions {
+  int threads = 0;  ///< 0: as many as OpenVINO thinks best.
+};
+
+/// Compiles an ONNX graph for the CPU. Computation is float32 throughout, whatever the processor
+/// could do faster. Throws Error(kBadInput) naming the file when OpenVINO refuses it.
+[[nodiscard]] std::unique_ptr<Engine> load_openvino_engine(const std::filesystem::path& onnx_path,
+                                                           const OpenVinoOptions& options = {});
+
+/// Version of the OpenVINO library in use.
+[[nodiscard]] std::string openvino_version();
+
+}  // namespace sam3trt

@@ -1,0 +1,195 @@
+#include "runtime/model_files.hpp"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/error.hpp"
+#include "onnx/graph_info.hpp"
+
+namespace sam3trt {
+namespace {
+
+namespace fs = std::filesystem;
+
+using Metadata = std::map<std::string, std::string>;
+
+constexpr const char* kFormatVersion = "1";
+constexpr const char* kExportHint = "run 'sam3trt export --component all --output DIR' again";
+
+std::string value_of(const Metadata& metadata, const std::string& key) {
+  const auto found = metadata.find("sam3trt." + key);
+  return found == metadata.end() ? std::string() : found->second;
+}
+
+[[noreturn]] void throw_engine(const fs::path& path) {
+  throw Error(
+      ErrorCode::kUnavailable,
+      path.string() +
+          ": a TensorRT engine, and this build of sam3trt has no TensorRT backend; pass the "
+          "ONNX graphs it was built from");
+}
+
+bool is_engine(const fs::path& path) { return path.extension() == ".engine"; }
+
+/// One graph file and what is wrong with it as `component`.
+struct Part {
+  fs::path path;
+  Metadata metadata;
+};
+
+Part read_part(const fs::path& path, const std::string& component, std::string& problems) {
+  Part part{path, {}};
+  std::error_code ignored;
+  if (!fs::is_regular_file(path, ignored)) {
+    problems += "\n  " + path.string() + ": the " + component + " is missing";
+    return part;
+  }
+  try {
+    part.metadata = read_graph_info(path).metadata;
+  } catch (const Error& error) {
+    problems += std::string("\n  ") + error.what();
+    return part;
+  }
+  const std::string found = value_of(part.metadata, "component");
+  if (found != component) {
+    problems += "\n  " + path.string() + ": expected a " + component + ", found " +
+                (found.empty() ? "a graph that 'sam3trt export' did not write" : "a " + found);
+    part.metadata.clear();
+    return part;
+  }
+  const std::string version = value_of(part.metadata, "format_version");
+  if (version != kFormatVersion) {
+    problems += "\n  " + path.string() + ": expected format version " + kFormatVersion +
+                ", found '" + version + "'";
+  }
+  return part;
+}
+
+/// What must be the same in every part.
+void compare(const Part& first, const Part& part, std::string& problems) {
+  if (first.metadata.empty() || part.metadata.empty()) return;
+  for (const char* key : {"checkpoint_sha256", "semantics", "config"}) {
+    const std::string expected = value_of(first.metadata, key);
+    const std::string found = value_of(part.metadata, key);
+    if (found == expected) continue;
+    problems += "\n  " + part.path.string() + ": another " + key + " (" + found + ") than " +
+                first.path.filename().string() + " (" + expected + ")";
+  }
+}
+
+std::optional<Semantics> semantics_of(const Part& part) {
+  const std::string name = value_of(part.metadata, "semantics");
+  for (const Semantics semantics : {Semantics::kHf, Semantics::kMeta}) {
+    if (name == semantics_name(semantics)) return semantics;
+  }
+  return std::nullopt;
+}
+
+/// Candidates of one folder, by component, and the files that could not be read.
+struct Candidates {
+  std::map<std::string, std::vector<fs::path>> by_component;
+  std::string unreadable;
+  std::optional<fs::path> engine;
+};
+
+Candidates list_candidates(const fs::path& folder) {
+  std::vector<fs::path> paths;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    paths.push_back(entry->path());
+  }
+  if (error) throw_bad_input(folder.string() + ": cannot be read: " + error.message());
+  std::sort(paths.begin(), paths.end());
+  Candidates candidates;
+  for (const fs::path& path : paths) {
+    if (is_engine(path)) candidates.engine = path;
+    if (path.extension() != ".onnx" || !fs::is_regular_file(path, error)) continue;
+    try {
+      candidates.by_component[value_of(read_graph_info(path).metadata, "component")].push_back(
+          path);
+    } catch (const Error& problem) {
+      candidates.unreadable += std::string("\n  ") + problem.what();
+    }
+  }
+  return candidates;
+}
+
+fs::path only_one(const fs::path& folder, const Candidates& candidates,
+                  const std::string& component) {
+  const auto found = candidates.by_component.find(component);
+  if (found == candidates.by_component.end()) {
+    if (candidates.engine) throw_engine(*candidates.engine);
+    throw_bad_input(folder.string() + ": holds no " + component +
+                    " graph that 'sam3trt export' wrote; " + kExportHint + candidates.unreadable);
+  }
+  if (found->second.size() == 1) return found->second.front();
+  std::string message = folder.string() + ": holds " + std::to_string(found->second.size()) +
+                        " graphs of the " + component +
+                        "; name one with --encoder-engine and --detector-engine:";
+  for (const fs::path& path : found->second) message += "\n  " + path.string();
+  throw_bad_input(message);
+}
+
+}  // namespace
+
+std::string_view semantics_name(Semantics semantics) {
+  return semantics == Semantics::kHf ? "hf" : "meta";
+}
+
+ModelFiles find_model_files(const fs::path& folder) {
+  std::error_code ignored;
+  if (!fs::is_directory(folder, ignored)) {
+    throw_bad_input("--model " + folder.string() +
+                    ": expected the folder that 'sam3trt export --component all' wrote, found " +
+                    (fs::exists(folder, ignored) ? "a file" : "nothing"));
+  }
+  const Candidates candidates = list_candidates(folder);
+  return find_model_files(only_one(folder, candidates, "vision_encoder"),
+                          only_one(folder, candidates, "detector"));
+}
+
+ModelFiles find_model_files(const fs::path& vision_encoder, const fs::path& detector) {
+  for (const fs::path& path : {vision_encoder, detector}) {
+    if (is_engine(path)) throw_engine(path);
+  }
+  const auto beside = [&](const std::string& suffix) {
+    return detector.parent_path() / (detector.stem().string() + suffix);
+  };
+  ModelFiles files;
+  files.vision_encoder = vision_encoder;
+  files.detector = detector;
+  files.text_encoder = beside(".text_encoder.onnx");
+  files.geometry_encoder = beside(".geometry_encoder.onnx");
+  files.mask_head = beside(".mask_head.onnx");
+  files.tokenizer = beside(".tokenizer.json");
+
+  std::string problems;
+  const Part first = read_part(files.vision_encoder, "vision_encoder", problems);
+  compare(first, read_part(files.detector, "detector", problems), problems);
+  compare(first, read_part(files.text_encoder, "text_encoder", problems), problems);
+  compare(first, read_part(files.geometry_encoder, "geometry_encoder", problems), problems);
+  compare(first, read_part(files.mask_head, "mask_head", problems), problems);
+  std::error_code ignored;
+  if (!fs::is_regular_file(files.tokenizer, ignored)) {
+    problems += "\n  " + files.tokenizer.string() + ": the tokenizer is missing";
+  }
+  const auto semantics = semantics_of(first);
+  if (!first.metadata.empty() && !semantics) {
+    problems += "\n  " + first.path.string() + ": expected the semantics hf or meta, found '" +
+                value_of(first.metadata, "semantics") + "'";
+  }
+  if (!problems.empty()) {
+    throw_bad_input(std::string("the graphs do not make one model; ") + kExportHint + ":" +
+                    problems);
+  }
+  files.semantics = *semantics;
+  files.checkpoint_sha256 = value_of(first.metadata, "checkpoint_sha256");
+  files.config = parse_model_config(value_of(first.metadata, "config"),
+                                    vision_encoder.string() + ": sam3trt.config");
+  return files;
+}
+
+}  // namespace sam3trt

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/semantics.hpp"
+
+namespace sam3trt {
+
+/// What the graphs say about the model they hold (`sam3trt.config` in docs/graphs.md).
+struct ModelConfig {
+  int64_t image_size = 0;  ///< Pixels; images are square.
+  int64_t patch_size = 0;
+  int64_t grid = 0;  ///< image_size / patch_size
+  int64_t detector_width = 0;
+  int64_t context_length = 0;  ///< Text tokens, start and end marks included.
+  int64_t num_queries = 0;
+  int64_t roi_size = 0;
+  std::array<double, 3> image_mean = {};
+  std::array<double, 3> image_std = {};
+  double rescale_factor = 0;
+  int64_t bos_token_id = 0;
+  int64_t eos_token_id = 0;
+  int64_t pad_token_id = 0;
+};
+
+/// Parses and checks the JSON text; `where` appears in messages. Throws Error(kBadInput) that lists
+/// everything wrong.
+[[nodiscard]] ModelConfig parse_model_config(std::string_view json, const std::string& where);
+
+/// The files of one exported model, all from the same checkpoint.
+struct ModelFiles {
+  std::filesystem::path vision_encoder;
+  std::filesystem::path text_encoder;
+  std::filesystem::path geometry_encoder;
+  std::filesystem::path detector;
+  std::filesystem::path mask_head;
+  std::filesystem::path tokenizer;
+  ModelConfig config;
+  Semantics semantics = Semantics::kHf;
+  std::string checkpoint_sha256;
+};
+
+/// The model in `folder`: the one vision encoder and the one detector by their metadata, the
+/// detector's parts by name. Throws Error(kBadInput) when one is missing, twice there, damaged, of
+/// another format version or of another checkpoint, and Error(kUnavailable) when the folder holds
+/// TensorRT engines only.
+[[nodiscard]] ModelFiles find_model_files(const std::filesystem::path& folder);
+
+/// The same from the two files; the detector's parts lie beside it. Either throws
+/// Error(kUnavailable) for a TensorRT engine.
+[[nodiscard]] ModelFiles find_model_files(const std::filesystem::path& vision_encoder,
+                                          const std::filesystem::path& detector);
+
+/// "hf" or "meta".
+[[nodiscard]] std::string_view semantics_name(Semantics semantics);
+
+}  // namespace sam3trt

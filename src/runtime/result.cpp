@@ -1,0 +1,81 @@
+#include "runtime/result.hpp"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "image/rle.hpp"
+#include "runtime/model_files.hpp"
+
+namespace sam3trt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// `value` rounded to `digits` after the point, without a negative zero.
+double rounded(double value, int digits) {
+  const double scale = std::pow(10.0, digits);
+  return std::round(value * scale) / scale + 0.0;
+}
+
+Json box_json(const std::array<float, 4>& box) {
+  Json values = Json::array();
+  for (const float value : box) values.push_back(rounded(value, 3));
+  return values;
+}
+
+Json instance_json(const Instance& instance, const ImageResult& image) {
+  return {{"score", rounded(instance.score, 6)},
+          {"box", box_json(instance.box)},
+          {"area", instance.area},
+          {"mask",
+           {{"size", {image.height, image.width}}, {"counts", rle_to_string(instance.counts)}}}};
+}
+
+Json prompt_json(const PromptResult& result, const ImageResult& image) {
+  Json boxes = Json::array();
+  Json labels = Json::array();
+  for (const PromptBox& entry : result.prompt.boxes) {
+    boxes.push_back(entry.box);
+    labels.push_back(entry.positive ? 1 : 0);
+  }
+  Json instances = Json::array();
+  for (const Instance& instance : result.instances) {
+    instances.push_back(instance_json(instance, image));
+  }
+  return {{"text", result.prompt.text ? Json(*result.prompt.text) : Json()},
+          {"boxes", std::move(boxes)},
+          {"box_labels", std::move(labels)},
+          {"presence", rounded(result.presence, 6)},
+          {"instances", std::move(instances)}};
+}
+
+Json image_json(const ImageResult& image) {
+  if (image.error) return {{"path", image.path}, {"error", *image.error}};
+  Json prompts = Json::array();
+  for (const PromptResult& prompt : image.prompts) prompts.push_back(prompt_json(prompt, image));
+  const Timings& timings = image.timings_ms;
+  return {{"path", image.path},
+          {"width", image.width},
+          {"height", image.height},
+          {"prompts", std::move(prompts)},
+          {"timings_ms",
+           {{"decode", rounded(timings.decode, 3)},
+            {"preprocess", rounded(timings.preprocess, 3)},
+            {"vision_encoder", rounded(timings.vision_encoder, 3)},
+            {"detector", rounded(timings.detector, 3)},
+            {"postprocess", rounded(timings.postprocess, 3)}}}};
+}
+
+}  // namespace
+
+std::string to_json(const RunResult& result) {
+  Json images = Json::array();
+  for (const ImageResult& image : result.images) images.push_back(image_json(image));
+  const Json document = {{"version", 1},
+                         {"backend", result.backend},
+                         {"semantics", semantics_name(result.semantics)},
+                         {"images", std::move(images)}};
+  return document.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace sam3trt

@@ -1,0 +1,67 @@
+"""Fixtures: the program under test, tiny checkpoints, and their exported graphs.
+
+SAM3TRT_PROGRAM names the program; the default is build/sam3trt.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import goldens
+import pytest
+
+# (semantics, tiny checkpoint); Meta's format cannot express tiny_c.
+REFERENCES = [
+    ("hf", "tiny_a"),
+    ("hf", "tiny_b"),
+    ("hf", "tiny_c"),
+    ("meta", "tiny_a"),
+    ("meta", "tiny_b"),
+]
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    path = Path(os.environ.get("SAM3TRT_PROGRAM", goldens.ROOT / "build/sam3trt"))
+    if not path.is_file():
+        pytest.fail(f"{path} is not built: run 'make', or name the program in SAM3TRT_PROGRAM")
+    return path
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    """checkpoint(semantics, name): the folder of a tiny checkpoint in that side's format."""
+    made = {}
+
+    def make(semantics: str, name: str) -> Path:
+        if (semantics, name) not in made:
+            folder = tmp_path_factory.mktemp(f"{semantics}_{name}")
+            script = goldens.ROOT / "tools/reference/make_checkpoint.py"
+            config = goldens.DATA / f"configs/{name}.json"
+            subprocess.run(
+                [sys.executable, script, config, "--output", folder, "--format", semantics],
+                check=True,
+            )
+            made[semantics, name] = folder
+        return made[semantics, name]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def exported(program, checkpoint, tmp_path_factory):
+    """exported(semantics, name): the folder of the graphs exported from that checkpoint."""
+    made = {}
+
+    def export(semantics: str, name: str) -> Path:
+        if (semantics, name) not in made:
+            source = checkpoint(semantics, name)
+            source = source / "sam3.pt" if semantics == "meta" else source
+            folder = tmp_path_factory.mktemp(f"graphs_{semantics}_{name}")
+            command = [program, "export", "--checkpoint", source, "--component", "all"]
+            subprocess.run([*command, "--output", folder], check=True)
+            made[semantics, name] = folder
+        return made[semantics, name]
+
+    return export

@@ -1,0 +1,25 @@
+// Arbitrary bytes as a safetensors file. Whatever parses must lie inside the input.
+
+#include <cstdint>
+#include <cstdlib>
+
+#include "base/error.hpp"
+#include "checkpoint/safetensors.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::span<const std::byte> bytes(reinterpret_cast<const std::byte*>(data), size);
+  try {
+    for (const auto& tensor : sam3trt::parse_safetensors(bytes, "input")) {
+      if (tensor.bytes.size() != tensor.element_bytes) std::abort();
+      if (tensor.bytes.empty()) continue;
+      if (tensor.bytes.data() < bytes.data()) std::abort();
+      if (tensor.bytes.data() + tensor.bytes.size() > bytes.data() + size) std::abort();
+    }
+  } catch (const sam3trt::Error&) {
+  }
+  try {
+    static_cast<void>(sam3trt::parse_shard_index(bytes, "input"));
+  } catch (const sam3trt::Error&) {
+  }
+  return 0;
+}

@@ -1,0 +1,99 @@
+#include "runtime/session.hpp"
+
+#include <gtest/gtest.h>
+
+#include <iostream>
+
+#include "goldens.hpp"
+#include "image/image.hpp"
+#include "image/rle.hpp"
+#include "stages.hpp"
+
+namespace sam3trt::parity {
+namespace {
+
+Session open_session(const Reference& reference) {
+  const ModelFiles files = export_model(reference);
+  EXPECT_EQ(files.semantics, reference.semantics);
+  return Session(load_on_cpu(files), Tokenizer::load(files.tokenizer), files.config,
+                 files.semantics);
+}
+
+double mask_iou(std::span<const uint8_t> a, std::span<const uint8_t> b) {
+  size_t both = 0;
+  size_t either = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    both += static_cast<size_t>(a[i] != 0 && b[i] != 0);
+    either += static_cast<size_t>(a[i] != 0 || b[i] != 0);
+  }
+  return either == 0 ? 1.0 : static_cast<double>(both) / static_cast<double>(either);
+}
+
+/// The worst of all instances, for the log.
+struct Worst {
+  double iou = 1;
+  double score = 0;
+  double box = 0;
+};
+
+void compare_instances(const GoldenPrompt& golden, const PromptResult& found, Worst& worst) {
+  const nlohmann::json& limits = thresholds().at("result");
+  ASSERT_EQ(found.instances.size(), golden.instances.size()) << golden.key;
+  EXPECT_NEAR(found.presence, golden.presence, limits.at("score_error").get<double>());
+  for (size_t i = 0; i < found.instances.size(); ++i) {
+    const Instance& instance = found.instances[i];
+    const nlohmann::json& expected = golden.instances.at(i);
+    const std::string where = golden.key + ", instance " + std::to_string(i);
+    const double score =
+        std::abs(static_cast<double>(instance.score) - expected.at("score").get<double>());
+    EXPECT_LT(score, limits.at("score_error")) << where;
+    worst.score = std::max(worst.score, score);
+    for (size_t side = 0; side < 4; ++side) {
+      const double box = std::abs(static_cast<double>(instance.box[side]) -
+                                  expected.at("box").at(side).get<double>());
+      EXPECT_LT(box, limits.at("box_error_pixels")) << where;
+      worst.box = std::max(worst.box, box);
+    }
+    const auto counts = expected.at("mask").at("counts").get<std::string>();
+    const auto expected_mask = rle_decode(rle_from_string(counts), golden.height, golden.width);
+    const auto mask = rle_decode(instance.counts, golden.height, golden.width);
+    const double iou = mask_iou(mask, expected_mask);
+    EXPECT_GT(iou, limits.at("mask_iou")) << where;
+    worst.iou = std::min(worst.iou, iou);
+  }
+}
+
+class SessionParity : public testing::TestWithParam<Reference> {};
+
+TEST_P(SessionParity, GivesTheReferencesInstancesFromThePhotographs) {
+  const Goldens goldens(GetParam());
+  Session session = open_session(GetParam());
+  std::map<std::string, std::vector<GoldenPrompt>> cases;
+  for (const GoldenPrompt& prompt : goldens.prompts()) {
+    cases[prompt.key.substr(0, prompt.key.find('/'))].push_back(prompt);
+  }
+  ASSERT_FALSE(cases.empty());
+  Worst worst;
+  for (const auto& [name, golden] : cases) {
+    std::vector<Prompt> prompts;
+    for (const GoldenPrompt& prompt : golden) prompts.push_back(prompt_of(prompt));
+    const Image image = read_image(std::filesystem::path(SAM3TRT_SOURCE_DIR) / "test_images" /
+                                   golden.front().image);
+    const Thresholds limits{golden.front().threshold, golden.front().mask_threshold};
+    const ImageResult result = session.run(image, prompts, limits);
+    ASSERT_EQ(result.prompts.size(), golden.size());
+    EXPECT_EQ(result.width, golden.front().width);
+    EXPECT_EQ(result.height, golden.front().height);
+    for (size_t i = 0; i < golden.size(); ++i) {
+      compare_instances(golden[i], result.prompts[i], worst);
+    }
+  }
+  std::cout << name_of(GetParam()) << ": lowest IoU " << worst.iou << ", score error "
+            << worst.score << ", box error " << worst.box << " pixels\n";
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, SessionParity, testing::ValuesIn(all_references()),
+                         [](const auto& info) { return name_of(info.param); });
+
+}  // namespace
+}  // namespace sam3trt::parity

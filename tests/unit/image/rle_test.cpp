@@ -1,0 +1,111 @@
+#include "image/rle.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <string>
+
+#include "base/error.hpp"
+#include "picture_files.hpp"
+
+namespace sam3trt {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::vector<uint8_t> mask_of(const nlohmann::json& entry) {
+  const int64_t height = entry["size"][0];
+  const int64_t width = entry["size"][1];
+  std::vector<uint8_t> mask;
+  if (entry.contains("disc")) {
+    const auto& disc = entry["disc"];
+    for (int64_t y = 0; y < height; ++y) {
+      for (int64_t x = 0; x < width; ++x) {
+        const double distance =
+            std::hypot(static_cast<double>(y) - disc["center"][0].get<double>(),
+                       static_cast<double>(x) - disc["center"][1].get<double>());
+        mask.push_back(distance < disc["radius"].get<double>() ? 255 : 0);
+      }
+    }
+    return mask;
+  }
+  for (const std::string row : entry["rows"]) {
+    for (const char bit : row) mask.push_back(bit == '1' ? 1 : 0);
+  }
+  return mask;
+}
+
+TEST(Rle, EqualsPycocotoolsByteForByte) {
+  ASSERT_GE(image_goldens()["rle"].size(), 10U);
+  for (const auto& entry : image_goldens()["rle"]) {
+    SCOPED_TRACE(entry["counts"].dump());
+    const int64_t height = entry["size"][0];
+    const int64_t width = entry["size"][1];
+    std::vector<uint8_t> mask = mask_of(entry);
+    const std::vector<uint32_t> counts = rle_counts(mask, height, width);
+    EXPECT_EQ(rle_to_string(counts), entry["counts"].get<std::string>());
+    EXPECT_EQ(rle_from_string(entry["counts"].get<std::string>()), counts);
+    for (uint8_t& value : mask) value = value != 0 ? 1 : 0;
+    EXPECT_EQ(rle_decode(counts, height, width), mask);
+    EXPECT_EQ(std::accumulate(mask.begin(), mask.end(), int64_t{0}), entry["area"]);
+  }
+}
+
+TEST(Rle, CountsColumnsFirstAndStartsWithZeros) {
+  // 1 0
+  // 1 1
+  const std::vector<uint8_t> mask = {1, 0, 1, 1};
+  EXPECT_THAT(rle_counts(mask, 2, 2), ElementsAre(0, 2, 1, 1));
+  EXPECT_THAT(rle_counts({}, 0, 7), ElementsAre(0));
+}
+
+TEST(Rle, HandlesLargeMasks) {
+  constexpr int64_t kHeight = 6000;
+  constexpr int64_t kWidth = 8000;
+  std::vector<uint8_t> mask(static_cast<size_t>(kHeight * kWidth), 0);
+  for (size_t i = 0; i < mask.size(); i += 3) mask[i] = 1;
+  const std::vector<uint32_t> counts = rle_counts(mask, kHeight, kWidth);
+  EXPECT_EQ(rle_from_string(rle_to_string(counts)), counts);
+  EXPECT_TRUE(rle_decode(counts, kHeight, kWidth) == mask);
+}
+
+TEST(Rle, KeepsRunsOf32Bits) {
+  const std::vector<uint32_t> counts = {0xFFFFFFFF, 1, 0, 0xFFFFFFFF, 7, 0};
+  EXPECT_EQ(rle_from_string(rle_to_string(counts)), counts);
+}
+
+TEST(Rle, RefusesMalformedStrings) {
+  for (const char* text : {"P", "0/", "0p", "\xFF", "PPPPPPPPPPPP0", "oooooooo0", "0 0"}) {
+    try {
+      (void)rle_from_string(text);
+      ADD_FAILURE() << text;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+      EXPECT_THAT(error.what(), HasSubstr("run-length string"));
+    }
+  }
+  // A negative run: the fourth is coded as the difference to the second.
+  EXPECT_THROW((void)rle_from_string("111N"), Error);
+  EXPECT_TRUE(rle_from_string("").empty());
+}
+
+TEST(Rle, RefusesRunsThatDoNotFillTheMask) {
+  const std::vector<uint32_t> counts = {3, 2};
+  EXPECT_EQ(rle_decode(counts, 1, 5), (std::vector<uint8_t>{0, 0, 0, 1, 1}));
+  EXPECT_THROW((void)rle_decode(counts, 2, 2), Error);
+  EXPECT_THROW((void)rle_decode(counts, 2, 3), Error);
+  EXPECT_THROW((void)rle_decode(counts, -1, -5), Error);
+  const std::vector<uint32_t> wraps = {0xFFFFFFFF, 6};
+  EXPECT_THROW((void)rle_decode(wraps, 1, 5), Error);
+}
+
+TEST(Rle, RefusesAMaskOfAnotherSize) {
+  const std::vector<uint8_t> mask(6);
+  EXPECT_THROW((void)rle_counts(mask, 2, 2), Error);
+  EXPECT_THROW((void)rle_counts(mask, int64_t{1} << 40, int64_t{1} << 40), Error);
+}
+
+}  // namespace
+}  // namespace sam3trt
