@@ -145,8 +145,7 @@ InstanceDifference combine(const InstanceDifference& a, const InstanceDifference
           .smallest_mask_iou = std::min(a.smallest_mask_iou, b.smallest_mask_iou),
           .largest_score_error = std::max(a.largest_score_error, b.largest_score_error),
           .largest_box_error = std::max(a.largest_box_error, b.largest_box_error),
-          .largest_presence_error =
-              std::max(a.largest_presence_error, b.largest_presence_error)};
+          .largest_presence_error = std::max(a.largest_presence_error, b.largest_presence_error)};
 }
 
 }  // namespace sam3trt

@@ -15,10 +15,10 @@ namespace sam3trt {
 /// How the instances of one run differ from those of the reference.
 struct InstanceDifference {
   int64_t matched = 0;
-  int64_t lost = 0;    ///< Instances that only the reference has.
-  int64_t gained = 0;  ///< Instances that only the other run has.
-  int64_t borderline = 0;  ///< Lost or gained ones whose score is next to the threshold; not counted
-                           ///< above.
+  int64_t lost = 0;        ///< Instances that only the reference has.
+  int64_t gained = 0;      ///< Instances that only the other run has.
+  int64_t borderline = 0;  ///< Lost or gained ones whose score is next to the threshold; not
+                           ///< counted above.
   double smallest_mask_iou = 1;
   double largest_score_error = 0;
   double largest_box_error = 0;  ///< Pixels.
@@ -26,9 +26,9 @@ struct InstanceDifference {
 };
 
 struct MatchOptions {
-  double threshold = 0.5;         ///< Score threshold of both runs.
-  double borderline_score = 0.01; ///< Distance from the threshold that rounding may cross.
-  double minimum_iou = 0.5;       ///< Masks that overlap less are not the same instance.
+  double threshold = 0.5;          ///< Score threshold of both runs.
+  double borderline_score = 0.01;  ///< Distance from the threshold that rounding may cross.
+  double minimum_iou = 0.5;        ///< Masks that overlap less are not the same instance.
 };
 
 /// Matches instances prompt by prompt, the best overlaps first. Both results must come from the

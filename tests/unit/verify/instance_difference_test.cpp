@@ -27,8 +27,8 @@ ImageResult image(std::vector<Instance> instances, float presence = 0.9F) {
 }
 
 TEST(RleIou, CountsCommonPixels) {
-  const std::vector<uint32_t> a = {2, 4, 4};     // pixels 2..5
-  const std::vector<uint32_t> b = {4, 4, 2};     // pixels 4..7
+  const std::vector<uint32_t> a = {2, 4, 4};  // pixels 2..5
+  const std::vector<uint32_t> b = {4, 4, 2};  // pixels 4..7
   EXPECT_DOUBLE_EQ(rle_iou(a, b), 2.0 / 6.0);
   EXPECT_DOUBLE_EQ(rle_iou(a, a), 1.0);
 }
@@ -58,8 +58,8 @@ TEST(InstanceDifference, MatchesByMaskWhateverTheOrder) {
 }
 
 TEST(InstanceDifference, CountsLostAndGainedInstances) {
-  const auto difference = compare_results(image({instance(0.9F, {0, 5, 5})}),
-                                          image({instance(0.9F, {5, 5})}), {});
+  const auto difference =
+      compare_results(image({instance(0.9F, {0, 5, 5})}), image({instance(0.9F, {5, 5})}), {});
   EXPECT_EQ(difference.lost, 1);
   EXPECT_EQ(difference.gained, 1);
   EXPECT_EQ(difference.matched, 0);
