@@ -1,5 +1,6 @@
 #include "precision/precision.hpp"
 
+#include "base/checked.hpp"
 #include "base/error.hpp"
 #include "onnx/model_file.hpp"
 #include "precision/exported_graph.hpp"
@@ -9,9 +10,15 @@
 namespace sam3trt {
 namespace {
 
-uint64_t stored_bytes(const WeightUse& use) {
+uint64_t stored_bytes(const WeightUse& use, const std::string& where) {
   const std::vector<int64_t> shape(use.source->dims().begin(), use.source->dims().end());
-  return static_cast<uint64_t>(element_count(shape)) * (use.fp8 ? 1 : size_of(use.type));
+  const auto count = checked_element_count(shape);
+  const auto bytes =
+      count ? checked_mul(static_cast<uint64_t>(*count), use.fp8 ? 1 : size_of(use.type))
+            : std::nullopt;
+  if (bytes) return *bytes;
+  throw_bad_input(where + ": tensor '" + use.source->name() + "' has the impossible shape " +
+                  to_string(shape) + "; export the graph again");
 }
 
 /// Reads, converts and writes the weights of a typed graph, one at a time.
@@ -103,7 +110,7 @@ TypedGraphReport write_typed_graph(const std::filesystem::path& input,
 
   TypedGraphReport report = typer.report();
   uint64_t total_bytes = 0;
-  for (const WeightUse& use : typer.weights()) total_bytes += stored_bytes(use);
+  for (const WeightUse& use : typer.weights()) total_bytes += stored_bytes(use, input.string());
   ModelWriter writer(output, total_bytes > inline_limit_bytes);
   WeightStore store(input, writer, *typed.mutable_graph(), report);
   for (const WeightUse& use : typer.weights()) store.add(use);

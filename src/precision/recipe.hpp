@@ -38,6 +38,11 @@ struct Recipe {
   /// Per component, patterns of the MatMul nodes whose factors are quantised to FP8 (E4M3).
   std::map<std::string, std::vector<std::string>> fp8;
 
+  /// Whether graphs of this component need a calibration.
+  [[nodiscard]] bool quantises(const std::string& component) const {
+    return fp8.contains(component);
+  }
+
   /// Hash of all of the above, so that an engine can tell which recipe made it.
   [[nodiscard]] std::string sha256() const;
 
