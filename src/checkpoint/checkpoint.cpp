@@ -3,6 +3,7 @@
 #include <cstring>
 #include <deque>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/error.hpp"
@@ -36,19 +37,28 @@ namespace fs = std::filesystem;
 constexpr double kMetaVisionEps = 1e-5;
 constexpr double kHuggingFaceVisionEps = 1e-6;
 
+/// transformers looks for "image_processor" in processor_config.json first
+/// (image_processing_base.py, get_image_processor_dict).
+PreprocessConfig read_preprocess(const fs::path& folder) {
+  if (const fs::path path = folder / "processor_config.json"; file_exists(path)) {
+    const auto json = read_json_file(path);
+    if (json.is_object() && json.contains("image_processor")) {
+      return parse_preprocess_json(json, path.string());
+    }
+  }
+  const fs::path path = folder / "preprocessor_config.json";
+  if (!file_exists(path)) return {};
+  return parse_preprocess_json(read_json_file(path), path.string());
+}
+
 Sam3Config read_folder_config(const TensorFile& file) {
   const fs::path path = file.folder / "config.json";
-  if (!fs::exists(path)) {
+  if (!file_exists(path)) {
     throw_bad_input(path.string() + ": is missing; it holds the sizes of " +
                     file.path.filename().string() + ", copy it from the checkpoint's repository");
   }
   Sam3Config config = parse_config_json(read_json_file(path), path.string());
-  for (const char* name : {"preprocessor_config.json", "processor_config.json"}) {
-    const fs::path preprocess = file.folder / name;
-    if (!fs::exists(preprocess)) continue;
-    config.preprocess = parse_preprocess_json(read_json_file(preprocess), preprocess.string());
-    break;
-  }
+  config.preprocess = read_preprocess(file.folder);
   return config;
 }
 

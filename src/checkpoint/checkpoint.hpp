@@ -31,9 +31,12 @@ struct WeightView {
 /// attention weights of Meta's format appear split, its position embedding without the CLS row.
 class Checkpoint {
  public:
-  /// Opens and checks a checkpoint. `semantics` overrides what the format says (a Hugging Face
-  /// folder is kHf, `sam3.pt` is kMeta). Throws Error(kBadInput) that lists *all* missing, unknown
-  /// and wrong-shaped tensors, or the field of config.json that cannot be expressed.
+  /// Opens and checks a checkpoint: a folder, its weight file (config.json lies beside it), an
+  /// index of shards, or a `.pt` file. Sizes come from config.json for Hugging Face's names and
+  /// from tensor shapes for Meta's (config_shapes.hpp). `semantics` overrides what the format says
+  /// (a Hugging Face folder is kHf, `sam3.pt` is kMeta). Throws Error(kBadInput) that lists *all*
+  /// missing, unknown and wrong-shaped tensors, or the field of config.json that cannot be
+  /// expressed.
   static Checkpoint open(const std::filesystem::path& path,
                          std::optional<Semantics> semantics = std::nullopt);
 

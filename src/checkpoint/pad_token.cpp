@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "checkpoint/stored_tensor.hpp"
 #include "checkpoint/strict_json.hpp"
+#include "checkpoint/tensor_file.hpp"
 
 namespace sam3trt {
 namespace {
@@ -37,7 +38,7 @@ std::optional<int64_t> from_decoder(const nlohmann::json& config, const std::str
 
 /// "added_tokens": [{"id": 49407, "content": "<|endoftext|>"}] of tokenizer.json.
 std::optional<int64_t> from_tokenizer(const fs::path& path, const std::string& token) {
-  if (!fs::exists(path)) return std::nullopt;
+  if (!file_exists(path)) return std::nullopt;
   const auto json = read_json_file(path);
   const auto added = json.is_object() ? json.find("added_tokens") : json.end();
   if (added == json.end() || !added->is_array()) return std::nullopt;
@@ -53,7 +54,7 @@ std::optional<int64_t> from_tokenizer(const fs::path& path, const std::string& t
 
 std::optional<int64_t> find_pad_token(const fs::path& folder) {
   const fs::path path = folder / "tokenizer_config.json";
-  if (!fs::exists(path)) return std::nullopt;
+  if (!file_exists(path)) return std::nullopt;
   const auto config = read_json_file(path);
   if (!config.is_object()) throw_bad_input(path.string() + ": is not a JSON object");
   const auto pad = token_text(config, "pad_token");

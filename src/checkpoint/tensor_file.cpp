@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "base/error.hpp"
@@ -21,7 +22,7 @@ bool starts_with(std::span<const std::byte> bytes, std::string_view magic) {
 
 fs::path find_in_folder(const fs::path& folder) {
   for (const char* name : {"model.safetensors", "model.safetensors.index.json", "sam3.pt"}) {
-    if (fs::exists(folder / name)) return folder / name;
+    if (file_exists(folder / name)) return folder / name;
   }
   throw_bad_input(folder.string() +
                   ": holds no checkpoint: expected model.safetensors, "
@@ -43,7 +44,7 @@ TensorFile open_shards(const fs::path& path) {
   for (const auto& [tensor, file] : index.tensors) expected.emplace(tensor, file);
   for (const std::string& name : index.files) {
     const fs::path shard = result.folder / name;
-    if (!fs::exists(shard)) {
+    if (!file_exists(shard)) {
       throw_bad_input(shard.string() + ": is missing though " + path.filename().string() +
                       " names it; download the checkpoint again");
     }
@@ -69,8 +70,15 @@ TensorFile open_shards(const fs::path& path) {
 
 }  // namespace
 
+bool file_exists(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
 TensorFile open_tensor_file(const fs::path& given) {
-  const fs::path path = fs::is_directory(given) ? find_in_folder(given) : given;
+  std::error_code ignored;
+  const bool is_folder = fs::is_directory(given, ignored);
+  const fs::path path = is_folder ? find_in_folder(given) : given;
   if (path.extension() == ".json") return open_shards(path);
   TensorFile result;
   result.path = path;

@@ -23,4 +23,7 @@ struct TensorFile {
 /// `model.safetensors.index.json` or `sam3.pt`, looked for in this order. Throws Error(kBadInput).
 [[nodiscard]] TensorFile open_tensor_file(const std::filesystem::path& path);
 
+/// Whether something stands at that path; a path that cannot be looked at counts as missing.
+[[nodiscard]] bool file_exists(const std::filesystem::path& path);
+
 }  // namespace sam3trt

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <openvino/openvino.hpp>
+#include <sstream>
 #include <utility>
 
 #include "base/error.hpp"
@@ -53,6 +54,20 @@ std::vector<TensorInfo> describe(const ov::OutputVector& ports, const std::strin
   return infos;
 }
 
+/// OpenVINO's message on one line, without the places in its sources that it was thrown from.
+std::string reason_of(const std::exception& error) {
+  std::istringstream lines(error.what());
+  std::string reason;
+  for (std::string line; std::getline(lines, line);) {
+    const bool is_place = line.find("Exception from src/") != std::string::npos ||
+                          line.find(" failed at src/") != std::string::npos ||
+                          line.find("FrontEnd API failed") != std::string::npos;
+    if (is_place || line.find_first_not_of(" \t") == std::string::npos) continue;
+    reason += (reason.empty() ? "" : " ") + line;
+  }
+  return reason.empty() ? error.what() : reason;
+}
+
 class OpenVinoEngine : public Engine {
  public:
   /// Names come from `source`: compiling adds the names of nodes that it removes.
@@ -78,7 +93,7 @@ class OpenVinoEngine : public Engine {
       request_.infer();
       return collect();
     } catch (const ov::Exception& error) {
-      throw Error(ErrorCode::kInternal, path_ + ": OpenVINO failed: " + error.what());
+      throw Error(ErrorCode::kInternal, path_ + ": OpenVINO failed: " + reason_of(error));
     }
   }
 
@@ -131,15 +146,19 @@ class OpenVinoEngine : public Engine {
 
 std::unique_ptr<Engine> load_openvino_engine(const std::filesystem::path& onnx_path,
                                              const OpenVinoOptions& options) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(onnx_path, ignored)) {
+    throw_bad_input(onnx_path.string() + ": there is no such file; 'sam3trt export' writes it");
+  }
   try {
     ov::AnyMap properties = {{ov::hint::inference_precision.name(), ov::element::f32},
                              {ov::hint::execution_mode.name(), ov::hint::ExecutionMode::ACCURACY}};
     if (options.threads > 0) properties[ov::inference_num_threads.name()] = options.threads;
-    const std::shared_ptr<ov::Model> source = core().read_model(onnx_path.string());
-    return std::make_unique<OpenVinoEngine>(onnx_path.string(), *source,
-                                            core().compile_model(source, "CPU", properties));
+    return std::make_unique<OpenVinoEngine>(
+        onnx_path.string(), core().compile_model(onnx_path.string(), "CPU", properties));
   } catch (const ov::Exception& error) {
-    throw_bad_input(onnx_path.string() + ": OpenVINO cannot compile it: " + error.what());
+    throw_bad_input(onnx_path.string() + ": OpenVINO cannot load it: " + reason_of(error) +
+                    "; export the graph again (large weights lie beside it in FILE.onnx.data)");
   }
 }
 

@@ -147,8 +147,8 @@ ModelFiles find_model_files(const fs::path& folder) {
                     (fs::exists(folder, ignored) ? "a file" : "nothing"));
   }
   const Candidates candidates = list_candidates(folder);
-  return find_model_files(only_one(folder, candidates, "vision_encoder"),
-                          only_one(folder, candidates, "detector"));
+  const fs::path vision_encoder = only_one(folder, candidates, "vision_encoder");
+  return find_model_files(vision_encoder, only_one(folder, candidates, "detector"));
 }
 
 ModelFiles find_model_files(const fs::path& vision_encoder, const fs::path& detector) {

@@ -1,4 +1,4 @@
-"""Writes SAM 3 weights as Meta's sam3.pt: names and packing of Meta, torch's zip format. Only numpy.
+"""Writes SAM 3 weights as Meta's sam3.pt: Meta's names and packing, torch's zip format. Only numpy.
 
     python tools/reference/checkpoint_files.py HUGGING_FACE_FOLDER sam3.pt [--nested]
 

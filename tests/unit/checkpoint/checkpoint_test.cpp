@@ -214,6 +214,10 @@ TEST_F(CheckpointFiles, PreprocessingAndPaddingComeFromTheFolder) {
   Sam3Config config = Checkpoint::open(path).config();
   EXPECT_EQ(config.preprocess.mean, (std::array<double, 3>{0.1, 0.2, 0.3}));
   EXPECT_EQ(config.text.pad_token_id, 3);
+  folder_.write("processor_config.json", R"({"target_size": 24})");
+  EXPECT_EQ(Checkpoint::open(path).config().preprocess.mean[0], 0.1);
+  folder_.write("processor_config.json", R"({"image_processor": {"image_mean": [0.4, 0, 0]}})");
+  EXPECT_EQ(Checkpoint::open(path).config().preprocess.mean[0], 0.4);
   folder_.write("tokenizer_config.json", R"({"pad_token": "!", "eos_token": "<|endoftext|>"})");
   folder_.write("tokenizer.json", R"({"added_tokens": [{"id": 4, "content": "!"}]})");
   EXPECT_EQ(Checkpoint::open(path).config().text.pad_token_id, 4);
@@ -230,6 +234,8 @@ TEST_F(CheckpointFiles, MissingFilesAreNamed) {
               HasSubstr("holds no checkpoint: expected model.safetensors, "
                         "model.safetensors.index.json or sam3.pt"));
   EXPECT_THAT(open_error(folder_.path() / "none.pt"), HasSubstr("none.pt: cannot be opened"));
+  EXPECT_THAT(open_error(folder_.path() / std::string(5000, 'x')),
+              HasSubstr("cannot be opened: File name too long"));
   const auto path =
       folder_.write("model.safetensors", build_safetensors(hugging_face_tensors(tiny())));
   EXPECT_THAT(open_error(path), HasSubstr("config.json: is missing"));

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "file_builders.hpp"
@@ -58,6 +59,25 @@ TEST(TorchFile, ReadsTypesShapesAndBytes) {
   EXPECT_EQ(tensors[2].element_bytes, 2U);
   EXPECT_EQ(tensors[3].dtype, DType::kC64);
   EXPECT_EQ(tensors[4].element_bytes, 0U);
+}
+
+TEST(TorchFile, ReadsWhatTorchSaveWrote) {
+  // torch 2.15: w = torch.arange(6.).reshape(2, 3); torch.save({"w": torch.nn.Parameter(w),
+  // "turned": w.t(), "h": torch.tensor([1.0, -2.5], dtype=torch.bfloat16),
+  // "c": torch.tensor([1 + 2j])}, "torch_save.pt")
+  const std::string file = read_file(SAM3TRT_TEST_DATA "/checkpoint/torch_save.pt");
+  const auto tensors = parse_torch_file(as_bytes(file), "torch_save.pt");
+  ASSERT_EQ(tensors.size(), 4U);
+  EXPECT_EQ(tensors[0].name, "w");
+  EXPECT_EQ(tensors[0].shape, (Shape{2, 3}));
+  const std::string values = floats({0, 1, 2, 3, 4, 5});
+  EXPECT_TRUE(std::ranges::equal(tensors[0].bytes, as_bytes(values)));
+  EXPECT_EQ(tensors[1].bytes.data(), tensors[0].bytes.data()) << "the storage is shared";
+  EXPECT_EQ(tensors[1].strides, (std::vector<int64_t>{1, 3}));
+  EXPECT_EQ(tensors[2].dtype, DType::kBF16);
+  const std::string halves = little(0x3F80, 2) + little(0xC020, 2);
+  EXPECT_TRUE(std::ranges::equal(tensors[2].bytes, as_bytes(halves)));
+  EXPECT_EQ(tensors[3].dtype, DType::kC64);
 }
 
 TEST(TorchFile, AStateDictMayStandUnderModel) {
