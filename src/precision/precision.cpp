@@ -1,5 +1,8 @@
 #include "precision/precision.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/checked.hpp"
 #include "base/error.hpp"
 #include "onnx/model_file.hpp"
@@ -79,6 +82,15 @@ class WeightStore {
   std::string overflows_;
 };
 
+/// The operators used here mean the same in opset 20 and 22; 22 is the first in which convolutions
+/// take bfloat16 (ONNX operator changelog), and needs IR version 10.
+void raise_versions_for_bf16(onnx::ModelProto& model) {
+  for (auto& opset : *model.mutable_opset_import()) {
+    if (opset.domain().empty()) opset.set_version(std::max<int64_t>(opset.version(), 22));
+  }
+  model.set_ir_version(std::max<int64_t>(model.ir_version(), 10));
+}
+
 void check_calibration(const ExportedGraph& graph, const Calibration& calibration,
                        const std::string& where) {
   if (calibration.component == graph.component &&
@@ -109,6 +121,7 @@ TypedGraphReport write_typed_graph(const std::filesystem::path& input,
   set_metadata_value(typed, "sam3trt.recipe_sha256", recipe.sha256());
 
   TypedGraphReport report = typer.report();
+  if (report.nodes.contains(DType::kBF16)) raise_versions_for_bf16(typed);
   uint64_t total_bytes = 0;
   for (const WeightUse& use : typer.weights()) total_bytes += stored_bytes(use, input.string());
   ModelWriter writer(output, total_bytes > inline_limit_bytes);

@@ -1,0 +1,276 @@
+"""Typed graphs: valid, as exact as their types allow, and accepted by NVIDIA's compiler.
+
+SAM3TRT_TYPE_GRAPH names the program that types graphs; the default is build/tests/type_graph.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import goldens
+import graphs
+import numpy as np
+import onnxruntime
+import pytest
+import rounding
+import rtx
+from conftest import REFERENCES
+
+import onnx
+
+# Largest 1 - cosine of any output against float32, four prompts through all five graphs. Measured
+# on the five references: fp16 4.6e-6 and bf16 2.7e-4 (pred_masks of tiny_c), fp8 8.6e-3
+# (semantic_seg of tiny_a). The weights are random; each limit is about three times the measure.
+LIMITS = {"fp16": 1.4e-5, "bf16": 8e-4, "fp8": 2.5e-2}
+OUTPUTS = (
+    "fpn_feat_0",
+    "fpn_feat_1",
+    "fpn_feat_2",
+    "geometry_features",
+    "encoder_hidden_states",
+    "query_features",
+    "pred_boxes",
+    "pred_logits",
+    "presence_logits",
+    "pred_masks",
+    "semantic_seg",
+)
+SAFER = (
+    "fp16_fp32_residual",
+    "fp16_fp32_softmax",
+    "fp16_fp32_attention",
+    "fp16_fp32_blocks",
+    "bf16_fp32_softmax",
+    "bf16_fp32_blocks",
+)
+FP8 = ("fp8", "fp8_fp16_fc2", "fp8_fc1")
+
+
+@pytest.fixture(scope="session")
+def type_graph():
+    default = goldens.ROOT / "build/tests/type_graph"
+    path = Path(os.environ.get("SAM3TRT_TYPE_GRAPH", default))
+    if not path.is_file():
+        pytest.fail(f"{path} is not built: run 'make', or name it in SAM3TRT_TYPE_GRAPH")
+
+    def run(*arguments) -> dict:
+        done = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout) if done.stdout else {}
+
+    return run
+
+
+class RoundedGraphs(graphs.Graphs):
+    """The five graphs of a folder with the roundings of their types."""
+
+    def __init__(self, folder: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        self.sessions = {
+            name: onnxruntime.InferenceSession(
+                rounding.with_roundings(folder / file).SerializeToString(),
+                options,
+                providers=["CPUExecutionProvider"],
+            )
+            for name, file in graphs.FILES.items()
+        }
+
+
+@pytest.fixture(scope="session")
+def calibration(exported, type_graph, tmp_path_factory):
+    """calibration(semantics, name): the file with the maxima over the reference's photographs."""
+    made = {}
+
+    def make(semantics: str, name: str) -> Path:
+        if (semantics, name) in made:
+            return made[semantics, name]
+        data = goldens.Goldens(semantics, name)
+        folder = tmp_path_factory.mktemp(f"calibration_{semantics}_{name}")
+        source = folder / "vision_encoder.onnx"
+        source.write_bytes((exported(semantics, name) / source.name).read_bytes())
+        type_graph("--calibrate", "fp8", source, folder / "calibrate.onnx")
+        session = onnxruntime.InferenceSession(
+            str(folder / "calibrate.onnx"), providers=["CPUExecutionProvider"]
+        )
+        path = Path(f"{source}.calibration.json")
+        document = json.loads(path.read_text(encoding="utf-8"))
+        outputs = [value.name for value in session.get_outputs() if value.name.endswith("/amax")]
+        runs = [
+            session.run(outputs, {"pixel_values": data.pixel_values(image)})
+            for image in sorted({prompt.image for prompt in data.prompts()})
+        ]
+        largest = np.array(runs, np.float64).max(axis=0)
+        keys = [output.removesuffix("/amax") for output in outputs]
+        document |= {"runs": len(runs), "amax": dict(zip(keys, largest.tolist()))}
+        path.write_text(json.dumps(document), encoding="utf-8")
+        made[semantics, name] = path
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def typed(exported, type_graph, calibration, tmp_path_factory):
+    """typed(semantics, name, recipe): the folder of the typed graphs and a report for each."""
+    made = {}
+
+    def make(semantics: str, name: str, recipe: str) -> tuple[Path, dict]:
+        key = (semantics, name, recipe)
+        if key not in made:
+            source = exported(semantics, name)
+            folder = tmp_path_factory.mktemp("_".join(key))
+            reports = {}
+            for component, file in graphs.FILES.items():
+                arguments = [recipe, source / file, folder / file]
+                if recipe in FP8 and component == "vision_encoder":
+                    arguments.append(calibration(semantics, name))
+                reports[component] = type_graph(*arguments)
+            made[key] = folder, reports
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def float32(exported):
+    """float32(semantics, name): prompts of the reference, and all tensors in float32."""
+    made = {}
+
+    def run(semantics: str, name: str) -> tuple:
+        if (semantics, name) not in made:
+            data = goldens.Goldens(semantics, name)
+            prompts = data.prompts()[:4]
+            images = sorted({prompt.image for prompt in prompts})
+            slots = max(1, *(len(prompt.boxes) for prompt in prompts))
+            arguments = (data, prompts, images, slots)
+            chain = graphs.Graphs(exported(semantics, name))
+            made[semantics, name] = arguments, chain.run_prompts(*arguments)
+        return made[semantics, name]
+
+    return run
+
+
+def distance(found: np.ndarray, expected: np.ndarray) -> float:
+    """1 - cosine."""
+    a, b = found.astype(np.float64).ravel(), expected.astype(np.float64).ravel()
+    return float(1 - a @ b / np.sqrt((a @ a) * (b @ b)))
+
+
+def distances(folder: Path, reference: tuple) -> dict[str, float]:
+    arguments, expected = reference
+    found = RoundedGraphs(folder).run_prompts(*arguments)
+    return {name: distance(found[name], expected[name]) for name in OUTPUTS}
+
+
+@pytest.mark.parametrize("recipe", ["fp16", "bf16", "fp8"])
+@pytest.mark.parametrize("semantics, name", REFERENCES)
+def test_outputs_stay_as_close_to_float32_as_the_type_allows(
+    typed, float32, semantics, name, recipe
+):
+    found = distances(typed(semantics, name, recipe)[0], float32(semantics, name))
+    wrong = {key: value for key, value in found.items() if not value < LIMITS[recipe]}
+    assert not wrong
+
+
+@pytest.mark.parametrize("recipe", SAFER + FP8[1:])
+def test_safer_recipes_are_no_worse_than_the_default(typed, float32, recipe):
+    """The vision features; later stages add noise of their own to the comparison."""
+    default = recipe.split("_")[0]
+    reference = float32("hf", "tiny_a")
+    found = distances(typed("hf", "tiny_a", recipe)[0], reference)
+    limit = distances(typed("hf", "tiny_a", default)[0], reference)
+    for level in ("fpn_feat_0", "fpn_feat_1", "fpn_feat_2"):
+        assert found[level] < 1.05 * limit[level], level
+
+
+def test_fp32_is_exact(typed, float32):
+    arguments, expected = float32("hf", "tiny_a")
+    found = graphs.Graphs(typed("hf", "tiny_a", "fp32")[0]).run_prompts(*arguments)
+    for name in OUTPUTS:
+        np.testing.assert_array_equal(found[name], expected[name])
+
+
+def test_a_wrong_calibration_shows(typed, float32, type_graph, calibration, exported, tmp_path):
+    """A quarter of the true maxima saturates: the distance must leave the limit."""
+    source = calibration("hf", "tiny_a")
+    document = json.loads(source.read_text(encoding="utf-8"))
+    document["amax"] = {key: value / 4 for key, value in document["amax"].items()}
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text(json.dumps(document), encoding="utf-8")
+    for file in graphs.FILES.values():
+        (tmp_path / file).write_bytes((typed("hf", "tiny_a", "fp8")[0] / file).read_bytes())
+    file = graphs.FILES["vision_encoder"]
+    type_graph("fp8", exported("hf", "tiny_a") / file, tmp_path / file, wrong)
+    assert distances(tmp_path, float32("hf", "tiny_a"))["fpn_feat_2"] > LIMITS["fp8"]
+
+
+@pytest.mark.parametrize("recipe", ["fp16", "bf16", "fp8"])
+@pytest.mark.parametrize("semantics, name", REFERENCES)
+def test_every_rule_of_a_default_recipe_is_used(typed, semantics, name, recipe):
+    _, reports = typed(semantics, name, recipe)
+    assert {key: report["unused"] for key, report in reports.items()} == {
+        key: [] for key in reports
+    }
+
+
+@pytest.mark.parametrize("recipe", ["fp32", "fp16", "bf16", *SAFER, *FP8])
+def test_typed_graphs_pass_the_onnx_checker(typed, recipe):
+    folder, _ = typed("hf", "tiny_a", recipe)
+    for file in graphs.FILES.values():
+        onnx.checker.check_model(str(folder / file), full_check=True)
+
+
+@pytest.mark.parametrize("recipe", ["fp16", "bf16", "fp8"])
+def test_no_float32_stands_between_the_products_of_an_attention(typed, recipe):
+    """TensorRT fuses MatMul, Softmax, MatMul only when all of them have one 16-bit type."""
+    folder, _ = typed("hf", "tiny_a", recipe)
+    for component, count in (("vision_encoder", 4), ("detector", 13), ("mask_head", 1)):
+        model = onnx.load(str(folder / graphs.FILES[component]))
+        makers = {output: node for node in model.graph.node for output in node.output}
+        softmaxes = [node for node in model.graph.node if node.op_type == "Softmax"]
+        assert len(softmaxes) == count
+        for node in softmaxes:
+            scores = makers[node.input[0]]
+            if scores.op_type == "Add":
+                scores = makers[scores.input[0]]
+            (mix,) = [user for user in model.graph.node if node.output[0] in user.input]
+            assert (scores.op_type, mix.op_type) == ("MatMul", "MatMul"), node.name
+
+
+@pytest.mark.skipif(rtx.trt is None, reason=rtx.REASON)
+class TestTensorRtRtx:
+    @pytest.mark.parametrize("file", graphs.FILES.values())
+    @pytest.mark.parametrize("recipe", ["fp16", "bf16"])
+    @pytest.mark.parametrize("semantics, name", REFERENCES[:3])
+    def test_compiles_typed_graphs(self, typed, semantics, name, recipe, file):
+        assert rtx.compile_graph(typed(semantics, name, recipe)[0] / file) > 0
+
+    @pytest.mark.parametrize("recipe", FP8)
+    @pytest.mark.parametrize("semantics, name", REFERENCES[:3])
+    def test_compiles_fp8(self, typed, semantics, name, recipe):
+        folder, reports = typed(semantics, name, recipe)
+        assert reports["vision_encoder"]["fp8_products"] > 0
+        assert rtx.compile_graph(folder / graphs.FILES["vision_encoder"]) > 0
+
+    @pytest.mark.parametrize("recipe", SAFER)
+    def test_compiles_safer_recipes(self, typed, recipe):
+        folder, _ = typed("hf", "tiny_a", recipe)
+        for component in ("vision_encoder", "mask_head"):
+            assert rtx.compile_graph(folder / graphs.FILES[component]) > 0
+
+    def test_refuses_a_graph_that_lacks_a_cast(self, typed, tmp_path):
+        model = onnx.load(str(typed("hf", "tiny_a", "fp16")[0] / graphs.FILES["vision_encoder"]))
+        cast = next(
+            node for node in model.graph.node if node.name == "/vision/blocks.0/norm1/to_f16"
+        )
+        for node in model.graph.node:
+            node.input[:] = [
+                cast.input[0] if name == cast.output[0] else name for name in node.input
+            ]
+        model.graph.node.remove(cast)
+        onnx.save(model, str(tmp_path / "broken.onnx"))
+        with pytest.raises(rtx.CompileError):
+            rtx.compile_graph(tmp_path / "broken.onnx")
