@@ -89,7 +89,7 @@ std::vector<float> read_f32(const onnx::TensorProto& tensor,
                             const std::filesystem::path& model_path) {
   const std::string where = model_path.string() + ": tensor '" + tensor.name() + "'";
   const auto count =
-      checked_element_count(std::vector<int64_t>(tensor.dims().begin(), tensor.dims().end()));
+      checked_element_count({tensor.dims().data(), static_cast<size_t>(tensor.dims_size())});
   const auto bytes =
       count ? checked_mul(static_cast<uint64_t>(*count), sizeof(float)) : std::nullopt;
   if (tensor.data_type() != onnx::TensorProto::FLOAT || !bytes) {
