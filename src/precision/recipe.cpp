@@ -54,6 +54,7 @@ Recipe Recipe::with_f32_nodes(const std::vector<std::string>& patterns) const {
   Recipe result = *this;
   for (auto& [component, component_rules] : result.rules) {
     std::vector<TypeRule> first;
+    first.reserve(patterns.size());
     for (const std::string& pattern : patterns) first.push_back({pattern, "", DType::kF32});
     component_rules.insert(component_rules.begin(), first.begin(), first.end());
   }
