@@ -19,6 +19,7 @@ struct Program {
     app.set_version_flag("--version", "sam3trt " SAM3TRT_VERSION);
     app.require_subcommand(1);
     app.footer("'sam3trt COMMAND --help' explains a command and gives an example.");
+    add_download_command(app, context);
     add_export_command(app, context);
     add_infer_command(app, context);
     for (CLI::App* command : app.get_subcommands({})) {
