@@ -22,6 +22,8 @@ struct Program {
     add_download_command(app, context);
     add_export_command(app, context);
     add_infer_command(app, context);
+    add_inspect_command(app, context);
+    add_doctor_command(app, context);
     for (CLI::App* command : app.get_subcommands({})) {
       command->add_option("--config", context.config,
                           "YAML file with defaults, such as configs/sam3_trt.yaml");
