@@ -172,8 +172,8 @@ void print_totals(const std::string& title, const Json& totals) {
             << "\n";
   for (const auto& [name, total] : totals.items()) {
     std::cout << "  " << std::left << std::setw(50) << name << std::right << std::setw(9)
-              << total["tensors"] << std::setw(15) << total["parameters"] << std::setw(15)
-              << total["bytes"] << "\n";
+              << in_words(total["tensors"]) << std::setw(15) << in_words(total["parameters"])
+              << std::setw(15) << in_words(total["bytes"]) << "\n";
   }
 }
 
