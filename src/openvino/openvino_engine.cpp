@@ -127,7 +127,7 @@ class OpenVinoEngine : public Engine {
     std::map<std::string, Tensor> results;
     for (const TensorInfo& info : outputs_) {
       const ov::Tensor output = request_.get_tensor(info.name);
-      const ov::Shape shape = output.get_shape();  // returned by value: two calls, two objects
+      const ov::Shape& shape = output.get_shape();
       Tensor result(info.dtype, Shape(shape.begin(), shape.end()));
       std::memcpy(result.bytes().data(), output.data(), result.bytes().size());
       results.emplace(info.name, std::move(result));
