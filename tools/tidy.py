@@ -46,7 +46,10 @@ def check(source: Path, build: Path) -> str:
     command = ["clang-tidy", "--quiet", "--extra-arg=-Wno-unknown-warning-option"]
     command += ["-p", str(build), str(source)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    return "" if result.returncode == 0 else result.stdout + result.stderr
+    if result.returncode == 0:
+        return ""
+    # Standard error counts suppressed warnings; it matters when clang-tidy itself failed.
+    return result.stdout or result.stderr
 
 
 def main() -> int:
