@@ -2,8 +2,8 @@
 
     python bench/export_time.py [--program build/sam3trt] [--work DIR] [--runs 3]
 
-Makes the checkpoint once (bench/full_size.py), exports all graphs several times and prints, as JSON,
-the wall-clock seconds of every run and the largest resident memory that is not a mapped file
+Makes the checkpoint once (bench/full_size.py), exports all graphs several times and prints, as
+JSON, the wall-clock seconds of every run and the largest resident memory that is not a mapped file
 (RssAnon of /proc/PID/status, sampled every 5 ms).
 """
 

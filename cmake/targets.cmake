@@ -17,8 +17,17 @@ function(sam3trt_add_library name)
   endforeach()
 endfunction()
 
+# sam3trt_collect(NAME COLLECTION): building the target COLLECTION builds NAME.
+function(sam3trt_collect name collection)
+  if(NOT TARGET ${collection})
+    add_custom_target(${collection})
+  endif()
+  add_dependencies(${collection} ${name})
+endfunction()
+
 # sam3trt_add_test(NAME LABEL label SOURCES file... DEPENDS target...)
-# One gtest program; it is registered with ctest as a whole, so a crash fails it.
+# One gtest program; it is registered with ctest as a whole, so a crash fails it. Building the target
+# LABEL_tests builds all of one label.
 function(sam3trt_add_test name)
   cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
@@ -27,6 +36,7 @@ function(sam3trt_add_test name)
                                              SAM3TRT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL})
+  sam3trt_collect(${name} ${ARG_LABEL}_tests)
 endfunction()
 
 # sam3trt_add_fuzzer(NAME SOURCES file... DEPENDS target...)
@@ -43,4 +53,5 @@ function(sam3trt_add_fuzzer name)
     set_tests_properties(${name} PROPERTIES LABELS fuzz)
   endif()
   target_link_libraries(${name} PRIVATE ${ARG_DEPENDS})
+  sam3trt_collect(${name} fuzz_tests)
 endfunction()

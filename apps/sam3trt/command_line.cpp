@@ -19,8 +19,11 @@ struct Program {
     app.set_version_flag("--version", "sam3trt " SAM3TRT_VERSION);
     app.require_subcommand(1);
     app.footer("'sam3trt COMMAND --help' explains a command and gives an example.");
+    add_download_command(app, context);
     add_export_command(app, context);
     add_infer_command(app, context);
+    add_inspect_command(app, context);
+    add_doctor_command(app, context);
     for (CLI::App* command : app.get_subcommands({})) {
       command->add_option("--config", context.config,
                           "YAML file with defaults, such as configs/sam3_trt.yaml");

@@ -162,7 +162,9 @@ void run_infer(const InferOptions& options, CommandContext& context) {
   }
   for (const ImageResult& image : result.images) {
     if (!image.error) continue;
-    std::cerr << "sam3trt: error: --image " << image.path << ": " << *image.error << "\n";
+    std::cerr << "sam3trt: error: "
+              << (image.error->starts_with(image.path) ? "" : image.path + ": ") << *image.error
+              << "\n";
     context.exit_code = 2;
   }
   write_result(options, result, context.json);

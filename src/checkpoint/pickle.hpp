@@ -33,7 +33,7 @@ struct PickledTensor {
 ///
 /// Formats: Python's pickletools.py (opcodes of protocols 2 to 5); torch/serialization.py
 /// (persistent ids of storages), torch/_utils.py (_rebuild_tensor_v2 and its kin).
-[[nodiscard]] std::vector<PickledTensor> unpickle_state_dict(std::span<const std::byte> pickle,
+[[nodiscard]] std::vector<PickledTensor> unpickle_state_dict(std::span<const std::byte> bytes,
                                                              const std::string& where);
 
 }  // namespace sam3trt

@@ -21,7 +21,7 @@ struct TensorFile {
 /// Opens a safetensors file, a `*.safetensors.index.json` with its shards, a torch zip file (told
 /// apart by their first bytes), or a folder that holds `model.safetensors`,
 /// `model.safetensors.index.json` or `sam3.pt`, looked for in this order. Throws Error(kBadInput).
-[[nodiscard]] TensorFile open_tensor_file(const std::filesystem::path& path);
+[[nodiscard]] TensorFile open_tensor_file(const std::filesystem::path& given);
 
 /// Whether something stands at that path; a path that cannot be looked at counts as missing.
 [[nodiscard]] bool file_exists(const std::filesystem::path& path);

@@ -16,11 +16,11 @@ struct ZipEntry {
 
 /// The entries of a zip archive by name. Reads the central directory (zip64 too) and checks it
 /// against the local headers; compressed, encrypted, overlapping and doubly named entries and
-/// archives of several disks are refused, so that what is returned never exceeds `file`. The result
-/// views `file`; `where` starts every message. Throws Error(kBadInput).
+/// archives of several disks are refused, so that what is returned never exceeds `bytes`. The
+/// result views `bytes`; `where` starts every message. Throws Error(kBadInput).
 ///
 /// Format: PKWARE APPNOTE.TXT 6.3.10, sections 4.3 and 4.5.
-[[nodiscard]] std::vector<ZipEntry> parse_zip(std::span<const std::byte> file,
+[[nodiscard]] std::vector<ZipEntry> parse_zip(std::span<const std::byte> bytes,
                                               const std::string& where);
 
 /// The entry of that name in the result of parse_zip, or null.

@@ -22,7 +22,7 @@ namespace sam3trt {
                                int64_t max_pixels);
 [[nodiscard]] Image decode_webp(std::span<const std::byte> bytes, const std::string& name,
                                 int64_t max_pixels);
-[[nodiscard]] Image decode_bmp(std::span<const std::byte> bytes, const std::string& name,
+[[nodiscard]] Image decode_bmp(std::span<const std::byte> data, const std::string& name,
                                int64_t max_pixels);
 
 /// A black picture; throws Error(kBadInput) when a side is not positive, when there are more than

@@ -20,6 +20,9 @@ struct Taps {
   int precision = 0;
 };
 
+/// Rounded to the nearest whole number, halves upwards.
+int64_t half_up(double value) { return static_cast<int64_t>(std::floor(value + 0.5)); }
+
 /// The triangle filter of PyTorch's `_upsample_bilinear2d_aa` on uint8 (UpSampleKernel.cpp):
 /// weights in double precision, then rounded to int16 with as many fractional bits as the largest
 /// weight leaves room for, at most 22.
@@ -35,8 +38,8 @@ Taps make_taps(int64_t in_size, int64_t out_size) {
   double largest = 0.0;
   for (int64_t i = 0; i < out_size; ++i) {
     const double center = scale * (static_cast<double>(i) + 0.5);
-    const auto first = std::max(static_cast<int64_t>(center - support + 0.5), int64_t{0});
-    const auto end = std::min(static_cast<int64_t>(center + support + 0.5), in_size);
+    const auto first = std::max(half_up(center - support), int64_t{0});
+    const auto end = std::min(half_up(center + support), in_size);
     const int64_t size = std::clamp(end - first, int64_t{0}, taps.stride);
     double* weights = exact.data() + i * taps.stride;
     double total = 0.0;
@@ -52,13 +55,12 @@ Taps make_taps(int64_t in_size, int64_t out_size) {
     taps.first[static_cast<size_t>(i)] = first;
     taps.size[static_cast<size_t>(i)] = size;
   }
-  while (taps.precision < 22 &&
-         static_cast<int>(0.5 + largest * (1 << (taps.precision + 1))) < (1 << 15)) {
+  while (taps.precision < 22 && half_up(largest * (1 << (taps.precision + 1))) < (1 << 15)) {
     ++taps.precision;
   }
   taps.weights.resize(exact.size());
   std::transform(exact.begin(), exact.end(), taps.weights.begin(), [&](double weight) {
-    return static_cast<int16_t>(0.5 + weight * (1 << taps.precision));
+    return static_cast<int16_t>(half_up(weight * (1 << taps.precision)));
   });
   return taps;
 }

@@ -118,7 +118,7 @@ std::vector<uint8_t> rle_decode(std::span<const uint32_t> counts, int64_t height
   size_t position = 0;
   for (size_t i = 0; i < counts.size(); ++i) {
     const size_t end = position + counts[i];
-    if (i % 2 == 0) {
+    if (i % 2 == 0 || counts[i] == 0) {
       position = end;
       continue;
     }

@@ -271,7 +271,7 @@ class Decoder {
 Value add_scores(ModelGraph& model, const PromptTokens& prompt, const Value& queries) {
   Graph& graph = model.graph;
   const std::string prefix = "dot_product_scoring.";
-  const Dim prompts = queries.dim(0);
+  const Dim& prompts = queries.dim(0);
   const Value mlp = add_relu_mlp(model, "/scoring/mlp", prompt.tokens,
                                  {prefix + "text_mlp.layer1", prefix + "text_mlp.layer2"});
   const Value normed =

@@ -55,9 +55,8 @@ Value ModelGraph::weight(const std::string& weight_name) {
 Value ModelGraph::derived(const std::string& name, Shape shape, ConstantMaker maker) {
   const auto known = constants_.find(name);
   if (known != constants_.end()) return known->second;
-  const Value value = graph.add_constant(name, std::move(shape), std::move(maker));
-  constants_.emplace(name, value);
-  return value;
+  return constants_.emplace(name, graph.add_constant(name, std::move(shape), std::move(maker)))
+      .first->second;
 }
 
 Value add_linear(ModelGraph& model, const std::string& name, const Value& x,
@@ -119,7 +118,8 @@ Value add_relu_mlp(ModelGraph& model, const std::string& name, const Value& x,
 Value add_query_heads(ModelGraph& model, const std::string& name, const AttentionSpec& spec,
                       const Value& x) {
   const int64_t width = model.checkpoint.weight(spec.prefix + ".q_proj.weight").shape[0];
-  const double scale = 1.0 / std::sqrt(static_cast<double>(width / spec.heads));
+  const int64_t head_dim = width / spec.heads;
+  const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
   const Value q = add_head_projection(model, name + "/q_proj", spec.prefix + ".q_proj", x, scale);
   return add_transpose(model.graph, name + "/q",
                        split_heads(model.graph, name + "/q_heads", q, spec.heads), {0, 2, 1, 3});

@@ -30,7 +30,8 @@ std::vector<float> sine_position_tokens(int64_t grid, int64_t width) {
     const double position =
         static_cast<double>(i + 1) / (static_cast<double>(grid) + 1e-6) * 2.0 * std::numbers::pi;
     for (int64_t j = 0; j < features; ++j) {
-      const double exponent = 2.0 * static_cast<double>(j / 2) / static_cast<double>(features);
+      const int64_t pair = j / 2;
+      const double exponent = 2.0 * static_cast<double>(pair) / static_cast<double>(features);
       const double angle = position / std::pow(kTemperature, exponent);
       row[static_cast<size_t>(i * features + j)] =
           static_cast<float>(j % 2 == 0 ? std::sin(angle) : std::cos(angle));

@@ -56,7 +56,7 @@ class Trunk {
     const Value kernel = model_.weight(prefix + "embeddings.patch_embeddings.projection.weight");
     const Value patches = add_conv(graph_, "/vision/patch_embed", pixel_values, kernel, Value{},
                                    {.stride = vision_.patch_size});
-    const Dim batch = patches.dim(0);
+    const Dim& batch = patches.dim(0);
     const int64_t w = vision_.window;
     const Value split = add_reshape(graph_, "/vision/to_windows/split", patches,
                                     {batch, vision_.hidden, windows(), w, windows(), w});
@@ -182,7 +182,7 @@ class Trunk {
   }
 
   Value to_map(const Value& x) {
-    const Dim batch = x.dim(0);
+    const Dim& batch = x.dim(0);
     const int64_t w = vision_.window;
     const Value split = add_reshape(graph_, "/vision/from_windows/split", x,
                                     {batch, windows(), windows(), w, w, vision_.hidden});

@@ -127,7 +127,7 @@ class OpenVinoEngine : public Engine {
     std::map<std::string, Tensor> results;
     for (const TensorInfo& info : outputs_) {
       const ov::Tensor output = request_.get_tensor(info.name);
-      const ov::Shape shape = output.get_shape();  // returned by value: two calls, two objects
+      const ov::Shape& shape = output.get_shape();
       Tensor result(info.dtype, Shape(shape.begin(), shape.end()));
       std::memcpy(result.bytes().data(), output.data(), result.bytes().size());
       results.emplace(info.name, std::move(result));
@@ -154,8 +154,9 @@ std::unique_ptr<Engine> load_openvino_engine(const std::filesystem::path& onnx_p
     ov::AnyMap properties = {{ov::hint::inference_precision.name(), ov::element::f32},
                              {ov::hint::execution_mode.name(), ov::hint::ExecutionMode::ACCURACY}};
     if (options.threads > 0) properties[ov::inference_num_threads.name()] = options.threads;
-    return std::make_unique<OpenVinoEngine>(
-        onnx_path.string(), core().compile_model(onnx_path.string(), "CPU", properties));
+    const auto model = core().read_model(onnx_path.string());
+    return std::make_unique<OpenVinoEngine>(onnx_path.string(), *model,
+                                            core().compile_model(model, "CPU", properties));
   } catch (const ov::Exception& error) {
     throw_bad_input(onnx_path.string() + ": OpenVINO cannot load it: " + reason_of(error) +
                     "; export the graph again (large weights lie beside it in FILE.onnx.data)");

@@ -67,15 +67,20 @@ Part read_part(const fs::path& path, const std::string& component, std::string& 
   return part;
 }
 
-/// What must be the same in every part.
+/// What must be the same in every part; names the first difference.
 void compare(const Part& first, const Part& part, std::string& problems) {
   if (first.metadata.empty() || part.metadata.empty()) return;
-  for (const char* key : {"checkpoint_sha256", "semantics", "config"}) {
+  const std::string than = " than " + first.path.filename().string();
+  for (const char* key : {"checkpoint_sha256", "semantics"}) {
     const std::string expected = value_of(first.metadata, key);
     const std::string found = value_of(part.metadata, key);
     if (found == expected) continue;
-    problems += "\n  " + part.path.string() + ": another " + key + " (" + found + ") than " +
-                first.path.filename().string() + " (" + expected + ")";
+    problems += "\n  " + part.path.string() + ": another " + key + " (" + found + ")" + than +
+                " (" + expected + ")";
+    return;
+  }
+  if (value_of(part.metadata, "config") != value_of(first.metadata, "config")) {
+    problems += "\n  " + part.path.string() + ": another config" + than;
   }
 }
 

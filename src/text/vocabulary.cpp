@@ -66,7 +66,7 @@ void check_model(const Json& model, Problems& problems) {
   const Json& type = member(model, "type");
   want("type", type.is_null() || type == "BPE", "\"BPE\"");
   const Json& prefix = member(model, "continuing_subword_prefix");
-  want("continuing_subword_prefix", prefix.is_null() || prefix == "", "\"\"");
+  want("continuing_subword_prefix", prefix.is_null() || prefix == Json(""), "\"\"");
   want("end_of_word_suffix", member(model, "end_of_word_suffix") == kEndOfWord, "\"</w>\"");
   const Json& dropout = member(model, "dropout");
   want("dropout", dropout.is_null() || dropout == 0, "null");

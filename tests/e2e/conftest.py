@@ -7,9 +7,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import goldens
 import pytest
+
+
+class Result(NamedTuple):
+    """What a run of the program left."""
+
+    code: int
+    stdout: str
+    stderr: str
+
 
 # (semantics, tiny checkpoint); Meta's format cannot express tiny_c.
 REFERENCES = [
@@ -27,6 +37,33 @@ def program() -> Path:
     if not path.is_file():
         pytest.fail(f"{path} is not built: run 'make', or name the program in SAM3TRT_PROGRAM")
     return path
+
+
+@pytest.fixture
+def run(program):
+    """run(*arguments, env=..., check=False): exit code, standard output, standard error.
+
+    `env` is added to the environment; names of value None are removed from it. The hub's variables
+    are always removed, so that no test depends on, or reveals, the user's.
+    """
+
+    def call(*arguments, env=None, check=False, **options) -> Result:
+        variables = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+        variables |= {"HOME": "/nonexistent", "XDG_CACHE_HOME": "/nonexistent"} | (env or {})
+        done = subprocess.run(
+            [program, *map(str, arguments)],
+            env={name: value for name, value in variables.items() if value is not None},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            **options,
+        )
+        result = Result(done.returncode, done.stdout, done.stderr)
+        assert not check or result.code == 0, result.stderr
+        return result
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -45,15 +45,16 @@ TEMPLATES = [
     "{}-like object (small)",
 ]
 SPACES = (
-    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u180e\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007"
-    "\u2008\u2009\u200a\u200b\u200c\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u180e\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
+    "\u2007\u2008\u2009\u200a\u200b\u200c\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
 )
 EMOJI = [
     "\U0001f600", "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466",
     "\U0001f469\U0001f3fd\u200d\U0001f680", "\U0001f1e9\U0001f1ea", "\U0001f1fa\U0001f1f8",
     "\u2764\ufe0f", "\u2764\ufe0f\u200d\U0001f525", "1\ufe0f\u20e3", "#\ufe0f\u20e3",
     "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "\u2603",
-    "\U0001f3f3\ufe0f\u200d\U0001f308", "\U0001f44d\U0001f3ff", "\u231a", "\U0001f9d1\u200d\U0001f4bb",
+    "\U0001f3f3\ufe0f\u200d\U0001f308", "\U0001f44d\U0001f3ff", "\u231a",
+    "\U0001f9d1\u200d\U0001f4bb",
 ]  # fmt: skip
 NORMALIZATION = [
     "e\u0301", "\u00e9", "caf\u0065\u0301", "a\u0323\u0307", "a\u0307\u0323", "\u1e9b\u0323",
@@ -66,7 +67,8 @@ NORMALIZATION = [
 ]  # fmt: skip
 CASES = [
     "\u0130stanbul", "D\u0130YARBAKIR", "\u0131\u015f\u0131k", "I\u0130\u0131i", "Stra\u00dfe",
-    "STRASSE", "\u1e9e", "GRO\u1e9eE", "\u03a3", "\u039f\u0394\u039f\u03a3", "\u03a3\u039f\u03a6\u039f\u03a3 \u039f\u0394\u039f\u03a3",
+    "STRASSE", "\u1e9e", "GRO\u1e9eE", "\u03a3", "\u039f\u0394\u039f\u03a3",
+    "\u03a3\u039f\u03a6\u039f\u03a3 \u039f\u0394\u039f\u03a3",
     "\u03c3\u03c2", "A\u03a3", "\u03a3.", "\u01c4 \u01c5 \u01c6", "\u01c8ub", "\u1f88\u1fbc",
     "\u13a0\u13f5\uab70", "\u1c90\u10d0", "\u2160\u2171", "\u24b6\u24d0", "\uff28\uff25\uff2c",
     "\u0410\u0411\u0412 \u0430\u0431\u0432", "\u0531\u0587", "\u1e60", "\U00010400\U00010428",

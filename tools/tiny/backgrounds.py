@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-
 from shapes import hsv_to_rgb
 
 KINDS = ("plain", "noise", "gradient", "clouds", "photo")

@@ -39,9 +39,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def run_torch(options: argparse.Namespace, held_out: suite.Suite) -> list[dict]:
     import torch
-    from transformers import Sam3Model, Sam3Processor
-
     import torch_runner
+    from transformers import Sam3Model, Sam3Processor
 
     processor = Sam3Processor.from_pretrained(options.model)
     model = Sam3Model.from_pretrained(options.model, dtype=torch.float32).eval()
@@ -76,7 +75,9 @@ def table(figures: dict[str, float]) -> str:
     for name, value in figures.items():
         shown = f"{value:.4f}" if isinstance(value, float) else str(value)
         relation, goal = GOALS.get(name, ("", None))
-        lines.append(f"{name:20} {shown:>8}  {relation} {goal}" if relation else f"{name:20} {shown:>8}")
+        lines.append(
+            f"{name:20} {shown:>8}  {relation} {goal}" if relation else f"{name:20} {shown:>8}"
+        )
     return "\n".join(lines)
 
 

@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
-
 import vocabulary
 from config import CONTEXT_LENGTH, preprocessor_config
+from safetensors.torch import save_file
 
 
 def write_folder(model, folder: Path) -> None:

@@ -8,11 +8,10 @@ arXiv 2112.01527. Loss weights 2 / 5 / 2 for class / L1 / GIoU: Deformable DETR,
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
-from torch.nn import functional as F
-
 from config import GRID, MASK_SIZE
 from network import KIND_CLASSES
+from scipy.optimize import linear_sum_assignment
+from torch.nn import functional as F
 
 WEIGHTS = {
     "class": 2.0,
@@ -166,9 +165,11 @@ def total_loss(output: dict, batch: dict) -> tuple[torch.Tensor, dict[str, torch
     semantic = output["semantic"].flatten(1)
     parts = box_losses(output, rows, wanted, pairs, max(float(valid.sum()), 1.0))
     parts |= mask_losses(output, cover[images[rows]], wanted, pairs)
-    parts["presence"] = F.binary_cross_entropy_with_logits(
-        output["presence"], present, reduction="none"
-    ).mean(1).sum()
+    parts["presence"] = (
+        F.binary_cross_entropy_with_logits(output["presence"], present, reduction="none")
+        .mean(1)
+        .sum()
+    )
     parts["semantic"] = (
         F.binary_cross_entropy_with_logits(semantic, union) + dice(semantic, union).mean()
     )

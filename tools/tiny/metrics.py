@@ -7,7 +7,6 @@ import contextlib
 import io
 
 import numpy as np
-
 from suite import Case, Suite
 
 KEPT = 0.5  # a detection counts as an answer above this score
@@ -81,7 +80,7 @@ def coco_ap(suite: Suite, cases, results, tables) -> tuple[float, float]:
         images.append({"id": number, "width": width, "height": height})
         rows, items = scored(case, result, table)
 
-        def entry(mask: np.ndarray, **more) -> dict:
+        def entry(mask: np.ndarray, number: int = number, **more) -> dict:
             code = rle.encode(np.asfortranarray(mask, np.uint8))
             area = float(mask.sum())
             shared = dict(image_id=number, category_id=1, segmentation=code, area=area, iscrowd=0)
@@ -151,8 +150,11 @@ def false_share(cases, results, tables) -> float:
 def summarise(suite: Suite, results: list[dict], exact: bool) -> dict[str, float]:
     """All figures; `exact` takes pycocotools for the average precisions."""
     tables = [
-        ious([m for _, m in r["detections"]], suite.scenes[c.scene].ids,
-             len(suite.scenes[c.scene].items))
+        ious(
+            [m for _, m in r["detections"]],
+            suite.scenes[c.scene].ids,
+            len(suite.scenes[c.scene].items),
+        )
         for c, r in zip(suite.cases, results)
     ]
 

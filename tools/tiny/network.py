@@ -6,10 +6,9 @@ auxiliary losses stand beside the model and are not exported.
 """
 
 import torch
-from torch import nn
-
 from config import GRID, QUERIES, WIDTH
 from shapes import COLORS, FILLS, SHAPES, SIZES
+from torch import nn
 
 KIND_CLASSES = (len(SIZES), len(FILLS), len(COLORS), len(SHAPES))
 
@@ -51,9 +50,7 @@ class TrainingNetwork(nn.Module):
         tokens = encoder.backbone(pixels).last_hidden_state
         grid = tokens.view(len(tokens), GRID, GRID, -1).permute(0, 3, 1, 2)
         levels = [layer(grid) for layer in encoder.neck.fpn_layers[:3]]
-        places = [
-            encoder.neck.position_encoding(x.shape, x.device, torch.float32) for x in levels
-        ]
+        places = [encoder.neck.position_encoding(x.shape, x.device, torch.float32) for x in levels]
         return levels, places
 
     def geometry(self, batch: dict, levels: list, places: list, count: int) -> tuple:

@@ -1,4 +1,4 @@
-"""Training data: worker processes render scenes into shared memory, a pool on the device keeps them.
+"""Training data: worker processes render scenes into shared memory, a device pool keeps them.
 
 A slot of the shared ring holds CHUNK scenes. The device pool is refreshed as slots arrive, so that
 the device never waits for the renderers; every draw mirrors and transposes scenes at random.
@@ -6,11 +6,11 @@ the device never waits for the renderers; every draw mirrors and transposes scen
 
 import mmap
 import multiprocessing
+import os
 
 import numpy as np
-import torch
-
 import prompts
+import torch
 import vocabulary
 from config import IMAGE_SIZE, MASK_SIZE
 from scenes import MAX_OBJECTS, training_scene
@@ -99,6 +99,7 @@ def slot_bytes() -> int:
 
 
 def work(views: dict, free, full, seed: int, worker: int, workers: int) -> None:
+    os.nice(10)  # the training process goes first
     index = worker
     while True:
         slot = free.get()

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from pycocotools import mask as rle
-
 from suite import GROUP, Suite, pixel_box
 
 LOWEST = "0.05"
@@ -18,7 +17,9 @@ def call(arguments: list) -> None:
     done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True)
     if done.returncode:
         shown = " ".join(str(a) for a in arguments)
-        raise SystemExit(f"{shown}\nended with code {done.returncode}:\n{done.stderr or done.stdout}")
+        raise SystemExit(
+            f"{shown}\nended with code {done.returncode}:\n{done.stderr or done.stdout}"
+        )
 
 
 def export(program: Path, checkpoint: Path, graphs: Path) -> None:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-
 from scenes import Item, Scene
 from shapes import COLORS, FILLS, PLURALS, SHAPES, SIZES
 
@@ -86,8 +85,9 @@ def near_miss(rng: np.random.Generator, scene: Scene) -> dict[str, str] | None:
 
 def present_text(rng, scene: Scene) -> Prompt:
     if rng.random() < 0.03:
-        return Prompt(("shape", "shapes", "object", "objects")[rng.integers(4)],
-                      list(range(len(scene.items))))
+        return Prompt(
+            ("shape", "shapes", "object", "objects")[rng.integers(4)], list(range(len(scene.items)))
+        )
     concept = sample_concept(rng, scene)
     return Prompt(phrase(rng, concept), targets_of(scene, concept), concept=concept)
 

@@ -6,9 +6,8 @@ is the visible part. Objects of which less than 45 % is visible are left out of 
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 import backgrounds
+import numpy as np
 from shapes import COLORS, FILLS, RADII, SHAPES, SIZES, paint, sample_color
 
 MAX_OBJECTS = 9
@@ -91,14 +90,10 @@ def sample_items(rng, width: float, height: float, colors, shapes, count: int) -
         for _ in range(25):
             x = rng.uniform(0.85 * radius, width - 0.85 * radius)
             y = rng.uniform(0.85 * radius, height - 0.85 * radius)
-            if all(
-                np.hypot(x - o.x, y - o.y) > overlap * (radius + o.radius) for o in items
-            ):
+            if all(np.hypot(x - o.x, y - o.y) > overlap * (radius + o.radius) for o in items):
                 angle = 0.0 if rng.random() < 0.35 else rng.uniform(-np.pi, np.pi)
                 look = sample_look(rng, color, radius)
-                items.append(
-                    Item(str(shape), str(color), fill, size, x, y, radius, angle, look)
-                )
+                items.append(Item(str(shape), str(color), fill, size, x, y, radius, angle, look))
                 break
     return items
 

@@ -7,7 +7,6 @@ program can be run on many pictures at once; most texts are near misses in some 
 from dataclasses import dataclass
 
 import numpy as np
-
 from prompts import PATTERNS, UNRELATED, WEIGHTS, of_kind, phrase, targets_of
 from scenes import Scene, held_out_scene
 from shapes import COLORS, FILLS, SHAPES, SIZES
@@ -64,9 +63,7 @@ def exemplar_case(rng, index: int, scene: Scene) -> Case | None:
 
 def negative_case(rng, index: int, scene: Scene) -> Case | None:
     concepts = [{name: getattr(t, name)} for t in scene.items for name in ("shape", "color")]
-    concepts = [
-        c for c in concepts if len({scene.items[i].kind for i in targets_of(scene, c)}) > 1
-    ]
+    concepts = [c for c in concepts if len({scene.items[i].kind for i in targets_of(scene, c)}) > 1]
     if not concepts:
         return None
     concept = concepts[rng.integers(len(concepts))]

@@ -3,9 +3,8 @@
 import numpy as np
 import torch
 from PIL import Image
-from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
-
 from suite import Suite, pixel_box
+from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
 LOWEST = 0.05
 

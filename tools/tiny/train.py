@@ -20,19 +20,18 @@ import math
 import time
 from pathlib import Path
 
-import torch
-from torch import nn
-from transformers import Sam3Model, Sam3Processor
-
 import export
 import losses
 import metrics
 import suite
+import torch
 import torch_runner
 import vocabulary
 from config import build_config
 from network import TrainingNetwork, initialise, normalise
 from pool import Pool, Renderers
+from torch import nn
+from transformers import Sam3Model, Sam3Processor
 
 HELD_OUT_SEED = 77
 
@@ -41,15 +40,15 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument("--images", type=int, default=64, help="pictures in a step")
+    parser.add_argument("--images", type=int, default=96, help="pictures in a step")
     parser.add_argument("--prompts", type=int, default=6, help="prompts of each picture")
-    parser.add_argument("--rate", type=float, default=8e-4, help="highest learning rate")
+    parser.add_argument("--rate", type=float, default=9e-4, help="highest learning rate")
     parser.add_argument("--warmup", type=int, default=400, help="steps of rising rate")
-    parser.add_argument("--workers", type=int, default=max((os.cpu_count() or 2) - 1, 1))
+    parser.add_argument("--workers", type=int, default=max((os.cpu_count() or 2) - 5, 1))
     parser.add_argument("--pool", type=int, default=32768, help="scenes kept on the device")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=1 << 60, help="stops after so many steps")
-    parser.add_argument("--evaluate-every", type=float, default=150.0, help="seconds")
+    parser.add_argument("--evaluate-every", type=float, default=180.0, help="seconds")
     parser.add_argument("--held-out", type=int, default=30, help="pictures in the quick check")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--resume", action="store_true")

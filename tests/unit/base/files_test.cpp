@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -74,6 +75,11 @@ TEST_F(Files, MappedFileShowsTheBytes) {
 TEST_F(Files, MappedFileRefusesFoldersAndMissingFiles) {
   EXPECT_THROW(MappedFile{folder_}, Error);
   EXPECT_THROW(MappedFile{folder_ / "none"}, Error);
+}
+
+TEST_F(Files, MappedFileRefusesANamedPipeWithoutWaiting) {
+  ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);
+  EXPECT_THROW(MappedFile{folder_ / "pipe"}, Error);
 }
 
 TEST_F(Files, EmptyFileMapsToNoBytes) {

@@ -101,6 +101,12 @@ TEST(Rle, RefusesRunsThatDoNotFillTheMask) {
   EXPECT_THROW((void)rle_decode(wraps, 1, 5), Error);
 }
 
+TEST(Rle, DecodesEmptyRunsOfAnEmptyMask) {
+  const std::vector<uint32_t> counts = {0, 0, 0};
+  EXPECT_TRUE(rle_decode(counts, 0, 6).empty());
+  EXPECT_TRUE(rle_decode(counts, 6, 0).empty());
+}
+
 TEST(Rle, RefusesAMaskOfAnotherSize) {
   const std::vector<uint8_t> mask(6);
   EXPECT_THROW((void)rle_counts(mask, 2, 2), Error);

@@ -173,6 +173,18 @@ TEST(Session, TextAloneKeepsTheClsTokenForMeta) {
   EXPECT_THAT(values_of(call.at("geometry_features")), testing::Each(0.5F));
 }
 
+TEST(Session, TokensThatEqualThePaddingAreMaskedForMetaOnly) {
+  // The byte-pair symbol of "!" inside a word is number 0, which is Meta's padding.
+  for (const Semantics semantics : {Semantics::kHf, Semantics::kMeta}) {
+    FakeModel model;
+    Session session = model.make_session(semantics);
+    (void)session.run(picture(), texts({"!?"}), {});
+    ASSERT_EQ(model.calls("text_encoder").at(0).at("input_ids").i64()[1], 0);
+    const float expected = semantics == Semantics::kHf ? 1.0F : 0.0F;
+    EXPECT_EQ(model.calls("detector").at(0).at("prompt_mask").f32()[1], expected);
+  }
+}
+
 TEST(Session, MixesPromptsWithAndWithoutBoxes) {
   const PromptBox wanted{{4, 2, 12, 6}, true};
   const PromptBox unwanted{{0, 0, 8, 8}, false};

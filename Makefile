@@ -1,0 +1,72 @@
+# make          builds build/sam3trt        make demo    masks on a photograph
+# make test     everything that CI checks   make help    all targets
+# Every target sets up what it needs first (tools/setup); second runs are incremental.
+.DEFAULT_GOAL := build
+.NOTPARALLEL:
+.PHONY: help setup build demo test test-unit test-asan check-format check-tidy format fuzz eval-tiny \
+        clean
+
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
+EVAL_COUNT ?= 100
+PYTHON := .venv/bin/python
+
+CPP_FILES = $(shell find src apps tests bench -name '*.cpp' -o -name '*.hpp')
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+setup: ## Debian packages and .venv
+	@tools/setup
+
+build/build.ninja: CMakePresets.json | setup
+	cmake --preset dev
+
+build/asan/build.ninja: CMakePresets.json | setup
+	cmake --preset asan
+
+build/fuzz/build.ninja: CMakePresets.json | setup
+	tools/setup clang libclang-rt-dev
+	cmake --preset fuzz
+
+build: setup build/build.ninja ## the program, build/sam3trt
+	cmake --build build -j $(JOBS) --target sam3trt_program
+
+demo: build ## export a small checkpoint and draw masks on a photograph
+	tools/demo
+
+test: setup check-format build/build.ninja ## everything that CI checks
+	cmake --build build -j $(JOBS)
+	$(MAKE) check-tidy test-asan
+	ctest --preset dev -j $(JOBS)
+
+test-unit: setup build/build.ninja ## only the unit tests
+	cmake --build build -j $(JOBS) --target unit_tests
+	ctest --preset dev -j $(JOBS) -L unit
+
+test-asan: setup build/asan/build.ninja ## unit tests and fuzz corpora under the sanitizers
+	cmake --build --preset asan -j $(JOBS)
+	ctest --preset asan -j $(JOBS)
+
+check-format: setup ## clang-format and ruff
+	@$(PYTHON) -m ruff check
+	@$(PYTHON) -m ruff format --check
+	@.venv/bin/clang-format --dry-run -Werror $(CPP_FILES)
+
+check-tidy: setup build/build.ninja ## clang-tidy on what changed since it last passed
+	$(PYTHON) tools/tidy.py --build build --jobs $(JOBS)
+
+format: setup ## format all sources
+	@.venv/bin/clang-format -i $(CPP_FILES)
+	@$(PYTHON) -m ruff check --fix
+	@$(PYTHON) -m ruff format
+
+fuzz: setup build/fuzz/build.ninja ## every fuzz target for FUZZ_SECONDS seconds
+	cmake --build --preset fuzz -j $(JOBS)
+	tools/fuzz build/fuzz $(FUZZ_SECONDS)
+
+eval-tiny: build ## figures of the small checkpoint on its held-out pictures
+	$(PYTHON) tools/tiny/evaluate.py --program build/sam3trt --model models/tiny --count $(EVAL_COUNT)
+
+clean: ## remove build/
+	rm -rf build

@@ -1,0 +1,203 @@
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <iomanip>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "base/error.hpp"
+#include "commands.hpp"
+#include "hub/token.hpp"
+#include "machine.hpp"
+#include "onnx/ops.hpp"
+#include "openvino/openvino_engine.hpp"
+
+namespace sam3trt {
+namespace {
+
+/// One line of the report.
+struct Finding {
+  std::string name;
+  bool ok = false;
+  std::string detail;
+  std::string fix;  ///< What mends it, when it is missing.
+};
+
+std::string in_gigabytes(uint64_t bytes) {
+  constexpr uint64_t kTenth = 100 * 1000 * 1000;
+  const uint64_t tenths = bytes / kTenth;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " GB";
+}
+
+/// A folder of its own under the temporary folder, removed at the end.
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "sam3trt.XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) {
+      throw Error(ErrorCode::kInternal, name + ": cannot be made; set TMPDIR");
+    }
+    path_ = name;
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Runs a graph of one node: shows that OpenVINO finds its CPU plugin and its ONNX reader.
+void try_openvino() {
+  const ScratchFolder folder;
+  const std::filesystem::path path = folder.path() / "probe.onnx";
+  Graph graph("probe");
+  const Value x = graph.add_input("x", DType::kF32, {Dim(2)});
+  graph.add_output("y", add_relu(graph, "/relu", x));
+  graph.save(path);
+  const Tensor input = Tensor::from_f32({2}, std::array{-1.0F, 2.0F});
+  const auto outputs = load_openvino_engine(path)->run({{"x", &input}});
+  const auto y = outputs.at("y").f32();
+  if (y[0] != 0.0F || y[1] != 2.0F) {
+    throw Error(ErrorCode::kInternal, "a graph of one node gives wrong numbers");
+  }
+}
+
+Finding check_openvino() {
+  try {
+    try_openvino();
+    return {"OpenVINO (CPU backend)", true, openvino_version(), ""};
+  } catch (const std::exception& error) {
+    return {"OpenVINO (CPU backend)", false, error.what(), "make setup && make"};
+  }
+}
+
+Finding check_cpu() {
+  const CpuFacts cpu = probe_cpu();
+  std::string detail = cpu.name + ", " + std::to_string(cpu.threads) + " threads";
+  if (cpu.has_avx512) detail += ", AVX-512";
+  if (cpu.has_avx2 && !cpu.has_avx512) detail += ", AVX2";
+  return {"processor", true, detail, ""};
+}
+
+Finding check_memory() {
+  const CpuFacts cpu = probe_cpu();
+  return {"memory", true,
+          in_gigabytes(cpu.memory_bytes) + ", " + in_gigabytes(cpu.available_bytes) + " available",
+          ""};
+}
+
+std::vector<Finding> check_gpu() {
+  const GpuFacts gpu = probe_gpu();
+  std::vector<Finding> findings;
+  if (!gpu.problem.empty()) {
+    findings.push_back({"NVIDIA GPU", false, gpu.problem,
+                        "only needed for TensorRT: install NVIDIA's driver (nvidia-smi shows it)"});
+  }
+  for (const GpuDevice& device : gpu.devices) {
+    findings.push_back({"NVIDIA GPU", true,
+                        device.name + ", compute capability " + device.compute_capability + ", " +
+                            in_gigabytes(device.memory_bytes) + ", driver for CUDA " +
+                            gpu.cuda_version,
+                        ""});
+  }
+  return findings;
+}
+
+Finding check_tensorrt() {
+  const TensorRtFacts facts = probe_tensorrt();
+  if (facts.version.empty()) {
+    return {"TensorRT", false, "no libnvinfer.so.11 or libnvinfer.so.10",
+            "only needed for the TensorRT backend, which this version does not have yet: apt-get "
+            "install libnvinfer10 from NVIDIA's repository"};
+  }
+  return {"TensorRT", true,
+          facts.version + " (" + facts.library + "); this version does not use it yet", ""};
+}
+
+Finding check_token() {
+  const std::string fix = "only needed for 'sam3trt download': hf auth login, or set HF_TOKEN (" +
+                          hub_endpoint() + "/settings/tokens)";
+  try {
+    const HubToken token = find_hub_token("");
+    if (!token.value.empty()) return {"hub token", true, "from " + token.source, ""};
+    return {"hub token", false, "neither HF_TOKEN nor " + hub_token_path().string(), fix};
+  } catch (const Error& error) {
+    return {"hub token", false, error.what(), fix};
+  }
+}
+
+Finding check_checkpoint() {
+  const std::filesystem::path folder = "models/sam3";
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(folder / "config.json", ignored)) {
+    return {"checkpoint", true, folder.string(), ""};
+  }
+  return {"checkpoint", false, "none in " + folder.string(), "sam3trt download"};
+}
+
+Finding check_disk() {
+  std::error_code error;
+  const auto space = std::filesystem::space(".", error);
+  if (error) return {"disk", false, error.message(), "run in another folder"};
+  return {"disk", true, in_gigabytes(space.available) + " free in this folder", ""};
+}
+
+void print_table(const std::vector<Finding>& findings) {
+  for (const Finding& finding : findings) {
+    std::cout << std::left << std::setw(24) << finding.name << std::setw(9)
+              << (finding.ok ? "ok" : "missing") << finding.detail << "\n";
+    if (!finding.fix.empty()) std::cout << std::string(33, ' ') << finding.fix << "\n";
+  }
+}
+
+void print_json(const std::vector<Finding>& findings, bool ready) {
+  nlohmann::ordered_json checks = nlohmann::ordered_json::array();
+  for (const Finding& finding : findings) {
+    checks.push_back({{"name", finding.name},
+                      {"ok", finding.ok},
+                      {"detail", finding.detail},
+                      {"fix", finding.fix}});
+  }
+  const nlohmann::ordered_json document = {
+      {"version", SAM3TRT_VERSION}, {"ready", ready}, {"checks", checks}};
+  std::cout << document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
+            << "\n";
+}
+
+void run_doctor(CommandContext& context) {
+  constexpr int kUnavailableExitCode = 3;
+  const Finding openvino = check_openvino();
+  std::vector<Finding> findings = {check_cpu(), check_memory(), openvino};
+  for (Finding& finding : check_gpu()) findings.push_back(std::move(finding));
+  for (const auto check : {check_tensorrt, check_token, check_checkpoint, check_disk}) {
+    findings.push_back(check());
+  }
+  if (context.json) {
+    print_json(findings, openvino.ok);
+  } else {
+    print_table(findings);
+    std::cout << (openvino.ok ? "ready: exports and runs on the CPU\n"
+                              : "not ready: the CPU backend does not work\n");
+  }
+  if (!openvino.ok) context.exit_code = kUnavailableExitCode;
+}
+
+}  // namespace
+
+void add_doctor_command(CLI::App& app, CommandContext& context) {
+  CLI::App* command =
+      app.add_subcommand("doctor", "Say what this machine can do and what mends what is missing");
+  command->footer("Example:\n  sam3trt doctor --json");
+  command->callback([&context]() { run_doctor(context); });
+}
+
+}  // namespace sam3trt

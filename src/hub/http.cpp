@@ -1,0 +1,237 @@
+#include "hub/http.hpp"
+
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <exception>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+namespace sam3trt {
+namespace {
+
+constexpr int kMostRedirects = 8;
+constexpr size_t kLargestHeaderBytes = size_t{256} * 1024;
+constexpr long kConnectTimeoutS = 30;
+
+struct UrlDeleter {
+  void operator()(CURLU* url) const { curl_url_cleanup(url); }
+};
+using UrlHandle = std::unique_ptr<CURLU, UrlDeleter>;
+
+std::optional<std::string> url_part(CURLU* url, CURLUPart part, unsigned flags) {
+  char* text = nullptr;
+  if (curl_url_get(url, part, &text, flags) != CURLUE_OK) return std::nullopt;
+  std::string result = text;
+  curl_free(text);
+  return result;
+}
+
+/// Scheme, host and port of a URL; nothing when it is not http or https.
+std::optional<std::string> origin_of(const std::string& text) {
+  const UrlHandle url(curl_url());
+  if (curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK) return std::nullopt;
+  const auto scheme = url_part(url.get(), CURLUPART_SCHEME, 0);
+  const auto host = url_part(url.get(), CURLUPART_HOST, 0);
+  const auto port = url_part(url.get(), CURLUPART_PORT, CURLU_DEFAULT_PORT);
+  if (!scheme || !host || !port || (*scheme != "http" && *scheme != "https")) return std::nullopt;
+  return *scheme + "://" + *host + ":" + *port;
+}
+
+/// Where `location`, absolute or relative to `base`, points.
+std::string resolved(const std::string& base, const std::string& location) {
+  const UrlHandle url(curl_url());
+  if (curl_url_set(url.get(), CURLUPART_URL, base.c_str(), 0) != CURLUE_OK ||
+      curl_url_set(url.get(), CURLUPART_URL, location.c_str(), 0) != CURLUE_OK) {
+    throw Error(ErrorCode::kInternal, base + ": the server redirects to something that is no URL");
+  }
+  return url_part(url.get(), CURLUPART_URL, 0).value_or("");
+}
+
+bool is_redirect(long status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/// One request on its way: what has arrived, and what went wrong in a callback.
+struct Transfer {
+  CURL* handle = nullptr;
+  const BodySink* sink = nullptr;
+  HttpResponse response;
+  size_t header_bytes = 0;
+  bool started = false;
+  std::exception_ptr failure;
+};
+
+size_t take_header(const char* data, size_t size, size_t count, void* user) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  const size_t bytes = size * count;
+  transfer.header_bytes += bytes;
+  if (transfer.header_bytes > kLargestHeaderBytes) return 0;
+  const std::string_view line(data, bytes);
+  if (line.starts_with("HTTP/")) {
+    transfer.response.headers.clear();
+    return bytes;
+  }
+  const size_t colon = line.find(':');
+  if (colon == std::string_view::npos) return bytes;
+  std::string name(line.substr(0, colon));
+  std::transform(name.begin(), name.end(), name.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  const std::string_view rest = line.substr(colon + 1);
+  const size_t first = rest.find_first_not_of(" \t\r\n");
+  const size_t last = rest.find_last_not_of(" \t\r\n");
+  transfer.response.headers[name] =
+      first == std::string_view::npos ? "" : std::string(rest.substr(first, last - first + 1));
+  return bytes;
+}
+
+size_t take_body(const char* data, size_t size, size_t count, void* user) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  const size_t bytes = size * count;
+  curl_easy_getinfo(transfer.handle, CURLINFO_RESPONSE_CODE, &transfer.response.status);
+  const bool wanted = transfer.response.status == 200 || transfer.response.status == 206;
+  if (transfer.sink == nullptr || !wanted) return bytes;
+  try {
+    if (!std::exchange(transfer.started, true)) transfer.sink->start(transfer.response);
+    transfer.sink->data(std::as_bytes(std::span(data, bytes)));
+  } catch (...) {
+    transfer.failure = std::current_exception();
+    return 0;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+std::string HttpResponse::header(const std::string& name) const {
+  const auto found = headers.find(name);
+  return found == headers.end() ? "" : found->second;
+}
+
+struct HttpClient::State {
+  CURL* handle = nullptr;
+  std::string origin;
+  std::string token;
+  long stall_timeout_s = 0;
+
+  /// One request without following redirects.
+  HttpResponse request(const std::string& url, bool head_only, uint64_t from, const BodySink* sink);
+
+  /// The same, following redirects.
+  HttpResponse follow(std::string url, bool head_only, uint64_t from, const BodySink* sink);
+};
+
+HttpResponse HttpClient::State::request(const std::string& url, bool head_only, uint64_t from,
+                                        const BodySink* sink) {
+  Transfer transfer;
+  transfer.handle = handle;
+  transfer.sink = sink;
+  curl_easy_reset(handle);
+  curl_easy_setopt(handle, CURLOPT_URL, url.c_str());
+  curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(handle, CURLOPT_USERAGENT, "sam3trt/" SAM3TRT_VERSION);
+  curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, kConnectTimeoutS);
+  curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
+  curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, stall_timeout_s);
+  curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, take_header);
+  curl_easy_setopt(handle, CURLOPT_HEADERDATA, &transfer);
+  curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, take_body);
+  curl_easy_setopt(handle, CURLOPT_WRITEDATA, &transfer);
+  if (head_only) curl_easy_setopt(handle, CURLOPT_NOBODY, 1L);
+  if (from > 0) {
+    curl_easy_setopt(handle, CURLOPT_RANGE, (std::to_string(from) + "-").c_str());
+  }
+  // Without this header some servers compress, and sizes and hashes would be those of the archive.
+  curl_slist* headers = curl_slist_append(nullptr, "Accept-Encoding: identity");
+  if (!token.empty() && origin_of(url) == origin) {
+    headers = curl_slist_append(headers, ("Authorization: Bearer " + token).c_str());
+  }
+  curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers);
+  const CURLcode code = curl_easy_perform(handle);
+  curl_slist_free_all(headers);
+  if (transfer.failure) std::rethrow_exception(transfer.failure);
+  if (code != CURLE_OK) throw ConnectionError(url + ": " + curl_easy_strerror(code));
+  curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &transfer.response.status);
+  return std::move(transfer.response);
+}
+
+HttpResponse HttpClient::State::follow(std::string url, bool head_only, uint64_t from,
+                                       const BodySink* sink) {
+  for (int hop = 0; hop <= kMostRedirects; ++hop) {
+    HttpResponse response = request(url, head_only, from, sink);
+    const std::string location = response.header("location");
+    if (!is_redirect(response.status) || location.empty()) return response;
+    std::string next = resolved(url, location);
+    const auto next_origin = origin_of(next);
+    if (!next_origin) {
+      throw Error(ErrorCode::kInternal, url +
+                                            ": the server redirects to something that is "
+                                            "neither http nor https");
+    }
+    if (head_only && next_origin != origin) return response;
+    url = std::move(next);
+  }
+  throw Error(ErrorCode::kInternal,
+              url + ": more than " + std::to_string(kMostRedirects) + " redirects");
+}
+
+HttpClient::HttpClient(const std::string& endpoint, std::string token, long stall_timeout_s)
+    : state_(std::make_unique<State>()) {
+  const auto origin = origin_of(endpoint);
+  if (!origin) {
+    throw_bad_input("endpoint '" + endpoint + "': expected http:// or https:// and a host name");
+  }
+  state_->origin = *origin;
+  state_->token = std::move(token);
+  state_->stall_timeout_s = stall_timeout_s;
+  state_->handle = curl_easy_init();
+  if (state_->handle == nullptr) throw Error(ErrorCode::kInternal, "libcurl cannot be started");
+}
+
+HttpClient::~HttpClient() { curl_easy_cleanup(state_->handle); }
+
+HttpResponse HttpClient::get(const std::string& url, size_t limit) {
+  std::string body;
+  const BodySink sink{[](const HttpResponse&) {},
+                      [&](std::span<const std::byte> bytes) {
+                        if (body.size() + bytes.size() > limit) {
+                          throw Error(ErrorCode::kInternal, url + ": the answer is larger than " +
+                                                                std::to_string(limit) + " bytes");
+                        }
+                        body.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+                      }};
+  HttpResponse response = state_->follow(url, false, 0, &sink);
+  response.body = std::move(body);
+  return response;
+}
+
+HttpResponse HttpClient::head(const std::string& url) {
+  return state_->follow(url, true, 0, nullptr);
+}
+
+HttpResponse HttpClient::stream(const std::string& url, uint64_t from, const BodySink& sink) {
+  return state_->follow(url, false, from, &sink);
+}
+
+std::string percent_encoded(const std::string& text) {
+  static constexpr char kDigits[] = "0123456789ABCDEF";
+  std::string result;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '.' || c == '_' || c == '~';
+    if (plain) {
+      result += c;
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(c);
+    result += '%';
+    result += kDigits[byte >> 4U];
+    result += kDigits[byte & 15U];
+  }
+  return result;
+}
+
+}  // namespace sam3trt

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/error.hpp"
+
+namespace sam3trt {
+
+/// The connection failed or broke off; the same request may work when it is made again.
+class ConnectionError : public Error {
+ public:
+  explicit ConnectionError(const std::string& message) : Error(ErrorCode::kInternal, message) {}
+};
+
+/// Status and headers of a response; header names in lower case.
+struct HttpResponse {
+  long status = 0;
+  std::map<std::string, std::string> headers;
+  std::string body;
+
+  /// Value of a header, or "".
+  [[nodiscard]] std::string header(const std::string& name) const;
+};
+
+/// Takes the body of a response as it arrives; both may throw, which ends the transfer.
+struct BodySink {
+  std::function<void(const HttpResponse&)> start;  ///< Once, before the first byte.
+  std::function<void(std::span<const std::byte>)> data;
+};
+
+/// HTTP requests to one server and to where it redirects. The token goes to that server only: a
+/// redirect to another scheme, host or port is followed without it. Not thread safe.
+class HttpClient {
+ public:
+  /// `endpoint` is "http(s)://host[:port]"; throws Error(kBadInput) when it is not. `token` may be
+  /// empty. A transfer that brings nothing for `stall_timeout_s` seconds fails.
+  HttpClient(const std::string& endpoint, std::string token, long stall_timeout_s);
+  ~HttpClient();
+  HttpClient(const HttpClient&) = delete;
+  HttpClient& operator=(const HttpClient&) = delete;
+
+  /// The whole body in memory; throws Error(kInternal) when it is larger than `limit` bytes. Throws
+  /// ConnectionError like the others.
+  [[nodiscard]] HttpResponse get(const std::string& url, size_t limit);
+
+  /// Headers only. Redirects are followed within the server, not away from it: the answer to a
+  /// redirect elsewhere is that redirect.
+  [[nodiscard]] HttpResponse head(const std::string& url);
+
+  /// Gives the body from byte `from` on to `sink` when the status is 200 or 206; the caller looks
+  /// which of them it is, in `start`.
+  [[nodiscard]] HttpResponse stream(const std::string& url, uint64_t from, const BodySink& sink);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// `text` with everything but letters, digits and "-._~" written as %XX.
+[[nodiscard]] std::string percent_encoded(const std::string& text);
+
+}  // namespace sam3trt
