@@ -287,5 +287,6 @@ def test_the_progress_bar_appears_on_a_terminal_only(program, exported):
     os.close(terminal)
     shown = os.read(master, 65536).decode()
     os.close(master)
-    assert "1/2" in shown
+    # At most ten drawings a second: a fast machine skips the steps between the first and the last.
+    assert "0/2" in shown
     assert "2/2" in shown

