@@ -21,6 +21,7 @@ struct Program {
     app.footer("'sam3trt COMMAND --help' explains a command and gives an example.");
     add_download_command(app, context);
     add_export_command(app, context);
+    add_build_command(app, context);
     add_infer_command(app, context);
     add_inspect_command(app, context);
     add_doctor_command(app, context);

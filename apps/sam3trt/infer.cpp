@@ -2,6 +2,7 @@
 #include <cmath>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,8 +10,8 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "commands.hpp"
+#include "engines.hpp"
 #include "image/image.hpp"
-#include "openvino/openvino_engine.hpp"
 #include "overlay_writer.hpp"
 #include "progress.hpp"
 #include "runtime/session.hpp"
@@ -23,7 +24,7 @@ struct InferOptions {
   std::string encoder_engine;
   std::string detector_engine;
   std::string backend = "auto";
-  int threads = 0;
+  LoadOptions load;
   std::vector<std::string> images;
   std::vector<std::string> texts;
   std::vector<std::string> boxes;
@@ -49,7 +50,12 @@ std::vector<Prompt> make_prompts(const InferOptions& options) {
 }
 
 ModelFiles find_files(const InferOptions& options) {
-  if (!options.model.empty()) return find_model_files(options.model);
+  if (!options.model.empty()) {
+    std::optional<ModelForm> form;
+    if (options.backend == "openvino") form = ModelForm::kGraphs;
+    if (options.backend == "tensorrt") form = ModelForm::kEngines;
+    return find_model_files(options.model, form);
+  }
   if (options.encoder_engine.empty() || options.detector_engine.empty()) {
     throw_bad_input("no model: give --model DIR, or --encoder-engine and --detector-engine");
   }
@@ -58,11 +64,6 @@ ModelFiles find_files(const InferOptions& options) {
 
 /// What can be checked before any graph is loaded, which takes long.
 void check_options(const InferOptions& options) {
-  if (options.backend == "tensorrt") {
-    throw Error(ErrorCode::kUnavailable,
-                "--backend tensorrt: this build of sam3trt has no TensorRT backend; use --backend "
-                "openvino with ONNX graphs");
-  }
   for (const double threshold : {options.thresholds.score, options.thresholds.mask}) {
     if (!std::isfinite(threshold)) throw_bad_input("a threshold must be a number from 0 to 1");
   }
@@ -85,15 +86,12 @@ void check_semantics(const InferOptions& options, const ModelFiles& files) {
                   "'; export the checkpoint again with --semantics " + options.semantics);
 }
 
-Session load_session(const InferOptions& options, const ModelFiles& files,
-                     std::span<const Prompt> prompts) {
-  Tokenizer tokenizer = Tokenizer::load(files.tokenizer);
-  for (const Prompt& prompt : prompts) check_prompt(prompt, tokenizer);
-  const EngineLoader load = [&options](const std::filesystem::path& path) {
-    log(LogLevel::kInfo, "loading " + path.string() + " in OpenVINO " + openvino_version());
-    return load_openvino_engine(path, {.threads = options.threads});
-  };
-  return {load_engines(files, load), std::move(tokenizer), files.config, files.semantics};
+void check_backend(const InferOptions& options, const ModelFiles& files) {
+  const bool engines = files.form == ModelForm::kEngines;
+  if (options.backend == "auto" || (options.backend == "tensorrt") == engines) return;
+  throw_bad_input("--backend " + options.backend + ": " + files.detector.string() + " is " +
+                  (engines ? "a TensorRT engine; name the ONNX graphs"
+                           : "an ONNX graph; 'sam3trt build' makes an engine of it"));
 }
 
 ImageResult run_image(Session& session, const std::string& path, std::span<const Prompt> prompts,
@@ -150,11 +148,17 @@ void write_result(const InferOptions& options, const RunResult& result, bool jso
 void run_infer(const InferOptions& options, CommandContext& context) {
   check_options(options);
   const std::vector<Prompt> prompts = make_prompts(options);
+  if (options.backend == "tensorrt") static_cast<void>(cuda_driver());
   const ModelFiles files = find_files(options);
+  check_backend(options, files);
   check_semantics(options, files);
   const OverlayWriter overlays(options.overlay, options.images);
-  Session session = load_session(options, files, prompts);
-  RunResult result{"openvino", files.semantics, {}};
+  Tokenizer tokenizer = Tokenizer::load(files.tokenizer);
+  for (const Prompt& prompt : prompts) check_prompt(prompt, tokenizer);
+  LoadedModel model = load_model(files, options.load);
+  RunResult result{model.backend, files.semantics, {}, model.verified};
+  Session session(std::move(model.engines), std::move(tokenizer), files.config, files.semantics,
+                  model.limits);
   ProgressBar progress("images", options.images.size());
   for (const std::string& path : options.images) {
     result.images.push_back(run_image(session, path, prompts, options, overlays));
@@ -171,7 +175,7 @@ void run_infer(const InferOptions& options, CommandContext& context) {
 }
 
 void add_model_options(CLI::App& command, InferOptions& options) {
-  CLI::Option* model = command.add_option("--model", options.model, "Folder of exported graphs");
+  CLI::Option* model = command.add_option("--model", options.model, "Folder of graphs or engines");
   CLI::Option* encoder = command.add_option("--encoder-engine", options.encoder_engine,
                                             "Vision encoder, in place of --model");
   CLI::Option* detector =
@@ -181,9 +185,12 @@ void add_model_options(CLI::App& command, InferOptions& options) {
   command.add_option("--backend", options.backend, "What runs the graphs; auto goes by the files")
       ->check(CLI::IsMember({"auto", "tensorrt", "openvino"}))
       ->capture_default_str();
-  command.add_option("--threads", options.threads, "Processor threads; 0 is OpenVINO's choice")
+  command
+      .add_option("--threads", options.load.threads, "Processor threads; 0 is OpenVINO's choice")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
+  command.add_flag("--allow-unverified", options.load.allow_unverified,
+                   "Run engines that were not verified or failed it, and mark the result");
   command
       .add_option("--semantics", options.semantics,
                   "Whose behaviour the graphs must have been exported with")

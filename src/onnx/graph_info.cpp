@@ -84,6 +84,11 @@ GraphInfo read_graph_info(const std::filesystem::path& path) {
   info.ir_version = model.ir_version();
   info.inputs = tensor_infos(model.graph().input(), path.string());
   info.outputs = tensor_infos(model.graph().output(), path.string());
+  for (const auto& input : model.graph().input()) {
+    for (const auto& dim : input.type().tensor_type().shape().dim()) {
+      info.dim_names[input.name()].push_back(dim.dim_param());
+    }
+  }
   for (const auto& node : model.graph().node()) ++info.operator_counts[node.op_type()];
   info.node_count = model.graph().node_size();
   info.initializer_count = model.graph().initializer_size();

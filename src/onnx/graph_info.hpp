@@ -16,6 +16,8 @@ struct GraphInfo {
   int64_t ir_version = 0;
   std::vector<TensorInfo> inputs;
   std::vector<TensorInfo> outputs;
+  /// Per input, the name of each dynamic dimension ("P", "K + 33"); empty for fixed ones.
+  std::map<std::string, std::vector<std::string>> dim_names;
   std::map<std::string, int64_t> operator_counts;
   int64_t node_count = 0;
   int64_t initializer_count = 0;

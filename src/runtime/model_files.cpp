@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "manifest/manifest.hpp"
 #include "onnx/graph_info.hpp"
 
 namespace sam3trt {
@@ -23,15 +24,12 @@ std::string value_of(const Metadata& metadata, const std::string& key) {
   return found == metadata.end() ? std::string() : found->second;
 }
 
-[[noreturn]] void throw_engine(const fs::path& path) {
-  throw Error(
-      ErrorCode::kUnavailable,
-      path.string() +
-          ": a TensorRT engine, and this build of sam3trt has no TensorRT backend; pass the "
-          "ONNX graphs it was built from");
-}
-
 bool is_engine(const fs::path& path) { return path.extension() == ".engine"; }
+
+/// What the file says about the graph it holds: the graph itself, or the manifest beside an engine.
+Metadata read_metadata(const fs::path& path) {
+  return is_engine(path) ? EngineManifest::load(path).metadata : read_graph_info(path).metadata;
+}
 
 /// One graph file and what is wrong with it as `component`.
 struct Part {
@@ -47,7 +45,7 @@ Part read_part(const fs::path& path, const std::string& component, std::string& 
     return part;
   }
   try {
-    part.metadata = read_graph_info(path).metadata;
+    part.metadata = read_metadata(path);
   } catch (const Error& error) {
     problems += std::string("\n  ") + error.what();
     return part;
@@ -96,10 +94,9 @@ std::optional<Semantics> semantics_of(const Part& part) {
 struct Candidates {
   std::map<std::string, std::vector<fs::path>> by_component;
   std::string unreadable;
-  std::optional<fs::path> engine;
 };
 
-Candidates list_candidates(const fs::path& folder) {
+Candidates list_candidates(const fs::path& folder, ModelForm form) {
   std::vector<fs::path> paths;
   std::error_code error;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
@@ -110,11 +107,9 @@ Candidates list_candidates(const fs::path& folder) {
   std::sort(paths.begin(), paths.end());
   Candidates candidates;
   for (const fs::path& path : paths) {
-    if (is_engine(path)) candidates.engine = path;
-    if (path.extension() != ".onnx" || !fs::is_regular_file(path, error)) continue;
+    if (path.extension() != extension_of(form) || !fs::is_regular_file(path, error)) continue;
     try {
-      candidates.by_component[value_of(read_graph_info(path).metadata, "component")].push_back(
-          path);
+      candidates.by_component[value_of(read_metadata(path), "component")].push_back(path);
     } catch (const Error& problem) {
       candidates.unreadable += std::string("\n  ") + problem.what();
     }
@@ -126,9 +121,9 @@ fs::path only_one(const fs::path& folder, const Candidates& candidates,
                   const std::string& component) {
   const auto found = candidates.by_component.find(component);
   if (found == candidates.by_component.end()) {
-    if (candidates.engine) throw_engine(*candidates.engine);
     throw_bad_input(folder.string() + ": holds no " + component +
-                    " graph that 'sam3trt export' wrote; " + kExportHint + candidates.unreadable);
+                    " that 'sam3trt export' or 'sam3trt build' wrote; " + kExportHint +
+                    candidates.unreadable);
   }
   if (found->second.size() == 1) return found->second.front();
   std::string message = folder.string() + ": holds " + std::to_string(found->second.size()) +
@@ -144,31 +139,47 @@ std::string_view semantics_name(Semantics semantics) {
   return semantics == Semantics::kHf ? "hf" : "meta";
 }
 
-ModelFiles find_model_files(const fs::path& folder) {
+std::string_view extension_of(ModelForm form) {
+  return form == ModelForm::kEngines ? ".engine" : ".onnx";
+}
+
+ModelForm form_of_folder(const fs::path& folder) {
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (is_engine(entry->path())) return ModelForm::kEngines;
+  }
+  return ModelForm::kGraphs;
+}
+
+ModelFiles find_model_files(const fs::path& folder, std::optional<ModelForm> form) {
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) {
     throw_bad_input("--model " + folder.string() +
                     ": expected the folder that 'sam3trt export --component all' wrote, found " +
                     (fs::exists(folder, ignored) ? "a file" : "nothing"));
   }
-  const Candidates candidates = list_candidates(folder);
+  const Candidates candidates = list_candidates(folder, form.value_or(form_of_folder(folder)));
   const fs::path vision_encoder = only_one(folder, candidates, "vision_encoder");
   return find_model_files(vision_encoder, only_one(folder, candidates, "detector"));
 }
 
 ModelFiles find_model_files(const fs::path& vision_encoder, const fs::path& detector) {
-  for (const fs::path& path : {vision_encoder, detector}) {
-    if (is_engine(path)) throw_engine(path);
+  if (is_engine(vision_encoder) != is_engine(detector)) {
+    throw_bad_input(vision_encoder.string() + " and " + detector.string() +
+                    ": one is an engine and one a graph; name two engines or two graphs");
   }
+  const std::string extension = detector.extension().string();
   const auto beside = [&](const std::string& suffix) {
     return detector.parent_path() / (detector.stem().string() + suffix);
   };
   ModelFiles files;
+  files.form = is_engine(detector) ? ModelForm::kEngines : ModelForm::kGraphs;
   files.vision_encoder = vision_encoder;
   files.detector = detector;
-  files.text_encoder = beside(".text_encoder.onnx");
-  files.geometry_encoder = beside(".geometry_encoder.onnx");
-  files.mask_head = beside(".mask_head.onnx");
+  files.text_encoder = beside(".text_encoder" + extension);
+  files.geometry_encoder = beside(".geometry_encoder" + extension);
+  files.mask_head = beside(".mask_head" + extension);
   files.tokenizer = beside(".tokenizer.json");
 
   std::string problems;

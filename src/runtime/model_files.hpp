@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,8 +32,15 @@ struct ModelConfig {
 /// everything wrong.
 [[nodiscard]] ModelConfig parse_model_config(std::string_view json, const std::string& where);
 
-/// The files of one exported model, all from the same checkpoint.
+/// Whether a model lies there as ONNX graphs or as TensorRT engines.
+enum class ModelForm { kGraphs, kEngines };
+
+/// ".onnx" or ".engine".
+[[nodiscard]] std::string_view extension_of(ModelForm form);
+
+/// The files of one model, all from the same checkpoint.
 struct ModelFiles {
+  ModelForm form = ModelForm::kGraphs;
   std::filesystem::path vision_encoder;
   std::filesystem::path text_encoder;
   std::filesystem::path geometry_encoder;
@@ -44,14 +52,15 @@ struct ModelFiles {
   std::string checkpoint_sha256;
 };
 
-/// The model in `folder`: the one vision encoder and the one detector by their metadata, the
-/// detector's parts by name. Throws Error(kBadInput) when one is missing, twice there, damaged, of
-/// another format version or of another checkpoint, and Error(kUnavailable) when the folder holds
-/// TensorRT engines only.
-[[nodiscard]] ModelFiles find_model_files(const std::filesystem::path& folder);
+/// The model in `folder`, as engines when it holds any and `form` does not ask for graphs: the one
+/// vision encoder and the one detector by their metadata, the detector's parts by name. Engines say
+/// what they are by their manifests. Throws Error(kBadInput) when one is missing, twice there,
+/// damaged, of another format version or of another checkpoint.
+[[nodiscard]] ModelFiles find_model_files(const std::filesystem::path& folder,
+                                          std::optional<ModelForm> form = std::nullopt);
 
-/// The same from the two files; the detector's parts lie beside it. Either throws
-/// Error(kUnavailable) for a TensorRT engine.
+/// The same from the two files; the detector's parts lie beside it. Both must be graphs or both
+/// engines.
 [[nodiscard]] ModelFiles find_model_files(const std::filesystem::path& vision_encoder,
                                           const std::filesystem::path& detector);
 

@@ -52,6 +52,7 @@ struct RunResult {
   std::string backend;
   Semantics semantics = Semantics::kHf;
   std::vector<ImageResult> images;
+  bool verified = true;  ///< False: an engine was allowed that did not pass its verification.
 };
 
 /// The document that `infer` writes, version 1. Scores are rounded to 6 digits after the point,

@@ -1,0 +1,101 @@
+#include "engines.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "base/mapped_file.hpp"
+#include "base/sha256.hpp"
+#include "openvino/openvino_engine.hpp"
+#include "trt/tensorrt_engine.hpp"
+
+namespace sam3trt {
+namespace {
+
+/// The manifest of an engine that may run here.
+EngineManifest check_manifest(const TensorRtHost& host, const std::filesystem::path& path,
+                              const LoadOptions& options) {
+  EngineManifest manifest = EngineManifest::load(path);
+  const std::string reason = refusal(manifest, host.describe(), options.allow_unverified);
+  if (!reason.empty()) throw_bad_input(path.string() + ": " + reason);
+  return manifest;
+}
+
+/// A plan is machine code: it is loaded only when it is the one that was verified.
+void check_bytes(const EngineManifest& manifest, const MappedFile& file) {
+  Sha256 hash;
+  hash.update(file.bytes());
+  if (file.bytes().size() != manifest.plan_bytes || hash.hex_digest() != manifest.plan_sha256) {
+    throw_bad_input(file.path().string() +
+                    ": is not the engine that its manifest describes; build it again");
+  }
+}
+
+int64_t largest(const EngineManifest& manifest, const std::string& input, size_t axis) {
+  const auto found = manifest.profile.find(input);
+  if (found == manifest.profile.end() || found->second.max.size() <= axis) return 1;
+  return std::max<int64_t>(found->second.max[axis], 1);
+}
+
+SessionLimits limits_of(const ModelFiles& files) {
+  const int64_t texts = largest(EngineManifest::load(files.text_encoder), "input_ids", 0);
+  const int64_t prompts = largest(EngineManifest::load(files.detector), "text_features", 0);
+  SessionLimits limits;
+  limits.prompts = static_cast<size_t>(std::min(texts, prompts));
+  limits.masks =
+      static_cast<size_t>(largest(EngineManifest::load(files.mask_head), "query_index", 1));
+  return limits;
+}
+
+bool all_passed(const ModelFiles& files) {
+  return std::ranges::all_of(std::array{files.vision_encoder, files.text_encoder,
+                                        files.geometry_encoder, files.detector, files.mask_head},
+                             [](const std::filesystem::path& path) {
+                               return EngineManifest::load(path).verification ==
+                                      VerificationState::kPassed;
+                             });
+}
+
+}  // namespace
+
+EngineHost TensorRtHost::describe() const {
+  return {std::string(name_of(api->flavour())), api->version(), device.info().name,
+          device.info().compute_capability()};
+}
+
+std::unique_ptr<TensorRtHost> open_tensorrt(bool parser) {
+  static_cast<void>(cuda_driver());  // without a GPU, TensorRT itself says nothing useful
+  return std::make_unique<TensorRtHost>(load_tensorrt(parser));
+}
+
+std::unique_ptr<Engine> load_engine_file(TensorRtHost& host, const std::filesystem::path& path,
+                                         const LoadOptions& options) {
+  const EngineManifest manifest = check_manifest(host, path, options);
+  const MappedFile file(path);
+  check_bytes(manifest, file);
+  log(LogLevel::kInfo, "loading " + path.string() + " in " + host.describe().flavour + " " +
+                           host.api->version() + " on " + host.device.info().name);
+  return make_tensorrt_engine(host.api->load(file.bytes()), path.string(), host.device);
+}
+
+LoadedModel load_model(const ModelFiles& files, const LoadOptions& options) {
+  LoadedModel model;
+  if (files.form == ModelForm::kGraphs) {
+    model.backend = "openvino";
+    model.engines = load_engines(files, [&](const std::filesystem::path& path) {
+      log(LogLevel::kInfo, "loading " + path.string() + " in OpenVINO " + openvino_version());
+      return load_openvino_engine(path, {.threads = options.threads});
+    });
+    return model;
+  }
+  model.backend = "tensorrt";
+  model.host = open_tensorrt(false);
+  model.engines = load_engines(files, [&](const std::filesystem::path& path) {
+    return load_engine_file(*model.host, path, options);
+  });
+  model.limits = limits_of(files);
+  model.verified = all_passed(files);
+  return model;
+}
+
+}  // namespace sam3trt

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cuda/device.hpp"
+#include "manifest/manifest.hpp"
+#include "runtime/model_files.hpp"
+#include "runtime/session.hpp"
+#include "trt/api.hpp"
+
+namespace sam3trt {
+
+/// The GPU and the TensorRT that engines run with.
+struct TensorRtHost {
+  explicit TensorRtHost(std::shared_ptr<TensorRtApi> library) : api(std::move(library)) {}
+
+  std::shared_ptr<TensorRtApi> api;
+  CudaDevice device;
+
+  [[nodiscard]] EngineHost describe() const;
+};
+
+/// TensorRT as a file of this machine's GPU. Throws Error(kUnavailable) when the GPU, its driver or
+/// the library is missing.
+[[nodiscard]] std::unique_ptr<TensorRtHost> open_tensorrt(bool parser);
+
+/// How the parts of a model are loaded.
+struct LoadOptions {
+  int threads = 0;                ///< Of the CPU backend.
+  bool allow_unverified = false;  ///< Engines whose verification failed or is missing.
+};
+
+/// Engines of a model and what they need to live. `host` is null on the CPU.
+struct LoadedModel {
+  std::unique_ptr<TensorRtHost> host;
+  SessionEngines engines;
+  SessionLimits limits;
+  std::string backend;   ///< "tensorrt" or "openvino"
+  bool verified = true;  ///< False when an engine runs only because of --allow-unverified.
+};
+
+/// Loads graphs in OpenVINO or engines in TensorRT, by the form of the files. Engines that are not
+/// what their manifests say, were built for another machine or did not pass their verification are
+/// Error(kBadInput), except what `allow_unverified` allows.
+[[nodiscard]] LoadedModel load_model(const ModelFiles& files, const LoadOptions& options);
+
+/// One engine file.
+[[nodiscard]] std::unique_ptr<Engine> load_engine_file(TensorRtHost& host,
+                                                       const std::filesystem::path& path,
+                                                       const LoadOptions& options);
+
+}  // namespace sam3trt

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/engine.hpp"
+#include "build/profile.hpp"
+#include "manifest/manifest.hpp"
+#include "precision/precision.hpp"
+#include "trt/api.hpp"
+
+namespace sam3trt {
+
+/// What came out of comparing an engine with the reference.
+struct BuildVerdict {
+  bool passed = false;
+  std::string summary;  ///< One line: what was compared, or what differs.
+  std::string report;   ///< JSON.
+};
+
+/// One graph to one engine.
+struct EngineBuildRequest {
+  std::filesystem::path onnx;    ///< Written by `export` (float32).
+  std::filesystem::path output;  ///< FILE.engine; its folder must exist.
+  Precision precision = Precision::kFp16;
+  RecipeBook recipes = RecipeBook::builtin();
+  EngineLimits limits;
+  int optimization_level = 3;
+  uint64_t workspace_bytes = 0;
+  int compute_capability = 0;          ///< TensorRT-RTX only; 0: this machine's GPU.
+  std::string gpu;                     ///< Of this machine; goes into the manifest.
+  std::string gpu_compute_capability;  ///< Likewise, "9.0".
+  std::filesystem::path cache;         ///< Folder of timing caches; empty: none.
+  BuildProgress progress;
+
+  /// Calibrates the graph for FP8 (called when a recipe quantises it and no calibration lies beside
+  /// the graph).
+  std::function<Calibration(const std::filesystem::path& onnx, const Recipe& recipe)> calibrate;
+
+  /// Compares the engine whose plan is given with the reference; empty: the engine stays
+  /// unverified.
+  std::function<BuildVerdict(const Plan& plan, const Recipe& recipe,
+                             const std::filesystem::path& typed_onnx)>
+      verify;
+
+  /// Told about each variant that was refused, and why.
+  std::function<void(const std::string& message)> report;
+};
+
+struct EngineBuildResult {
+  EngineManifest manifest;
+  std::vector<std::string> refused;  ///< Recipes whose engines failed, with the reason.
+};
+
+/// Types the graph by the first recipe of the precision, compiles it, verifies it, and goes on to
+/// the next safer recipe while the verification fails. Writes FILE.engine and its manifest only for
+/// an engine that passed (or when nothing verifies it). Throws Error(kVerificationFailed) when no
+/// recipe passes, and what write_typed_graph and TensorRtApi::build throw.
+[[nodiscard]] EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& request);
+
+}  // namespace sam3trt

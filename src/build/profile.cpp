@@ -1,0 +1,88 @@
+#include "build/profile.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+
+namespace sam3trt {
+namespace {
+
+struct Sizes {
+  int64_t min = 1;
+  int64_t opt = 1;
+  int64_t max = 1;
+};
+
+int64_t query_count(const GraphInfo& graph) {
+  const auto config = graph.metadata.find("sam3trt.config");
+  if (config == graph.metadata.end()) return 1;
+  const auto json = nlohmann::json::parse(config->second, nullptr, false);
+  return json.is_object() ? std::max<int64_t>(json.value("num_queries", int64_t{1}), 1) : 1;
+}
+
+std::map<std::string, Sizes, std::less<>> symbol_sizes(const GraphInfo& graph,
+                                                       const EngineLimits& limits) {
+  const int64_t queries = query_count(graph);
+  const int64_t masks = limits.masks > 0 ? std::min(limits.masks, queries) : queries;
+  return {{"B", {1, 1, limits.images}},
+          {"P", {1, 1, limits.prompts}},
+          {"K", {1, 1, limits.boxes}},
+          {"R", {1, 1, 1}},
+          {"M", {1, std::min<int64_t>(16, masks), masks}}};
+}
+
+/// "P", "K + 33", "9*B" with the sizes of the symbol.
+Sizes evaluate(std::string_view text, const std::map<std::string, Sizes, std::less<>>& sizes,
+               const std::string& input) {
+  const auto fail = [&]() -> Sizes {
+    throw_bad_input("the input " + input + " has a dimension '" + std::string(text) +
+                    "', which is none of docs/graphs.md; export the graph again");
+  };
+  const auto number = [&](std::string_view digits) {
+    int64_t value = 0;
+    const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (result.ec != std::errc() || result.ptr != digits.data() + digits.size()) fail();
+    return value;
+  };
+  std::string_view symbol = text;
+  int64_t factor = 1;
+  int64_t offset = 0;
+  if (const size_t star = symbol.find('*'); star != std::string_view::npos) {
+    factor = number(symbol.substr(0, star));
+    symbol.remove_prefix(star + 1);
+  }
+  if (const size_t plus = symbol.find(" + "); plus != std::string_view::npos) {
+    offset = number(symbol.substr(plus + 3));
+    symbol = symbol.substr(0, plus);
+  }
+  const auto found = sizes.find(symbol);
+  if (found == sizes.end()) return fail();
+  return {factor * found->second.min + offset, factor * found->second.opt + offset,
+          factor * found->second.max + offset};
+}
+
+}  // namespace
+
+std::map<std::string, ProfileShape> make_profile(const GraphInfo& graph,
+                                                 const EngineLimits& limits) {
+  const auto sizes = symbol_sizes(graph, limits);
+  std::map<std::string, ProfileShape> profile;
+  for (const TensorInfo& input : graph.inputs) {
+    const auto& names = graph.dim_names.at(input.name);
+    ProfileShape shape;
+    for (size_t i = 0; i < input.shape.size(); ++i) {
+      const int64_t fixed = input.shape[i];
+      const Sizes dim =
+          fixed >= 0 ? Sizes{fixed, fixed, fixed} : evaluate(names.at(i), sizes, input.name);
+      shape.min.push_back(dim.min);
+      shape.opt.push_back(dim.opt);
+      shape.max.push_back(dim.max);
+    }
+    profile[input.name] = std::move(shape);
+  }
+  return profile;
+}
+
+}  // namespace sam3trt

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "onnx/graph_info.hpp"
+#include "trt/api.hpp"
+
+namespace sam3trt {
+
+/// The largest sizes that an engine is built for (the symbols of docs/graphs.md). All at least 1.
+struct EngineLimits {
+  int64_t images = 1;    ///< B: images in one call.
+  int64_t prompts = 16;  ///< P: prompts in one call.
+  int64_t boxes = 8;     ///< K: exemplar boxes of a prompt.
+  int64_t masks = 0;     ///< M: masks of a prompt in one call; 0: as many as there are queries.
+};
+
+/// Shapes for every input with dynamic dimensions: from 1 of everything, tuned for one image, one
+/// prompt, one box and 16 masks, up to `limits`. Throws Error(kBadInput) for a dimension whose
+/// name is none of docs/graphs.md.
+[[nodiscard]] std::map<std::string, ProfileShape> make_profile(const GraphInfo& graph,
+                                                               const EngineLimits& limits);
+
+}  // namespace sam3trt

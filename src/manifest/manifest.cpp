@@ -1,0 +1,152 @@
+#include "manifest/manifest.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "base/mapped_file.hpp"
+
+namespace sam3trt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kVersion = 1;
+constexpr uint64_t kLargestFile = uint64_t{16} << 20;
+constexpr const char* kNext = "build the engine again with 'sam3trt build'";
+
+VerificationState state_of(const std::string& name, const std::string& where) {
+  for (const auto state :
+       {VerificationState::kNone, VerificationState::kPassed, VerificationState::kFailed}) {
+    if (name == name_of(state)) return state;
+  }
+  throw_bad_input(where + ": unknown verification state '" + name + "'; " + kNext);
+}
+
+Json to_json_value(const std::map<std::string, ManifestShapes>& profile) {
+  Json inputs = Json::object();
+  for (const auto& [name, shapes] : profile) {
+    inputs[name] = {{"min", shapes.min}, {"opt", shapes.opt}, {"max", shapes.max}};
+  }
+  return inputs;
+}
+
+EngineManifest from_json(const Json& json, const std::string& where) {
+  EngineManifest manifest;
+  manifest.component = json.at("component").get<std::string>();
+  manifest.metadata = json.at("metadata").get<std::map<std::string, std::string>>();
+  manifest.graph_sha256 = json.at("graph_sha256").get<std::string>();
+  manifest.precision = json.at("precision").get<std::string>();
+  manifest.recipe = json.at("recipe").get<std::string>();
+  manifest.recipe_sha256 = json.at("recipe_sha256").get<std::string>();
+  manifest.flavour = json.at("flavour").get<std::string>();
+  manifest.tensorrt_version = json.at("tensorrt_version").get<std::string>();
+  manifest.gpu = json.at("gpu").get<std::string>();
+  manifest.compute_capability = json.at("compute_capability").get<std::string>();
+  for (const auto& [name, shapes] : json.at("profile").items()) {
+    manifest.profile[name] = {shapes.at("min").get<Shape>(), shapes.at("opt").get<Shape>(),
+                              shapes.at("max").get<Shape>()};
+  }
+  manifest.plan_bytes = json.at("plan_bytes").get<uint64_t>();
+  manifest.plan_sha256 = json.at("plan_sha256").get<std::string>();
+  const Json& verification = json.at("verification");
+  manifest.verification = state_of(verification.at("state").get<std::string>(), where);
+  if (verification.contains("report")) {
+    manifest.verification_report = verification.at("report").dump();
+  }
+  return manifest;
+}
+
+}  // namespace
+
+std::string_view name_of(VerificationState state) {
+  switch (state) {
+    case VerificationState::kNone:
+      return "none";
+    case VerificationState::kPassed:
+      return "passed";
+    case VerificationState::kFailed:
+      return "failed";
+  }
+  return "none";
+}
+
+std::filesystem::path EngineManifest::path_beside(const std::filesystem::path& engine) {
+  return engine.string() + ".json";
+}
+
+EngineManifest EngineManifest::load(const std::filesystem::path& engine) {
+  const std::filesystem::path path = path_beside(engine);
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) {
+    throw_bad_input(
+        engine.string() + ": the manifest " + path.filename().string() +
+        " is missing, so nothing says what the engine is and whether it was verified; " + kNext);
+  }
+  const MappedFile file(path);
+  const auto bytes = file.bytes();
+  if (bytes.size() > kLargestFile) {
+    throw_bad_input(path.string() + ": expected an engine's manifest, found a file of " +
+                    std::to_string(bytes.size()) + " bytes; " + kNext);
+  }
+  return parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
+}
+
+std::string EngineManifest::to_json() const {
+  Json json = {{"version", kVersion},
+               {"component", component},
+               {"precision", precision},
+               {"recipe", recipe},
+               {"recipe_sha256", recipe_sha256},
+               {"graph_sha256", graph_sha256},
+               {"flavour", flavour},
+               {"tensorrt_version", tensorrt_version},
+               {"gpu", gpu},
+               {"compute_capability", compute_capability},
+               {"plan_bytes", plan_bytes},
+               {"plan_sha256", plan_sha256},
+               {"profile", to_json_value(profile)},
+               {"metadata", metadata},
+               {"verification", {{"state", name_of(verification)}}}};
+  if (!verification_report.empty()) {
+    json["verification"]["report"] = Json::parse(verification_report);
+  }
+  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+EngineManifest EngineManifest::parse(std::string_view text, const std::string& where) {
+  try {
+    const Json json = Json::parse(text);
+    if (!json.is_object() || json.value("version", 0) != kVersion) {
+      throw_bad_input(where + ": expected an engine's manifest of version " +
+                      std::to_string(kVersion) + "; " + kNext);
+    }
+    return from_json(json, where);
+  } catch (const Json::exception& error) {
+    throw_bad_input(where + ": not an engine's manifest (" + error.what() + "); " + kNext);
+  }
+}
+
+std::string refusal(const EngineManifest& manifest, const EngineHost& host, bool allow_unverified) {
+  const auto other = [](const std::string& what, const std::string& built,
+                        const std::string& here) {
+    return "built " + what + " " + built + ", but this is " + here + "; " + kNext + " here";
+  };
+  if (manifest.flavour != host.flavour || manifest.tensorrt_version != host.tensorrt_version) {
+    return other("with", manifest.flavour + " (" + manifest.tensorrt_version + ")",
+                 host.flavour + " (" + host.tensorrt_version + ")");
+  }
+  const bool any_gpu = manifest.gpu.empty();  // compiled ahead of time for a compute capability
+  if ((!any_gpu && manifest.gpu != host.gpu) ||
+      manifest.compute_capability != host.compute_capability) {
+    return other("for",
+                 any_gpu ? "compute capability " + manifest.compute_capability : manifest.gpu,
+                 any_gpu ? host.compute_capability : host.gpu);
+  }
+  if (allow_unverified || manifest.verification == VerificationState::kPassed) return {};
+  const std::string next = std::string("; ") + kNext + ", or pass --allow-unverified";
+  return manifest.verification == VerificationState::kFailed
+             ? "failed its verification: its results differ from the float32 reference" + next
+             : "was never verified against the float32 reference" + next;
+}
+
+}  // namespace sam3trt

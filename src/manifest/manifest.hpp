@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "base/tensor.hpp"
+
+namespace sam3trt {
+
+/// Where an engine stands with the verification of its build.
+enum class VerificationState { kNone, kPassed, kFailed };
+
+/// "none", "passed", "failed".
+[[nodiscard]] std::string_view name_of(VerificationState state);
+
+/// Shapes that an engine was built for, of one input.
+struct ManifestShapes {
+  Shape min;
+  Shape opt;
+  Shape max;
+};
+
+/// What an engine file is and what it may be used for; lies beside it as FILE.engine.json. The
+/// engine file itself is what TensorRT wrote, so that other tools load it too.
+struct EngineManifest {
+  std::string component;                        ///< As in the graph's metadata; empty: foreign.
+  std::map<std::string, std::string> metadata;  ///< Of the graph (docs/graphs.md).
+  std::string graph_sha256;                     ///< Of the exported graph and its weights.
+  std::string precision;
+  std::string recipe;
+  std::string recipe_sha256;
+  std::string flavour;  ///< "TensorRT 10", "TensorRT 11" or "TensorRT-RTX".
+  std::string tensorrt_version;
+  std::string gpu;
+  std::string compute_capability;  ///< "9.0"
+  std::map<std::string, ManifestShapes> profile;
+  uint64_t plan_bytes = 0;
+  std::string plan_sha256;
+  VerificationState verification = VerificationState::kNone;
+  std::string verification_report;  ///< JSON text; empty without a verification.
+
+  /// FILE.engine.json
+  static std::filesystem::path path_beside(const std::filesystem::path& engine);
+
+  /// Reads the manifest beside an engine. Throws Error(kBadInput) when it is missing, too large or
+  /// not a manifest.
+  static EngineManifest load(const std::filesystem::path& engine);
+
+  /// JSON.
+  [[nodiscard]] std::string to_json() const;
+  static EngineManifest parse(std::string_view text, const std::string& where);
+};
+
+/// What this machine would run an engine with.
+struct EngineHost {
+  std::string flavour;
+  std::string tensorrt_version;
+  std::string gpu;
+  std::string compute_capability;
+};
+
+/// Why an engine must not run here: the first of another library version, another GPU, a
+/// verification that failed or is missing (not asked with `allow_unverified`). Empty when it may.
+[[nodiscard]] std::string refusal(const EngineManifest& manifest, const EngineHost& host,
+                                  bool allow_unverified);
+
+}  // namespace sam3trt

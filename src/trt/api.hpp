@@ -1,0 +1,121 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/engine.hpp"
+
+namespace sam3trt {
+
+/// Which of NVIDIA's libraries: their headers differ, so each has its own translation unit.
+enum class TensorRtFlavour { kTensorRt10, kTensorRt11, kTensorRtRtx };
+
+/// "TensorRT 10", "TensorRT 11", "TensorRT-RTX".
+[[nodiscard]] std::string_view name_of(TensorRtFlavour flavour);
+
+/// Shapes of one input that a plan is built for.
+struct ProfileShape {
+  Shape min;
+  Shape opt;
+  Shape max;
+};
+
+/// Called with the phase, the step that is done and the number of steps, from any thread; returning
+/// false cancels the build.
+using BuildProgress = std::function<bool(std::string_view phase, int step, int steps)>;
+
+struct PlanSettings {
+  std::map<std::string, ProfileShape>
+      profile;                 ///< By input; inputs of fixed shape may be left out.
+  bool strongly_typed = true;  ///< False: the library may use float16 (TensorRT 10 only).
+  bool allow_tf32 = false;
+  int optimization_level = 3;           ///< 0 to 5.
+  uint64_t workspace_bytes = 0;         ///< 0: the library's own limit.
+  std::vector<std::byte> timing_cache;  ///< Of an earlier build; may be empty or of other versions.
+  int compute_capability = 0;           ///< TensorRT-RTX: 89 for 8.9; 0: the GPU of this machine.
+  BuildProgress progress;
+};
+
+struct Plan {
+  std::vector<std::byte> bytes;
+  std::vector<std::byte> timing_cache;
+};
+
+/// A plan on the GPU that is current in the calling thread, with one execution context: all tensors
+/// are device addresses. One call at a time.
+class LoadedPlan {
+ public:
+  virtual ~LoadedPlan() = default;
+
+  [[nodiscard]] virtual const std::vector<TensorInfo>& inputs() const = 0;
+  [[nodiscard]] virtual const std::vector<TensorInfo>& outputs() const = 0;
+  [[nodiscard]] virtual ProfileShape profile(const std::string& input) const = 0;
+
+  /// Bytes of device memory for activations.
+  [[nodiscard]] virtual uint64_t activation_bytes() const = 0;
+
+  /// Throws Error(kBadInput) when the shape lies outside the profile.
+  virtual void set_input_shape(const std::string& name, const Shape& shape) = 0;
+
+  /// Valid when the shapes of all inputs are set.
+  [[nodiscard]] virtual Shape output_shape(const std::string& name) const = 0;
+
+  /// `address` points to device memory for the tensor in its shape; it must stay valid while
+  /// enqueued work uses it.
+  virtual void bind(const std::string& name, uint64_t address) = 0;
+
+  /// Starts the work on a CUDA stream (CUstream).
+  virtual void enqueue(void* stream) = 0;
+
+  /// The layers as the library describes them, JSON.
+  [[nodiscard]] virtual std::string layers_json() const = 0;
+};
+
+/// One of the libraries, loaded. Messages of warning level go to the log, errors into exceptions.
+class TensorRtApi {
+ public:
+  virtual ~TensorRtApi() = default;
+
+  [[nodiscard]] virtual TensorRtFlavour flavour() const = 0;
+
+  /// "10.6.0".
+  [[nodiscard]] virtual std::string version() const = 0;
+
+  /// Compiles an ONNX file. Throws Error(kBadInput) naming the node when the parser refuses it,
+  /// Error(kUnavailable) when there is no GPU and the library needs one, Error(kInternal) when the
+  /// build fails or was cancelled.
+  [[nodiscard]] virtual Plan build(const std::filesystem::path& onnx,
+                                   const PlanSettings& settings) = 0;
+
+  /// Throws Error(kBadInput) when the library refuses the plan. Plans run code: load only what this
+  /// program has built.
+  [[nodiscard]] virtual std::unique_ptr<LoadedPlan> load(std::span<const std::byte> plan) = 0;
+};
+
+/// Whether a library of this flavour can be loaded here; tried in the order of TensorRtFlavour.
+struct TensorRtLibraryInfo {
+  TensorRtFlavour flavour = TensorRtFlavour::kTensorRt10;
+  std::string library;  ///< File name that was loaded.
+  std::string version;
+};
+
+/// All libraries that this machine has. `SAM3TRT_TENSORRT_DIR` names a folder to look in first.
+[[nodiscard]] std::vector<TensorRtLibraryInfo> find_tensorrt_libraries();
+
+/// Loads TensorRT 11 or 10, whichever is there. Throws Error(kUnavailable) that says what to
+/// install when there is none, when its ONNX parser is missing and `parser` asks for it, or when
+/// this program was built without the headers of that flavour.
+[[nodiscard]] std::shared_ptr<TensorRtApi> load_tensorrt(bool parser);
+
+/// The same for TensorRT-RTX.
+[[nodiscard]] std::shared_ptr<TensorRtApi> load_tensorrt_rtx(bool parser);
+
+}  // namespace sam3trt

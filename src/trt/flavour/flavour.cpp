@@ -1,0 +1,374 @@
+// Compiled once per flavour with its own headers (cmake/tensorrt.cmake). NVIDIA's namespaces are
+// renamed on the command line, because the classes of two majors have the same names but other
+// layouts, and one program holds them all.
+#include <NvInfer.h>
+#include <NvOnnxParser.h>
+
+#include <algorithm>
+#include <exception>
+#include <mutex>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "trt/library.hpp"
+
+namespace sam3trt {
+namespace {
+
+#if SAM3TRT_FLAVOUR == 10
+constexpr TensorRtFlavour kFlavour = TensorRtFlavour::kTensorRt10;
+#elif SAM3TRT_FLAVOUR == 11
+constexpr TensorRtFlavour kFlavour = TensorRtFlavour::kTensorRt11;
+#else
+constexpr TensorRtFlavour kFlavour = TensorRtFlavour::kTensorRtRtx;
+#endif
+
+/// Hands warnings to the log and keeps errors for the exception that will follow.
+class Logger : public nvinfer1::ILogger {
+ public:
+  void log(Severity severity, const char* message) noexcept override {
+    try {
+      const std::lock_guard lock(mutex_);
+      if (severity == Severity::kERROR || severity == Severity::kINTERNAL_ERROR) {
+        if (errors_.size() < kKept) errors_.emplace_back(message);
+      } else if (severity == Severity::kWARNING) {
+        sam3trt::log(LogLevel::kInfo, std::string(name_of(kFlavour)) + ": " + message);
+      }
+    } catch (const std::exception&) {
+      return;  // out of memory while reporting: the failure itself is reported by its caller
+    }
+  }
+
+  /// The errors since the last call, joined.
+  [[nodiscard]] std::string take_errors() {
+    const std::lock_guard lock(mutex_);
+    std::string text;
+    for (const std::string& error : errors_) text += (text.empty() ? "" : "; ") + error;
+    errors_.clear();
+    return text.empty() ? "no reason given" : text;
+  }
+
+ private:
+  static constexpr size_t kKept = 8;
+  std::mutex mutex_;
+  std::vector<std::string> errors_;
+};
+
+[[noreturn]] void fail(Logger& logger, ErrorCode code, const std::string& what) {
+  throw Error(code, std::string(name_of(kFlavour)) + " " + what + ": " + logger.take_errors());
+}
+
+DType to_dtype(nvinfer1::DataType type) {
+  switch (type) {
+    case nvinfer1::DataType::kFLOAT:
+      return DType::kF32;
+    case nvinfer1::DataType::kHALF:
+      return DType::kF16;
+    case nvinfer1::DataType::kBF16:
+      return DType::kBF16;
+    case nvinfer1::DataType::kINT64:
+      return DType::kI64;
+    case nvinfer1::DataType::kINT32:
+      return DType::kI32;
+    case nvinfer1::DataType::kINT8:
+      return DType::kI8;
+    case nvinfer1::DataType::kUINT8:
+      return DType::kU8;
+    case nvinfer1::DataType::kBOOL:
+      return DType::kBool;
+    default:
+      throw_bad_input("the plan has a tensor of a type that is not supported (number " +
+                      std::to_string(static_cast<int>(type)) + ")");
+  }
+}
+
+Shape to_shape(const nvinfer1::Dims& dims) { return {dims.d, dims.d + std::max(dims.nbDims, 0)}; }
+
+nvinfer1::Dims to_dims(const Shape& shape) {
+  nvinfer1::Dims dims{};
+  if (shape.size() > nvinfer1::Dims::MAX_DIMS) {
+    throw_bad_input("a tensor has more than 8 dimensions: " + to_string(shape));
+  }
+  dims.nbDims = static_cast<int32_t>(shape.size());
+  std::copy(shape.begin(), shape.end(), dims.d);
+  return dims;
+}
+
+/// Forwards TensorRT's progress; the builder calls it from several threads.
+class Progress : public nvinfer1::IProgressMonitor {
+ public:
+  explicit Progress(const BuildProgress& report) : report_(report) {}
+
+  void phaseStart(const char* phase, const char* /*parent*/, int32_t steps) noexcept override {
+    forward(phase, 0, steps);
+  }
+  bool stepComplete(const char* phase, int32_t step) noexcept override {
+    return forward(phase, step + 1, 0);
+  }
+  void phaseFinish(const char* /*phase*/) noexcept override {}
+
+  [[nodiscard]] bool cancelled() const { return cancelled_; }
+
+ private:
+  bool forward(const char* phase, int32_t step, int32_t steps) noexcept {
+    try {
+      const std::lock_guard lock(mutex_);
+      if (steps > 0) steps_[phase] = steps;
+      if (!report_(phase, step, steps_[phase])) cancelled_ = true;
+    } catch (const std::exception&) {
+      cancelled_ = true;
+    }
+    return !cancelled_;
+  }
+
+  const BuildProgress& report_;
+  std::mutex mutex_;
+  std::map<std::string, int32_t> steps_;
+  bool cancelled_ = false;
+};
+
+class FlavourPlan : public LoadedPlan {
+ public:
+  FlavourPlan(std::shared_ptr<Logger> logger, std::unique_ptr<nvinfer1::IRuntime> runtime,
+              std::unique_ptr<nvinfer1::ICudaEngine> engine)
+      : logger_(std::move(logger)), runtime_(std::move(runtime)), engine_(std::move(engine)) {
+    context_.reset(engine_->createExecutionContext());
+    if (!context_) fail(*logger_, ErrorCode::kInternal, "could not make an execution context");
+    for (int32_t i = 0; i < engine_->getNbIOTensors(); ++i) {
+      const char* name = engine_->getIOTensorName(i);
+      const bool is_input = engine_->getTensorIOMode(name) == nvinfer1::TensorIOMode::kINPUT;
+      TensorInfo info{name, to_dtype(engine_->getTensorDataType(name)),
+                      to_shape(engine_->getTensorShape(name))};
+      (is_input ? inputs_ : outputs_).push_back(std::move(info));
+    }
+  }
+
+  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return inputs_; }
+  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return outputs_; }
+
+  [[nodiscard]] ProfileShape profile(const std::string& input) const override {
+    const auto shape = [&](nvinfer1::OptProfileSelector selector) {
+      return to_shape(engine_->getProfileShape(input.c_str(), 0, selector));
+    };
+    return {shape(nvinfer1::OptProfileSelector::kMIN), shape(nvinfer1::OptProfileSelector::kOPT),
+            shape(nvinfer1::OptProfileSelector::kMAX)};
+  }
+
+  [[nodiscard]] uint64_t activation_bytes() const override {
+    return static_cast<uint64_t>(std::max<int64_t>(engine_->getDeviceMemorySizeV2(), 0));
+  }
+
+  void set_input_shape(const std::string& name, const Shape& shape) override {
+    if (!context_->setInputShape(name.c_str(), to_dims(shape))) {
+      fail(*logger_, ErrorCode::kBadInput, "refuses the shape " + to_string(shape) + " of " + name);
+    }
+  }
+
+  [[nodiscard]] Shape output_shape(const std::string& name) const override {
+    return to_shape(context_->getTensorShape(name.c_str()));
+  }
+
+  void bind(const std::string& name, uint64_t address) override {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): a device address
+    if (!context_->setTensorAddress(name.c_str(), reinterpret_cast<void*>(address))) {
+      fail(*logger_, ErrorCode::kInternal, "refuses the address of " + name);
+    }
+  }
+
+  void enqueue(void* stream) override {
+    if (!context_->enqueueV3(static_cast<cudaStream_t>(stream))) {
+      fail(*logger_, ErrorCode::kInternal, "could not run the engine");
+    }
+  }
+
+  [[nodiscard]] std::string layers_json() const override {
+    const std::unique_ptr<nvinfer1::IEngineInspector> inspector(engine_->createEngineInspector());
+    if (!inspector) return "{}";
+    const char* text = inspector->getEngineInformation(nvinfer1::LayerInformationFormat::kJSON);
+    return text == nullptr ? "{}" : text;
+  }
+
+ private:
+  std::shared_ptr<Logger> logger_;
+  std::unique_ptr<nvinfer1::IRuntime> runtime_;
+  std::unique_ptr<nvinfer1::ICudaEngine> engine_;
+  std::unique_ptr<nvinfer1::IExecutionContext> context_;
+  std::vector<TensorInfo> inputs_;
+  std::vector<TensorInfo> outputs_;
+};
+
+class FlavourApi : public TensorRtApi {
+ public:
+  explicit FlavourApi(TensorRtEntryPoints entry) : entry_(std::move(entry)) {}
+
+  [[nodiscard]] TensorRtFlavour flavour() const override { return kFlavour; }
+  [[nodiscard]] std::string version() const override {
+    return version_text(entry_.library_version());
+  }
+
+  [[nodiscard]] Plan build(const std::filesystem::path& onnx,
+                           const PlanSettings& settings) override {
+    const auto builder = make_builder();
+    uint32_t flags = 0;
+#if SAM3TRT_FLAVOUR == 10
+    using CreationFlag = nvinfer1::NetworkDefinitionCreationFlag;
+    if (settings.strongly_typed) flags = 1U << static_cast<uint32_t>(CreationFlag::kSTRONGLY_TYPED);
+#endif
+    const std::unique_ptr<nvinfer1::INetworkDefinition> network(builder->createNetworkV2(flags));
+    if (!network) fail(*logger_, ErrorCode::kInternal, "could not make a network");
+    const auto parser = parse(*network, onnx);
+    const std::unique_ptr<nvinfer1::IBuilderConfig> config(builder->createBuilderConfig());
+    if (!config) fail(*logger_, ErrorCode::kInternal, "could not make a configuration");
+    configure(*config, settings);
+    add_profile(*builder, *network, *config, settings);
+    const auto cache = set_timing_cache(*config, settings);
+    Progress progress(settings.progress);
+    if (settings.progress) config->setProgressMonitor(&progress);
+    const std::unique_ptr<nvinfer1::IHostMemory> memory(
+        builder->buildSerializedNetwork(*network, *config));
+    if (settings.progress && progress.cancelled()) {
+      throw Error(ErrorCode::kInternal, "the build was cancelled");
+    }
+    if (!memory) fail(*logger_, ErrorCode::kInternal, "could not build " + onnx.string());
+    return {to_bytes(*memory), timing_cache_bytes(*config)};
+  }
+
+  [[nodiscard]] std::unique_ptr<LoadedPlan> load(std::span<const std::byte> plan) override {
+    const int32_t version = entry_.library_version();
+    std::unique_ptr<nvinfer1::IRuntime> runtime(
+        static_cast<nvinfer1::IRuntime*>(entry_.create_runtime(logger_.get(), version)));
+    if (!runtime) fail(*logger_, ErrorCode::kUnavailable, "does not start");
+    std::unique_ptr<nvinfer1::ICudaEngine> engine(
+        runtime->deserializeCudaEngine(plan.data(), plan.size()));
+    if (!engine) {
+      fail(*logger_, ErrorCode::kBadInput, "refuses the engine; build it again on this machine");
+    }
+    return std::make_unique<FlavourPlan>(logger_, std::move(runtime), std::move(engine));
+  }
+
+ private:
+  /// Without a GPU, TensorRT 10 may throw here and later versions give null.
+  [[nodiscard]] std::unique_ptr<nvinfer1::IBuilder> make_builder() {
+    std::string reason;
+    try {
+      std::unique_ptr<nvinfer1::IBuilder> builder(static_cast<nvinfer1::IBuilder*>(
+          entry_.create_builder(logger_.get(), entry_.library_version())));
+      if (builder) return builder;
+      reason = logger_->take_errors();
+    } catch (const std::exception& error) {
+      reason = error.what();
+    }
+    throw Error(ErrorCode::kUnavailable, std::string(name_of(kFlavour)) + " " + version() +
+                                             " does not start: " + reason +
+                                             "; 'sam3trt doctor' says what is missing");
+  }
+
+  [[nodiscard]] std::unique_ptr<nvonnxparser::IParser> parse(nvinfer1::INetworkDefinition& network,
+                                                             const std::filesystem::path& onnx) {
+    std::unique_ptr<nvonnxparser::IParser> parser(static_cast<nvonnxparser::IParser*>(
+        entry_.create_parser(&network, logger_.get(), entry_.library_version())));
+    if (!parser) fail(*logger_, ErrorCode::kInternal, "could not make its ONNX parser");
+    constexpr int kErrorsOnly = 1;
+    if (parser->parseFromFile(onnx.c_str(), kErrorsOnly)) return parser;
+    std::string problems;
+    for (int i = 0; i < parser->getNbErrors(); ++i) {
+      const auto* error = parser->getError(i);
+      problems += std::string("\n  ") + error->desc();
+      if (error->nodeName() != nullptr)
+        problems += std::string(" (node ") + error->nodeName() + ")";
+    }
+    throw_bad_input(onnx.string() + ": " + std::string(name_of(kFlavour)) + " " + version() +
+                    " refuses the graph:" + problems);
+  }
+
+  static void configure(nvinfer1::IBuilderConfig& config, const PlanSettings& settings) {
+    config.setProfilingVerbosity(nvinfer1::ProfilingVerbosity::kDETAILED);
+    if (!settings.allow_tf32) config.clearFlag(nvinfer1::BuilderFlag::kTF32);
+    if (settings.workspace_bytes > 0) {
+      config.setMemoryPoolLimit(nvinfer1::MemoryPoolType::kWORKSPACE, settings.workspace_bytes);
+    }
+#if SAM3TRT_FLAVOUR == 10
+    if (!settings.strongly_typed) config.setFlag(nvinfer1::BuilderFlag::kFP16);
+#endif
+#if SAM3TRT_FLAVOUR == 10 || SAM3TRT_FLAVOUR == 11
+    config.setBuilderOptimizationLevel(settings.optimization_level);
+#else
+    using Capability = nvinfer1::ComputeCapability;
+    config.setNbComputeCapabilities(1);
+    config.setComputeCapability(settings.compute_capability == 0
+                                    ? Capability::kCURRENT
+                                    : static_cast<Capability>(settings.compute_capability),
+                                0);
+#endif
+  }
+
+  void add_profile(nvinfer1::IBuilder& builder, const nvinfer1::INetworkDefinition& network,
+                   nvinfer1::IBuilderConfig& config, const PlanSettings& settings) {
+    if (settings.profile.empty()) return;
+    auto* profile = builder.createOptimizationProfile();
+    for (int32_t i = 0; i < network.getNbInputs(); ++i) {
+      const char* name = network.getInput(i)->getName();
+      const auto shape = settings.profile.find(name);
+      if (shape == settings.profile.end()) continue;
+      using Selector = nvinfer1::OptProfileSelector;
+      profile->setDimensions(name, Selector::kMIN, to_dims(shape->second.min));
+      profile->setDimensions(name, Selector::kOPT, to_dims(shape->second.opt));
+      profile->setDimensions(name, Selector::kMAX, to_dims(shape->second.max));
+    }
+    if (!profile->isValid() || config.addOptimizationProfile(profile) < 0) {
+      fail(*logger_, ErrorCode::kInternal, "refuses the shape profile");
+    }
+  }
+
+  /// TensorRT-RTX keeps no timing cache: it compiles ahead of time without measuring.
+  [[nodiscard]] std::unique_ptr<nvinfer1::ITimingCache> set_timing_cache(
+      [[maybe_unused]] nvinfer1::IBuilderConfig& config,
+      [[maybe_unused]] const PlanSettings& settings) {
+#if SAM3TRT_FLAVOUR == 10 || SAM3TRT_FLAVOUR == 11
+    std::unique_ptr<nvinfer1::ITimingCache> cache(
+        config.createTimingCache(settings.timing_cache.data(), settings.timing_cache.size()));
+    if (!cache) cache.reset(config.createTimingCache(nullptr, 0));
+    if (cache && !config.setTimingCache(*cache, false)) {
+      cache.reset(config.createTimingCache(nullptr, 0));  // of another GPU or version
+      if (cache) config.setTimingCache(*cache, false);
+    }
+    static_cast<void>(logger_->take_errors());
+    return cache;
+#else
+    return nullptr;
+#endif
+  }
+
+  static std::vector<std::byte> to_bytes(const nvinfer1::IHostMemory& memory) {
+    const auto* data = static_cast<const std::byte*>(memory.data());
+    return {data, data + memory.size()};
+  }
+
+  static std::vector<std::byte> timing_cache_bytes(
+      [[maybe_unused]] const nvinfer1::IBuilderConfig& config) {
+#if SAM3TRT_FLAVOUR == 10 || SAM3TRT_FLAVOUR == 11
+    const auto* cache = config.getTimingCache();
+    if (cache == nullptr) return {};
+    const std::unique_ptr<nvinfer1::IHostMemory> memory(cache->serialize());
+    if (memory) return to_bytes(*memory);
+#endif
+    return {};
+  }
+
+  std::shared_ptr<Logger> logger_ = std::make_shared<Logger>();
+  TensorRtEntryPoints entry_;
+};
+
+}  // namespace
+
+#if SAM3TRT_FLAVOUR == 10
+std::shared_ptr<TensorRtApi> make_tensorrt10(TensorRtEntryPoints entry_points) {
+#elif SAM3TRT_FLAVOUR == 11
+std::shared_ptr<TensorRtApi> make_tensorrt11(TensorRtEntryPoints entry_points) {
+#else
+std::shared_ptr<TensorRtApi> make_tensorrt_rtx(TensorRtEntryPoints entry_points) {
+#endif
+  return std::make_shared<FlavourApi>(std::move(entry_points));
+}
+
+}  // namespace sam3trt

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/engine.hpp"
+#include "cuda/device.hpp"
+#include "trt/api.hpp"
+
+namespace sam3trt {
+
+/// A plan behind the interface of all backends: host tensors go to the GPU and back at every call,
+/// and floating-point tensors are float32 on the outside whatever the engine takes. For
+/// verification and for engines that do not share the GPU's memory with others. `name` appears in
+/// messages; `device` must outlive the engine.
+[[nodiscard]] std::unique_ptr<Engine> make_tensorrt_engine(std::unique_ptr<LoadedPlan> plan,
+                                                           std::string name,
+                                                           const CudaDevice& device);
+
+}  // namespace sam3trt
