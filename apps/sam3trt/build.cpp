@@ -16,6 +16,9 @@
 #include "engines.hpp"
 #include "onnx/graph_info.hpp"
 #include "progress.hpp"
+#include "runtime/float32_engine.hpp"
+#include "trt/tensorrt_engine.hpp"
+#include "verifier.hpp"
 
 namespace sam3trt {
 namespace {
@@ -36,6 +39,7 @@ struct BuildOptions {
   uint64_t workspace_megabytes = 0;
   int optimization_level = 3;
   bool verify = true;
+  VerifierOptions verifier;
 };
 
 /// Set by Ctrl-C; the build stops at its next step.
@@ -163,6 +167,19 @@ EngineBuildRequest make_request(const BuildOptions& options, const Job& job) {
   return request;
 }
 
+/// Makes the build verify its engines, which needs a GPU that runs them.
+void add_verification(EngineBuildRequest& request, TensorRtHost& host, Verifier& verifier) {
+  request.verify = [&request, &host, &verifier](const Plan& plan, const Recipe& recipe,
+                                                const fs::path& typed) {
+    const std::string component = component_of(typed);
+    const auto engine = with_float32_tensors(
+        make_tensorrt_engine(host.api->load(plan.bytes), request.output.string(), host.device));
+    const auto reports = verifier.verify(component, *engine, recipe.precision, typed);
+    log(LogLevel::kInfo, recipe.name + ": " + summary(reports));
+    return BuildVerdict{passed(reports), summary(reports), to_json(reports)};
+  };
+}
+
 void print_result(const EngineBuildResult& result, const Job& job, nlohmann::ordered_json& list) {
   const EngineManifest& manifest = result.manifest;
   list.push_back({{"engine", job.engine.string()},
@@ -194,12 +211,23 @@ void run_build(const BuildOptions& options, const CommandContext& context) {
     host = open_tensorrt(true);
     api = host->api;
   }
+  std::optional<Verifier> verifier;
+  const bool calibrates = precision == Precision::kFp8;
+  if ((host && options.verify) || calibrates) {
+    verifier.emplace(find_exported_model(work.jobs.front().onnx), options.verifier);
+  }
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const Job& job : work.jobs) {
     EngineBuildRequest request = make_request(options, job);
     if (host) {
       request.gpu = host->device.info().name;
       request.gpu_compute_capability = host->device.info().compute_capability();
+    }
+    if (verifier) {
+      request.calibrate = [&verifier](const fs::path& onnx, const Recipe& recipe) {
+        return verifier->calibrate(onnx, recipe);
+      };
+      if (host && options.verify) add_verification(request, *host, *verifier);
     }
     log(LogLevel::kInfo, "building " + job.engine.string() + " in " +
                              std::string(name_of(precision)) + " with " +
@@ -275,6 +303,12 @@ void add_build_command(CLI::App& app, CommandContext& context) {
   add_size_options(*command, *options);
   command->add_flag("!--skip-verification", options->verify,
                     "Leave the engine unverified; 'infer' then refuses it");
+  command->add_option("--image", options->verifier.images,
+                      "Photographs for verification and calibration (default: those in "
+                      "test_images)");
+  command->add_option("--text", options->verifier.texts, "What to look for in them");
+  command->add_option("--gate", options->verifier.gate,
+                      "Limits in place of the built-in ones (docs/verification.md)");
   command->footer(
       "Example:\n  sam3trt build --onnx models/sam3_vision_encoder.onnx --output "
       "engines/sam3_vision_encoder.engine --fp16");

@@ -7,6 +7,7 @@
 #include "base/mapped_file.hpp"
 #include "base/sha256.hpp"
 #include "openvino/openvino_engine.hpp"
+#include "runtime/float32_engine.hpp"
 #include "trt/tensorrt_engine.hpp"
 
 namespace sam3trt {
@@ -75,7 +76,8 @@ std::unique_ptr<Engine> load_engine_file(TensorRtHost& host, const std::filesyst
   check_bytes(manifest, file);
   log(LogLevel::kInfo, "loading " + path.string() + " in " + host.describe().flavour + " " +
                            host.api->version() + " on " + host.device.info().name);
-  return make_tensorrt_engine(host.api->load(file.bytes()), path.string(), host.device);
+  return with_float32_tensors(
+      make_tensorrt_engine(host.api->load(file.bytes()), path.string(), host.device));
 }
 
 LoadedModel load_model(const ModelFiles& files, const LoadOptions& options) {
@@ -84,7 +86,7 @@ LoadedModel load_model(const ModelFiles& files, const LoadOptions& options) {
     model.backend = "openvino";
     model.engines = load_engines(files, [&](const std::filesystem::path& path) {
       log(LogLevel::kInfo, "loading " + path.string() + " in OpenVINO " + openvino_version());
-      return load_openvino_engine(path, {.threads = options.threads});
+      return with_float32_tensors(load_openvino_engine(path, {.threads = options.threads}));
     });
     return model;
   }

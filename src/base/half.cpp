@@ -1,6 +1,7 @@
 #include "base/half.hpp"
 
 #include <bit>
+#include <cmath>
 
 namespace sam3trt {
 
@@ -46,6 +47,13 @@ uint16_t f32_to_f16(float value) {
   }
   if (rest > midpoint || (rest == midpoint && (half & 1U) != 0)) ++half;
   return static_cast<uint16_t>(sign | half);
+}
+
+uint16_t f32_to_bf16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if (std::isnan(value)) return static_cast<uint16_t>((bits >> 16U) | 0x40U);
+  const uint32_t odd = (bits >> 16U) & 1U;
+  return static_cast<uint16_t>((bits + 0x7FFFU + odd) >> 16U);
 }
 
 }  // namespace sam3trt

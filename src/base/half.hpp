@@ -13,4 +13,7 @@ namespace sam3trt {
 /// float to binary16, rounding to nearest even; overflow gives infinity.
 [[nodiscard]] uint16_t f32_to_f16(float value);
 
+/// float to bfloat16, rounding to nearest even; overflow gives infinity.
+[[nodiscard]] uint16_t f32_to_bf16(float value);
+
 }  // namespace sam3trt

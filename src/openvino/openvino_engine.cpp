@@ -20,6 +20,7 @@ DType dtype_of(const ov::element::Type& type, const std::string& where) {
   if (type == ov::element::i64) return DType::kI64;
   if (type == ov::element::i32) return DType::kI32;
   if (type == ov::element::f16) return DType::kF16;
+  if (type == ov::element::bf16) return DType::kBF16;
   if (type == ov::element::u8) return DType::kU8;
   throw_bad_input(where + ": element type " + type.get_type_name() + " is not supported");
 }
@@ -34,6 +35,8 @@ ov::element::Type element_type(DType dtype) {
       return ov::element::i32;
     case DType::kF16:
       return ov::element::f16;
+    case DType::kBF16:
+      return ov::element::bf16;
     case DType::kU8:
       return ov::element::u8;
     default:

@@ -1,17 +1,9 @@
 #include "precision/number_formats.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 namespace sam3trt {
-
-uint16_t f32_to_bf16(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  if (std::isnan(value)) return static_cast<uint16_t>((bits >> 16U) | 0x40U);
-  const uint32_t odd = (bits >> 16U) & 1U;
-  return static_cast<uint16_t>((bits + 0x7FFFU + odd) >> 16U);
-}
 
 uint8_t f32_to_e4m3(float value) {
   constexpr int kSmallestExponent = -6;

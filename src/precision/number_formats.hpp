@@ -4,9 +4,6 @@
 
 namespace sam3trt {
 
-/// float to bfloat16, rounding to nearest even; overflow gives infinity.
-[[nodiscard]] uint16_t f32_to_bf16(float value);
-
 /// float to FP8 E4M3 without infinities (OCP 8-bit floating point specification; ONNX
 /// FLOAT8E4M3FN), rounding to nearest even; values beyond 448 become 448. NaN gives NaN.
 [[nodiscard]] uint8_t f32_to_e4m3(float value);

@@ -9,10 +9,9 @@
 
 namespace sam3trt {
 
-/// A plan behind the interface of all backends: host tensors go to the GPU and back at every call,
-/// and floating-point tensors are float32 on the outside whatever the engine takes. For
-/// verification and for engines that do not share the GPU's memory with others. `name` appears in
-/// messages; `device` must outlive the engine.
+/// A plan behind the interface of all backends: host tensors go to the GPU and back at every call.
+/// Tensors have the types of the plan (runtime/float32_engine.hpp). `name` appears in messages;
+/// `device` must outlive the engine.
 [[nodiscard]] std::unique_ptr<Engine> make_tensorrt_engine(std::unique_ptr<LoadedPlan> plan,
                                                            std::string name,
                                                            const CudaDevice& device);

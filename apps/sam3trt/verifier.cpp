@@ -1,0 +1,122 @@
+#include "verifier.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "image/resize.hpp"
+#include "onnx/graph_info.hpp"
+#include "openvino/openvino_engine.hpp"
+#include "runtime/float32_engine.hpp"
+
+namespace sam3trt {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<fs::path> default_photographs() {
+  std::vector<fs::path> paths;
+  std::error_code error;
+  for (fs::directory_iterator entry("test_images", error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string extension = entry->path().extension().string();
+    if (extension == ".jpg" || extension == ".png") paths.push_back(entry->path());
+  }
+  std::ranges::sort(paths);
+  return paths;
+}
+
+/// A file that is removed at the end.
+class ScratchFile {
+ public:
+  explicit ScratchFile(fs::path path) : path_(std::move(path)) {}
+  ~ScratchFile() {
+    std::error_code ignored;
+    fs::remove(path_, ignored);
+  }
+  ScratchFile(const ScratchFile&) = delete;
+  ScratchFile& operator=(const ScratchFile&) = delete;
+
+  [[nodiscard]] const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+}  // namespace
+
+Verifier::Verifier(ModelFiles graphs, const VerifierOptions& options)
+    : graphs_(std::move(graphs)),
+      gate_(options.gate.empty() ? Gate::builtin() : Gate::load(options.gate)),
+      texts_(options.texts),
+      threads_(options.threads) {
+  std::vector<fs::path> paths(options.images.begin(), options.images.end());
+  if (paths.empty()) paths = default_photographs();
+  for (const fs::path& path : paths) photographs_.push_back(read_image(path));
+  if (texts_.empty()) texts_ = {"circle", "cat", "cup"};
+}
+
+std::unique_ptr<Engine> Verifier::load_on_cpu(const fs::path& path) const {
+  return with_float32_tensors(load_openvino_engine(path, {.threads = threads_}));
+}
+
+const ReferenceRun& Verifier::reference() {
+  if (!reference_) {
+    std::vector<Image> images = built_in_pictures();
+    images.insert(images.begin(), photographs_.begin(), photographs_.end());
+    log(LogLevel::kInfo, "running the float32 reference on " + std::to_string(images.size()) +
+                             " pictures on the CPU");
+    reference_ = record_reference(
+        graphs_, [this](const fs::path& path) { return load_on_cpu(path); }, std::move(images),
+        texts_);
+  }
+  return *reference_;
+}
+
+std::vector<OutputReport> Verifier::verify(const std::string& component, Engine& engine,
+                                           Precision precision,
+                                           const std::optional<fs::path>& typed) {
+  const auto& calls = reference().calls.at(component);
+  std::map<std::string, OutputDifference> yardstick;
+  if (typed && precision != Precision::kFp32) {
+    try {
+      yardstick = measure_stage(calls, *load_on_cpu(*typed));
+    } catch (const Error& error) {
+      log(LogLevel::kInfo, std::string("no yardstick: ") + error.what());
+    }
+  }
+  return verify_stage(component, calls, engine, precision, gate_, yardstick);
+}
+
+Calibration Verifier::calibrate(const fs::path& onnx, const Recipe& recipe) {
+  // Beside the graph, whose weights it shares.
+  const ScratchFile graph(onnx.string() + "." + std::to_string(::getpid()) + ".calibration.onnx");
+  Calibration calibration = write_calibration_graph(onnx, graph.path(), recipe);
+  const auto engine = load_openvino_engine(graph.path(), {.threads = threads_});
+  std::vector<Image> images = photographs_;
+  if (images.empty()) images = {built_in_pictures().front()};
+  for (const Image& image : images) {
+    const auto& config = graphs_.config;
+    const Tensor pixels =
+        to_pixel_values(resize_antialias(image, config.image_size, config.image_size),
+                        config.rescale_factor, config.image_mean, config.image_std);
+    calibration.add_run(engine->run({{"pixel_values", &pixels}}));
+  }
+  return calibration;
+}
+
+ModelFiles find_exported_model(const fs::path& onnx) {
+  const fs::path folder = onnx.parent_path().empty() ? "." : onnx.parent_path();
+  try {
+    return find_model_files(folder, ModelForm::kGraphs);
+  } catch (const Error& error) {
+    throw_bad_input(std::string("an engine is verified with the whole exported model, which is "
+                                "looked for in the folder of --onnx (export it there, or pass "
+                                "--skip-verification): ") +
+                    error.what());
+  }
+}
+
+}  // namespace sam3trt

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "build/engine_build.hpp"
+#include "engines.hpp"
+#include "verify/verification.hpp"
+
+namespace sam3trt {
+
+/// What engines are verified with.
+struct VerifierOptions {
+  std::vector<std::string> images;  ///< Photographs; empty: those of ./test_images, if any.
+  std::vector<std::string> texts;   ///< Empty: "circle", "cat", "cup".
+  std::string gate;                 ///< File of limits; empty: the built-in ones.
+  int threads = 0;                  ///< Of the CPU reference.
+};
+
+/// Runs the float32 graphs on the CPU once, and holds engines against them.
+class Verifier {
+ public:
+  /// `graphs` are the exported graphs. Reads the photographs at once, so that a wrong name is
+  /// reported before anything slow begins.
+  Verifier(ModelFiles graphs, const VerifierOptions& options);
+
+  [[nodiscard]] const Gate& gate() const { return gate_; }
+
+  /// Computed at the first call.
+  [[nodiscard]] const ReferenceRun& reference();
+
+  /// Holds one engine against its stage. `typed` is the graph that the engine was made from; run in
+  /// float32, it gives the yardstick.
+  [[nodiscard]] std::vector<OutputReport> verify(const std::string& component, Engine& engine,
+                                                 Precision precision,
+                                                 const std::optional<std::filesystem::path>& typed);
+
+  /// Largest magnitudes in the vision encoder on the photographs.
+  [[nodiscard]] Calibration calibrate(const std::filesystem::path& onnx, const Recipe& recipe);
+
+  [[nodiscard]] const ModelFiles& graphs() const { return graphs_; }
+
+ private:
+  [[nodiscard]] std::unique_ptr<Engine> load_on_cpu(const std::filesystem::path& path) const;
+
+  ModelFiles graphs_;
+  Gate gate_;
+  std::vector<Image> photographs_;
+  std::vector<std::string> texts_;
+  int threads_ = 0;
+  std::optional<ReferenceRun> reference_;
+};
+
+/// The exported model that `onnx` belongs to: its folder must hold the graphs of the same
+/// checkpoint.
+[[nodiscard]] ModelFiles find_exported_model(const std::filesystem::path& onnx);
+
+}  // namespace sam3trt

@@ -1,0 +1,135 @@
+#include <array>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "commands.hpp"
+#include "onnx/graph_info.hpp"
+#include "verifier.hpp"
+
+namespace sam3trt {
+namespace {
+
+struct VerifyOptions {
+  std::string model;
+  std::string reference;
+  LoadOptions load{.threads = 0, .allow_unverified = true};
+  VerifierOptions verifier;
+};
+
+/// As the manifest says, or the metadata of a typed graph; exported graphs are float32.
+std::string precision_name(const ModelFiles& files) {
+  if (files.form == ModelForm::kEngines)
+    return EngineManifest::load(files.vision_encoder).precision;
+  const auto metadata = read_graph_info(files.vision_encoder).metadata;
+  const auto found = metadata.find("sam3trt.precision");
+  return found == metadata.end() ? "fp32" : found->second;
+}
+
+Precision precision_of(const ModelFiles& files) {
+  const std::string name = precision_name(files);
+  for (const Precision precision :
+       {Precision::kFp32, Precision::kFp16, Precision::kBf16, Precision::kFp8}) {
+    if (name == name_of(precision)) return precision;
+  }
+  throw_bad_input(files.vision_encoder.string() + ": names the precision '" + name +
+                  "'; build it again");
+}
+
+void check_same_checkpoint(const ModelFiles& graphs, const ModelFiles& model) {
+  if (graphs.checkpoint_sha256 == model.checkpoint_sha256 && graphs.semantics == model.semantics) {
+    return;
+  }
+  throw_bad_input("--reference " + graphs.vision_encoder.parent_path().string() +
+                  ": holds the graphs of another checkpoint or of other semantics than " +
+                  model.vision_encoder.string());
+}
+
+std::vector<OutputReport> verify_engines(Verifier& verifier, SessionEngines& engines,
+                                         Precision precision) {
+  const std::array<std::pair<const char*, Engine*>, 5> parts = {{
+      {"vision_encoder", engines.vision_encoder.get()},
+      {"text_encoder", engines.text_encoder.get()},
+      {"geometry_encoder", engines.geometry_encoder.get()},
+      {"detector", engines.detector.get()},
+      {"mask_head", engines.mask_head.get()},
+  }};
+  std::vector<OutputReport> reports;
+  for (const auto& [component, engine] : parts) {
+    for (auto& report : verifier.verify(component, *engine, precision, std::nullopt)) {
+      reports.push_back(std::move(report));
+    }
+  }
+  return reports;
+}
+
+void run_verify(const VerifyOptions& options, CommandContext& context) {
+  constexpr int kFailedExitCode = 4;
+  const ModelFiles files = find_model_files(options.model);
+  if (files.form == ModelForm::kGraphs && options.reference.empty()) {
+    throw_bad_input("--model " + options.model +
+                    ": holds graphs; name the folder of engines, or with --reference the graphs "
+                    "to compare these with");
+  }
+  const ModelFiles graphs = find_model_files(
+      options.reference.empty() ? options.model : options.reference, ModelForm::kGraphs);
+  check_same_checkpoint(graphs, files);
+  Verifier verifier(graphs, options.verifier);
+  LoadedModel model = load_model(files, options.load);
+  const Precision precision = precision_of(files);
+  const auto reports = verify_engines(verifier, model.engines, precision);
+  Session session(std::move(model.engines), Tokenizer::load(files.tokenizer), files.config,
+                  files.semantics, model.limits);
+  const ResultReport result =
+      verify_results(verifier.reference(), session, precision, verifier.gate());
+  const bool ok = passed(reports) && result.problems.empty();
+  if (context.json) {
+    std::cout << nlohmann::ordered_json{{"passed", ok},
+                                        {"precision", name_of(precision)},
+                                        {"backend", model.backend},
+                                        {"outputs", nlohmann::json::parse(to_json(reports))},
+                                        {"result", nlohmann::json::parse(to_json(result))}}
+                     .dump(1)
+              << "\n";
+  } else {
+    const InstanceDifference& found = result.difference;
+    std::cout << to_table(reports) << "instances: " << found.matched << " matched, " << found.lost
+              << " lost, " << found.gained << " gained, " << found.borderline
+              << " at the threshold; mask IoU at least " << found.smallest_mask_iou
+              << ", score error up to " << found.largest_score_error << ", box error up to "
+              << found.largest_box_error << " pixels\n"
+              << (ok ? "passed\n" : "FAILED: ");
+    if (!passed(reports)) std::cout << summary(reports) << "; ";
+    for (const std::string& problem : result.problems) std::cout << problem << "; ";
+    if (!ok) std::cout << "\n";
+  }
+  if (!ok) context.exit_code = kFailedExitCode;
+}
+
+}  // namespace
+
+void add_verify_command(CLI::App& app, CommandContext& context) {
+  auto options = std::make_shared<VerifyOptions>();
+  CLI::App* command =
+      app.add_subcommand("verify", "Hold engines against the float32 graphs on the CPU");
+  command->add_option("--model", options->model, "Folder of engines")->required();
+  command->add_option("--reference", options->reference,
+                      "Folder of the exported graphs (default: the folder of --model)");
+  command->add_option("--image", options->verifier.images,
+                      "Photographs, besides the built-in pictures (default: those in test_images)");
+  command->add_option("--text", options->verifier.texts, "What to look for in them");
+  command->add_option("--gate", options->verifier.gate,
+                      "Limits in place of the built-in ones (docs/verification.md)");
+  command
+      ->add_option("--threads", options->verifier.threads,
+                   "Processor threads of the reference; 0 is OpenVINO's choice")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  command->footer(
+      "Example:\n  sam3trt verify --model engines --reference models/sam3_onnx --image "
+      "street.jpg --text dog");
+  command->callback([options, &context]() { run_verify(*options, context); });
+}
+
+}  // namespace sam3trt

@@ -1,0 +1,128 @@
+#include "verify/reference.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+
+namespace sam3trt {
+namespace {
+
+using Colour = std::array<uint8_t, 3>;
+
+Image plain(int64_t width, int64_t height, Colour colour) {
+  Image image{width, height, {}};
+  image.rgb.resize(static_cast<size_t>(width * height) * 3);
+  for (size_t i = 0; i < image.rgb.size(); ++i) image.rgb[i] = colour[i % 3];
+  return image;
+}
+
+/// Paints the pixels that `inside(dx, dy)` accepts, in units of the radius.
+template <typename Inside>
+void paint(Image& image, int64_t x, int64_t y, int64_t radius, Colour colour, Inside inside) {
+  for (int64_t row = std::max<int64_t>(y - radius, 0);
+       row <= std::min(y + radius, image.height - 1); ++row) {
+    for (int64_t column = std::max<int64_t>(x - radius, 0);
+         column <= std::min(x + radius, image.width - 1); ++column) {
+      const double dx = static_cast<double>(column - x) / static_cast<double>(radius);
+      const double dy = static_cast<double>(row - y) / static_cast<double>(radius);
+      if (inside(dx, dy))
+        std::ranges::copy(
+            colour, image.rgb.begin() + static_cast<std::ptrdiff_t>(image.offset(column, row)));
+    }
+  }
+}
+
+Image drawn_shapes() {
+  const auto disc = [](double x, double y) { return x * x + y * y <= 1; };
+  const auto square = [](double x, double y) { return std::max(std::abs(x), std::abs(y)) <= 0.8; };
+  const auto ring = [](double x, double y) {
+    const double r = x * x + y * y;
+    return r <= 1 && r >= 0.3;
+  };
+  Image image = plain(500, 380, {236, 234, 226});
+  paint(image, 110, 100, 64, {222, 40, 40}, disc);
+  paint(image, 380, 270, 44, {222, 40, 40}, disc);
+  paint(image, 300, 95, 60, {36, 72, 214}, square);
+  paint(image, 120, 280, 70, {240, 190, 30}, ring);
+  paint(image, 440, 80, 34, {30, 160, 70}, square);
+  return image;
+}
+
+Image noise(int64_t width, int64_t height) {
+  Image image = plain(width, height, {0, 0, 0});
+  std::mt19937 random(20251124);  // the same bits on every platform
+  for (uint8_t& value : image.rgb) value = static_cast<uint8_t>(random() >> 24U);
+  return image;
+}
+
+/// One call of the mask head on the first queries of the first prompt, put together from the other
+/// stages: in a run of the whole model it would depend on what passes the threshold.
+RecordedCall mask_head_call(const RecordedCall& vision, const RecordedCall& detector,
+                            Engine& mask_head, int64_t queries) {
+  constexpr int64_t kMasks = 16;
+  RecordedCall call;
+  for (const char* name : {"fpn_feat_0", "fpn_feat_1"}) {
+    call.inputs[name] = vision.outputs.at(name);
+  }
+  for (const char* name : {"text_features", "geometry_features", "prompt_mask"}) {
+    call.inputs[name] = detector.inputs.at(name);
+  }
+  for (const char* name : {"encoder_hidden_states", "query_features"}) {
+    call.inputs[name] = detector.outputs.at(name);
+  }
+  call.inputs["prompt_index"] = Tensor(DType::kI64, {1});
+  call.inputs["image_index"] = Tensor(DType::kI64, {1});
+  Tensor indices(DType::kI64, {1, std::min(kMasks, queries)});
+  std::iota(indices.i64().begin(), indices.i64().end(), int64_t{0});
+  call.inputs["query_index"] = std::move(indices);
+  TensorMap inputs;
+  for (const auto& [name, tensor] : call.inputs) inputs[name] = &tensor;
+  call.outputs = mask_head.run(inputs);
+  return call;
+}
+
+}  // namespace
+
+std::vector<Image> built_in_pictures() {
+  return {drawn_shapes(), noise(320, 200), plain(64, 48, {128, 128, 128})};
+}
+
+std::vector<Prompt> default_prompts(const Image& image, std::span<const std::string> texts) {
+  const auto width = static_cast<double>(image.width);
+  const auto height = static_cast<double>(image.height);
+  const PixelBox wanted = {0.08 * width, 0.08 * height, 0.36 * width, 0.46 * height};
+  const PixelBox unwanted = {0.5 * width, 0.5 * height, 0.9 * width, 0.9 * height};
+  std::vector<Prompt> prompts;
+  for (const std::string& text : texts) prompts.push_back({text, {}});
+  prompts.push_back({texts.empty() ? "circle" : texts.front(), {{wanted, true}}});
+  prompts.push_back({std::nullopt, {{wanted, true}, {unwanted, false}}});
+  return prompts;
+}
+
+ReferenceRun record_reference(const ModelFiles& files, const EngineLoader& load,
+                              std::vector<Image> images, std::span<const std::string> texts) {
+  ReferenceRun run;
+  run.images = std::move(images);
+  SessionEngines engines = load_engines(files, load);
+  Engine& mask_head = *engines.mask_head;
+  const auto record = [&](std::unique_ptr<Engine>& engine, const std::string& component) {
+    engine = std::make_unique<RecordingEngine>(std::move(engine), run.calls[component]);
+  };
+  record(engines.vision_encoder, "vision_encoder");
+  record(engines.text_encoder, "text_encoder");
+  record(engines.geometry_encoder, "geometry_encoder");
+  record(engines.detector, "detector");
+  // Three prompts in a call: with the default prompts, engines see a full and a partial batch.
+  Session session(std::move(engines), Tokenizer::load(files.tokenizer), files.config,
+                  files.semantics, {.prompts = 3});
+  for (const Image& image : run.images) {
+    run.prompts.push_back(default_prompts(image, texts));
+    run.results.push_back(session.run(image, run.prompts.back(), {}));
+    run.calls["mask_head"].push_back(mask_head_call(run.calls.at("vision_encoder").back(),
+                                                    run.calls.at("detector").back(), mask_head,
+                                                    files.config.num_queries));
+  }
+  return run;
+}
+
+}  // namespace sam3trt

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "image/image.hpp"
+#include "runtime/session.hpp"
+#include "verify/recording_engine.hpp"
+
+namespace sam3trt {
+
+/// What the float32 graphs do with some pictures and prompts: the measure of every engine.
+struct ReferenceRun {
+  std::map<std::string, std::vector<RecordedCall>> calls;  ///< By component.
+  std::vector<Image> images;
+  std::vector<std::vector<Prompt>> prompts;  ///< Of each image.
+  std::vector<ImageResult> results;          ///< Of each image, at the default thresholds.
+};
+
+/// Pictures that need no file: drawn shapes, noise, and one grey level, which is what a camera
+/// gives in the dark.
+[[nodiscard]] std::vector<Image> built_in_pictures();
+
+/// What is asked of every picture when the user names nothing: two texts, a text with a box, and a
+/// positive and a negative box.
+[[nodiscard]] std::vector<Prompt> default_prompts(const Image& image,
+                                                  std::span<const std::string> texts);
+
+/// Runs the exported graphs of `files` with float32 engines from `load` and keeps what went through
+/// each of the five. Memory: about 170 MB per image at the published size.
+[[nodiscard]] ReferenceRun record_reference(const ModelFiles& files, const EngineLoader& load,
+                                            std::vector<Image> images,
+                                            std::span<const std::string> texts);
+
+}  // namespace sam3trt

@@ -1,0 +1,218 @@
+#include "verify/verification.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "verify/tensor_difference.hpp"
+
+namespace sam3trt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+double mean_square_length(std::span<const RecordedCall> calls, const std::string& output) {
+  double total = 0;
+  for (const RecordedCall& call : calls) {
+    for (const float value : call.outputs.at(output).f32()) {
+      total += static_cast<double>(value) * static_cast<double>(value);
+    }
+  }
+  return total / static_cast<double>(calls.size());
+}
+
+double square_length(const Tensor& tensor) {
+  double total = 0;
+  for (const float value : tensor.f32()) {
+    total += static_cast<double>(value) * static_cast<double>(value);
+  }
+  return total;
+}
+
+void add_call(OutputDifference& total, const Tensor& reference, const Tensor* actual,
+              double mean_square) {
+  const bool comparable =
+      actual != nullptr && actual->dtype() == DType::kF32 && actual->shape() == reference.shape();
+  if (!comparable) {
+    total = {0, 0, 1, false};
+    return;
+  }
+  const TensorDifference difference = compare_tensors(reference.f32(), actual->f32());
+  total.finite = total.finite && difference.finite;
+  total.cosine = std::min(total.cosine, difference.cosine);
+  total.largest_error = std::max(total.largest_error, difference.largest_error);
+  const double own = square_length(reference);
+  const double error_square =
+      difference.relative_error * difference.relative_error * (own == 0 ? 1.0 : own);
+  const double scale = mean_square == 0 ? 1.0 : mean_square;
+  total.deviation = std::max(total.deviation, error_square / (2 * scale));
+}
+
+/// "1.2e-05"
+std::string number(double value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.2g", value);
+  return text.data();
+}
+
+std::string cosine_text(double value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.7f", value);
+  return text.data();
+}
+
+std::string padded(std::string text, size_t width) {
+  text.resize(std::max(width, text.size() + 1), ' ');
+  return text;
+}
+
+void check_limit(std::vector<std::string>& problems, bool wrong, const std::string& what,
+                 double found, double limit) {
+  if (wrong) problems.push_back(what + " " + number(found) + ", allowed " + number(limit));
+}
+
+}  // namespace
+
+std::map<std::string, OutputDifference> measure_stage(std::span<const RecordedCall> calls,
+                                                      Engine& engine) {
+  if (calls.empty()) throw Error(ErrorCode::kInternal, "the reference has no call of this stage");
+  std::map<std::string, OutputDifference> differences;
+  std::map<std::string, double> mean_squares;
+  for (const auto& [name, tensor] : calls.front().outputs) {
+    mean_squares[name] = mean_square_length(calls, name);
+  }
+  for (const RecordedCall& call : calls) {
+    TensorMap inputs;
+    for (const auto& [name, tensor] : call.inputs) inputs[name] = &tensor;
+    const auto outputs = engine.run(inputs);
+    for (const auto& [name, reference] : call.outputs) {
+      const auto found = outputs.find(name);
+      add_call(differences[name], reference, found == outputs.end() ? nullptr : &found->second,
+               mean_squares.at(name));
+    }
+  }
+  return differences;
+}
+
+std::vector<OutputReport> verify_stage(const std::string& component,
+                                       std::span<const RecordedCall> calls, Engine& engine,
+                                       Precision precision, const Gate& gate,
+                                       const std::map<std::string, OutputDifference>& yardstick) {
+  std::vector<OutputReport> reports;
+  for (const auto& [output, difference] : measure_stage(calls, engine)) {
+    OutputReport report{component, output, difference, std::nullopt, OutputVerdict::kFailed};
+    const auto own = yardstick.find(output);
+    if (own != yardstick.end() && own->second.finite) report.yardstick = own->second.deviation;
+    if (difference.finite) {
+      report.verdict = gate.judge(precision, output, difference.deviation, report.yardstick);
+    }
+    reports.push_back(std::move(report));
+  }
+  return reports;
+}
+
+ResultReport verify_results(const ReferenceRun& reference, Session& session, Precision precision,
+                            const Gate& gate) {
+  const GateLimits& limits = gate.limits(precision);
+  MatchOptions options;
+  options.borderline_score = limits.borderline_score;
+  ResultReport report;
+  for (size_t i = 0; i < reference.images.size(); ++i) {
+    const ImageResult result = session.run(reference.images[i], reference.prompts[i], {});
+    report.difference =
+        combine(report.difference, compare_results(reference.results[i], result, options));
+  }
+  const InstanceDifference& found = report.difference;
+  auto& problems = report.problems;
+  if (found.lost > 0) problems.push_back(std::to_string(found.lost) + " instances are lost");
+  if (found.gained > 0) problems.push_back(std::to_string(found.gained) + " instances are gained");
+  check_limit(problems, found.smallest_mask_iou < limits.mask_iou, "mask IoU",
+              found.smallest_mask_iou, limits.mask_iou);
+  check_limit(problems, found.largest_score_error > limits.score_error, "score error",
+              found.largest_score_error, limits.score_error);
+  check_limit(problems, found.largest_presence_error > limits.score_error, "presence error",
+              found.largest_presence_error, limits.score_error);
+  check_limit(problems, found.largest_box_error > limits.box_error_pixels, "box error in pixels",
+              found.largest_box_error, limits.box_error_pixels);
+  return report;
+}
+
+bool passed(std::span<const OutputReport> reports) {
+  return std::ranges::all_of(
+      reports, [](const OutputReport& r) { return r.verdict == OutputVerdict::kPassed; });
+}
+
+std::string summary(std::span<const OutputReport> reports) {
+  std::string problems;
+  const OutputReport* worst = nullptr;
+  for (const OutputReport& report : reports) {
+    if (worst == nullptr || report.difference.deviation > worst->difference.deviation) {
+      worst = &report;
+    }
+    if (report.verdict == OutputVerdict::kPassed) continue;
+    problems +=
+        (problems.empty() ? "" : "; ") + report.output + " of the " + report.component +
+        (!report.difference.finite ? " is not finite or has another shape"
+                                   : " deviates by " + number(report.difference.deviation) +
+                                         " (cosine " + cosine_text(report.difference.cosine) + ")");
+    if (report.verdict == OutputVerdict::kUndecidable) {
+      problems += ", but rounding the weights alone changes it by " + number(*report.yardstick) +
+                  ": this checkpoint cannot be judged at this precision, use --fp32";
+    }
+  }
+  if (!problems.empty()) return problems;
+  if (worst == nullptr) return "nothing was compared";
+  return "largest deviation " + number(worst->difference.deviation) + " (" + worst->output + ")";
+}
+
+std::string to_table(std::span<const OutputReport> reports) {
+  std::string table = padded("stage", 18) + padded("output", 24) + padded("cosine", 11) +
+                      padded("largest error", 15) + padded("deviation", 11) +
+                      padded("yardstick", 11) + "verdict\n";
+  for (const OutputReport& report : reports) {
+    table += padded(report.component, 18) + padded(report.output, 24) +
+             padded(cosine_text(report.difference.cosine), 11) +
+             padded(number(report.difference.largest_error), 15) +
+             padded(number(report.difference.deviation), 11) +
+             padded(report.yardstick ? number(*report.yardstick) : "-", 11) +
+             std::string(name_of(report.verdict)) +
+             (report.difference.finite ? "" : " (not finite)") + "\n";
+  }
+  return table;
+}
+
+std::string to_json(std::span<const OutputReport> reports) {
+  Json list = Json::array();
+  for (const OutputReport& report : reports) {
+    Json entry = {{"component", report.component},
+                  {"output", report.output},
+                  {"cosine", report.difference.cosine},
+                  {"largest_error", report.difference.largest_error},
+                  {"deviation", report.difference.deviation},
+                  {"finite", report.difference.finite},
+                  {"verdict", name_of(report.verdict)}};
+    if (report.yardstick) entry["yardstick"] = *report.yardstick;
+    list.push_back(std::move(entry));
+  }
+  return list.dump();
+}
+
+std::string to_json(const ResultReport& report) {
+  const InstanceDifference& found = report.difference;
+  return Json{{"passed", report.problems.empty()},
+              {"problems", report.problems},
+              {"matched", found.matched},
+              {"lost", found.lost},
+              {"gained", found.gained},
+              {"borderline", found.borderline},
+              {"smallest_mask_iou", found.smallest_mask_iou},
+              {"largest_score_error", found.largest_score_error},
+              {"largest_presence_error", found.largest_presence_error},
+              {"largest_box_error", found.largest_box_error}}
+      .dump();
+}
+
+}  // namespace sam3trt

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "verify/gate.hpp"
+#include "verify/instance_difference.hpp"
+#include "verify/reference.hpp"
+
+namespace sam3trt {
+
+/// How far an engine's output is from the reference over all recorded calls.
+struct OutputDifference {
+  double cosine = 1;         ///< Of the worst call.
+  double largest_error = 0;  ///< Of all elements.
+  /// Largest over the calls of |a - r|^2 / (2 mean |r|^2), the mean taken over the calls. For
+  /// vectors of one length this is 1 - cosine, but it sees a wrong scale too.
+  double deviation = 0;
+  bool finite = true;
+};
+
+/// One output of one stage.
+struct OutputReport {
+  std::string component;
+  std::string output;
+  OutputDifference difference;
+  std::optional<double> yardstick;  ///< Deviation of the reference with rounded weights.
+  OutputVerdict verdict = OutputVerdict::kFailed;
+};
+
+/// Gives `engine` the recorded inputs of a stage and compares its outputs. An engine that fails to
+/// run throws what it throws.
+[[nodiscard]] std::map<std::string, OutputDifference> measure_stage(
+    std::span<const RecordedCall> calls, Engine& engine);
+
+/// measure_stage, judged; `yardstick` as measured with the reference at that precision.
+[[nodiscard]] std::vector<OutputReport> verify_stage(
+    const std::string& component, std::span<const RecordedCall> calls, Engine& engine,
+    Precision precision, const Gate& gate,
+    const std::map<std::string, OutputDifference>& yardstick);
+
+/// The whole model against the reference's instances.
+struct ResultReport {
+  InstanceDifference difference;
+  std::vector<std::string> problems;  ///< Empty: passed.
+};
+[[nodiscard]] ResultReport verify_results(const ReferenceRun& reference, Session& session,
+                                          Precision precision, const Gate& gate);
+
+/// True when all passed.
+[[nodiscard]] bool passed(std::span<const OutputReport> reports);
+
+/// One line that names the worst output, or what did not pass.
+[[nodiscard]] std::string summary(std::span<const OutputReport> reports);
+
+/// A table, one line per output.
+[[nodiscard]] std::string to_table(std::span<const OutputReport> reports);
+
+/// JSON text.
+[[nodiscard]] std::string to_json(std::span<const OutputReport> reports);
+[[nodiscard]] std::string to_json(const ResultReport& report);
+
+}  // namespace sam3trt
