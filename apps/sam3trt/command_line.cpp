@@ -24,6 +24,7 @@ struct Program {
     add_build_command(app, context);
     add_infer_command(app, context);
     add_verify_command(app, context);
+    add_bench_command(app, context);
     add_inspect_command(app, context);
     add_doctor_command(app, context);
     for (CLI::App* command : app.get_subcommands({})) {

@@ -97,6 +97,32 @@ float CudaEvent::milliseconds_since(const CudaEvent& begin) const {
   return milliseconds;
 }
 
+CudaGraph::CudaGraph(const CudaStream& stream, const std::function<void()>& enqueue) {
+  constexpr int kThreadLocal = 1;  // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+  const CudaDriver& driver = cuda_driver();
+  void* graph = nullptr;
+  cuda_check(driver.begin_capture(stream.handle(), kThreadLocal), "record work");
+  try {
+    enqueue();
+  } catch (...) {
+    driver.end_capture(stream.handle(), &graph);  // leaves the stream usable
+    if (graph != nullptr) driver.destroy_graph(graph);
+    throw;
+  }
+  cuda_check(driver.end_capture(stream.handle(), &graph), "record work");
+  const int status = driver.instantiate_graph(&exec_, graph, 0);
+  driver.destroy_graph(graph);
+  cuda_check(status, "prepare recorded work");
+}
+
+CudaGraph::~CudaGraph() {
+  if (exec_ != nullptr) cuda_driver().destroy_graph_exec(exec_);
+}
+
+void CudaGraph::launch(const CudaStream& stream) const {
+  cuda_check(cuda_driver().launch_graph(exec_, stream.handle()), "start recorded work");
+}
+
 DeviceBuffer::~DeviceBuffer() {
   if (address_ != 0) cuda_driver().free(address_);
 }

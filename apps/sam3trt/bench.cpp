@@ -1,0 +1,269 @@
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "base/error.hpp"
+#include "base/mapped_file.hpp"
+#include "base/tensor_cast.hpp"
+#include "commands.hpp"
+#include "engines.hpp"
+#include "verify/reference.hpp"
+
+namespace sam3trt {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+struct BenchOptions {
+  std::string model;
+  std::vector<std::string> images;
+  std::vector<std::string> texts;
+  int warm_up = 5;
+  int iterations = 30;
+  LoadOptions load;
+};
+
+struct Statistics {
+  double median = 0;
+  double p95 = 0;
+};
+
+Statistics statistics_of(std::vector<double> values) {
+  std::ranges::sort(values);
+  const auto at = [&](double part) {
+    const auto index = static_cast<size_t>(part * static_cast<double>(values.size() - 1) + 0.5);
+    return values[index];
+  };
+  return {at(0.5), at(0.95)};
+}
+
+Json to_json(const Statistics& statistics) {
+  const auto rounded = [](double value) { return std::round(value * 1e4) / 1e4; };
+  return {{"median_ms", rounded(statistics.median)}, {"p95_ms", rounded(statistics.p95)}};
+}
+
+/// One engine with inputs that stay on the GPU, so that only the engine is timed.
+class StageBench {
+ public:
+  StageBench(TensorRtHost& host, const fs::path& path) : manifest_(EngineManifest::load(path)) {
+    const MappedFile file(path);
+    plan_ = host.api->load(file.bytes());
+  }
+
+  [[nodiscard]] uint64_t activation_bytes() const { return plan_->activation_bytes(); }
+  [[nodiscard]] const EngineManifest& manifest() const { return manifest_; }
+
+  /// Largest images or prompts that the engine takes: the first axis of its first dynamic input.
+  [[nodiscard]] int64_t largest_batch() const {
+    int64_t largest = 1;
+    for (const auto& [name, shapes] : manifest_.profile) {
+      if (is_batched(name)) largest = std::max(largest, shapes.max.at(0));
+    }
+    return largest;
+  }
+
+  /// Milliseconds per call with `batch` images (vision encoder) or prompts, as a CUDA graph and by
+  /// plain calls.
+  [[nodiscard]] std::pair<Statistics, Statistics> time(int64_t batch, const BenchOptions& options) {
+    prepare(batch);
+    const auto enqueue = [&] { plan_->enqueue(stream_.handle()); };
+    for (int i = 0; i < options.warm_up; ++i) enqueue();
+    stream_.synchronize();
+    const Statistics plain = measure(options.iterations, enqueue);
+    const CudaGraph graph(stream_, enqueue);
+    for (int i = 0; i < options.warm_up; ++i) graph.launch(stream_);
+    stream_.synchronize();
+    return {measure(options.iterations, [&] { graph.launch(stream_); }), plain};
+  }
+
+ private:
+  /// Inputs whose first axis counts images or prompts of the stage: not the features that prompts
+  /// share.
+  [[nodiscard]] bool is_batched(const std::string& input) const {
+    return manifest_.component == "vision_encoder" || !input.starts_with("fpn_feat");
+  }
+
+  void prepare(int64_t batch) {
+    for (const TensorInfo& info : plan_->inputs()) {
+      const ProfileShape profile = plan_->profile(info.name);
+      Shape shape = profile.opt;
+      if (is_batched(info.name)) shape[0] = std::clamp(batch, profile.min[0], profile.max[0]);
+      const Tensor tensor = make_input(info, shape);
+      DeviceBuffer& buffer = buffers_[info.name];
+      buffer.reserve(tensor.bytes().size());
+      copy_to_device(buffer.address(), tensor.bytes(), stream_);
+      stream_.synchronize();
+      plan_->set_input_shape(info.name, shape);
+      plan_->bind(info.name, buffer.address());
+    }
+    for (const TensorInfo& info : plan_->outputs()) {
+      const int64_t count = element_count(plan_->output_shape(info.name));
+      DeviceBuffer& buffer = buffers_[info.name];
+      buffer.reserve(static_cast<size_t>(count) * size_of(info.dtype));
+      plan_->bind(info.name, buffer.address());
+    }
+  }
+
+  /// Normal numbers; indices and token numbers are 0, masks 1.
+  static Tensor make_input(const TensorInfo& info, const Shape& shape) {
+    if (info.dtype != DType::kF32 && !is_16_bit_float(info.dtype)) return {info.dtype, shape};
+    Tensor tensor(DType::kF32, shape);
+    std::mt19937 random(7);
+    std::normal_distribution<float> normal;
+    const bool is_mask = info.name.ends_with("mask");
+    for (float& value : tensor.f32()) value = is_mask ? 1.0F : normal(random);
+    return info.dtype == DType::kF32 ? std::move(tensor) : cast_tensor(tensor, info.dtype);
+  }
+
+  template <typename Start>
+  Statistics measure(int iterations, Start start) {
+    std::vector<double> times;
+    const CudaEvent begin;
+    const CudaEvent end;
+    for (int i = 0; i < iterations; ++i) {
+      begin.record(stream_);
+      start();
+      end.record(stream_);
+      times.push_back(static_cast<double>(end.milliseconds_since(begin)));
+    }
+    return statistics_of(std::move(times));
+  }
+
+  EngineManifest manifest_;
+  CudaStream stream_;
+  std::map<std::string, DeviceBuffer> buffers_;
+  std::unique_ptr<LoadedPlan> plan_;
+};
+
+Json bench_stages(const ModelFiles& files, const BenchOptions& options) {
+  const auto host = open_tensorrt(false);
+  Json stages = Json::array();
+  for (const fs::path& path : {files.vision_encoder, files.text_encoder, files.geometry_encoder,
+                               files.detector, files.mask_head}) {
+    StageBench bench(*host, path);
+    for (const int64_t batch : {1, 4, 8, 16}) {
+      if (batch > bench.largest_batch()) break;
+      const auto [graph, plain] = bench.time(batch, options);
+      stages.push_back({{"component", bench.manifest().component},
+                        {"precision", bench.manifest().precision},
+                        {"recipe", bench.manifest().recipe},
+                        {"batch", batch},
+                        {"cuda_graph", to_json(graph)},
+                        {"plain", to_json(plain)},
+                        {"activation_bytes", bench.activation_bytes()},
+                        {"engine_bytes", bench.manifest().plan_bytes}});
+    }
+  }
+  return stages;
+}
+
+/// Whole runs of a session, from pixels in memory to run lengths.
+Json bench_session(const ModelFiles& files, const BenchOptions& options) {
+  using Clock = std::chrono::steady_clock;
+  const auto milliseconds = [](Clock::duration duration) {
+    return std::chrono::duration<double, std::milli>(duration).count();
+  };
+  const auto begin = Clock::now();
+  LoadedModel model = load_model(files, options.load);
+  Session session(std::move(model.engines), Tokenizer::load(files.tokenizer), files.config,
+                  files.semantics, model.limits);
+  const std::vector<Image> images = [&] {
+    if (options.images.empty()) return std::vector{built_in_pictures().front()};
+    std::vector<Image> read;
+    for (const std::string& path : options.images) read.push_back(read_image(path));
+    return read;
+  }();
+  std::vector<Prompt> prompts;
+  for (const std::string& text : options.texts) prompts.push_back({text, {}});
+  if (prompts.empty()) prompts.push_back({"circle", {}});
+  const ImageResult first = session.run(images.front(), prompts, {});
+  const double cold = milliseconds(Clock::now() - begin);
+  std::vector<double> total;
+  std::map<std::string, std::vector<double>> stages;
+  for (int i = 0; i < options.iterations; ++i) {
+    const auto start = Clock::now();
+    const ImageResult result =
+        session.run(images[static_cast<size_t>(i) % images.size()], prompts, {});
+    total.push_back(milliseconds(Clock::now() - start));
+    stages["preprocess"].push_back(result.timings_ms.preprocess);
+    stages["vision_encoder"].push_back(result.timings_ms.vision_encoder);
+    stages["detector"].push_back(result.timings_ms.detector);
+    stages["postprocess"].push_back(result.timings_ms.postprocess);
+  }
+  Json json = {{"backend", model.backend},
+               {"images", images.size()},
+               {"prompts", prompts.size()},
+               {"load_to_first_result_ms", std::round(cold * 10) / 10},
+               {"total", to_json(statistics_of(total))}};
+  for (const auto& [name, times] : stages) json[name] = to_json(statistics_of(times));
+  if (model.host) json["device_memory_used_bytes"] = model.host->device.used_bytes();
+  return json;
+}
+
+void print_table(const Json& document) {
+  const auto number = [](const Json& value) {
+    std::array<char, 32> text{};
+    std::snprintf(text.data(), text.size(), "%10.3f", value.get<double>());
+    return std::string(text.data());
+  };
+  std::cout << "stage               batch    median      p95   (ms, on the GPU)\n";
+  for (const Json& stage : document.at("stages")) {
+    std::string name = stage.at("component").get<std::string>();
+    name.resize(20, ' ');
+    std::cout << name << stage.at("batch") << "    " << number(stage["cuda_graph"]["median_ms"])
+              << number(stage["cuda_graph"]["p95_ms"]) << "\n";
+  }
+  const Json& session = document.at("session");
+  std::cout << "whole run (" << session.at("backend").get<std::string>() << ", "
+            << session.at("prompts") << " prompts): " << number(session["total"]["median_ms"])
+            << number(session["total"]["p95_ms"]) << " ms\n";
+}
+
+void run_bench(const BenchOptions& options, const CommandContext& context) {
+  const ModelFiles files = find_model_files(options.model);
+  Json document = {{"stages", Json::array()}};
+  if (files.form == ModelForm::kEngines) {
+    const auto host = open_tensorrt(false);
+    const EngineHost description = host->describe();
+    document["gpu"] = description.gpu;
+    document["tensorrt"] = description.tensorrt_version;
+    document["stages"] = bench_stages(files, options);
+  }
+  document["warm_up"] = options.warm_up;
+  document["iterations"] = options.iterations;
+  document["session"] = bench_session(files, options);
+  if (context.json) {
+    std::cout << document.dump(1) << "\n";
+  } else {
+    print_table(document);
+  }
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app, CommandContext& context) {
+  auto options = std::make_shared<BenchOptions>();
+  CLI::App* command = app.add_subcommand("bench", "Time every stage and whole runs");
+  command->add_option("--model", options->model, "Folder of engines or graphs")->required();
+  command->add_option("--image", options->images, "Pictures (default: a built-in one)");
+  command->add_option("--text", options->texts, "Prompts of every picture (default: circle)");
+  command->add_option("--warm-up", options->warm_up, "Calls before the measured ones")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command->add_option("--iterations", options->iterations, "Measured calls")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  command->add_flag("--allow-unverified", options->load.allow_unverified,
+                    "Time engines that were not verified or failed it");
+  command->footer("Example:\n  sam3trt bench --model engines --text dog cat --json");
+  command->callback([options, &context]() { run_bench(*options, context); });
+}
+
+}  // namespace sam3trt
