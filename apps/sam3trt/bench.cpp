@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/mapped_file.hpp"
 #include "base/tensor_cast.hpp"
@@ -27,6 +28,7 @@ struct BenchOptions {
   std::vector<std::string> texts;
   int warm_up = 5;
   int iterations = 30;
+  std::string layers;
   LoadOptions load;
 };
 
@@ -56,6 +58,20 @@ class StageBench {
     const MappedFile file(path);
     plan_ = host.api->load(file.bytes());
   }
+
+  /// Attentions that TensorRT runs as one fused kernel.
+  [[nodiscard]] int64_t fused_attentions() const {
+    const std::string layers = plan_->layers_json();
+    int64_t count = 0;
+    for (size_t at = layers.find("\"Name\""); at != std::string::npos;
+         at = layers.find("\"Name\"", at + 1)) {
+      const std::string name = layers.substr(at, layers.find(',', at) - at);
+      if (name.find("mha") != std::string::npos || name.find("fmha") != std::string::npos) ++count;
+    }
+    return count;
+  }
+
+  [[nodiscard]] std::string layers() const { return plan_->layers_json(); }
 
   [[nodiscard]] uint64_t activation_bytes() const { return plan_->activation_bytes(); }
   [[nodiscard]] const EngineManifest& manifest() const { return manifest_; }
@@ -148,6 +164,11 @@ Json bench_stages(const ModelFiles& files, const BenchOptions& options) {
   for (const fs::path& path : {files.vision_encoder, files.text_encoder, files.geometry_encoder,
                                files.detector, files.mask_head}) {
     StageBench bench(*host, path);
+    if (!options.layers.empty()) {
+      AtomicFile file(fs::path(options.layers) / (bench.manifest().component + ".layers.json"));
+      file.write(bench.layers());
+      file.commit();
+    }
     for (const int64_t batch : {1, 4, 8, 16}) {
       if (batch > bench.largest_batch()) break;
       const auto [graph, plain] = bench.time(batch, options);
@@ -157,6 +178,7 @@ Json bench_stages(const ModelFiles& files, const BenchOptions& options) {
                         {"batch", batch},
                         {"cuda_graph", to_json(graph)},
                         {"plain", to_json(plain)},
+                        {"fused_attentions", bench.fused_attentions()},
                         {"activation_bytes", bench.activation_bytes()},
                         {"engine_bytes", bench.manifest().plan_bytes}});
     }
@@ -260,6 +282,8 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
   command->add_option("--iterations", options->iterations, "Measured calls")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
+  command->add_option("--layers", options->layers,
+                      "Folder for TensorRT's own lists of layers, COMPONENT.layers.json");
   command->add_flag("--allow-unverified", options->load.allow_unverified,
                     "Time engines that were not verified or failed it");
   command->footer("Example:\n  sam3trt bench --model engines --text dog cat --json");

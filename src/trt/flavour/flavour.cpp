@@ -266,7 +266,7 @@ class FlavourApi : public TensorRtApi {
   [[nodiscard]] std::unique_ptr<nvonnxparser::IParser> parse(nvinfer1::INetworkDefinition& network,
                                                              const std::filesystem::path& onnx) {
     std::unique_ptr<nvonnxparser::IParser> parser(static_cast<nvonnxparser::IParser*>(
-        entry_.create_parser(&network, logger_.get(), entry_.library_version())));
+        entry_.create_parser(&network, logger_.get(), NV_ONNX_PARSER_VERSION)));
     if (!parser) fail(*logger_, ErrorCode::kInternal, "could not make its ONNX parser");
     constexpr int kErrorsOnly = 1;
     if (parser->parseFromFile(onnx.c_str(), kErrorsOnly)) return parser;

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/error.hpp"
+#include "manifest/manifest.hpp"
 #include "onnx/graph.hpp"
 
 namespace sam3trt {
@@ -63,6 +64,24 @@ class Folder {
       if (!value.empty()) graph.set_metadata("sam3trt." + key, value);
     }
     (void)graph.save(path_ / file);
+  }
+
+  /// The five parts as engines: a manifest beside an empty file each.
+  void add_engines() const {
+    for (const std::string component :
+         {"vision_encoder", "detector", "text_encoder", "geometry_encoder", "mask_head"}) {
+      const bool is_part = component != "vision_encoder" && component != "detector";
+      const std::string file = (is_part ? "detector." : "") + component + ".engine";
+      EngineManifest manifest;
+      manifest.component = component;
+      manifest.metadata = {{"sam3trt.component", component},
+                           {"sam3trt.format_version", "1"},
+                           {"sam3trt.semantics", "hf"},
+                           {"sam3trt.checkpoint_sha256", "abc"},
+                           {"sam3trt.config", config().dump()}};
+      add_file(file, "");
+      add_file(file + ".json", manifest.to_json());
+    }
   }
 
   void add_file(const std::string& file, const std::string& text) const {
@@ -195,17 +214,29 @@ TEST(ModelFiles, OtherVersionsComponentsAndSemanticsAreErrors) {
   EXPECT_THAT(message_of_folder(strange), HasSubstr("expected the semantics hf or meta"));
 }
 
-TEST(ModelFiles, EnginesAreUnavailable) {
+TEST(ModelFiles, EnginesAreFoundByTheirManifests) {
   const Folder folder("model_files_engines");
-  folder.add_file("vision_encoder.engine", "");
-  for (const auto& action : std::vector<std::function<void()>>{
-           [&] { (void)find_model_files(folder.path()); },
-           [&] { (void)find_model_files(folder.path() / "a.engine", "b.onnx"); },
-           [&] { (void)find_model_files("a.onnx", folder.path() / "b.engine"); }}) {
-    const Error error = error_of(action);
-    EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
-    EXPECT_THAT(error.what(), HasSubstr("TensorRT"));
-  }
+  folder.add_engines();
+  folder.add_model();
+  const ModelFiles files = find_model_files(folder.path());
+  EXPECT_EQ(files.form, ModelForm::kEngines);
+  EXPECT_EQ(files.vision_encoder, folder.path() / "vision_encoder.engine");
+  EXPECT_EQ(files.mask_head, folder.path() / "detector.mask_head.engine");
+  EXPECT_EQ(files.config.num_queries, 24);
+  const ModelFiles graphs = find_model_files(folder.path(), ModelForm::kGraphs);
+  EXPECT_EQ(graphs.detector, folder.path() / "detector.onnx");
+}
+
+TEST(ModelFiles, AnEngineWithoutManifestIsRefused) {
+  const Folder folder("model_files_no_manifest");
+  folder.add_file("vision_encoder.engine", "plan");
+  EXPECT_THAT(message_of_folder(folder), HasSubstr("vision_encoder.engine.json is missing"));
+}
+
+TEST(ModelFiles, AnEngineAndAGraphAreNoModel) {
+  const Error error = error_of([] { (void)find_model_files("a.engine", "b.onnx"); });
+  EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+  EXPECT_THAT(error.what(), HasSubstr("one is an engine and one a graph"));
 }
 
 TEST(ModelConfig, AllProblemsAreInOneError) {

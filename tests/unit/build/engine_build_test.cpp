@@ -1,0 +1,162 @@
+#include "build/engine_build.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <set>
+
+#include "base/error.hpp"
+#include "onnx/graph.hpp"
+#include "onnx/ops.hpp"
+
+namespace sam3trt {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+/// Compiles anything to the bytes "plan N" and remembers what it was given.
+class FakeTensorRt : public TensorRtApi {
+ public:
+  [[nodiscard]] TensorRtFlavour flavour() const override { return TensorRtFlavour::kTensorRt10; }
+  [[nodiscard]] std::string version() const override { return "10.6.0"; }
+  [[nodiscard]] Plan build(const fs::path& onnx, const PlanSettings& settings) override {
+    ++builds;
+    recipes.push_back(read_graph_info(onnx).metadata.at("sam3trt.recipe"));
+    caches.push_back(settings.timing_cache.size());
+    if (settings.progress && !settings.progress("phase", 1, 2)) {
+      throw Error(ErrorCode::kInternal, "the build was cancelled");
+    }
+    const std::string text = "plan " + std::to_string(builds);
+    const auto* data = reinterpret_cast<const std::byte*>(text.data());
+    return {{data, data + text.size()}, std::vector<std::byte>(7)};
+  }
+  [[nodiscard]] std::unique_ptr<LoadedPlan> load(std::span<const std::byte> /*plan*/) override {
+    throw Error(ErrorCode::kUnavailable, "no GPU");
+  }
+
+  int builds = 0;
+  std::vector<std::string> recipes;
+  std::vector<size_t> caches;
+};
+
+class BuildEngine : public testing::Test {
+ protected:
+  BuildEngine() : folder_(fs::path(testing::TempDir()) / "sam3trt_engine_build_test") {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    Graph graph("detector");
+    const Value x = graph.add_input("x", DType::kF32, {Dim("P"), Dim(2)});
+    graph.add_output("y", add_relu(graph, "/relu", x));
+    graph.set_metadata("sam3trt.component", "text_encoder");
+    graph.set_metadata("sam3trt.checkpoint_sha256", "abc");
+    graph.save(folder_ / "in.onnx");
+    request_.onnx = folder_ / "in.onnx";
+    request_.output = folder_ / "out.engine";
+    request_.gpu = "NVIDIA H200";
+    request_.gpu_compute_capability = "9.0";
+  }
+  ~BuildEngine() override { fs::remove_all(folder_); }
+
+  /// A verification that accepts only these recipes.
+  void accept(const std::set<std::string>& names) {
+    request_.verify = [names](const Plan&, const Recipe& recipe, const fs::path& typed) {
+      EXPECT_TRUE(fs::exists(typed));
+      return BuildVerdict{names.contains(recipe.name), "looked at " + recipe.name, "[]"};
+    };
+  }
+
+  [[nodiscard]] std::set<std::string> files() const {
+    std::set<std::string> names;
+    for (const auto& entry : fs::directory_iterator(folder_)) {
+      names.insert(entry.path().filename().string());
+    }
+    return names;
+  }
+
+  fs::path folder_;
+  EngineBuildRequest request_;
+  FakeTensorRt api_;
+};
+
+TEST_F(BuildEngine, WritesTheEngineAndWhatItIs) {
+  accept({"fp16"});
+  const EngineBuildResult result = build_engine(api_, request_);
+  EXPECT_EQ(files(), (std::set<std::string>{"in.onnx", "out.engine", "out.engine.json"}));
+  const EngineManifest manifest = EngineManifest::load(request_.output);
+  EXPECT_EQ(manifest.component, "text_encoder");
+  EXPECT_EQ(manifest.precision, "fp16");
+  EXPECT_EQ(manifest.recipe, "fp16");
+  EXPECT_EQ(manifest.gpu, "NVIDIA H200");
+  EXPECT_EQ(manifest.profile.at("x").max, (Shape{16, 2}));
+  EXPECT_EQ(manifest.plan_bytes, 6U);
+  EXPECT_EQ(manifest.verification, VerificationState::kPassed);
+  EXPECT_EQ(manifest.to_json(), result.manifest.to_json());
+}
+
+TEST_F(BuildEngine, TriesTheNextSaferRecipeWhenTheVerificationFails) {
+  accept({"fp16_fp32_softmax"});
+  std::vector<std::string> told;
+  request_.report = [&told](const std::string& message) { told.push_back(message); };
+  const EngineBuildResult result = build_engine(api_, request_);
+  EXPECT_EQ(result.manifest.recipe, "fp16_fp32_softmax");
+  EXPECT_THAT(api_.recipes, ElementsAre("fp16", "fp16_fp32_residual", "fp16_fp32_softmax"));
+  EXPECT_THAT(result.refused, ElementsAre("fp16: looked at fp16",
+                                          "fp16_fp32_residual: looked at fp16_fp32_residual"));
+  EXPECT_EQ(told.size(), 2U);
+}
+
+TEST_F(BuildEngine, WritesNoEngineWhenNoRecipePasses) {
+  accept({});
+  try {
+    (void)build_engine(api_, request_);
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kVerificationFailed);
+    EXPECT_THAT(error.what(), HasSubstr("fp16_fp32_blocks: looked at fp16_fp32_blocks"));
+  }
+  EXPECT_EQ(files(), (std::set<std::string>{"in.onnx"}));
+}
+
+TEST_F(BuildEngine, AnEngineThatNothingVerifiedSaysSo) {
+  EXPECT_EQ(build_engine(api_, request_).manifest.verification, VerificationState::kNone);
+}
+
+TEST_F(BuildEngine, ACancelledBuildLeavesNothing) {
+  request_.progress = [](std::string_view, int, int) { return false; };
+  EXPECT_THROW((void)build_engine(api_, request_), Error);
+  EXPECT_EQ(files(), (std::set<std::string>{"in.onnx"}));
+}
+
+TEST_F(BuildEngine, KeepsTheTimingCachePerGpuAndVersion) {
+  request_.cache = folder_ / "cache";
+  (void)build_engine(api_, request_);
+  (void)build_engine(api_, request_);
+  EXPECT_THAT(api_.caches, ElementsAre(0U, 7U));
+  EXPECT_TRUE(fs::exists(folder_ / "cache" / "NVIDIA_H200-TensorRT_10-10.6.0.timing"));
+  request_.gpu = "../../NVIDIA L4";
+  (void)build_engine(api_, request_);
+  EXPECT_EQ(api_.caches.back(), 0U);
+  EXPECT_TRUE(fs::exists(folder_ / "cache" / ".._.._NVIDIA_L4-TensorRT_10-10.6.0.timing"));
+}
+
+TEST_F(BuildEngine, AGraphOfAnotherProgramIsRefused) {
+  Graph graph("foreign");
+  graph.add_output("y", graph.add_input("x", DType::kF32, {1}));
+  graph.save(request_.onnx);
+  try {
+    (void)build_engine(api_, request_);
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+    EXPECT_THAT(error.what(), HasSubstr("sam3trt.component"));
+  }
+  EXPECT_EQ(api_.builds, 0);
+}
+
+}  // namespace
+}  // namespace sam3trt

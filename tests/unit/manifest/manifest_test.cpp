@@ -1,0 +1,127 @@
+#include "manifest/manifest.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+
+namespace sam3trt {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+EngineManifest example() {
+  EngineManifest manifest;
+  manifest.component = "detector";
+  manifest.metadata = {{"sam3trt.semantics", "hf"}, {"sam3trt.config", "{\"grid\": 24}"}};
+  manifest.graph_sha256 = "aa";
+  manifest.precision = "fp16";
+  manifest.recipe = "fp16_fp32_softmax";
+  manifest.recipe_sha256 = "bb";
+  manifest.flavour = "TensorRT 10";
+  manifest.tensorrt_version = "10.6.0";
+  manifest.gpu = "NVIDIA H200";
+  manifest.compute_capability = "9.0";
+  manifest.profile["input_ids"] = {{1, 32}, {1, 32}, {16, 32}};
+  manifest.plan_bytes = uint64_t{1} << 33U;
+  manifest.plan_sha256 = "cc";
+  manifest.verification = VerificationState::kPassed;
+  manifest.verification_report = R"([{"output":"pred_boxes"}])";
+  return manifest;
+}
+
+EngineHost host() { return {"TensorRT 10", "10.6.0", "NVIDIA H200", "9.0"}; }
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+    return error.what();
+  }
+  ADD_FAILURE() << "no error was thrown";
+  return {};
+}
+
+TEST(EngineManifest, SurvivesBeingWrittenAndRead) {
+  const EngineManifest manifest = EngineManifest::parse(example().to_json(), "test");
+  EXPECT_EQ(manifest.to_json(), example().to_json());
+  EXPECT_EQ(manifest.metadata.at("sam3trt.config"), "{\"grid\": 24}");
+  EXPECT_EQ(manifest.profile.at("input_ids").max, (Shape{16, 32}));
+  EXPECT_EQ(manifest.plan_bytes, uint64_t{1} << 33U);
+  EXPECT_EQ(manifest.verification, VerificationState::kPassed);
+  EXPECT_EQ(manifest.verification_report, R"([{"output":"pred_boxes"}])");
+}
+
+TEST(EngineManifest, EveryMissingOrWrongFieldIsAnError) {
+  const auto json = nlohmann::json::parse(example().to_json());
+  for (const auto& item : json.items()) {
+    auto missing = json;
+    missing.erase(item.key());
+    EXPECT_THAT(message_of([&] { (void)EngineManifest::parse(missing.dump(), "file"); }),
+                HasSubstr("file"))
+        << item.key();
+    auto wrong = json;
+    wrong[item.key()] = nlohmann::json::array({-1});
+    EXPECT_THAT(message_of([&] { (void)EngineManifest::parse(wrong.dump(), "file"); }),
+                HasSubstr("file"))
+        << item.key();
+  }
+  for (const char* text : {"", "[]", "{", "\xff\xfe", "{\"version\": \"1\"}"}) {
+    EXPECT_THAT(message_of([&] { (void)EngineManifest::parse(text, "file"); }), HasSubstr("file"));
+  }
+}
+
+TEST(EngineManifest, AnEngineWithoutOneIsRefusedByName) {
+  const fs::path engine = fs::path(testing::TempDir()) / "lonely.engine";
+  std::ofstream(engine) << "plan";
+  EXPECT_THAT(message_of([&] { (void)EngineManifest::load(engine); }),
+              testing::AllOf(HasSubstr("lonely.engine.json"), HasSubstr("missing")));
+  std::ofstream(EngineManifest::path_beside(engine)) << example().to_json();
+  EXPECT_EQ(EngineManifest::load(engine).recipe, "fp16_fp32_softmax");
+  fs::remove(engine);
+  fs::remove(EngineManifest::path_beside(engine));
+}
+
+TEST(Refusal, AVerifiedEngineRunsWhereItWasBuilt) {
+  EXPECT_EQ(refusal(example(), host(), false), "");
+}
+
+TEST(Refusal, AnotherLibraryOrGpuIsNamed) {
+  EngineHost other = host();
+  other.tensorrt_version = "10.16.0";
+  EXPECT_THAT(refusal(example(), other, true), HasSubstr("10.16.0"));
+  other = host();
+  other.flavour = "TensorRT 11";
+  EXPECT_THAT(refusal(example(), other, true), HasSubstr("TensorRT 11"));
+  other = host();
+  other.gpu = "NVIDIA L4";
+  EXPECT_THAT(refusal(example(), other, true), HasSubstr("NVIDIA L4"));
+}
+
+TEST(Refusal, AnEngineCompiledAheadOfTimeNeedsTheComputeCapabilityOnly) {
+  EngineManifest manifest = example();
+  manifest.gpu.clear();
+  EXPECT_EQ(refusal(manifest, host(), false), "");
+  manifest.compute_capability = "8.9";
+  EXPECT_THAT(refusal(manifest, host(), true), HasSubstr("8.9"));
+}
+
+TEST(Refusal, OnlyAPassedVerificationIsTaken) {
+  EngineManifest manifest = example();
+  manifest.verification = VerificationState::kNone;
+  EXPECT_THAT(refusal(manifest, host(), false), HasSubstr("never verified"));
+  EXPECT_EQ(refusal(manifest, host(), true), "");
+  manifest.verification = VerificationState::kFailed;
+  EXPECT_THAT(refusal(manifest, host(), false), HasSubstr("failed its verification"));
+  EXPECT_EQ(refusal(manifest, host(), true), "");
+}
+
+}  // namespace
+}  // namespace sam3trt
