@@ -64,6 +64,18 @@ std::vector<OutputReport> verify_engines(Verifier& verifier, SessionEngines& eng
   return reports;
 }
 
+/// A model that gives numbers that are not finite has no instances to compare.
+ResultReport results_of(Verifier& verifier, Session& session, Precision precision) {
+  try {
+    return verify_results(verifier.reference(), session, precision, verifier.gate());
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInternal) throw;
+    ResultReport report;
+    report.problems.emplace_back(error.what());
+    return report;
+  }
+}
+
 void run_verify(const VerifyOptions& options, CommandContext& context) {
   constexpr int kFailedExitCode = 4;
   const ModelFiles files = find_model_files(options.model);
@@ -81,8 +93,7 @@ void run_verify(const VerifyOptions& options, CommandContext& context) {
   const auto reports = verify_engines(verifier, model.engines, precision);
   Session session(std::move(model.engines), Tokenizer::load(files.tokenizer), files.config,
                   files.semantics, model.limits);
-  const ResultReport result =
-      verify_results(verifier.reference(), session, precision, verifier.gate());
+  const ResultReport result = results_of(verifier, session, precision);
   const bool ok = passed(reports) && result.problems.empty();
   if (context.json) {
     std::cout << nlohmann::ordered_json{{"passed", ok},

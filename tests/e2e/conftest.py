@@ -102,3 +102,12 @@ def exported(program, checkpoint, tmp_path_factory):
         return made[semantics, name]
 
     return export
+
+
+@pytest.fixture(scope="session")
+def tiny_graphs(program, tmp_path_factory) -> Path:
+    """The graphs of the trained small checkpoint."""
+    folder = tmp_path_factory.mktemp("tiny") / "graphs"
+    arguments = ["export", "--checkpoint", goldens.ROOT / "models/tiny", "--component", "all"]
+    subprocess.run([program, *arguments, "--output", folder], check=True, capture_output=True)
+    return folder

@@ -9,7 +9,6 @@ import subprocess
 import sys
 
 import goldens
-import pytest
 
 TINY = goldens.ROOT / "models/tiny"
 sys.path.insert(0, str(goldens.ROOT / "tools/tiny"))
@@ -24,27 +23,19 @@ LIMITS = {
 }
 
 
-@pytest.fixture(scope="module")
-def graphs(program, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tiny") / "graphs"
-    arguments = ["export", "--checkpoint", TINY, "--component", "all", "--output", folder]
-    subprocess.run([program, *arguments], check=True, capture_output=True)
-    return folder
-
-
-def test_average_precision_on_held_out_pictures_stays_where_it_was(program, graphs, tmp_path):
+def test_average_precision_on_held_out_pictures_stays_where_it_was(program, tiny_graphs, tmp_path):
     import metrics
     import program_runner
     import suite
 
     held_out = suite.build(7, 10)
-    results = program_runner.Runner(program, graphs, []).run(held_out, tmp_path)
+    results = program_runner.Runner(program, tiny_graphs, []).run(held_out, tmp_path)
     figures = metrics.summarise(held_out, results, exact=True)
     low = {name: figures[name] for name, (limit, _) in LIMITS.items() if figures[name] < limit}
     assert not low, f"{low}, limits {LIMITS}"
 
 
-def test_the_same_weights_as_sam3_pt_give_the_same_instances(run, graphs, tmp_path):
+def test_the_same_weights_as_sam3_pt_give_the_same_instances(run, tiny_graphs, tmp_path):
     draw = goldens.ROOT / "tools/tiny/draw_demo.py"
     subprocess.run([sys.executable, draw, tmp_path], check=True)
     convert = goldens.ROOT / "tools/reference/checkpoint_files.py"
@@ -57,18 +48,20 @@ def test_the_same_weights_as_sam3_pt_give_the_same_instances(run, graphs, tmp_pa
     )
     prompts = ("--image", tmp_path / "shapes.png", "--text", "red circle", "blue square")
     found = []
-    for folder in (graphs, tmp_path / "graphs"):
+    for folder in (tiny_graphs, tmp_path / "graphs"):
         done = run("infer", "--model", folder, *prompts, check=True)
         found.append(json.loads(done.stdout)["images"][0]["prompts"])
     assert found[0] == found[1]
     assert [len(prompt["instances"]) for prompt in found[0]] == [2, 1]
 
 
-def test_an_absent_concept_finds_nothing(run, graphs, tmp_path):
+def test_an_absent_concept_finds_nothing(run, tiny_graphs, tmp_path):
     draw = goldens.ROOT / "tools/tiny/draw_demo.py"
     subprocess.run([sys.executable, draw, tmp_path], check=True)
     picture = tmp_path / "shapes.png"
-    done = run("infer", "--model", graphs, "--image", picture, "--text", "pink heart", check=True)
+    done = run(
+        "infer", "--model", tiny_graphs, "--image", picture, "--text", "pink heart", check=True
+    )
     prompt = json.loads(done.stdout)["images"][0]["prompts"][0]
     assert prompt["instances"] == []
     assert prompt["presence"] < 0.5

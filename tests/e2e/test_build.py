@@ -1,0 +1,143 @@
+"""The build command, with NVIDIA's TensorRT-RTX, whose compiler needs no GPU, and without a GPU."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import rtx
+
+GRAPHS = ("vision_encoder", "detector", "detector.text_encoder", "detector.geometry_encoder")
+GRAPHS += ("detector.mask_head",)
+RTX = ("--target", "rtx", "--compute-capability", "8.9")
+needs_rtx = pytest.mark.skipif(rtx.trt is None, reason=rtx.REASON)
+
+
+@pytest.fixture
+def build(run):
+    """build(*arguments): with the libraries of PyPI's TensorRT-RTX."""
+
+    def call(*arguments, **options):
+        folder = Path(rtx.tensorrt_rtx_libs.__file__).parent if rtx.trt else "/nonexistent"
+        return run("build", *arguments, env={"SAM3TRT_TENSORRT_DIR": str(folder)}, **options)
+
+    return call
+
+
+@pytest.fixture
+def graphs(tiny_graphs, tmp_path):
+    """A copy of the exported graphs, because FP8 leaves its calibration beside them."""
+    return Path(shutil.copytree(tiny_graphs, tmp_path / "graphs"))
+
+
+@needs_rtx
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "fp8"])
+def test_a_folder_of_graphs_becomes_a_folder_of_engines(build, graphs, tmp_path, precision):
+    engines = tmp_path / "engines"
+    done = build("--onnx", graphs, "--output", engines, f"--{precision}", *RTX, "--json")
+    assert done.code == 0, done.stderr
+    report = json.loads(done.stdout)["engines"]
+    assert [Path(entry["engine"]).stem for entry in report] == list(GRAPHS)
+    for entry in report:
+        manifest = json.loads(Path(entry["engine"] + ".json").read_text(encoding="utf-8"))
+        assert manifest["precision"] == precision
+        assert manifest["flavour"] == "TensorRT-RTX"
+        assert manifest["compute_capability"] == "8.9"
+        assert manifest["plan_bytes"] == Path(entry["engine"]).stat().st_size
+        assert manifest["verification"] == {"state": "none"}  # nothing here can run it
+    names = {path.name for path in engines.iterdir()}
+    assert "detector.tokenizer.json" in names
+    assert len(names) == 2 * len(GRAPHS) + 1
+
+
+@needs_rtx
+def test_a_detector_brings_its_parts(build, graphs, tmp_path):
+    output = tmp_path / "new" / "sam3_detector.engine"
+    done = build("--onnx", graphs / "detector.onnx", "--output", output, "--fp16", *RTX)
+    assert done.code == 0, done.stderr
+    names = {path.name for path in output.parent.iterdir() if path.suffix == ".engine"}
+    parts = ("", ".text_encoder", ".geometry_encoder", ".mask_head")
+    assert names == {f"sam3_detector{part}.engine" for part in parts}
+    assert (output.parent / "sam3_detector.tokenizer.json").is_file()
+
+
+@needs_rtx
+def test_fp8_keeps_its_calibration_beside_the_graph(build, graphs, tmp_path):
+    arguments = ("--onnx", graphs / "vision_encoder.onnx", "--fp8", *RTX)
+    build(*arguments, "--output", tmp_path / "a.engine", check=True)
+    calibration = graphs / "vision_encoder.onnx.calibration.json"
+    first = calibration.read_bytes()
+    assert len(json.loads(first)["amax"]) == 6 * 4  # four products in each of six blocks
+    build(*arguments, "--output", tmp_path / "b.engine", check=True)
+    assert calibration.read_bytes() == first
+    assert not [path for path in graphs.iterdir() if ".calibration.onnx" in path.name]
+
+
+@needs_rtx
+def test_limits_become_the_profile(build, graphs, tmp_path):
+    limits = ("--max-prompts", 5, "--max-boxes", 3)
+    output = tmp_path / "t.engine"
+    graph = graphs / "detector.text_encoder.onnx"
+    build("--onnx", graph, "--output", output, *limits, *RTX, check=True)
+    manifest = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
+    assert manifest["profile"]["input_ids"] == {"min": [1, 32], "opt": [1, 32], "max": [5, 32]}
+
+
+@needs_rtx
+def test_a_graph_that_is_damaged_is_refused_and_nothing_is_left(build, graphs, tmp_path):
+    graph = graphs / "detector.text_encoder.onnx"
+    graph.write_bytes(graph.read_bytes()[:1000])
+    done = build("--onnx", graph, "--output", tmp_path / "t.engine", *RTX)
+    assert done.code == 2
+    assert graph.name in done.stderr
+    assert not list(tmp_path.glob("t.engine*"))
+
+
+@needs_rtx
+def test_a_foreign_graph_is_refused_by_name(build, tmp_path):
+    import onnx
+    from onnx import TensorProto, helper
+
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [value], [out])
+    onnx.save(helper.make_model(graph), str(tmp_path / "foreign.onnx"))
+    done = build("--onnx", tmp_path / "foreign.onnx", "--output", tmp_path / "f.engine", *RTX)
+    assert done.code == 2
+    assert "sam3trt.component" in done.stderr
+
+
+def test_without_a_gpu_build_says_what_is_missing(run, tiny_graphs, tmp_path):
+    if Path("/proc/driver/nvidia").exists():
+        pytest.skip("this machine has an NVIDIA GPU")
+    done = run("build", "--onnx", tiny_graphs, "--output", tmp_path / "engines", "--fp16")
+    assert done.code == 3
+    assert "libcuda.so.1" in done.stderr
+
+
+def test_wrong_options_are_refused(run, tiny_graphs, tmp_path):
+    graph = tiny_graphs / "vision_encoder.onnx"
+    cases = [
+        (("--fp16", "--fp8"), tmp_path / "x.engine", "one of --fp32"),
+        (("--compute-capability", "8.9"), tmp_path / "x.engine", "--target rtx"),
+        (("--target", "rtx", "--compute-capability", "eight"), tmp_path / "x.engine", "'eight'"),
+        ((), tmp_path / "x.plan", ".engine"),
+    ]
+    for options, output, message in cases:
+        done = run("build", "--onnx", graph, "--output", output, *options)
+        assert done.code == 2, done.stderr
+        assert message in done.stderr
+    done = run("build", "--onnx", tmp_path / "none.onnx", "--output", tmp_path / "x.engine")
+    assert done.code == 2
+    assert "none.onnx" in done.stderr
+
+
+@needs_rtx
+def test_engines_are_not_run_without_what_proves_them(build, run, graphs, tmp_path):
+    engines = tmp_path / "engines"
+    build("--onnx", graphs, "--output", engines, *RTX, check=True)
+    (engines / "vision_encoder.engine.json").unlink()
+    picture = Path(__file__).resolve().parents[2] / "test_images/cat.jpg"
+    done = run("infer", "--model", engines, "--image", picture, "--text", "red circle")
+    assert done.code == 2
+    assert "vision_encoder.engine.json is missing" in done.stderr
