@@ -40,8 +40,8 @@ struct Statistics {
 Statistics statistics_of(std::vector<double> values) {
   std::ranges::sort(values);
   const auto at = [&](double part) {
-    const auto index = static_cast<size_t>(part * static_cast<double>(values.size() - 1) + 0.5);
-    return values[index];
+    const long index = std::lround(part * static_cast<double>(values.size() - 1));
+    return values[static_cast<size_t>(index)];
   };
   return {at(0.5), at(0.95)};
 }

@@ -10,10 +10,12 @@
 
 #include "base/error.hpp"
 #include "commands.hpp"
+#include "cuda/device.hpp"
 #include "hub/token.hpp"
 #include "machine.hpp"
 #include "onnx/ops.hpp"
 #include "openvino/openvino_engine.hpp"
+#include "trt/api.hpp"
 
 namespace sam3trt {
 namespace {
@@ -96,31 +98,36 @@ Finding check_memory() {
 }
 
 std::vector<Finding> check_gpu() {
-  const GpuFacts gpu = probe_gpu();
   std::vector<Finding> findings;
-  if (!gpu.problem.empty()) {
-    findings.push_back({"NVIDIA GPU", false, gpu.problem,
+  try {
+    const std::string cuda = cuda_driver_version();
+    for (const CudaDeviceInfo& device : list_cuda_devices()) {
+      findings.push_back({"NVIDIA GPU", true,
+                          device.name + ", compute capability " + device.compute_capability() +
+                              ", " + in_gigabytes(device.memory_bytes) + ", driver for CUDA " +
+                              cuda,
+                          ""});
+    }
+  } catch (const Error& error) {
+    const std::string reason = error.what();
+    findings.push_back({"NVIDIA GPU", false, reason.substr(0, reason.find("; ")),
                         "only needed for TensorRT: install NVIDIA's driver (nvidia-smi shows it)"});
-  }
-  for (const GpuDevice& device : gpu.devices) {
-    findings.push_back({"NVIDIA GPU", true,
-                        device.name + ", compute capability " + device.compute_capability + ", " +
-                            in_gigabytes(device.memory_bytes) + ", driver for CUDA " +
-                            gpu.cuda_version,
-                        ""});
   }
   return findings;
 }
 
-Finding check_tensorrt() {
-  const TensorRtFacts facts = probe_tensorrt();
-  if (facts.version.empty()) {
-    return {"TensorRT", false, "no libnvinfer.so.11 or libnvinfer.so.10",
-            "only needed for the TensorRT backend, which this version does not have yet: apt-get "
-            "install libnvinfer10 from NVIDIA's repository"};
+std::vector<Finding> check_tensorrt() {
+  std::vector<Finding> findings;
+  for (const TensorRtLibraryInfo& library : find_tensorrt_libraries()) {
+    findings.push_back({std::string(name_of(library.flavour)), true,
+                        library.version + " (" + library.library + ")", ""});
   }
-  return {"TensorRT", true,
-          facts.version + " (" + facts.library + "); this version does not use it yet", ""};
+  if (findings.empty()) {
+    findings.push_back({"TensorRT", false, "no libnvinfer.so.11 or libnvinfer.so.10",
+                        "only needed for engines: apt-get install libnvinfer10 libnvonnxparsers10 "
+                        "from NVIDIA's repository, or name a folder in SAM3TRT_TENSORRT_DIR"});
+  }
+  return findings;
 }
 
 Finding check_token() {
@@ -177,8 +184,10 @@ void run_doctor(CommandContext& context) {
   constexpr int kUnavailableExitCode = 3;
   const Finding openvino = check_openvino();
   std::vector<Finding> findings = {check_cpu(), check_memory(), openvino};
-  for (Finding& finding : check_gpu()) findings.push_back(std::move(finding));
-  for (const auto check : {check_tensorrt, check_token, check_checkpoint, check_disk}) {
+  for (const auto check : {check_gpu, check_tensorrt}) {
+    for (Finding& finding : check()) findings.push_back(std::move(finding));
+  }
+  for (const auto check : {check_token, check_checkpoint, check_disk}) {
     findings.push_back(check());
   }
   if (context.json) {

@@ -34,6 +34,25 @@ std::string CudaDeviceInfo::compute_capability() const {
   return std::to_string(capability_major) + "." + std::to_string(capability_minor);
 }
 
+std::vector<CudaDeviceInfo> list_cuda_devices() {
+  const CudaDriver& driver = cuda_driver();
+  int count = 0;
+  cuda_check(driver.device_count(&count), "count the GPUs");
+  std::vector<CudaDeviceInfo> devices;
+  for (int index = 0; index < count; ++index) {
+    int device = 0;
+    cuda_check(driver.device_get(&device, index), "open the GPU");
+    devices.push_back(describe(device));
+  }
+  return devices;
+}
+
+std::string cuda_driver_version() {
+  int version = 0;  // 1000 * major + 10 * minor
+  cuda_check(cuda_driver().driver_version(&version), "read the driver's version");
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
 CudaDevice::CudaDevice(int index) {
   const CudaDriver& driver = cuda_driver();
   int count = 0;

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cuda/driver.hpp"
 
@@ -21,6 +22,12 @@ struct CudaDeviceInfo {
   /// "9.0"
   [[nodiscard]] std::string compute_capability() const;
 };
+
+/// All GPUs, without starting any. Throws Error(kUnavailable) when there is no driver or no GPU.
+[[nodiscard]] std::vector<CudaDeviceInfo> list_cuda_devices();
+
+/// Newest CUDA that the driver supports, "13.0".
+[[nodiscard]] std::string cuda_driver_version();
 
 /// One GPU with its primary context, which other users of the GPU in this process share.
 class CudaDevice {
