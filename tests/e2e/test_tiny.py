@@ -1,8 +1,8 @@
 """The trained small checkpoint gives right answers, in both checkpoint formats.
 
-The limits are what models/tiny reached on exactly these pictures (given beside each limit) less 0.02
-for average precision (about four of the 198 instances), two of the 120 presence decisions, and less
-than one of the exemplar and negative cases; they catch a wrong stage, not a rounding.
+The limits are what models/tiny reached on exactly these pictures (given beside each limit) less
+0.02 for average precision (about four of the 198 instances), two of the 120 presence decisions, and
+less than one of the exemplar and negative cases; they catch a wrong stage, not a rounding.
 """
 
 import json

@@ -2,8 +2,8 @@
 
     python tools/tiny/draw_demo.py FOLDER
 
-FOLDER/shapes.png has a plain background, FOLDER/shapes_photo.png one of test_images; needs numpy and
-Pillow only.
+FOLDER/shapes.png has a plain background, FOLDER/shapes_photo.png one of test_images; needs numpy
+and Pillow only.
 """
 
 import sys
