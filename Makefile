@@ -1,4 +1,4 @@
-# make          builds build/sam3trt        make demo    masks on a photograph
+# make          builds build/sam3trt        make demo    masks on two pictures
 # make test     everything that CI checks   make help    all targets
 # Every target sets up what it needs first (tools/setup); second runs are incremental.
 .DEFAULT_GOAL := build
@@ -32,7 +32,7 @@ build/fuzz/build.ninja: CMakePresets.json | setup
 build: setup build/build.ninja ## the program, build/sam3trt
 	cmake --build build -j $(JOBS) --target sam3trt_program
 
-demo: build ## export a small checkpoint and draw masks on a photograph
+demo: build ## export the small checkpoint, find and mask shapes in two pictures
 	tools/demo
 
 test: setup check-format build/build.ninja ## everything that CI checks
