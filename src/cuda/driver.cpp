@@ -94,8 +94,8 @@ CudaDriver make_driver() {
 }  // namespace
 
 const CudaDriver& cuda_driver() {
-  static const CudaDriver driver = make_driver();
-  return driver;
+  static const CudaDriver kDriver = make_driver();
+  return kDriver;
 }
 
 void cuda_check(int result, const char* what) {
