@@ -14,6 +14,7 @@
 #include "base/tensor_cast.hpp"
 #include "commands.hpp"
 #include "engines.hpp"
+#include "trt/layers.hpp"
 #include "verify/reference.hpp"
 
 namespace sam3trt {
@@ -59,16 +60,8 @@ class StageBench {
     plan_ = host.api->load(file.bytes());
   }
 
-  /// Attentions that TensorRT runs as one fused kernel.
   [[nodiscard]] int64_t fused_attentions() const {
-    const std::string layers = plan_->layers_json();
-    int64_t count = 0;
-    for (size_t at = layers.find("\"Name\""); at != std::string::npos;
-         at = layers.find("\"Name\"", at + 1)) {
-      const std::string name = layers.substr(at, layers.find(',', at) - at);
-      if (name.find("mha") != std::string::npos || name.find("fmha") != std::string::npos) ++count;
-    }
-    return count;
+    return count_fused_attentions(plan_->layers_json());
   }
 
   [[nodiscard]] std::string layers() const { return plan_->layers_json(); }

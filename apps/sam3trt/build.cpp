@@ -17,6 +17,7 @@
 #include "onnx/graph_info.hpp"
 #include "progress.hpp"
 #include "runtime/float32_engine.hpp"
+#include "trt/layers.hpp"
 #include "trt/tensorrt_engine.hpp"
 #include "verifier.hpp"
 
@@ -172,12 +173,21 @@ void add_verification(EngineBuildRequest& request, TensorRtHost& host, Verifier&
   request.verify = [&request, &host, &verifier](const Plan& plan, const Recipe& recipe,
                                                 const fs::path& typed) {
     const std::string component = component_of(typed);
+    auto loaded = host.api->load(plan.bytes);
+    const int64_t fused = count_fused_attentions(loaded->layers_json());
     const auto engine = with_float32_tensors(
-        make_tensorrt_engine(host.api->load(plan.bytes), request.output.string(), host.device));
+        make_tensorrt_engine(std::move(loaded), request.output.string(), host.device));
     const auto reports = verifier.verify(component, *engine, recipe.precision, typed);
     log(LogLevel::kInfo, recipe.name + ": " + summary(reports));
-    return BuildVerdict{passed(reports), summary(reports), to_json(reports)};
+    return BuildVerdict{passed(reports), summary(reports), to_json(reports), fused};
   };
+}
+
+/// "6 of 6 attentions fused, "; empty where that is not known.
+std::string attention_text(const EngineManifest& manifest) {
+  if (!manifest.fused_attentions) return {};
+  return std::to_string(*manifest.fused_attentions) + " of " + std::to_string(manifest.attentions) +
+         " attentions fused, ";
 }
 
 void print_result(const EngineBuildResult& result, const Job& job, nlohmann::ordered_json& list) {
@@ -186,6 +196,10 @@ void print_result(const EngineBuildResult& result, const Job& job, nlohmann::ord
                   {"bytes", manifest.plan_bytes},
                   {"precision", manifest.precision},
                   {"recipe", manifest.recipe},
+                  {"attentions", manifest.attentions},
+                  {"fused_attentions", manifest.fused_attentions
+                                           ? nlohmann::ordered_json(*manifest.fused_attentions)
+                                           : nlohmann::ordered_json(nullptr)},
                   {"verification", name_of(manifest.verification)},
                   {"refused", result.refused}});
 }
@@ -244,8 +258,9 @@ void run_build(const BuildOptions& options, const CommandContext& context) {
     print_result(result, job, list);
     if (!context.json) {
       std::cout << job.engine.string() << ": " << result.manifest.recipe << ", "
-                << result.manifest.plan_bytes / 1000000
-                << " MB, verification: " << name_of(result.manifest.verification) << std::endl;
+                << result.manifest.plan_bytes / 1000000 << " MB, "
+                << attention_text(result.manifest)
+                << "verification: " << name_of(result.manifest.verification) << std::endl;
     }
   }
   copy_tokenizer(work);

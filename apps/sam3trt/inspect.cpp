@@ -10,6 +10,7 @@
 #include "checkpoint/checkpoint.hpp"
 #include "checkpoint/inspect.hpp"
 #include "commands.hpp"
+#include "manifest/manifest.hpp"
 #include "onnx/graph_info.hpp"
 
 namespace sam3trt {
@@ -162,6 +163,14 @@ Json describe_graph(const std::string& path) {
   return result;
 }
 
+/// What the manifest beside an engine says; the engine itself is not opened.
+Json describe_engine(const std::string& path) {
+  const EngineManifest manifest = EngineManifest::load(path);
+  Json result = {{"path", path}, {"kind", "engine"}};
+  result.update(Json::parse(manifest.to_json()));
+  return result;
+}
+
 std::string in_words(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
@@ -218,21 +227,43 @@ void print_graph(const Json& result) {
   }
 }
 
+void print_engine(const Json& result) {
+  std::cout << in_words(result["path"]) << ": TensorRT engine of the "
+            << in_words(result["component"]) << "\n";
+  for (const char* key : {"precision", "recipe", "flavour", "tensorrt_version", "gpu",
+                          "compute_capability", "plan_bytes", "attentions", "fused_attentions"}) {
+    if (!result.contains(key)) continue;
+    std::cout << "  " << std::left << std::setw(22) << key << in_words(result[key]) << "\n";
+  }
+  std::cout << "  " << std::setw(22) << "verification" << in_words(result["verification"]["state"])
+            << "\nshapes\n";
+  for (const auto& [name, shapes] : result["profile"].items()) {
+    std::cout << "  " << std::left << std::setw(24) << name << shapes["min"] << " to "
+              << shapes["max"] << "\n";
+  }
+}
+
 void run_inspect(const std::string& path, bool list_tensors, const CommandContext& context) {
   const FileKind kind = kind_of(path);
-  if (kind == FileKind::kEngine) {
-    throw Error(ErrorCode::kUnavailable,
-                path +
-                    ": this version has no TensorRT backend and reads no engines; inspect the "
-                    "ONNX graph that it was built from");
+  Json result;
+  switch (kind) {
+    case FileKind::kCheckpoint:
+      result = describe_checkpoint(path, list_tensors);
+      break;
+    case FileKind::kGraph:
+      result = describe_graph(path);
+      break;
+    case FileKind::kEngine:
+      result = describe_engine(path);
+      break;
   }
-  const bool is_graph = kind == FileKind::kGraph;
-  const Json result = is_graph ? describe_graph(path) : describe_checkpoint(path, list_tensors);
   if (context.json) {
     // Names in a file may be any bytes; what is not UTF-8 is replaced.
     std::cout << result.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
-  } else if (is_graph) {
+  } else if (kind == FileKind::kGraph) {
     print_graph(result);
+  } else if (kind == FileKind::kEngine) {
+    print_engine(result);
   } else {
     print_checkpoint(result);
   }
@@ -246,10 +277,11 @@ void add_inspect_command(CLI::App& app, CommandContext& context) {
     bool list_tensors = false;
   };
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("inspect", "Say what a checkpoint or an ONNX graph holds");
+  CLI::App* command =
+      app.add_subcommand("inspect", "Say what a checkpoint, an ONNX graph or an engine is");
   command
       ->add_option("FILE", options->path,
-                   "Checkpoint folder, .safetensors, sam3.pt, or an ONNX graph")
+                   "Checkpoint folder, .safetensors, sam3.pt, ONNX graph or engine")
       ->required();
   command->add_flag("--tensors", options->list_tensors, "List every tensor of a checkpoint");
   command->footer("Example:\n  sam3trt inspect models/sam3");

@@ -119,6 +119,8 @@ EngineManifest describe(const TensorRtApi& api, const EngineBuildRequest& reques
   EngineManifest manifest;
   manifest.component = graph.metadata.at("sam3trt.component");
   manifest.metadata = graph.metadata;
+  const auto softmax = graph.operator_counts.find("Softmax");
+  if (softmax != graph.operator_counts.end()) manifest.attentions = softmax->second;
   manifest.graph_sha256 = hash_graph(request.onnx);
   manifest.precision = name_of(recipe.precision);
   manifest.recipe = recipe.name;
@@ -191,6 +193,7 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
     EngineManifest manifest = describe(api, request, graph, recipe, profile);
     if (request.verify) {
       const BuildVerdict verdict = request.verify(plan, recipe, typed);
+      manifest.fused_attentions = verdict.fused_attentions;
       manifest.verification_report = verdict.report;
       manifest.verification =
           verdict.passed ? VerificationState::kPassed : VerificationState::kFailed;

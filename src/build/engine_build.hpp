@@ -19,6 +19,7 @@ struct BuildVerdict {
   bool passed = false;
   std::string summary;  ///< One line: what was compared, or what differs.
   std::string report;   ///< JSON.
+  std::optional<int64_t> fused_attentions{};
 };
 
 /// One graph to one engine.

@@ -46,6 +46,10 @@ EngineManifest from_json(const Json& json, const std::string& where) {
     manifest.profile[name] = {shapes.at("min").get<Shape>(), shapes.at("opt").get<Shape>(),
                               shapes.at("max").get<Shape>()};
   }
+  manifest.attentions = json.at("attentions").get<int64_t>();
+  if (json.contains("fused_attentions")) {
+    manifest.fused_attentions = json.at("fused_attentions").get<int64_t>();
+  }
   manifest.plan_bytes = json.at("plan_bytes").get<uint64_t>();
   manifest.plan_sha256 = json.at("plan_sha256").get<std::string>();
   const Json& verification = json.at("verification");
@@ -104,9 +108,11 @@ std::string EngineManifest::to_json() const {
                {"compute_capability", compute_capability},
                {"plan_bytes", plan_bytes},
                {"plan_sha256", plan_sha256},
+               {"attentions", attentions},
                {"profile", to_json_value(profile)},
                {"metadata", metadata},
                {"verification", {{"state", name_of(verification)}}}};
+  if (fused_attentions) json["fused_attentions"] = *fused_attentions;
   if (!verification_report.empty()) {
     json["verification"]["report"] = Json::parse(verification_report);
   }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "base/tensor.hpp"
@@ -36,6 +37,8 @@ struct EngineManifest {
   std::string gpu;
   std::string compute_capability;  ///< "9.0"
   std::map<std::string, ManifestShapes> profile;
+  int64_t attentions = 0;                   ///< Softmax nodes of the graph.
+  std::optional<int64_t> fused_attentions;  ///< Of these, one kernel each; unknown without a GPU.
   uint64_t plan_bytes = 0;
   std::string plan_sha256;
   VerificationState verification = VerificationState::kNone;

@@ -51,6 +51,20 @@ def test_a_folder_of_graphs_becomes_a_folder_of_engines(build, graphs, tmp_path,
 
 
 @needs_rtx
+def test_inspect_shows_what_an_engine_is(build, run, graphs, tmp_path):
+    output = tmp_path / "t.engine"
+    build("--onnx", graphs / "detector.text_encoder.onnx", "--output", output, *RTX, check=True)
+    described = json.loads(run("inspect", output, "--json", check=True).stdout)
+    assert described["kind"] == "engine"
+    assert described["component"] == "text_encoder"
+    assert described["attentions"] == 2
+    assert described["verification"]["state"] == "none"
+    table = run("inspect", output, check=True).stdout
+    assert "TensorRT engine of the text_encoder" in table
+    assert "input_ids" in table
+
+
+@needs_rtx
 def test_a_detector_brings_its_parts(build, graphs, tmp_path):
     output = tmp_path / "new" / "sam3_detector.engine"
     done = build("--onnx", graphs / "detector.onnx", "--output", output, "--fp16", *RTX)
