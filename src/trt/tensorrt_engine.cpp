@@ -55,10 +55,10 @@ class TensorRtEngine : public Engine {
       }
     }
     if (inputs.size() == plan_->inputs().size()) return;
-    for (const auto& [name, tensor] : inputs) {
+    for (const auto& input : inputs) {
       const bool known = std::ranges::any_of(
-          plan_->inputs(), [&](const TensorInfo& info) { return info.name == name; });
-      if (!known) throw_bad_input(name_ + ": there is no input " + name);
+          plan_->inputs(), [&](const TensorInfo& info) { return info.name == input.first; });
+      if (!known) throw_bad_input(name_ + ": there is no input " + input.first);
     }
   }
 
