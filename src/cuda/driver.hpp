@@ -10,6 +10,8 @@ namespace sam3trt {
 /// An address in the memory of a GPU (CUdeviceptr).
 using DevicePointer = uint64_t;
 
+class CudaDriver;
+
 /// One function of CUDA's driver interface. Calling it throws Error naming the function and the
 /// driver's own words when it fails; `status` returns the CUresult instead.
 template <typename... Args>
@@ -25,12 +27,13 @@ class DriverCall {
   friend class CudaDriver;
 
   const char* name_;
+  const CudaDriver* driver_ = nullptr;
   int (*function_)(Args...) = nullptr;
 };
 
-/// CUDA's driver interface (cuda.h of CUDA 12 and 13), loaded at run time so that the program starts
-/// where there is none. The library stays loaded until the process ends. Handles are void*, flags
-/// as cuda.h defines them; functions may be called from any thread.
+/// CUDA's driver interface (cuda.h of CUDA 12 and 13), loaded at run time so that the program
+/// starts where there is none. The library stays loaded until the process ends. Handles are void*,
+/// flags as cuda.h defines them; functions may be called from any thread.
 class CudaDriver {
  public:
   /// Loads `library` and calls cuInit. Throws Error(kUnavailable) when the library, one of its
@@ -43,8 +46,12 @@ class CudaDriver {
   /// Newest CUDA that the driver supports: 1000 * major + 10 * minor.
   [[nodiscard]] int cuda_version() const;
 
-  /// "CUDA_ERROR_OUT_OF_MEMORY: out of memory".
+  /// "CUDA_ERROR_OUT_OF_MEMORY (out of memory)".
   [[nodiscard]] std::string describe(int status) const;
+
+  /// Throws the Error of a failed call: kUnavailable where the GPU, its memory or the driver is the
+  /// reason, kInternal otherwise. `name` is the driver's function.
+  [[noreturn]] void fail(const char* name, int status) const;
 
   DriverCall<unsigned> init{"cuInit"};
   DriverCall<int*> driver_get_version{"cuDriverGetVersion"};
@@ -59,6 +66,8 @@ class CudaDriver {
   DriverCall<void**, int> primary_context_retain{"cuDevicePrimaryCtxRetain"};
   DriverCall<int> primary_context_release{"cuDevicePrimaryCtxRelease_v2"};
   DriverCall<void*> context_set_current{"cuCtxSetCurrent"};
+  DriverCall<void*> context_push{"cuCtxPushCurrent_v2"};
+  DriverCall<void**> context_pop{"cuCtxPopCurrent_v2"};
 
   DriverCall<size_t*, size_t*> mem_get_info{"cuMemGetInfo_v2"};
   DriverCall<DevicePointer*, size_t> mem_alloc{"cuMemAlloc_v2"};
@@ -67,8 +76,7 @@ class CudaDriver {
   DriverCall<void*> mem_free_host{"cuMemFreeHost"};
   DriverCall<DevicePointer, const void*, size_t, void*> memcpy_to_device{"cuMemcpyHtoDAsync_v2"};
   DriverCall<void*, DevicePointer, size_t, void*> memcpy_to_host{"cuMemcpyDtoHAsync_v2"};
-  DriverCall<DevicePointer, DevicePointer, size_t, void*> memcpy_on_device{
-      "cuMemcpyDtoDAsync_v2"};
+  DriverCall<DevicePointer, DevicePointer, size_t, void*> memcpy_on_device{"cuMemcpyDtoDAsync_v2"};
   DriverCall<DevicePointer, unsigned char, size_t, void*> memset_bytes{"cuMemsetD8Async"};
 
   DriverCall<void**, unsigned> stream_create{"cuStreamCreate"};
@@ -94,9 +102,6 @@ class CudaDriver {
   DriverCall<void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*,
              void**, void**>
       launch_kernel{"cuLaunchKernel"};
-
- private:
-  void load(const std::string& library);
 };
 
 /// The driver of this machine, libcuda.so.1, loaded by the first call; throws as CudaDriver's
@@ -116,14 +121,10 @@ struct CudaDeviceInfo {
 [[nodiscard]] std::vector<CudaDeviceInfo> list_cuda_devices(
     const CudaDriver& driver = cuda_driver());
 
-/// Throws the Error of a failed call: kUnavailable where the GPU, its memory or the driver is the
-/// reason, kInternal otherwise. `name` is the driver's function.
-[[noreturn]] void throw_driver_error(const char* name, int status);
-
 template <typename... Args>
 void DriverCall<Args...>::operator()(Args... args) const {
   const int status = function_(args...);
-  if (status != 0) throw_driver_error(name_, status);
+  if (status != 0) driver_->fail(name_, status);
 }
 
 }  // namespace sam3trt
