@@ -12,6 +12,8 @@ add_library(sam3trt_flags INTERFACE)
 target_compile_features(sam3trt_flags INTERFACE cxx_std_20)
 target_compile_definitions(sam3trt_flags INTERFACE SAM3TRT_VERSION="${PROJECT_VERSION}")
 target_compile_options(sam3trt_flags INTERFACE -Wall -Wextra -Wconversion)
+# a * b + c is rounded twice on every processor, so that results do not depend on it.
+target_compile_options(sam3trt_flags INTERFACE -ffp-contract=off)
 # g++ 12 reports a false -Wrestrict for "literal" + std::string (GCC bug 105651).
 target_compile_options(sam3trt_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 if(SAM3TRT_WERROR)

@@ -13,6 +13,7 @@
 #include "base/mapped_file.hpp"
 #include "base/tensor_cast.hpp"
 #include "commands.hpp"
+#include "cuda/buffer.hpp"
 #include "engines.hpp"
 #include "trt/layers.hpp"
 #include "verify/reference.hpp"
@@ -55,7 +56,8 @@ Json to_json(const Statistics& statistics) {
 /// One engine with inputs that stay on the GPU, so that only the engine is timed.
 class StageBench {
  public:
-  StageBench(TensorRtHost& host, const fs::path& path) : manifest_(EngineManifest::load(path)) {
+  StageBench(TensorRtHost& host, const fs::path& path)
+      : device_(host.device), manifest_(EngineManifest::load(path)), stream_(host.device) {
     const MappedFile file(path);
     plan_ = host.api->load(file.bytes());
   }
@@ -105,18 +107,18 @@ class StageBench {
       Shape shape = profile.opt;
       if (is_batched(info.name)) shape[0] = std::clamp(batch, profile.min[0], profile.max[0]);
       const Tensor tensor = make_input(info, shape);
-      DeviceBuffer& buffer = buffers_[info.name];
+      DeviceBuffer& buffer = buffer_of(info.name);
       buffer.reserve(tensor.bytes().size());
-      copy_to_device(buffer.address(), tensor.bytes(), stream_);
+      copy_to_device(stream_, buffer.data(), tensor.bytes());
       stream_.synchronize();
       plan_->set_input_shape(info.name, shape);
-      plan_->bind(info.name, buffer.address());
+      plan_->bind(info.name, buffer.data());
     }
     for (const TensorInfo& info : plan_->outputs()) {
       const int64_t count = element_count(plan_->output_shape(info.name));
-      DeviceBuffer& buffer = buffers_[info.name];
+      DeviceBuffer& buffer = buffer_of(info.name);
       buffer.reserve(static_cast<size_t>(count) * size_of(info.dtype));
-      plan_->bind(info.name, buffer.address());
+      plan_->bind(info.name, buffer.data());
     }
   }
 
@@ -134,19 +136,25 @@ class StageBench {
   template <typename Start>
   Statistics measure(int iterations, Start start) {
     std::vector<double> times;
-    const CudaEvent begin;
-    const CudaEvent end;
+    const Event begin(device_);
+    const Event end(device_);
     for (int i = 0; i < iterations; ++i) {
-      begin.record(stream_);
+      stream_.record(begin);
       start();
-      end.record(stream_);
+      stream_.record(end);
+      end.synchronize();
       times.push_back(static_cast<double>(end.milliseconds_since(begin)));
     }
     return statistics_of(std::move(times));
   }
 
+  DeviceBuffer& buffer_of(const std::string& name) {
+    return buffers_.try_emplace(name, device_).first->second;
+  }
+
+  const CudaDevice& device_;
   EngineManifest manifest_;
-  CudaStream stream_;
+  Stream stream_;
   std::map<std::string, DeviceBuffer> buffers_;
   std::unique_ptr<LoadedPlan> plan_;
 };
@@ -218,7 +226,7 @@ Json bench_session(const ModelFiles& files, const BenchOptions& options) {
                {"load_to_first_result_ms", std::round(cold * 10) / 10},
                {"total", to_json(statistics_of(total))}};
   for (const auto& [name, times] : stages) json[name] = to_json(statistics_of(times));
-  if (model.host) json["device_memory_used_bytes"] = model.host->device.used_bytes();
+  if (model.host) json["device_memory_used_bytes"] = model.host->device.used_memory();
   return json;
 }
 

@@ -100,7 +100,7 @@ Finding check_memory() {
 std::vector<Finding> check_gpu() {
   std::vector<Finding> findings;
   try {
-    const std::string cuda = cuda_driver_version();
+    const std::string cuda = cuda_driver().cuda_version_text();
     for (const CudaDeviceInfo& device : list_cuda_devices()) {
       findings.push_back({"NVIDIA GPU", true,
                           device.name + ", compute capability " + device.compute_capability() +

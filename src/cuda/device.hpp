@@ -1,147 +1,151 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <functional>
-#include <span>
-#include <string>
+#include <memory>
 #include <utility>
-#include <vector>
 
 #include "cuda/driver.hpp"
 
 namespace sam3trt {
 
-/// A GPU as the driver describes it.
-struct CudaDeviceInfo {
-  std::string name;
-  int capability_major = 0;
-  int capability_minor = 0;
-  uint64_t memory_bytes = 0;
-
-  /// "9.0"
-  [[nodiscard]] std::string compute_capability() const;
-};
-
-/// All GPUs, without starting any. Throws Error(kUnavailable) when there is no driver or no GPU.
-[[nodiscard]] std::vector<CudaDeviceInfo> list_cuda_devices();
-
-/// Newest CUDA that the driver supports, "13.0".
-[[nodiscard]] std::string cuda_driver_version();
-
-/// One GPU with its primary context, which other users of the GPU in this process share.
-class CudaDevice {
+/// The primary context of one GPU, the one that CUDA's runtime and TensorRT use, too. Everything
+/// made on a GPU keeps it alive.
+class CudaContext {
  public:
-  /// Throws Error(kUnavailable) when there is no GPU of that number.
-  explicit CudaDevice(int index = 0);
-  ~CudaDevice();
-  CudaDevice(const CudaDevice&) = delete;
-  CudaDevice& operator=(const CudaDevice&) = delete;
+  CudaContext(const CudaDriver& driver, int device);
+  ~CudaContext();
+  CudaContext(const CudaContext&) = delete;
+  CudaContext& operator=(const CudaContext&) = delete;
 
-  /// Makes the context current in the calling thread; all other classes here work on the current
-  /// context. The constructor does it for its own thread.
-  void make_current() const;
-
-  [[nodiscard]] const CudaDeviceInfo& info() const { return info_; }
-
-  /// Bytes of device memory that are in use, by anyone.
-  [[nodiscard]] uint64_t used_bytes() const;
-
- private:
-  int device_ = 0;
-  void* context_ = nullptr;
-  CudaDeviceInfo info_;
-};
-
-/// A queue of work. Move-only.
-class CudaStream {
- public:
-  CudaStream();
-  ~CudaStream();
-  CudaStream(CudaStream&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
-  CudaStream& operator=(CudaStream&& other) noexcept {
-    std::swap(handle_, other.handle_);
-    return *this;
-  }
-  CudaStream(const CudaStream&) = delete;
-  CudaStream& operator=(const CudaStream&) = delete;
-
+  [[nodiscard]] const CudaDriver& driver() const { return driver_; }
   [[nodiscard]] void* handle() const { return handle_; }
 
-  /// Waits until all its work is done; reports what failed in it.
-  void synchronize() const;
-
  private:
+  const CudaDriver& driver_;
+  int device_;
   void* handle_ = nullptr;
 };
 
-/// A mark in a stream, for measuring time on the device.
-class CudaEvent {
+/// Makes a context current on this thread and restores the one before.
+class CudaContextScope {
  public:
-  CudaEvent();
-  ~CudaEvent();
-  CudaEvent(const CudaEvent&) = delete;
-  CudaEvent& operator=(const CudaEvent&) = delete;
-
-  void record(const CudaStream& stream) const;
-
-  /// Milliseconds from `begin` to this mark; waits for both.
-  [[nodiscard]] float milliseconds_since(const CudaEvent& begin) const;
+  explicit CudaContextScope(const CudaContext& context) noexcept
+      : driver_(context.driver()), pushed_(driver_.context_push.status(context.handle()) == 0) {}
+  ~CudaContextScope();
+  CudaContextScope(const CudaContextScope&) = delete;
+  CudaContextScope& operator=(const CudaContextScope&) = delete;
 
  private:
-  void* handle_ = nullptr;
+  const CudaDriver& driver_;
+  bool pushed_;
 };
 
-/// Recorded work that is started again as a whole, which costs the processor far less. Move-only.
+/// A GPU. The constructor makes its context current on the calling thread; another thread that
+/// launches kernels or uses TensorRT calls make_current() first. Buffers, streams, events and
+/// graphs may outlive this object; all of them are move-only, and their destructors never throw.
+class CudaDevice {
+ public:
+  /// Throws Error(kUnavailable) when there is no such GPU.
+  explicit CudaDevice(int ordinal = 0, const CudaDriver& driver = cuda_driver());
+
+  [[nodiscard]] const CudaDeviceInfo& info() const { return info_; }
+  [[nodiscard]] const CudaDriver& driver() const { return context_->driver(); }
+  [[nodiscard]] const std::shared_ptr<const CudaContext>& context() const { return context_; }
+  void make_current() const;
+
+  /// Bytes of GPU memory that nobody uses.
+  [[nodiscard]] size_t free_memory() const;
+
+  /// Bytes of GPU memory that anyone uses.
+  [[nodiscard]] size_t used_memory() const { return info_.memory_bytes - free_memory(); }
+
+ private:
+  CudaDeviceInfo info_;
+  std::shared_ptr<const CudaContext> context_;
+};
+
+/// An object of the driver with the function that destroys it.
+class CudaHandle {
+ public:
+  using Destroy = DriverCall<void*> CudaDriver::*;
+
+  CudaHandle() = default;
+  CudaHandle(std::shared_ptr<const CudaContext> context, void* value, Destroy destroy)
+      : context_(std::move(context)), value_(value), destroy_(destroy) {}
+  CudaHandle(CudaHandle&& other) noexcept
+      : context_(std::move(other.context_)),
+        value_(std::exchange(other.value_, nullptr)),
+        destroy_(other.destroy_) {}
+  CudaHandle& operator=(CudaHandle&& other) noexcept;
+  CudaHandle(const CudaHandle&) = delete;
+  CudaHandle& operator=(const CudaHandle&) = delete;
+  ~CudaHandle() { reset(); }
+
+  [[nodiscard]] void* get() const { return value_; }
+  [[nodiscard]] const std::shared_ptr<const CudaContext>& context() const { return context_; }
+  [[nodiscard]] const CudaDriver& driver() const { return context_->driver(); }
+
+ private:
+  void reset() noexcept;
+
+  std::shared_ptr<const CudaContext> context_;
+  void* value_ = nullptr;
+  Destroy destroy_ = nullptr;
+};
+
+/// A point in a stream's work.
+class Event {
+ public:
+  explicit Event(const CudaDevice& device);
+
+  [[nodiscard]] void* handle() const { return event_.get(); }
+
+  /// Waits until the GPU has reached it.
+  void synchronize() const { event_.driver().event_synchronize(event_.get()); }
+
+  /// Milliseconds between two events that were recorded and reached.
+  [[nodiscard]] float milliseconds_since(const Event& begin) const;
+
+ private:
+  CudaHandle event_;
+};
+
+/// A queue of work that does not wait for the default stream; the handle is also a cudaStream_t.
+class Stream {
+ public:
+  explicit Stream(const CudaDevice& device);
+
+  [[nodiscard]] void* handle() const { return stream_.get(); }
+  [[nodiscard]] const CudaDriver& driver() const { return stream_.driver(); }
+  [[nodiscard]] const std::shared_ptr<const CudaContext>& context() const {
+    return stream_.context();
+  }
+
+  /// Waits until the GPU has done all work of this stream.
+  void synchronize() const { driver().stream_synchronize(handle()); }
+  void record(const Event& event) const { driver().event_record(event.handle(), handle()); }
+
+  /// Later work of this stream waits for the event.
+  void wait(const Event& event) const { driver().stream_wait_event(handle(), event.handle(), 0); }
+
+ private:
+  CudaHandle stream_;
+};
+
+/// Work that was recorded once and is launched as a whole.
 class CudaGraph {
  public:
-  /// Records what `enqueue` starts on the stream instead of running it. The addresses it uses must
-  /// stay valid for every launch, and it must not wait or allocate.
-  CudaGraph(const CudaStream& stream, const std::function<void()>& enqueue);
-  ~CudaGraph();
-  CudaGraph(CudaGraph&& other) noexcept : exec_(std::exchange(other.exec_, nullptr)) {}
-  CudaGraph& operator=(CudaGraph&& other) noexcept {
-    std::swap(exec_, other.exec_);
-    return *this;
-  }
-  CudaGraph(const CudaGraph&) = delete;
-  CudaGraph& operator=(const CudaGraph&) = delete;
+  /// Records what `work` puts into the stream; nothing runs. `work` must not wait for the GPU or
+  /// allocate its memory. When it throws, the recording is dropped and the exception goes on.
+  CudaGraph(const Stream& stream, const std::function<void()>& work);
 
-  void launch(const CudaStream& stream) const;
+  void launch(const Stream& stream) const {
+    graph_.driver().graph_launch(graph_.get(), stream.handle());
+  }
 
  private:
-  void* exec_ = nullptr;
+  CudaHandle graph_;
 };
-
-/// Device memory. Grows on demand and never shrinks, so that a warm program allocates nothing.
-class DeviceBuffer {
- public:
-  DeviceBuffer() = default;
-  explicit DeviceBuffer(size_t bytes) { reserve(bytes); }
-  ~DeviceBuffer();
-  DeviceBuffer(DeviceBuffer&& other) noexcept
-      : address_(std::exchange(other.address_, 0)), size_(std::exchange(other.size_, 0)) {}
-  DeviceBuffer& operator=(DeviceBuffer&& other) noexcept {
-    std::swap(address_, other.address_);
-    std::swap(size_, other.size_);
-    return *this;
-  }
-  DeviceBuffer(const DeviceBuffer&) = delete;
-  DeviceBuffer& operator=(const DeviceBuffer&) = delete;
-
-  /// At least `bytes`; contents are lost when it grows. No work may be using it then.
-  void reserve(size_t bytes);
-
-  [[nodiscard]] uint64_t address() const { return address_; }
-  [[nodiscard]] size_t size() const { return size_; }
-
- private:
-  uint64_t address_ = 0;
-  size_t size_ = 0;
-};
-
-/// Copies that run in the order of the stream. Host memory must stay valid until then.
-void copy_to_device(uint64_t target, std::span<const std::byte> source, const CudaStream& stream);
-void copy_to_host(std::span<std::byte> target, uint64_t source, const CudaStream& stream);
 
 }  // namespace sam3trt

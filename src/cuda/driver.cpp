@@ -2,115 +2,143 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
+#include <array>
+
 #include "base/error.hpp"
 
 namespace sam3trt {
 namespace {
 
 constexpr const char* kAdvice =
-    "; install NVIDIA's driver (nvidia-smi shows it) on a machine with an NVIDIA GPU, or use "
-    "--backend openvino with ONNX graphs";
+    "; install NVIDIA's driver, version 580 or later (nvidia-smi shows it), on a machine with an "
+    "NVIDIA GPU, or use --backend openvino with ONNX graphs; 'sam3trt doctor' says more";
 
-[[noreturn]] void fail(const std::string& what) {
-  throw Error(ErrorCode::kUnavailable, what + kAdvice);
-}
+/// Codes of cuda.h whose cause is the machine, not this program.
+constexpr std::array kMachineErrors = {
+    2,    // CUDA_ERROR_OUT_OF_MEMORY
+    34,   // CUDA_ERROR_STUB_LIBRARY
+    46,   // CUDA_ERROR_DEVICE_UNAVAILABLE
+    100,  // CUDA_ERROR_NO_DEVICE
+    101,  // CUDA_ERROR_INVALID_DEVICE
+    200,  // CUDA_ERROR_INVALID_IMAGE: machine code newer than the driver
+    209,  // CUDA_ERROR_NO_BINARY_FOR_GPU
+    218,  // CUDA_ERROR_INVALID_PTX
+    222,  // CUDA_ERROR_UNSUPPORTED_PTX_VERSION
+    802,  // CUDA_ERROR_SYSTEM_NOT_READY
+    803,  // CUDA_ERROR_SYSTEM_DRIVER_MISMATCH
+    804,  // CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE
+};
 
-/// Never unloaded: the driver keeps threads of its own.
-void* open_driver() {
-  void* library = ::dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) fail("no NVIDIA driver (libcuda.so.1)");
-  return library;
-}
-
-template <typename Function>
-void load(void* library, Function*& function, const char* name) {
-  function = reinterpret_cast<Function*>(::dlsym(library, name));
-  if (function == nullptr) fail(std::string("NVIDIA's driver is too old: it has no ") + name);
-}
-
-void load_devices(CudaDriver& driver, void* library) {
-  load(library, driver.init, "cuInit");
-  load(library, driver.driver_version, "cuDriverGetVersion");
-  load(library, driver.device_count, "cuDeviceGetCount");
-  load(library, driver.device_get, "cuDeviceGet");
-  load(library, driver.device_name, "cuDeviceGetName");
-  load(library, driver.device_memory, "cuDeviceTotalMem_v2");
-  load(library, driver.device_attribute, "cuDeviceGetAttribute");
-  load(library, driver.error_name, "cuGetErrorName");
-  load(library, driver.error_string, "cuGetErrorString");
-  load(library, driver.retain_context, "cuDevicePrimaryCtxRetain");
-  load(library, driver.release_context, "cuDevicePrimaryCtxRelease_v2");
-  load(library, driver.set_context, "cuCtxSetCurrent");
-}
-
-void load_memory(CudaDriver& driver, void* library) {
-  load(library, driver.memory_info, "cuMemGetInfo_v2");
-  load(library, driver.allocate, "cuMemAlloc_v2");
-  load(library, driver.free, "cuMemFree_v2");
-  load(library, driver.allocate_host, "cuMemHostAlloc");
-  load(library, driver.free_host, "cuMemFreeHost");
-  load(library, driver.copy_to_device, "cuMemcpyHtoDAsync_v2");
-  load(library, driver.copy_to_host, "cuMemcpyDtoHAsync_v2");
-  load(library, driver.copy_on_device, "cuMemcpyDtoDAsync_v2");
-  load(library, driver.set_bytes, "cuMemsetD8Async");
-}
-
-void load_execution(CudaDriver& driver, void* library) {
-  load(library, driver.create_stream, "cuStreamCreate");
-  load(library, driver.destroy_stream, "cuStreamDestroy_v2");
-  load(library, driver.synchronize_stream, "cuStreamSynchronize");
-  load(library, driver.create_event, "cuEventCreate");
-  load(library, driver.destroy_event, "cuEventDestroy_v2");
-  load(library, driver.record_event, "cuEventRecord");
-  load(library, driver.synchronize_event, "cuEventSynchronize");
-  load(library, driver.elapsed_time, "cuEventElapsedTime");
-  load(library, driver.begin_capture, "cuStreamBeginCapture_v2");
-  load(library, driver.end_capture, "cuStreamEndCapture");
-  load(library, driver.instantiate_graph, "cuGraphInstantiateWithFlags");
-  load(library, driver.launch_graph, "cuGraphLaunch");
-  load(library, driver.destroy_graph, "cuGraphDestroy");
-  load(library, driver.destroy_graph_exec, "cuGraphExecDestroy");
-  load(library, driver.load_module, "cuModuleLoadData");
-  load(library, driver.unload_module, "cuModuleUnload");
-  load(library, driver.get_function, "cuModuleGetFunction");
-  load(library, driver.launch_kernel, "cuLaunchKernel");
-}
-
-CudaDriver make_driver() {
-  void* library = open_driver();
-  CudaDriver driver;
-  load_devices(driver, library);
-  load_memory(driver, library);
-  load_execution(driver, library);
-  const int status = driver.init(0);
-  if (status != 0) {
-    fail("NVIDIA's driver does not start (cuInit: " + std::to_string(status) + ")");
-  }
-  int count = 0;
-  if (driver.device_count(&count) != 0 || count == 0) fail("no NVIDIA GPU");
-  return driver;
+/// What to do about one of kMachineErrors.
+std::string advice_for(int status) {
+  if (status == 2) return "; free GPU memory (nvidia-smi shows who uses it) or use fewer prompts";
+  if (status == 101) return "; nvidia-smi lists the GPUs of this machine, counted from 0";
+  return kAdvice;
 }
 
 }  // namespace
 
-const CudaDriver& cuda_driver() {
-  static const CudaDriver kDriver = make_driver();
-  return kDriver;
+CudaDriver::CudaDriver(const std::string& library) {
+  void* handle = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr) {
+    const char* reason = ::dlerror();
+    throw Error(ErrorCode::kUnavailable, std::string("no NVIDIA driver (") +
+                                             (reason != nullptr ? reason : library.c_str()) + ")" +
+                                             kAdvice);
+  }
+  std::string missing;
+  const auto resolve = [&]<typename... Args>(DriverCall<Args...>& call) {
+    call.driver_ = this;
+    call.function_ = reinterpret_cast<int (*)(Args...)>(::dlsym(handle, call.name_));
+    if (call.function_ == nullptr) missing += std::string(missing.empty() ? "" : ", ") + call.name_;
+  };
+  const auto resolve_all = [&](auto&... calls) { (resolve(calls), ...); };
+  resolve_all(init, driver_get_version, get_error_name, get_error_string);
+  resolve_all(device_get_count, device_get, device_get_name, device_total_mem,
+              device_get_attribute);
+  resolve_all(primary_context_retain, primary_context_release, context_set_current, context_push,
+              context_pop);
+  resolve_all(mem_get_info, mem_alloc, mem_free, mem_host_alloc, mem_free_host, memcpy_to_device,
+              memcpy_to_host, memcpy_on_device, memset_bytes);
+  resolve_all(stream_create, stream_destroy, stream_synchronize, stream_wait_event);
+  resolve_all(event_create, event_destroy, event_record, event_synchronize, event_elapsed_time);
+  resolve_all(stream_begin_capture, stream_end_capture, graph_instantiate, graph_launch,
+              graph_exec_destroy, graph_destroy);
+  resolve_all(module_load_data, module_unload, module_get_function, launch_kernel);
+  if (!missing.empty()) {
+    throw Error(ErrorCode::kUnavailable,
+                "the NVIDIA driver (" + library + ") lacks " + missing + kAdvice);
+  }
+  const int status = init.status(0);
+  if (status != 0) {
+    throw Error(ErrorCode::kUnavailable,
+                (status == 100 ? "no NVIDIA GPU: cuInit says "
+                               : "the NVIDIA driver does not start: cuInit says ") +
+                    describe(status) + kAdvice);
+  }
 }
 
-void cuda_check(int result, const char* what) {
-  if (result == 0) return;
-  constexpr int kOutOfMemory = 2;  // CUDA_ERROR_OUT_OF_MEMORY
+int CudaDriver::cuda_version() const {
+  int version = 0;
+  driver_get_version(&version);
+  return version;
+}
+
+std::string CudaDriver::cuda_version_text() const {
+  const int version = cuda_version();
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+std::string CudaDriver::describe(int status) const {
   const char* name = nullptr;
   const char* text = nullptr;
-  cuda_driver().error_name(result, &name);
-  cuda_driver().error_string(result, &text);
+  if (get_error_name.status(status, &name) != 0 || name == nullptr) {
+    return "error " + std::to_string(status);
+  }
+  if (get_error_string.status(status, &text) != 0 || text == nullptr) return name;
+  return std::string(name) + " (" + text + ")";
+}
+
+void CudaDriver::fail(const char* name, int status) const {
+  const bool machine = std::ranges::find(kMachineErrors, status) != kMachineErrors.end();
   throw Error(
-      ErrorCode::kInternal,
-      std::string("CUDA failed to ") + what + ": " + (name == nullptr ? "?" : name) + " (" +
-          (text == nullptr ? "unknown" : text) + ")" +
-          (result == kOutOfMemory ? "; free GPU memory, or use fewer prompts and images at once"
-                                  : ""));
+      machine ? ErrorCode::kUnavailable : ErrorCode::kInternal,
+      std::string(name) + " failed: " + describe(status) + (machine ? advice_for(status) : ""));
+}
+
+const CudaDriver& cuda_driver() {
+  static const CudaDriver driver("libcuda.so.1");
+  return driver;
+}
+
+std::string CudaDeviceInfo::compute_capability() const {
+  return std::to_string(major) + "." + std::to_string(minor);
+}
+
+std::vector<CudaDeviceInfo> list_cuda_devices(const CudaDriver& driver) {
+  constexpr int kCapabilityMajor = 75;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
+  constexpr int kCapabilityMinor = 76;
+  int count = 0;
+  driver.device_get_count(&count);
+  if (count <= 0) throw Error(ErrorCode::kUnavailable, std::string("no NVIDIA GPU") + kAdvice);
+  std::vector<CudaDeviceInfo> devices;
+  for (int ordinal = 0; ordinal < count; ++ordinal) {
+    CudaDeviceInfo info;
+    int device = 0;
+    std::array<char, 256> name{};
+    size_t memory = 0;
+    driver.device_get(&device, ordinal);
+    driver.device_get_name(name.data(), static_cast<int>(name.size()) - 1, device);
+    driver.device_total_mem(&memory, device);
+    driver.device_get_attribute(&info.major, kCapabilityMajor, device);
+    driver.device_get_attribute(&info.minor, kCapabilityMinor, device);
+    info.ordinal = ordinal;
+    info.name = name.data();
+    info.memory_bytes = memory;
+    devices.push_back(std::move(info));
+  }
+  return devices;
 }
 
 }  // namespace sam3trt

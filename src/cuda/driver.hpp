@@ -3,62 +3,134 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace sam3trt {
 
-/// The part of NVIDIA's driver interface (cuda.h) that this program uses, loaded from libcuda.so.1
-/// at run time, so that nothing is needed where there is no GPU. Results are CUresult (0 is
-/// success), device memory is CUdeviceptr; streams, events, graphs, modules and functions are
-/// opaque pointers.
-struct CudaDriver {
-  int (*init)(unsigned) = nullptr;
-  int (*driver_version)(int*) = nullptr;
-  int (*device_count)(int*) = nullptr;
-  int (*device_get)(int*, int) = nullptr;
-  int (*device_name)(char*, int, int) = nullptr;
-  int (*device_memory)(size_t*, int) = nullptr;
-  int (*device_attribute)(int*, int, int) = nullptr;
-  int (*error_name)(int, const char**) = nullptr;
-  int (*error_string)(int, const char**) = nullptr;
-  int (*retain_context)(void**, int) = nullptr;
-  int (*release_context)(int) = nullptr;
-  int (*set_context)(void*) = nullptr;
-  int (*memory_info)(size_t*, size_t*) = nullptr;
-  int (*allocate)(uint64_t*, size_t) = nullptr;
-  int (*free)(uint64_t) = nullptr;
-  int (*allocate_host)(void**, size_t, unsigned) = nullptr;
-  int (*free_host)(void*) = nullptr;
-  int (*copy_to_device)(uint64_t, const void*, size_t, void*) = nullptr;
-  int (*copy_to_host)(void*, uint64_t, size_t, void*) = nullptr;
-  int (*copy_on_device)(uint64_t, uint64_t, size_t, void*) = nullptr;
-  int (*set_bytes)(uint64_t, unsigned char, size_t, void*) = nullptr;
-  int (*create_stream)(void**, unsigned) = nullptr;
-  int (*destroy_stream)(void*) = nullptr;
-  int (*synchronize_stream)(void*) = nullptr;
-  int (*create_event)(void**, unsigned) = nullptr;
-  int (*destroy_event)(void*) = nullptr;
-  int (*record_event)(void*, void*) = nullptr;
-  int (*synchronize_event)(void*) = nullptr;
-  int (*elapsed_time)(float*, void*, void*) = nullptr;
-  int (*begin_capture)(void*, int) = nullptr;
-  int (*end_capture)(void*, void**) = nullptr;
-  int (*instantiate_graph)(void**, void*, uint64_t) = nullptr;
-  int (*launch_graph)(void*, void*) = nullptr;
-  int (*destroy_graph)(void*) = nullptr;
-  int (*destroy_graph_exec)(void*) = nullptr;
-  int (*load_module)(void**, const void*) = nullptr;
-  int (*unload_module)(void*) = nullptr;
-  int (*get_function)(void**, void*, const char*) = nullptr;
-  int (*launch_kernel)(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
-                       void*, void**, void**) = nullptr;
+/// An address in the memory of a GPU (CUdeviceptr).
+using DevicePointer = uint64_t;
+
+class CudaDriver;
+
+/// One function of CUDA's driver interface. Calling it throws Error naming the function and the
+/// driver's own words when it fails; `status` returns the CUresult instead.
+template <typename... Args>
+class DriverCall {
+ public:
+  explicit DriverCall(const char* name) : name_(name) {}
+
+  void operator()(Args... args) const;
+  [[nodiscard]] int status(Args... args) const noexcept { return function_(args...); }
+  [[nodiscard]] const char* name() const { return name_; }
+
+ private:
+  friend class CudaDriver;
+
+  const char* name_;
+  const CudaDriver* driver_ = nullptr;
+  int (*function_)(Args...) = nullptr;
 };
 
-/// The loaded and initialised driver. Throws Error(kUnavailable), saying what to install, when the
-/// library, one of its functions or a device is missing.
+/// CUDA's driver interface (cuda.h of CUDA 12 and 13), loaded at run time so that the program
+/// starts where there is none. The library stays loaded until the process ends. Handles are void*,
+/// flags as cuda.h defines them; functions may be called from any thread.
+class CudaDriver {
+ public:
+  /// Loads `library` and calls cuInit. Throws Error(kUnavailable) when the library, one of its
+  /// functions or a GPU is missing, or when the driver does not start.
+  explicit CudaDriver(const std::string& library);
+
+  CudaDriver(const CudaDriver&) = delete;
+  CudaDriver& operator=(const CudaDriver&) = delete;
+
+  /// Newest CUDA that the driver supports: 1000 * major + 10 * minor.
+  [[nodiscard]] int cuda_version() const;
+
+  /// The same as "13.0".
+  [[nodiscard]] std::string cuda_version_text() const;
+
+  /// "CUDA_ERROR_OUT_OF_MEMORY (out of memory)".
+  [[nodiscard]] std::string describe(int status) const;
+
+  /// Throws the Error of a failed call: kUnavailable where the GPU, its memory or the driver is the
+  /// reason, kInternal otherwise. `name` is the driver's function.
+  [[noreturn]] void fail(const char* name, int status) const;
+
+  DriverCall<unsigned> init{"cuInit"};
+  DriverCall<int*> driver_get_version{"cuDriverGetVersion"};
+  DriverCall<int, const char**> get_error_name{"cuGetErrorName"};
+  DriverCall<int, const char**> get_error_string{"cuGetErrorString"};
+
+  DriverCall<int*> device_get_count{"cuDeviceGetCount"};
+  DriverCall<int*, int> device_get{"cuDeviceGet"};
+  DriverCall<char*, int, int> device_get_name{"cuDeviceGetName"};
+  DriverCall<size_t*, int> device_total_mem{"cuDeviceTotalMem_v2"};
+  DriverCall<int*, int, int> device_get_attribute{"cuDeviceGetAttribute"};
+  DriverCall<void**, int> primary_context_retain{"cuDevicePrimaryCtxRetain"};
+  DriverCall<int> primary_context_release{"cuDevicePrimaryCtxRelease_v2"};
+  DriverCall<void*> context_set_current{"cuCtxSetCurrent"};
+  DriverCall<void*> context_push{"cuCtxPushCurrent_v2"};
+  DriverCall<void**> context_pop{"cuCtxPopCurrent_v2"};
+
+  DriverCall<size_t*, size_t*> mem_get_info{"cuMemGetInfo_v2"};
+  DriverCall<DevicePointer*, size_t> mem_alloc{"cuMemAlloc_v2"};
+  DriverCall<DevicePointer> mem_free{"cuMemFree_v2"};
+  DriverCall<void**, size_t, unsigned> mem_host_alloc{"cuMemHostAlloc"};
+  DriverCall<void*> mem_free_host{"cuMemFreeHost"};
+  DriverCall<DevicePointer, const void*, size_t, void*> memcpy_to_device{"cuMemcpyHtoDAsync_v2"};
+  DriverCall<void*, DevicePointer, size_t, void*> memcpy_to_host{"cuMemcpyDtoHAsync_v2"};
+  DriverCall<DevicePointer, DevicePointer, size_t, void*> memcpy_on_device{"cuMemcpyDtoDAsync_v2"};
+  DriverCall<DevicePointer, unsigned char, size_t, void*> memset_bytes{"cuMemsetD8Async"};
+
+  DriverCall<void**, unsigned> stream_create{"cuStreamCreate"};
+  DriverCall<void*> stream_destroy{"cuStreamDestroy_v2"};
+  DriverCall<void*> stream_synchronize{"cuStreamSynchronize"};
+  DriverCall<void*, void*, unsigned> stream_wait_event{"cuStreamWaitEvent"};
+  DriverCall<void**, unsigned> event_create{"cuEventCreate"};
+  DriverCall<void*> event_destroy{"cuEventDestroy_v2"};
+  DriverCall<void*, void*> event_record{"cuEventRecord"};
+  DriverCall<void*> event_synchronize{"cuEventSynchronize"};
+  DriverCall<float*, void*, void*> event_elapsed_time{"cuEventElapsedTime"};
+
+  DriverCall<void*, int> stream_begin_capture{"cuStreamBeginCapture_v2"};
+  DriverCall<void*, void**> stream_end_capture{"cuStreamEndCapture"};
+  DriverCall<void**, void*, unsigned long long> graph_instantiate{"cuGraphInstantiateWithFlags"};
+  DriverCall<void*, void*> graph_launch{"cuGraphLaunch"};
+  DriverCall<void*> graph_exec_destroy{"cuGraphExecDestroy"};
+  DriverCall<void*> graph_destroy{"cuGraphDestroy"};
+
+  DriverCall<void**, const void*> module_load_data{"cuModuleLoadData"};
+  DriverCall<void*> module_unload{"cuModuleUnload"};
+  DriverCall<void**, void*, const char*> module_get_function{"cuModuleGetFunction"};
+  DriverCall<void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*,
+             void**, void**>
+      launch_kernel{"cuLaunchKernel"};
+};
+
+/// The driver of this machine, libcuda.so.1, loaded by the first call; throws as CudaDriver's
+/// constructor does, and tries again the next time. Safe to call from several threads.
 [[nodiscard]] const CudaDriver& cuda_driver();
 
-/// Throws Error(kInternal) with CUDA's name and description when `result` is not 0; memory that is
-/// exhausted is named as such.
-void cuda_check(int result, const char* what);
+/// A GPU as the driver lists it.
+struct CudaDeviceInfo {
+  int ordinal = 0;
+  std::string name;
+  int major = 0;  ///< Of the compute capability.
+  int minor = 0;
+  uint64_t memory_bytes = 0;
+
+  /// "9.0"
+  [[nodiscard]] std::string compute_capability() const;
+};
+
+/// All GPUs, at least one.
+[[nodiscard]] std::vector<CudaDeviceInfo> list_cuda_devices(
+    const CudaDriver& driver = cuda_driver());
+
+template <typename... Args>
+void DriverCall<Args...>::operator()(Args... args) const {
+  const int status = function_(args...);
+  if (status != 0) driver_->fail(name_, status);
+}
 
 }  // namespace sam3trt

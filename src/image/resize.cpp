@@ -6,31 +6,93 @@
 
 #include "base/checked.hpp"
 #include "base/error.hpp"
+#include "image/resize_taps.hpp"
 
 namespace sam3trt {
 namespace {
 
-/// Taps of one axis of the antialiased resize. Output i is the sum of `size[i]` inputs from
-/// `first[i]` on, weighted by weights[i * stride ...], in units of 2^-precision.
-struct Taps {
-  std::vector<int64_t> first;
-  std::vector<int64_t> size;
-  std::vector<int16_t> weights;
-  int64_t stride = 0;
-  int precision = 0;
-};
-
 /// Rounded to the nearest whole number, halves upwards.
 int64_t half_up(double value) { return static_cast<int64_t>(std::floor(value + 0.5)); }
 
-/// The triangle filter of PyTorch's `_upsample_bilinear2d_aa` on uint8 (UpSampleKernel.cpp):
-/// weights in double precision, then rounded to int16 with as many fractional bits as the largest
-/// weight leaves room for, at most 22.
-Taps make_taps(int64_t in_size, int64_t out_size) {
+/// Rows are resized in groups, so that the inner loop runs over the channels of several rows.
+constexpr size_t kGroup = 8;
+constexpr size_t kLanes = kGroup * 3;
+
+/// Copies pixel x of `rows` rows next to each other: target[x * kLanes + row * 3 + channel].
+void gather_rows(const Image& image, int64_t first_row, size_t rows, std::vector<int16_t>& target) {
+  for (size_t r = 0; r < rows; ++r) {
+    const uint8_t* from = image.rgb.data() + image.offset(0, first_row + static_cast<int64_t>(r));
+    int16_t* to = target.data() + r * 3;
+    for (int64_t x = 0; x < image.width; ++x, from += 3, to += kLanes) {
+      to[0] = from[0];
+      to[1] = from[1];
+      to[2] = from[2];
+    }
+  }
+}
+
+Image resize_columns(const Image& image, int64_t width) {
+  const ResizeTaps taps = make_resize_taps(image.width, width);
+  Image result{width, image.height, {}};
+  result.rgb.resize(static_cast<size_t>(width * image.height) * 3);
+  std::vector<int16_t> lanes(static_cast<size_t>(image.width) * kLanes);
+  for (int64_t y = 0; y < image.height; y += static_cast<int64_t>(kGroup)) {
+    const size_t rows = std::min(kGroup, static_cast<size_t>(image.height - y));
+    gather_rows(image, y, rows, lanes);
+    for (int64_t x = 0; x < width; ++x) {
+      const auto i = static_cast<size_t>(x);
+      const int16_t* from = lanes.data() + static_cast<size_t>(taps.first[i]) * kLanes;
+      const int16_t* weights = taps.weights.data() + x * taps.stride;
+      int32_t sums[kLanes];
+      std::fill_n(sums, kLanes, int32_t{1} << (taps.precision - 1));
+      for (int64_t j = 0; j < taps.size[i]; ++j, from += kLanes) {
+        for (size_t lane = 0; lane < kLanes; ++lane) sums[lane] += from[lane] * weights[j];
+      }
+      for (size_t r = 0; r < rows; ++r) {
+        uint8_t* to = result.rgb.data() + result.offset(x, y + static_cast<int64_t>(r));
+        for (size_t c = 0; c < 3; ++c) to[c] = tap_sum_to_byte(sums[r * 3 + c], taps.precision);
+      }
+    }
+  }
+  return result;
+}
+
+Image resize_rows(const Image& image, int64_t height) {
+  const ResizeTaps taps = make_resize_taps(image.height, height);
+  Image result{image.width, height, {}};
+  const auto row_size = static_cast<size_t>(image.width) * 3;
+  result.rgb.resize(row_size * static_cast<size_t>(height));
+  std::vector<int32_t> sums(row_size);
+  for (int64_t y = 0; y < height; ++y) {
+    const auto i = static_cast<size_t>(y);
+    std::fill(sums.begin(), sums.end(), int32_t{1} << (taps.precision - 1));
+    for (int64_t j = 0; j < taps.size[i]; ++j) {
+      const uint8_t* from = image.rgb.data() + image.offset(0, taps.first[i] + j);
+      const int32_t weight = taps.weights[static_cast<size_t>(y * taps.stride + j)];
+      for (size_t k = 0; k < row_size; ++k) sums[k] += from[k] * weight;
+    }
+    uint8_t* to = result.rgb.data() + result.offset(0, y);
+    for (size_t k = 0; k < row_size; ++k) to[k] = tap_sum_to_byte(sums[k], taps.precision);
+  }
+  return result;
+}
+
+std::vector<BilinearTap> make_bilinear_taps(int64_t in_size, int64_t out_size) {
+  const float scale = static_cast<float>(in_size) / static_cast<float>(out_size);
+  std::vector<BilinearTap> taps(static_cast<size_t>(out_size));
+  for (int64_t i = 0; i < out_size; ++i) {
+    taps[static_cast<size_t>(i)] = bilinear_tap(scale, i, in_size);
+  }
+  return taps;
+}
+
+}  // namespace
+
+ResizeTaps make_resize_taps(int64_t in_size, int64_t out_size) {
   const double scale = static_cast<double>(in_size) / static_cast<double>(out_size);
   const double support = std::max(scale, 1.0);
   const double inverse = 1.0 / support;
-  Taps taps;
+  ResizeTaps taps;
   taps.stride = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
   taps.first.resize(static_cast<size_t>(out_size));
   taps.size.resize(static_cast<size_t>(out_size));
@@ -65,99 +127,6 @@ Taps make_taps(int64_t in_size, int64_t out_size) {
   return taps;
 }
 
-uint8_t to_byte(int32_t sum, int precision) {
-  return static_cast<uint8_t>(std::clamp(sum >> precision, 0, 255));
-}
-
-/// Rows are resized in groups, so that the inner loop runs over the channels of several rows.
-constexpr size_t kGroup = 8;
-constexpr size_t kLanes = kGroup * 3;
-
-/// Copies pixel x of `rows` rows next to each other: target[x * kLanes + row * 3 + channel].
-void gather_rows(const Image& image, int64_t first_row, size_t rows, std::vector<int16_t>& target) {
-  for (size_t r = 0; r < rows; ++r) {
-    const uint8_t* from = image.rgb.data() + image.offset(0, first_row + static_cast<int64_t>(r));
-    int16_t* to = target.data() + r * 3;
-    for (int64_t x = 0; x < image.width; ++x, from += 3, to += kLanes) {
-      to[0] = from[0];
-      to[1] = from[1];
-      to[2] = from[2];
-    }
-  }
-}
-
-Image resize_columns(const Image& image, int64_t width) {
-  const Taps taps = make_taps(image.width, width);
-  Image result{width, image.height, {}};
-  result.rgb.resize(static_cast<size_t>(width * image.height) * 3);
-  std::vector<int16_t> lanes(static_cast<size_t>(image.width) * kLanes);
-  for (int64_t y = 0; y < image.height; y += static_cast<int64_t>(kGroup)) {
-    const size_t rows = std::min(kGroup, static_cast<size_t>(image.height - y));
-    gather_rows(image, y, rows, lanes);
-    for (int64_t x = 0; x < width; ++x) {
-      const auto i = static_cast<size_t>(x);
-      const int16_t* from = lanes.data() + static_cast<size_t>(taps.first[i]) * kLanes;
-      const int16_t* weights = taps.weights.data() + x * taps.stride;
-      int32_t sums[kLanes];
-      std::fill_n(sums, kLanes, int32_t{1} << (taps.precision - 1));
-      for (int64_t j = 0; j < taps.size[i]; ++j, from += kLanes) {
-        for (size_t lane = 0; lane < kLanes; ++lane) sums[lane] += from[lane] * weights[j];
-      }
-      for (size_t r = 0; r < rows; ++r) {
-        uint8_t* to = result.rgb.data() + result.offset(x, y + static_cast<int64_t>(r));
-        for (size_t c = 0; c < 3; ++c) to[c] = to_byte(sums[r * 3 + c], taps.precision);
-      }
-    }
-  }
-  return result;
-}
-
-Image resize_rows(const Image& image, int64_t height) {
-  const Taps taps = make_taps(image.height, height);
-  Image result{image.width, height, {}};
-  const auto row_size = static_cast<size_t>(image.width) * 3;
-  result.rgb.resize(row_size * static_cast<size_t>(height));
-  std::vector<int32_t> sums(row_size);
-  for (int64_t y = 0; y < height; ++y) {
-    const auto i = static_cast<size_t>(y);
-    std::fill(sums.begin(), sums.end(), int32_t{1} << (taps.precision - 1));
-    for (int64_t j = 0; j < taps.size[i]; ++j) {
-      const uint8_t* from = image.rgb.data() + image.offset(0, taps.first[i] + j);
-      const int32_t weight = taps.weights[static_cast<size_t>(y * taps.stride + j)];
-      for (size_t k = 0; k < row_size; ++k) sums[k] += from[k] * weight;
-    }
-    uint8_t* to = result.rgb.data() + result.offset(0, y);
-    for (size_t k = 0; k < row_size; ++k) to[k] = to_byte(sums[k], taps.precision);
-  }
-  return result;
-}
-
-/// Neighbours and weights of one axis of the plain bilinear resize (PyTorch's
-/// compute_source_index_and_lambda, in float).
-struct Neighbours {
-  std::vector<int64_t> low;
-  std::vector<int64_t> high;
-  std::vector<float> weight_low;
-  std::vector<float> weight_high;
-};
-
-Neighbours make_neighbours(int64_t in_size, int64_t out_size) {
-  Neighbours result;
-  const float scale = static_cast<float>(in_size) / static_cast<float>(out_size);
-  for (int64_t i = 0; i < out_size; ++i) {
-    const float position = std::max(scale * (static_cast<float>(i) + 0.5F) - 0.5F, 0.0F);
-    const int64_t low = std::min(static_cast<int64_t>(position), in_size - 1);
-    const float weight = std::clamp(position - static_cast<float>(low), 0.0F, 1.0F);
-    result.low.push_back(low);
-    result.high.push_back(std::min(low + 1, in_size - 1));
-    result.weight_low.push_back(1.0F - weight);
-    result.weight_high.push_back(weight);
-  }
-  return result;
-}
-
-}  // namespace
-
 Image resize_antialias(const Image& image, int64_t width, int64_t height) {
   const std::array<int64_t, 2> shape = {height, width};
   const auto pixels = checked_element_count(shape);
@@ -171,17 +140,26 @@ Image resize_antialias(const Image& image, int64_t width, int64_t height) {
   return resize_rows(resize_columns(image, width), height);
 }
 
+PixelTable make_pixel_table(double rescale_factor, const std::array<double, 3>& mean,
+                            const std::array<double, 3>& std) {
+  PixelTable table{};
+  for (size_t c = 0; c < table.size(); ++c) {
+    for (size_t v = 0; v < table[c].size(); ++v) {
+      table[c][v] =
+          static_cast<float>((static_cast<double>(v) * rescale_factor - mean[c]) / std[c]);
+    }
+  }
+  return table;
+}
+
 Tensor to_pixel_values(const Image& image, double rescale_factor, const std::array<double, 3>& mean,
                        const std::array<double, 3>& std) {
   Tensor result(DType::kF32, {1, 3, image.height, image.width});
   const std::span<float> values = result.f32();
+  const PixelTable table = make_pixel_table(rescale_factor, mean, std);
   const size_t plane = image.rgb.size() / 3;
   for (size_t c = 0; c < 3; ++c) {
-    std::array<float, 256> table{};
-    for (size_t v = 0; v < table.size(); ++v) {
-      table[v] = static_cast<float>((static_cast<double>(v) * rescale_factor - mean[c]) / std[c]);
-    }
-    for (size_t i = 0; i < plane; ++i) values[c * plane + i] = table[image.rgb[i * 3 + c]];
+    for (size_t i = 0; i < plane; ++i) values[c * plane + i] = table[c][image.rgb[i * 3 + c]];
   }
   return result;
 }
@@ -195,8 +173,8 @@ void resize_bilinear(std::span<const float> source, int64_t in_height, int64_t i
       target.size() != size_of_plane(out_height, out_width)) {
     throw Error(ErrorCode::kInternal, "resize_bilinear: sizes and buffers do not fit");
   }
-  const Neighbours rows = make_neighbours(in_height, out_height);
-  const Neighbours columns = make_neighbours(in_width, out_width);
+  const std::vector<BilinearTap> rows = make_bilinear_taps(in_height, out_height);
+  const std::vector<BilinearTap> columns = make_bilinear_taps(in_width, out_width);
   const auto width = static_cast<size_t>(out_width);
 
   // Each source row is spread over the output's columns once, when it is first needed.
@@ -207,19 +185,20 @@ void resize_bilinear(std::span<const float> source, int64_t in_height, int64_t i
     if (spread_row[slot] != row) {
       const float* from = source.data() + row * in_width;
       for (size_t x = 0; x < width; ++x) {
-        spread[slot][x] = columns.weight_low[x] * from[columns.low[x]] +
-                          columns.weight_high[x] * from[columns.high[x]];
+        spread[slot][x] = columns[x].weight_low * from[columns[x].low] +
+                          columns[x].weight_high * from[columns[x].high];
       }
       spread_row[slot] = row;
     }
     return spread[slot].data();
   };
   for (size_t y = 0; y < static_cast<size_t>(out_height); ++y) {
-    const float* low = row_at(rows.low[y]);
-    const float* high = row_at(rows.high[y]);
+    const BilinearTap tap = rows[y];
+    const float* low = row_at(tap.low);
+    const float* high = row_at(tap.high);
     float* to = target.data() + y * width;
     for (size_t x = 0; x < width; ++x) {
-      to[x] = rows.weight_low[y] * low[x] + rows.weight_high[y] * high[x];
+      to[x] = tap.weight_low * low[x] + tap.weight_high * high[x];
     }
   }
 }

@@ -14,7 +14,14 @@ namespace sam3trt {
 /// in/out, weights renormalised at the borders, rounding to 8 bits after each pass.
 [[nodiscard]] Image resize_antialias(const Image& image, int64_t width, int64_t height);
 
-/// [1, 3, height, width] float32: (value * rescale_factor - mean) / std per channel.
+/// What a pixel's red, green or blue value 0..255 becomes in the model's input.
+using PixelTable = std::array<std::array<float, 256>, 3>;
+
+/// (value * rescale_factor - mean) / std per channel.
+[[nodiscard]] PixelTable make_pixel_table(double rescale_factor, const std::array<double, 3>& mean,
+                                          const std::array<double, 3>& std);
+
+/// [1, 3, height, width] float32: make_pixel_table's entries.
 [[nodiscard]] Tensor to_pixel_values(const Image& image, double rescale_factor,
                                      const std::array<double, 3>& mean,
                                      const std::array<double, 3>& std);

@@ -1,13 +1,10 @@
 #include "runtime/postprocess.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "image/resize.hpp"
 
 namespace sam3trt {
-
-float sigmoid(float value) { return 1.0F / (1.0F + std::exp(-value)); }
 
 std::vector<Detection> select_detections(const PromptLogits& prompt, float threshold, int64_t width,
                                          int64_t height) {

@@ -6,11 +6,9 @@
 #include <vector>
 
 #include "base/semantics.hpp"
+#include "base/sigmoid.hpp"
 
 namespace sam3trt {
-
-/// The logistic function in single precision.
-[[nodiscard]] float sigmoid(float value);
 
 /// What one prompt got from the detector: Q logits, one presence logit, Q boxes x0 y0 x1 y1 in
 /// 0..1.

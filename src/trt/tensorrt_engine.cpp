@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "cuda/buffer.hpp"
 
 namespace sam3trt {
 namespace {
@@ -10,7 +11,7 @@ namespace {
 class TensorRtEngine : public Engine {
  public:
   TensorRtEngine(std::unique_ptr<LoadedPlan> plan, std::string name, const CudaDevice& device)
-      : device_(device), plan_(std::move(plan)), name_(std::move(name)) {}
+      : device_(device), stream_(device), plan_(std::move(plan)), name_(std::move(name)) {}
 
   [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return plan_->inputs(); }
   [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return plan_->outputs(); }
@@ -21,29 +22,33 @@ class TensorRtEngine : public Engine {
     for (const TensorInfo& info : plan_->inputs()) {
       const Tensor* tensor = inputs.at(info.name);
       set_shape(info.name, tensor->shape());
-      DeviceBuffer& buffer = buffers_[info.name];
+      DeviceBuffer& buffer = buffer_of(info.name);
       buffer.reserve(std::max<size_t>(tensor->bytes().size(), 1));
-      copy_to_device(buffer.address(), tensor->bytes(), stream_);
-      plan_->bind(info.name, buffer.address());
+      copy_to_device(stream_, buffer.data(), tensor->bytes());
+      plan_->bind(info.name, buffer.data());
     }
     std::map<std::string, Tensor> results;
     for (const TensorInfo& info : plan_->outputs()) {
       Tensor& tensor =
           results.emplace(info.name, Tensor(info.dtype, plan_->output_shape(info.name)))
               .first->second;
-      DeviceBuffer& buffer = buffers_[info.name];
+      DeviceBuffer& buffer = buffer_of(info.name);
       buffer.reserve(std::max<size_t>(tensor.bytes().size(), 1));
-      plan_->bind(info.name, buffer.address());
+      plan_->bind(info.name, buffer.data());
     }
     plan_->enqueue(stream_.handle());
     for (auto& [name, tensor] : results) {
-      copy_to_host(tensor.bytes(), buffers_[name].address(), stream_);
+      copy_to_host(stream_, tensor.bytes(), buffer_of(name).data());
     }
     stream_.synchronize();
     return results;
   }
 
  private:
+  DeviceBuffer& buffer_of(const std::string& name) {
+    return buffers_.try_emplace(name, device_).first->second;
+  }
+
   void check(const TensorMap& inputs) const {
     for (const TensorInfo& info : plan_->inputs()) {
       const auto found = inputs.find(info.name);
@@ -78,7 +83,7 @@ class TensorRtEngine : public Engine {
   }
 
   const CudaDevice& device_;
-  CudaStream stream_;
+  Stream stream_;
   std::map<std::string, DeviceBuffer> buffers_;
   std::unique_ptr<LoadedPlan> plan_;
   std::string name_;

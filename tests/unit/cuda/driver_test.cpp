@@ -29,7 +29,7 @@ TEST(CudaDriver, AMissingDriverIsUnavailableWithAdvice) {
 }
 
 TEST(CudaDeviceInfo, WritesItsComputeCapability) {
-  EXPECT_EQ((CudaDeviceInfo{"GPU", 12, 1, 0}.compute_capability()), "12.1");
+  EXPECT_EQ((CudaDeviceInfo{0, "GPU", 12, 1, 0}.compute_capability()), "12.1");
 }
 
 }  // namespace

@@ -1,0 +1,9 @@
+#pragma once
+
+/// Marks a function that also runs on a GPU when nvcc compiles it, so that one definition serves
+/// the CPU path, the kernels and the tests of their arithmetic.
+#ifdef __CUDACC__
+#define SAM3TRT_HOST_DEVICE __host__ __device__
+#else
+#define SAM3TRT_HOST_DEVICE
+#endif

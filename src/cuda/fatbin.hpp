@@ -1,0 +1,9 @@
+#pragma once
+
+namespace sam3trt {
+
+/// The compiled kernels, as nvcc's --fatbin makes them: machine code for compute capability 8.0 to
+/// 12.0, PTX for others. cmake/cuda.cmake generates the definition.
+[[nodiscard]] const void* kernel_fatbin();
+
+}  // namespace sam3trt

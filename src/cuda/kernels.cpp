@@ -1,0 +1,124 @@
+#include "cuda/kernels.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "base/error.hpp"
+#include "base/half.hpp"
+#include "cuda/fatbin.hpp"
+#include "image/image.hpp"
+
+namespace sam3trt {
+namespace {
+
+constexpr int64_t kMaxGridY = 65535;  // limit of every compute capability, also in z
+
+int64_t blocks_for(int64_t threads) { return (threads + kBlockThreads - 1) / kBlockThreads; }
+
+void require(bool condition, const char* kernel, const char* rule) {
+  if (condition) return;
+  throw Error(ErrorCode::kInternal, std::string(kernel) + ": expected " + rule);
+}
+
+}  // namespace
+
+KernelLibrary::KernelLibrary(const CudaDevice& device) {
+  const CudaContextScope scope(*device.context());
+  void* module = nullptr;
+  device.driver().module_load_data(&module, kernel_fatbin());
+  module_ = CudaHandle(device.context(), module, &CudaDriver::module_unload);
+  resize_columns_ = function("sam3trt_resize_columns");
+  resize_rows_ = function("sam3trt_resize_rows");
+  select_ = function("sam3trt_select");
+  mask_sigmoid_ = function("sam3trt_mask_sigmoid");
+  mask_bits_ = function("sam3trt_mask_bits");
+  mask_count_ = function("sam3trt_mask_count");
+  mask_scan_columns_ = function("sam3trt_mask_scan_columns");
+  mask_scan_tasks_ = function("sam3trt_mask_scan_tasks");
+  mask_write_ = function("sam3trt_mask_write");
+}
+
+void* KernelLibrary::function(const char* name) const {
+  void* function = nullptr;
+  module_.driver().module_get_function(&function, module_.get(), name);
+  return function;
+}
+
+template <typename Args>
+void KernelLibrary::launch(const Stream& stream, void* kernel, const Grid& grid,
+                           const Args& args) const {
+  // The driver copies the arguments before it returns; it only lacks the const.
+  void* parameters[] = {const_cast<Args*>(&args)};
+  module_.driver().launch_kernel(
+      kernel, static_cast<unsigned>(grid.x), static_cast<unsigned>(std::min(grid.y, kMaxGridY)),
+      static_cast<unsigned>(grid.z), kBlockThreads, 1, 1, 0, stream.handle(), parameters, nullptr);
+}
+
+void KernelLibrary::resize_image(const Stream& stream, const ResizeArgs& args) const {
+  require(args.in_width > 0 && args.in_height > 0 && args.out_width > 0 && args.out_height > 0,
+          "resize_image", "sizes of at least 1");
+  const int64_t blocks = blocks_for(args.out_width);
+  launch(stream, resize_columns_, {blocks, args.in_height, 1}, args);
+  launch(stream, resize_rows_, {blocks, args.out_height, 1}, args);
+}
+
+void KernelLibrary::select_detections(const Stream& stream, const SelectArgs& args) const {
+  require(args.prompts > 0 && args.slots > 0, "select_detections",
+          "at least one prompt and one slot");
+  require(args.queries > 0 && args.queries <= kMaxQueries, "select_detections",
+          "1 to 1024 queries");
+  launch(stream, select_, {args.prompts, 1, 1}, args);
+}
+
+void KernelLibrary::mask_changes(const Stream& stream, const MaskArgs& args,
+                                 const std::vector<MaskTask>& tasks) const {
+  require(args.count > 0 && args.count <= kMaxGridY, "mask_changes", "1 to 65535 masks");
+  require(tasks.size() == static_cast<size_t>(args.count), "mask_changes", "one task per mask");
+  require(args.side > 0, "mask_changes", "logits of at least 1x1");
+  int64_t width = 0;
+  int64_t words = 0;
+  for (const MaskTask& task : tasks) {
+    width = std::max<int64_t>(width, task.width);
+    words = std::max<int64_t>(words, (static_cast<int64_t>(task.height) + 31) / 32);
+  }
+  const int64_t columns = blocks_for(width);
+  if (args.probabilities != nullptr) {
+    const int64_t plane = static_cast<int64_t>(args.side) * args.side;
+    launch(stream, mask_sigmoid_, {blocks_for(plane), args.count, 1}, args);
+  }
+  launch(stream, mask_bits_, {columns, words, args.count}, args);
+  launch(stream, mask_count_, {columns, 1, args.count}, args);
+  launch(stream, mask_scan_columns_, {args.count, 1, 1}, args);
+  launch(stream, mask_scan_tasks_, {1, 1, 1}, args);
+  launch(stream, mask_write_, {columns, 1, args.count}, args);
+}
+
+ResizeAxis PackedTaps::at(DevicePointer address) const {
+  const auto* begin = device_pointer<const int32_t>(address);
+  return {begin, begin + out_size, begin + 2 * static_cast<int64_t>(out_size), stride, precision};
+}
+
+PackedTaps pack_taps(int64_t in_size, int64_t out_size) {
+  require(in_size > 0 && out_size > 0 && in_size <= kMaxImagePixels && out_size <= kMaxImagePixels,
+          "pack_taps", "sizes of at least 1");
+  const ResizeTaps taps = make_resize_taps(in_size, out_size);
+  PackedTaps packed;
+  packed.out_size = static_cast<int32_t>(out_size);
+  packed.stride = static_cast<int32_t>(taps.stride);
+  packed.precision = taps.precision;
+  packed.words.reserve(taps.first.size() + taps.size.size() + taps.weights.size());
+  for (const int64_t first : taps.first) packed.words.push_back(static_cast<int32_t>(first));
+  for (const int64_t size : taps.size) packed.words.push_back(static_cast<int32_t>(size));
+  packed.words.insert(packed.words.end(), taps.weights.begin(), taps.weights.end());
+  return packed;
+}
+
+std::array<std::array<uint16_t, 256>, 3> half_pixel_table(const PixelTable& table) {
+  std::array<std::array<uint16_t, 256>, 3> result{};
+  for (size_t c = 0; c < table.size(); ++c) {
+    std::ranges::transform(table[c], result[c].begin(), f32_to_f16);
+  }
+  return result;
+}
+
+}  // namespace sam3trt

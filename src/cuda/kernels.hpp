@@ -1,0 +1,83 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "cuda/buffer.hpp"
+#include "cuda/device.hpp"
+#include "cuda/kernels/mask.hpp"
+#include "cuda/kernels/resize.hpp"
+#include "cuda/kernels/select.hpp"
+#include "image/resize.hpp"
+
+namespace sam3trt {
+
+/// An address of the GPU as a pointer for a kernel's arguments; the host must not follow it.
+template <typename T>
+[[nodiscard]] T* device_pointer(DevicePointer address) {
+  return reinterpret_cast<T*>(address);
+}
+
+/// The kernels of src/cuda/kernels on one GPU. Launching puts work into a stream and returns; it
+/// neither waits nor allocates, so it may be recorded into a CudaGraph. The device's context must
+/// be current on the calling thread. Arguments that make no sense throw Error(kInternal); what the
+/// addresses in them point to cannot be checked.
+class KernelLibrary {
+ public:
+  /// Loads the machine code that is part of this program. Throws Error(kUnavailable) where GPU or
+  /// driver are too old: compute capability 8.0 and a driver for CUDA 13.0 are needed.
+  explicit KernelLibrary(const CudaDevice& device);
+
+  /// Fills args.scratch and args.target.
+  void resize_image(const Stream& stream, const ResizeArgs& args) const;
+
+  /// Fills count, query_index, score and box.
+  void select_detections(const Stream& stream, const SelectArgs& args) const;
+
+  /// Fills summaries and positions. `tasks` is what args.tasks points to, on the host.
+  void mask_changes(const Stream& stream, const MaskArgs& args,
+                    const std::vector<MaskTask>& tasks) const;
+
+ private:
+  /// Blocks of a launch.
+  struct Grid {
+    int64_t x = 1;
+    int64_t y = 1;
+    int64_t z = 1;
+  };
+
+  [[nodiscard]] void* function(const char* name) const;
+  template <typename Args>
+  void launch(const Stream& stream, void* kernel, const Grid& grid, const Args& args) const;
+
+  CudaHandle module_;
+  void* resize_columns_;
+  void* resize_rows_;
+  void* select_;
+  void* mask_sigmoid_;
+  void* mask_bits_;
+  void* mask_count_;
+  void* mask_scan_columns_;
+  void* mask_scan_tasks_;
+  void* mask_write_;
+};
+
+/// ResizeTaps of one axis as the GPU wants them: one block of words, to be copied there as a whole.
+struct PackedTaps {
+  std::vector<int32_t> words;
+  int32_t out_size = 0;
+  int32_t stride = 0;
+  int32_t precision = 0;
+
+  /// The axis when `words` lies at `address`.
+  [[nodiscard]] ResizeAxis at(DevicePointer address) const;
+};
+
+/// Both sizes are at least 1 and at most kMaxImagePixels.
+[[nodiscard]] PackedTaps pack_taps(int64_t in_size, int64_t out_size);
+
+/// The table as half floats, rounded to nearest even, for targets of that type.
+[[nodiscard]] std::array<std::array<uint16_t, 256>, 3> half_pixel_table(const PixelTable& table);
+
+}  // namespace sam3trt

@@ -1,0 +1,66 @@
+// The kernels: which thread runs which body, and where a block waits. Bodies, shapes and units are
+// in the headers beside this file.
+#include "cuda/kernels/mask.hpp"
+#include "cuda/kernels/resize.hpp"
+#include "cuda/kernels/select.hpp"
+
+namespace {
+
+__device__ sam3trt::KernelThread here() {
+  return {threadIdx.x, blockIdx.x, blockIdx.y, blockIdx.z, gridDim.y};
+}
+
+}  // namespace
+
+extern "C" {
+
+__global__ void sam3trt_resize_columns(const __grid_constant__ sam3trt::ResizeArgs args) {
+  sam3trt::resize_columns_body(args, here());
+}
+
+__global__ void sam3trt_resize_rows(const __grid_constant__ sam3trt::ResizeArgs args) {
+  if (args.half) {
+    sam3trt::resize_rows_body<uint16_t>(args, here());
+  } else {
+    sam3trt::resize_rows_body<float>(args, here());
+  }
+}
+
+__global__ void sam3trt_select(const __grid_constant__ sam3trt::SelectArgs args) {
+  __shared__ float scores[sam3trt::kMaxQueries];
+  sam3trt::select_score_body(args, here(), scores);
+  __syncthreads();
+  sam3trt::select_write_body(args, here(), scores);
+}
+
+__global__ void sam3trt_mask_sigmoid(const __grid_constant__ sam3trt::MaskArgs args) {
+  sam3trt::mask_sigmoid_body(args, here());
+}
+
+__global__ void sam3trt_mask_bits(const __grid_constant__ sam3trt::MaskArgs args) {
+  sam3trt::mask_bits_body(args, here());
+}
+
+__global__ void sam3trt_mask_count(const __grid_constant__ sam3trt::MaskArgs args) {
+  sam3trt::mask_count_body(args, here());
+}
+
+__global__ void sam3trt_mask_scan_columns(const __grid_constant__ sam3trt::MaskArgs args) {
+  __shared__ sam3trt::MaskSums sums;
+  sam3trt::mask_sum_columns_body(args, here(), sums);
+  __syncthreads();
+  sam3trt::mask_scan_columns_body(args, here(), sums);
+}
+
+__global__ void sam3trt_mask_scan_tasks(const __grid_constant__ sam3trt::MaskArgs args) {
+  __shared__ sam3trt::MaskSums sums;
+  sam3trt::mask_sum_tasks_body(args, here(), sums);
+  __syncthreads();
+  sam3trt::mask_scan_tasks_body(args, here(), sums);
+}
+
+__global__ void sam3trt_mask_write(const __grid_constant__ sam3trt::MaskArgs args) {
+  sam3trt::mask_write_body(args, here());
+}
+
+}  // extern "C"

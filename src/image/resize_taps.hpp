@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/host_device.hpp"
+
+namespace sam3trt {
+
+/// Taps of one axis of the antialiased resize. Output i is the sum of `size[i]` inputs from
+/// `first[i]` on, weighted by weights[i * stride ...], in units of 2^-precision, plus half a unit;
+/// `tap_sum_to_byte` ends it.
+struct ResizeTaps {
+  std::vector<int64_t> first;
+  std::vector<int64_t> size;
+  std::vector<int16_t> weights;
+  int64_t stride = 0;
+  int precision = 0;
+};
+
+/// The triangle filter of PyTorch's `_upsample_bilinear2d_aa` on uint8 (UpSampleKernel.cpp):
+/// weights in double precision, then rounded to int16 with as many fractional bits as the largest
+/// weight leaves room for, at most 22. Both sizes are at least 1.
+[[nodiscard]] ResizeTaps make_resize_taps(int64_t in_size, int64_t out_size);
+
+[[nodiscard]] SAM3TRT_HOST_DEVICE inline uint8_t tap_sum_to_byte(int32_t sum, int precision) {
+  const int32_t value = sum >> precision;
+  return static_cast<uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value);
+}
+
+/// The two inputs of one output of the plain bilinear resize, and their weights.
+struct BilinearTap {
+  int64_t low = 0;
+  int64_t high = 0;
+  float weight_low = 0;
+  float weight_high = 0;
+};
+
+/// PyTorch's compute_source_index_and_lambda in float, align_corners = False; `scale` is
+/// float(in_size) / float(out_size).
+[[nodiscard]] SAM3TRT_HOST_DEVICE inline BilinearTap bilinear_tap(float scale, int64_t index,
+                                                                  int64_t in_size) {
+  const float exact = scale * (static_cast<float>(index) + 0.5F) - 0.5F;
+  const float position = exact < 0.0F ? 0.0F : exact;
+  const auto whole = static_cast<int64_t>(position);
+  BilinearTap tap;
+  tap.low = whole < in_size - 1 ? whole : in_size - 1;
+  tap.high = tap.low + 1 < in_size - 1 ? tap.low + 1 : in_size - 1;
+  const float rest = position - static_cast<float>(tap.low);
+  tap.weight_high = rest > 1.0F ? 1.0F : rest;
+  tap.weight_low = 1.0F - tap.weight_high;
+  return tap;
+}
+
+}  // namespace sam3trt

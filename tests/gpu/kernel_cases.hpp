@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "cuda/device.hpp"
+
+namespace sam3trt {
+
+/// One comparison of a kernel with the CPU path.
+struct CaseResult {
+  std::string name;
+  uint64_t values = 0;     ///< How many were compared.
+  uint64_t differing = 0;  ///< How many are not equal.
+  double largest = 0;      ///< Largest difference; for masks, of a resized value to the cut.
+  bool passed = false;
+  double microseconds = 0;  ///< GPU time of the kernels, when it was asked for.
+};
+
+struct CaseOptions {
+  /// Whether results must equal the CPU's to the bit. On a GPU a sigmoid may differ in its last
+  /// places (base/sigmoid.hpp); what does not depend on a sigmoid must be equal anyway.
+  bool exact = false;
+  int timed_launches = 0;
+};
+
+/// Runs all cases on the device and reports each.
+void run_kernel_cases(const CudaDevice& device, const CaseOptions& options,
+                      const std::function<void(const CaseResult&)>& report);
+
+}  // namespace sam3trt

@@ -1,0 +1,50 @@
+// kernels_check [GPU]: runs every kernel on a GPU against the CPU path and prints one JSON line per
+// case. Exit code 0: all passed; 1: a result is wrong; 3: no GPU.
+#include <cstdlib>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "kernel_cases.hpp"
+
+namespace {
+
+int run(int ordinal) {
+  const sam3trt::CudaDevice device(ordinal);
+  int failed = 0;
+  int cases = 0;
+  const auto report = [&](const sam3trt::CaseResult& result) {
+    ++cases;
+    failed += result.passed ? 0 : 1;
+    std::cout << nlohmann::ordered_json{{"case", result.name},
+                                        {"passed", result.passed},
+                                        {"values", result.values},
+                                        {"differing", result.differing},
+                                        {"largest_difference", result.largest},
+                                        {"microseconds", result.microseconds}}
+                     .dump()
+              << std::endl;
+  };
+  sam3trt::run_kernel_cases(device, {.exact = false, .timed_launches = 20}, report);
+  std::cout << nlohmann::ordered_json{{"gpu", device.info().name},
+                                      {"cuda", device.driver().cuda_version()},
+                                      {"cases", cases},
+                                      {"failed", failed}}
+                   .dump()
+            << std::endl;
+  return failed == 0 && cases > 0 ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc > 1 ? std::atoi(argv[1]) : 0);
+  } catch (const sam3trt::Error& error) {
+    std::cerr << "kernels_check: " << error.what() << "\n";
+    return error.code() == sam3trt::ErrorCode::kUnavailable ? 3 : 1;
+  } catch (const std::exception& error) {
+    std::cerr << "kernels_check: " << error.what() << "\n";
+    return 1;
+  }
+}
