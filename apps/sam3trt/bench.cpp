@@ -59,7 +59,7 @@ class StageBench {
   StageBench(TensorRtHost& host, const fs::path& path)
       : device_(host.device), manifest_(EngineManifest::load(path)), stream_(host.device) {
     const MappedFile file(path);
-    plan_ = host.api->load(file.bytes());
+    plan_ = host.api->load(file.bytes(), ActivationMemory::kOwn);
   }
 
   [[nodiscard]] int64_t fused_attentions() const {

@@ -173,7 +173,7 @@ void add_verification(EngineBuildRequest& request, TensorRtHost& host, Verifier&
   request.verify = [&request, &host, &verifier](const Plan& plan, const Recipe& recipe,
                                                 const fs::path& typed) {
     const std::string component = component_of(typed);
-    auto loaded = host.api->load(plan.bytes);
+    auto loaded = host.api->load(plan.bytes, ActivationMemory::kOwn);
     const int64_t fused = count_fused_attentions(loaded->layers_json());
     const auto engine = with_float32_tensors(
         make_tensorrt_engine(std::move(loaded), request.output.string(), host.device));

@@ -77,7 +77,7 @@ std::unique_ptr<Engine> load_engine_file(TensorRtHost& host, const std::filesyst
   log(LogLevel::kInfo, "loading " + path.string() + " in " + host.describe().flavour + " " +
                            host.api->version() + " on " + host.device.info().name);
   return with_float32_tensors(
-      make_tensorrt_engine(host.api->load(file.bytes()), path.string(), host.device));
+      make_tensorrt_engine(host.api->load(file.bytes(), ActivationMemory::kOwn), path.string(), host.device));
 }
 
 LoadedModel load_model(const ModelFiles& files, const LoadOptions& options) {

@@ -9,6 +9,10 @@
 namespace sam3trt {
 namespace {
 
+/// Prompts in one call of the mask head; each needs megabytes of upsampled features, and a few fill
+/// a GPU.
+constexpr int64_t kMaskPrompts = 4;
+
 struct Sizes {
   int64_t min = 1;
   int64_t opt = 1;
@@ -29,7 +33,7 @@ std::map<std::string, Sizes, std::less<>> symbol_sizes(const GraphInfo& graph,
   return {{"B", {1, 1, limits.images}},
           {"P", {1, 1, limits.prompts}},
           {"K", {1, 1, limits.boxes}},
-          {"R", {1, 1, 1}},
+          {"R", {1, 1, std::min(limits.prompts, kMaskPrompts)}},
           {"M", {1, std::min<int64_t>(16, masks), masks}}};
 }
 

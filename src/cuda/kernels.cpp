@@ -30,6 +30,7 @@ KernelLibrary::KernelLibrary(const CudaDevice& device) {
   resize_columns_ = function("sam3trt_resize_columns");
   resize_rows_ = function("sam3trt_resize_rows");
   select_ = function("sam3trt_select");
+  find_nonfinite_ = function("sam3trt_find_nonfinite");
   mask_sigmoid_ = function("sam3trt_mask_sigmoid");
   mask_bits_ = function("sam3trt_mask_bits");
   mask_count_ = function("sam3trt_mask_count");
@@ -68,6 +69,11 @@ void KernelLibrary::select_detections(const Stream& stream, const SelectArgs& ar
   require(args.queries > 0 && args.queries <= kMaxQueries, "select_detections",
           "1 to 1024 queries");
   launch(stream, select_, {args.prompts, 1, 1}, args);
+}
+
+void KernelLibrary::find_nonfinite(const Stream& stream, const FiniteArgs& args) const {
+  require(args.count > 0, "find_nonfinite", "at least one value");
+  launch(stream, find_nonfinite_, {blocks_for(args.count), 1, 1}, args);
 }
 
 void KernelLibrary::mask_changes(const Stream& stream, const MaskArgs& args,

@@ -35,6 +35,9 @@ class KernelLibrary {
   /// Fills count, query_index, score and box.
   void select_detections(const Stream& stream, const SelectArgs& args) const;
 
+  /// Sets `broken` when a value is not finite.
+  void find_nonfinite(const Stream& stream, const FiniteArgs& args) const;
+
   /// Fills summaries and positions. `tasks` is what args.tasks points to, on the host.
   void mask_changes(const Stream& stream, const MaskArgs& args,
                     const std::vector<MaskTask>& tasks) const;
@@ -55,6 +58,7 @@ class KernelLibrary {
   void* resize_columns_;
   void* resize_rows_;
   void* select_;
+  void* find_nonfinite_;
   void* mask_sigmoid_;
   void* mask_bits_;
   void* mask_count_;

@@ -17,7 +17,8 @@ bool needs_geometry(std::span<const Prompt> prompts, Semantics semantics) {
          std::ranges::any_of(prompts, [](const Prompt& prompt) { return !prompt.boxes.empty(); });
 }
 
-GeometryInputs make_geometry_inputs(std::span<const Prompt> prompts, int64_t width, int64_t height,
+GeometryInputs make_geometry_inputs(std::span<const Prompt> prompts,
+                                    std::span<const std::array<int64_t, 2>> sizes,
                                     const ModelConfig& config) {
   const auto rows = static_cast<int64_t>(prompts.size());
   const int64_t slots = box_slots(prompts);
@@ -30,7 +31,7 @@ GeometryInputs make_geometry_inputs(std::span<const Prompt> prompts, int64_t wid
     for (size_t slot = 0; slot < prompts[row].boxes.size(); ++slot) {
       const PromptBox& entry = prompts[row].boxes[slot];
       const size_t index = row * static_cast<size_t>(slots) + slot;
-      const auto box = normalised_box(entry.box, width, height);
+      const auto box = normalised_box(entry.box, sizes[row][0], sizes[row][1]);
       std::ranges::copy(box, inputs.boxes.f32().subspan(index * 4).begin());
       inputs.box_labels.i64()[index] = entry.positive ? 1 : 0;
       inputs.box_mask.f32()[index] = 1.0F;
@@ -40,6 +41,15 @@ GeometryInputs make_geometry_inputs(std::span<const Prompt> prompts, int64_t wid
     }
   }
   return inputs;
+}
+
+std::vector<float> make_text_mask(const EncodedText& text, const ModelConfig& config,
+                                  Semantics semantics) {
+  if (semantics == Semantics::kHf) return text.mask;
+  // Meta's VETextEncoder takes every token that equals the padding for padding.
+  std::vector<float> mask;
+  for (const int64_t id : text.ids) mask.push_back(id == config.pad_token_id ? 0.0F : 1.0F);
+  return mask;
 }
 
 Tensor make_prompt_mask(std::span<const Prompt> prompts,

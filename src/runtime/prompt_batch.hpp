@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -7,6 +8,7 @@
 #include "base/tensor.hpp"
 #include "runtime/model_files.hpp"
 #include "runtime/prompt.hpp"
+#include "text/tokenizer.hpp"
 
 namespace sam3trt {
 
@@ -27,9 +29,14 @@ struct GeometryInputs {
 /// prompt, because it keeps the CLS token of text-only prompts.
 [[nodiscard]] bool needs_geometry(std::span<const Prompt> prompts, Semantics semantics);
 
-/// Boxes of an image of width x height pixels.
-[[nodiscard]] GeometryInputs make_geometry_inputs(std::span<const Prompt> prompts, int64_t width,
-                                                  int64_t height, const ModelConfig& config);
+/// `sizes[p]` are the width and height in pixels of the image of prompt p.
+[[nodiscard]] GeometryInputs make_geometry_inputs(std::span<const Prompt> prompts,
+                                                  std::span<const std::array<int64_t, 2>> sizes,
+                                                  const ModelConfig& config);
+
+/// Which tokens of a text take part in attention: 1, or 0 for padding.
+[[nodiscard]] std::vector<float> make_text_mask(const EncodedText& text, const ModelConfig& config,
+                                                Semantics semantics);
 
 /// `prompt_mask` [P, L + K + 1]: valid text tokens, valid boxes, and the CLS token where it counts.
 /// `text_masks[p]` holds L values.

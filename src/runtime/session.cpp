@@ -119,7 +119,7 @@ void Session::encode_texts(std::span<const Prompt> prompts) {
   for (size_t row = 0; row < fresh.size(); ++row) {
     const EncodedText encoded = tokenizer_.encode(fresh[row], context, config_.pad_token_id);
     std::ranges::copy(encoded.ids, ids.i64().subspan(row * context).begin());
-    masks.push_back(text_mask(encoded));
+    masks.push_back(make_text_mask(encoded, config_, semantics_));
   }
   const std::vector<StageOutput> outputs = {
       {"text_features", {rows, config_.context_length, config_.detector_width}}};
@@ -130,14 +130,6 @@ void Session::encode_texts(std::span<const Prompt> prompts) {
     texts_[fresh[static_cast<size_t>(row)]] = {{features.begin(), features.end()},
                                                masks[static_cast<size_t>(row)]};
   }
-}
-
-std::vector<float> Session::text_mask(const EncodedText& text) const {
-  if (semantics_ == Semantics::kHf) return text.mask;
-  // Meta's VETextEncoder takes every token that equals the padding for padding.
-  std::vector<float> mask;
-  for (const int64_t id : text.ids) mask.push_back(id == config_.pad_token_id ? 0.0F : 1.0F);
-  return mask;
 }
 
 Session::Batch Session::detect(std::span<const Prompt> prompts, const Image& image,
@@ -161,7 +153,8 @@ Session::Batch Session::detect(std::span<const Prompt> prompts, const Image& ima
   const Tensor image_index(DType::kI64, {rows});
   batch.geometry_features = Tensor(DType::kF32, {rows, slots + 1, d});
   if (needs_geometry(prompts, semantics_)) {
-    const GeometryInputs boxes = make_geometry_inputs(prompts, image.width, image.height, config_);
+    const std::vector<std::array<int64_t, 2>> sizes(prompts.size(), {image.width, image.height});
+    const GeometryInputs boxes = make_geometry_inputs(prompts, sizes, config_);
     const std::vector<StageOutput> outputs = {{"geometry_features", {rows, slots + 1, d}}};
     Tensors geometry = run_stage(*engines_.geometry_encoder, "geometry_encoder",
                                  {{"fpn_feat_2", &map},

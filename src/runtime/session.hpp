@@ -12,6 +12,7 @@
 #include "image/image.hpp"
 #include "runtime/model_files.hpp"
 #include "runtime/prompt.hpp"
+#include "runtime/request.hpp"
 #include "runtime/result.hpp"
 #include "text/tokenizer.hpp"
 
@@ -39,12 +40,6 @@ struct SessionLimits {
   size_t texts = 1 << 12;  ///< Texts whose embeddings are kept.
 };
 
-/// What is kept; probabilities.
-struct Thresholds {
-  double score = 0.5;
-  double mask = 0.5;
-};
-
 /// A loaded model: finds in an image what prompts ask for. One call at a time.
 class Session {
  public:
@@ -68,7 +63,6 @@ class Session {
   struct Batch;
 
   void encode_texts(std::span<const Prompt> prompts);
-  [[nodiscard]] std::vector<float> text_mask(const EncodedText& text) const;
   [[nodiscard]] Batch detect(std::span<const Prompt> prompts, const Image& image,
                              const std::map<std::string, Tensor>& features);
   void add_masks(PromptResult& result, int64_t row, const Batch& batch,

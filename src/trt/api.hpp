@@ -49,6 +49,9 @@ struct Plan {
   std::vector<std::byte> timing_cache;
 };
 
+/// Whose device memory a plan uses for activations.
+enum class ActivationMemory { kOwn, kCallers };
+
 /// A plan on the GPU that is current in the calling thread, with one execution context: all tensors
 /// are device addresses. One call at a time.
 class LoadedPlan {
@@ -59,8 +62,15 @@ class LoadedPlan {
   [[nodiscard]] virtual const std::vector<TensorInfo>& outputs() const = 0;
   [[nodiscard]] virtual ProfileShape profile(const std::string& input) const = 0;
 
-  /// Bytes of device memory for activations.
+  /// Bytes of device memory for activations at the largest shapes.
   [[nodiscard]] virtual uint64_t activation_bytes() const = 0;
+
+  /// The same for the shapes that are set: of all inputs. Only for ActivationMemory::kCallers.
+  [[nodiscard]] virtual uint64_t shaped_activation_bytes() = 0;
+
+  /// Device memory of at least shaped_activation_bytes(), which may be shared with other plans
+  /// whose work runs on the same stream. Only for ActivationMemory::kCallers.
+  virtual void set_activation_memory(uint64_t address, uint64_t bytes) = 0;
 
   /// Throws Error(kBadInput) when the shape lies outside the profile.
   virtual void set_input_shape(const std::string& name, const Shape& shape) = 0;
@@ -97,7 +107,8 @@ class TensorRtApi {
 
   /// Throws Error(kBadInput) when the library refuses the plan. Plans run code: load only what this
   /// program has built.
-  [[nodiscard]] virtual std::unique_ptr<LoadedPlan> load(std::span<const std::byte> plan) = 0;
+  [[nodiscard]] virtual std::unique_ptr<LoadedPlan> load(std::span<const std::byte> plan,
+                                                          ActivationMemory memory) = 0;
 };
 
 /// Whether a library of this flavour can be loaded here; tried in the order of TensorRtFlavour.

@@ -130,6 +130,7 @@ std::map<std::string, std::function<Work(Grid, void*)>>& kernels() {
        shared<SelectArgs, Scores>(
            [](const auto& args, auto at, auto& s) { select_score_body(args, at, s.values); },
            [](const auto& args, auto at, auto& s) { select_write_body(args, at, s.values); })},
+      {"sam3trt_find_nonfinite", plain<sam3trt::FiniteArgs>(sam3trt::find_nonfinite_body)},
       {"sam3trt_mask_sigmoid", plain<MaskArgs>(sam3trt::mask_sigmoid_body)},
       {"sam3trt_mask_bits", plain<MaskArgs>(sam3trt::mask_bits_body)},
       {"sam3trt_mask_count", plain<MaskArgs>(sam3trt::mask_count_body)},
@@ -366,6 +367,12 @@ int cuModuleGetFunction(void** function, void*, const char* name) {
   if (found == kernels().end()) return kNotFound;
   *function = &found->second;
   return injected("cuModuleGetFunction");
+}
+
+int cuLaunchHostFunc(void* stream, void (*function)(void*), void* data) {
+  if (const int status = needs_context("cuLaunchHostFunc")) return status;
+  as_stream(stream).run([=] { function(data); });
+  return 0;
 }
 
 int cuLaunchKernel(void* function, unsigned x, unsigned y, unsigned z, unsigned threads,

@@ -14,6 +14,9 @@ void fake_cuda_set_devices(int count);
 /// Objects that were made and not destroyed: contexts, memory, streams, events, graphs, modules.
 int fake_cuda_live_objects();
 
+/// As in cuda.h: runs `function` in the stream's order. Stands for the engines of TensorRT.
+int cuLaunchHostFunc(void* stream, void (*function)(void*), void* data);
+
 /// Depth of the calling thread's stack of contexts.
 int fake_cuda_context_depth();
 }

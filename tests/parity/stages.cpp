@@ -68,7 +68,8 @@ Tensors Stages::run(const Goldens& goldens, const GoldenPrompt& golden) {
   Tensor queries(DType::kI64, {1, config_.num_queries});
   std::iota(queries.i64().begin(), queries.i64().end(), int64_t{0});
   tensors["query_index"] = std::move(queries);
-  GeometryInputs geometry = make_geometry_inputs(prompts, golden.width, golden.height, config_);
+  const std::array<int64_t, 2> sizes[] = {{golden.width, golden.height}};
+  GeometryInputs geometry = make_geometry_inputs(prompts, sizes, config_);
   tensors["boxes"] = std::move(geometry.boxes);
   tensors["box_labels"] = std::move(geometry.box_labels);
   tensors["box_mask"] = std::move(geometry.box_mask);

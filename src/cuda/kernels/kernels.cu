@@ -33,6 +33,10 @@ __global__ void sam3trt_select(const __grid_constant__ sam3trt::SelectArgs args)
   sam3trt::select_write_body(args, here(), scores);
 }
 
+__global__ void sam3trt_find_nonfinite(const __grid_constant__ sam3trt::FiniteArgs args) {
+  sam3trt::find_nonfinite_body(args, here());
+}
+
 __global__ void sam3trt_mask_sigmoid(const __grid_constant__ sam3trt::MaskArgs args) {
   sam3trt::mask_sigmoid_body(args, here());
 }

@@ -29,6 +29,20 @@ struct SelectArgs {
   float* box = nullptr;            ///< [P, M, 4] pixels, not clipped; unused slots hold 0
 };
 
+/// Whether any of `count` values is NaN or infinite. All pointers are addresses of the GPU.
+struct FiniteArgs {
+  const float* values = nullptr;
+  int64_t count = 0;
+  int32_t* broken = nullptr;  ///< Set to 1 then; otherwise left alone.
+};
+
+/// x is a value.
+SAM3TRT_HOST_DEVICE inline void find_nonfinite_body(const FiniteArgs& args, KernelThread at) {
+  if (at.x() >= args.count) return;
+  const float value = args.values[at.x()];
+  if (!(value - value == 0.0F)) *args.broken = 1;
+}
+
 /// Scores of queries that are not kept; real ones are never negative.
 inline constexpr float kNotKept = -1.0F;
 

@@ -130,9 +130,11 @@ class Progress : public nvinfer1::IProgressMonitor {
 class FlavourPlan : public LoadedPlan {
  public:
   FlavourPlan(std::shared_ptr<Logger> logger, std::unique_ptr<nvinfer1::IRuntime> runtime,
-              std::unique_ptr<nvinfer1::ICudaEngine> engine)
+              std::unique_ptr<nvinfer1::ICudaEngine> engine, ActivationMemory memory)
       : logger_(std::move(logger)), runtime_(std::move(runtime)), engine_(std::move(engine)) {
-    context_.reset(engine_->createExecutionContext());
+    using Strategy = nvinfer1::ExecutionContextAllocationStrategy;
+    context_.reset(engine_->createExecutionContext(
+        memory == ActivationMemory::kOwn ? Strategy::kSTATIC : Strategy::kUSER_MANAGED));
     if (!context_) fail(*logger_, ErrorCode::kInternal, "could not make an execution context");
     for (int32_t i = 0; i < engine_->getNbIOTensors(); ++i) {
       const char* name = engine_->getIOTensorName(i);
@@ -156,6 +158,15 @@ class FlavourPlan : public LoadedPlan {
 
   [[nodiscard]] uint64_t activation_bytes() const override {
     return static_cast<uint64_t>(std::max<int64_t>(engine_->getDeviceMemorySizeV2(), 0));
+  }
+
+  [[nodiscard]] uint64_t shaped_activation_bytes() override {
+    return context_->updateDeviceMemorySizeForShapes();
+  }
+
+  void set_activation_memory(uint64_t address, uint64_t bytes) override {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): a device address
+    context_->setDeviceMemoryV2(reinterpret_cast<void*>(address), static_cast<int64_t>(bytes));
   }
 
   void set_input_shape(const std::string& name, const Shape& shape) override {
@@ -233,7 +244,8 @@ class FlavourApi : public TensorRtApi {
     return {to_bytes(*memory), timing_cache_bytes(*config)};
   }
 
-  [[nodiscard]] std::unique_ptr<LoadedPlan> load(std::span<const std::byte> plan) override {
+  [[nodiscard]] std::unique_ptr<LoadedPlan> load(std::span<const std::byte> plan,
+                                                 ActivationMemory memory) override {
     const int32_t version = entry_.library_version();
     std::unique_ptr<nvinfer1::IRuntime> runtime(
         static_cast<nvinfer1::IRuntime*>(entry_.create_runtime(logger_.get(), version)));
@@ -243,7 +255,7 @@ class FlavourApi : public TensorRtApi {
     if (!engine) {
       fail(*logger_, ErrorCode::kBadInput, "refuses the engine; build it again on this machine");
     }
-    return std::make_unique<FlavourPlan>(logger_, std::move(runtime), std::move(engine));
+    return std::make_unique<FlavourPlan>(logger_, std::move(runtime), std::move(engine), memory);
   }
 
  private:

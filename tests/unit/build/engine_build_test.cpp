@@ -35,7 +35,8 @@ class FakeTensorRt : public TensorRtApi {
     const auto* data = reinterpret_cast<const std::byte*>(text.data());
     return {{data, data + text.size()}, std::vector<std::byte>(7)};
   }
-  [[nodiscard]] std::unique_ptr<LoadedPlan> load(std::span<const std::byte> /*plan*/) override {
+  [[nodiscard]] std::unique_ptr<LoadedPlan> load(std::span<const std::byte> /*plan*/,
+                                                 ActivationMemory /*memory*/) override {
     throw Error(ErrorCode::kUnavailable, "no GPU");
   }
 

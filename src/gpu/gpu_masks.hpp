@@ -1,0 +1,49 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "cuda/buffer.hpp"
+#include "cuda/kernels.hpp"
+#include "cuda/mask_plan.hpp"
+#include "gpu/uploader.hpp"
+
+namespace sam3trt {
+
+/// A mask as run lengths (image/rle.hpp) and the number of pixels inside.
+struct RunLengths {
+  int64_t area = 0;
+  std::vector<uint32_t> counts;
+};
+
+/// Mask logits on the GPU to run lengths on the host: only places where a mask changes are copied.
+class GpuMasks {
+ public:
+  GpuMasks(const CudaDevice& device, const KernelLibrary& kernels, Semantics semantics);
+
+  /// `logits`: planes of side x side float32. One result per request. Waits for the stream; throws
+  /// Error(kInternal) when one of the `planes` planes holds NaN or infinity.
+  [[nodiscard]] std::vector<RunLengths> run(const Stream& stream, Uploader& uploader,
+                                            DevicePointer logits, int64_t planes, int64_t side,
+                                            std::span<const MaskRequest> requests, float threshold);
+
+ private:
+  void run_some(const Stream& stream, Uploader& uploader, DevicePointer logits, int64_t side,
+                std::span<const MaskRequest> requests, float threshold,
+                std::vector<RunLengths>& results);
+  void launch(const Stream& stream, const MaskArgs& args, const std::vector<MaskTask>& tasks);
+
+  const KernelLibrary& kernels_;
+  Semantics semantics_;
+  DeviceBuffer broken_;
+  DeviceBuffer tasks_;
+  DeviceBuffer probabilities_;
+  DeviceBuffer bits_;
+  DeviceBuffer runs_;
+  DeviceBuffer areas_;
+  DeviceBuffer summaries_;
+  DeviceBuffer positions_;
+  PinnedBuffer host_;
+};
+
+}  // namespace sam3trt

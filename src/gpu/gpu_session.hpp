@@ -1,0 +1,58 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "cuda/device.hpp"
+#include "runtime/model_files.hpp"
+#include "runtime/request.hpp"
+#include "runtime/result.hpp"
+#include "text/tokenizer.hpp"
+#include "trt/api.hpp"
+
+namespace sam3trt {
+
+/// The engines of one model, loaded with ActivationMemory::kCallers.
+struct GpuPlans {
+  std::unique_ptr<LoadedPlan> vision_encoder;
+  std::unique_ptr<LoadedPlan> text_encoder;
+  std::unique_ptr<LoadedPlan> geometry_encoder;
+  std::unique_ptr<LoadedPlan> detector;
+  std::unique_ptr<LoadedPlan> mask_head;
+};
+
+/// A loaded model on a GPU. From the upload of a picture's bytes to the run lengths of the masks,
+/// everything stays there; what comes back is what the result says. One stream; repeated shapes run
+/// as CUDA graphs and allocate nothing. One call at a time per session; sessions of several threads
+/// do not disturb one another.
+class GpuSession {
+ public:
+  /// `device` must outlive the session and be current in the calling thread. Throws
+  /// Error(kBadInput) when the engines do not fit together.
+  GpuSession(const CudaDevice& device, GpuPlans plans, Tokenizer tokenizer,
+             const ModelConfig& config, Semantics semantics);
+  ~GpuSession();
+  GpuSession(GpuSession&&) noexcept;
+  GpuSession& operator=(GpuSession&&) noexcept;
+  GpuSession(const GpuSession&) = delete;
+  GpuSession& operator=(const GpuSession&) = delete;
+
+  /// Pictures that go through the vision encoder together.
+  [[nodiscard]] size_t max_images() const;
+
+  /// Prompts that go through the detector together.
+  [[nodiscard]] size_t max_prompts() const;
+
+  /// One result per request, with its prompts in their order; any number of either. `path` and
+  /// `timings_ms.decode` are left to the caller; pictures that went through together share their
+  /// times equally. Throws as Session::run does.
+  [[nodiscard]] std::vector<ImageResult> run(std::span<const ImageRequest> requests,
+                                             const Thresholds& thresholds);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sam3trt

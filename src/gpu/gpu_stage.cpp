@@ -1,0 +1,115 @@
+#include "gpu/gpu_stage.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+
+namespace sam3trt {
+namespace {
+
+bool fits(const Shape& shape, const ProfileShape& profile) {
+  if (shape.size() != profile.max.size()) return false;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] < profile.min[i] || shape[i] > profile.max[i]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+GpuStage::GpuStage(std::string name, std::unique_ptr<LoadedPlan> plan, const CudaDevice& device)
+    : name_(std::move(name)), plan_(std::move(plan)) {
+  for (const TensorInfo& info : plan_->inputs()) {
+    inputs_[info.name].profile = plan_->profile(info.name);
+  }
+  for (const TensorInfo& info : plan_->outputs()) outputs_.try_emplace(info.name, device);
+}
+
+void GpuStage::set_input(const std::string& name, Shape shape, DevicePointer address) {
+  const auto found = inputs_.find(name);
+  if (found == inputs_.end()) return;
+  Input& input = found->second;
+  if (input.shape == shape && input.address == address) return;
+  if (!fits(shape, input.profile)) {
+    throw_bad_input(name_ + ": input " + name + " has the shape " + to_string(shape) +
+                    ", and the engine was built for " + to_string(input.profile.min) + " to " +
+                    to_string(input.profile.max) +
+                    "; build it with a larger --max-prompts, --max-boxes or --max-batch");
+  }
+  input.shape = std::move(shape);
+  input.address = address;
+  changed_ = true;
+}
+
+void GpuStage::prepare(const Stream& stream, DeviceBuffer& activations) {
+  for (const auto& [name, input] : inputs_) {
+    if (input.address == 0) throw_bad_input(name_ + ": input " + name + " is missing");
+    plan_->set_input_shape(name, input.shape);
+    plan_->bind(name, input.address);
+  }
+  for (const TensorInfo& info : plan_->outputs()) {
+    const int64_t count = element_count(plan_->output_shape(info.name));
+    DeviceBuffer& buffer = outputs_.at(info.name);
+    buffer.reserve(std::max<size_t>(static_cast<size_t>(count) * size_of(info.dtype), 1));
+    plan_->bind(info.name, buffer.data());
+  }
+  const uint64_t bytes = std::max<uint64_t>(plan_->shaped_activation_bytes(), 1);
+  if (activations.size() < bytes) {
+    stream.synchronize();  // earlier work of other stages may still use it
+    activations.reserve(bytes);
+  }
+  activations_ = 0;
+  changed_ = false;
+}
+
+void GpuStage::run(const Stream& stream, DeviceBuffer& activations) {
+  if (changed_) prepare(stream, activations);
+  if (activations_ != activations.data()) {
+    activations_ = activations.data();
+    plan_->set_activation_memory(activations_, activations.size());
+    graph_.reset();
+    runs_ = 0;
+  }
+  start(stream);
+  ++runs_;
+}
+
+void GpuStage::start(const Stream& stream) {
+  if (runs_ > 0 && recordable_ && !graph_) {
+    try {
+      graph_.emplace(stream, [&] { plan_->enqueue(stream.handle()); });
+    } catch (const Error& error) {
+      log(LogLevel::kInfo, name_ + ": runs without a CUDA graph: " + error.what());
+      recordable_ = false;
+    }
+  }
+  if (graph_) {
+    graph_->launch(stream);
+  } else {
+    plan_->enqueue(stream.handle());
+  }
+}
+
+DevicePointer GpuStage::output(const std::string& name) const {
+  const auto found = outputs_.find(name);
+  if (found == outputs_.end()) {
+    throw_bad_input(name_ + ": there is no output " + name + "; export and build it again");
+  }
+  return found->second.data();
+}
+
+std::optional<DType> GpuStage::type_of(const std::string& name) const {
+  for (const auto* list : {&plan_->inputs(), &plan_->outputs()}) {
+    const auto found = std::ranges::find(*list, name, &TensorInfo::name);
+    if (found != list->end()) return found->dtype;
+  }
+  return std::nullopt;
+}
+
+int64_t GpuStage::largest(const std::string& input, size_t axis) const {
+  const auto found = inputs_.find(input);
+  return found == inputs_.end() ? 1 : found->second.profile.max.at(axis);
+}
+
+}  // namespace sam3trt

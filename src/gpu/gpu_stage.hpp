@@ -1,0 +1,64 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cuda/buffer.hpp"
+#include "cuda/device.hpp"
+#include "trt/api.hpp"
+
+namespace sam3trt {
+
+/// One engine whose inputs and outputs stay on the GPU. A call whose shapes and addresses equal
+/// those of the call before is recorded into a CUDA graph and launched as one from then on. Memory
+/// grows with the shapes and never shrinks, so repeated shapes allocate nothing.
+class GpuStage {
+ public:
+  /// `plan` was loaded with ActivationMemory::kCallers; `name` appears in messages.
+  GpuStage(std::string name, std::unique_ptr<LoadedPlan> plan, const CudaDevice& device);
+
+  /// The input in device memory, which must stay there for all later runs. Names that the plan
+  /// lacks are ignored: it does not need them. Throws Error(kBadInput) for a shape that the engine
+  /// was not built for.
+  void set_input(const std::string& name, Shape shape, DevicePointer address);
+
+  /// Puts the work into the stream. `activations` is shared by all stages of the stream and grows
+  /// when it is too small.
+  void run(const Stream& stream, DeviceBuffer& activations);
+
+  /// Where an output lies after run(); it moves only when shapes change.
+  [[nodiscard]] DevicePointer output(const std::string& name) const;
+
+  /// Type of an input or output; nothing when the plan has none of that name.
+  [[nodiscard]] std::optional<DType> type_of(const std::string& name) const;
+
+  /// Largest size of an input's axis; 1 when the plan has no such input.
+  [[nodiscard]] int64_t largest(const std::string& input, size_t axis) const;
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+
+ private:
+  struct Input {
+    Shape shape;
+    DevicePointer address = 0;
+    ProfileShape profile;
+  };
+
+  void prepare(const Stream& stream, DeviceBuffer& activations);
+  void start(const Stream& stream);
+
+  std::string name_;
+  std::unique_ptr<LoadedPlan> plan_;
+  std::map<std::string, Input> inputs_;
+  std::map<std::string, DeviceBuffer> outputs_;
+  std::optional<CudaGraph> graph_;
+  DevicePointer activations_ = 0;
+  bool changed_ = true;
+  bool recordable_ = true;
+  int runs_ = 0;  ///< Since the last change.
+};
+
+}  // namespace sam3trt

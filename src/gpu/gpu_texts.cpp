@@ -1,0 +1,78 @@
+#include "gpu/gpu_texts.hpp"
+
+#include <algorithm>
+
+#include "runtime/prompt_batch.hpp"
+
+namespace sam3trt {
+
+GpuTexts::GpuTexts(const CudaDevice& device, GpuStage stage, const Tokenizer& tokenizer,
+                   const ModelConfig& config, Semantics semantics, size_t capacity)
+    : stage_(std::move(stage)),
+      tokenizer_(tokenizer),
+      config_(config),
+      semantics_(semantics),
+      capacity_(capacity),
+      row_bytes_(static_cast<size_t>(config.context_length * config.detector_width) *
+                 size_of(stage_.type_of("text_features").value_or(DType::kF32))),
+      pool_(device, capacity * row_bytes_),
+      batch_(device) {}
+
+DevicePointer GpuTexts::features(const Stream& stream, Uploader& uploader,
+                                 DeviceBuffer& activations, std::span<const Prompt> prompts,
+                                 size_t max_prompts) {
+  encode_missing(stream, uploader, activations, prompts);
+  batch_.reserve(max_prompts * row_bytes_);
+  for (size_t row = 0; row < prompts.size(); ++row) {
+    const Text& text = texts_.find(effective_text(prompts[row]))->second;
+    copy_on_device(stream, batch_.data() + row * row_bytes_, pool_.data() + text.slot * row_bytes_,
+                   row_bytes_);
+  }
+  return batch_.data();
+}
+
+std::vector<std::vector<float>> GpuTexts::masks(std::span<const Prompt> prompts) const {
+  std::vector<std::vector<float>> masks;
+  for (const Prompt& prompt : prompts) {
+    masks.push_back(texts_.find(effective_text(prompt))->second.mask);
+  }
+  return masks;
+}
+
+void GpuTexts::encode_missing(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
+                              std::span<const Prompt> prompts) {
+  if (texts_.size() + prompts.size() > capacity_) texts_.clear();
+  std::vector<std::string> fresh;
+  for (const Prompt& prompt : prompts) {
+    const std::string text(effective_text(prompt));
+    if (texts_.contains(text) || std::ranges::find(fresh, text) != fresh.end()) continue;
+    fresh.push_back(text);
+  }
+  const auto rows = static_cast<size_t>(stage_.largest("input_ids", 0));
+  for (size_t first = 0; first < fresh.size(); first += rows) {
+    encode(stream, uploader, activations,
+           std::span(fresh).subspan(first, std::min(rows, fresh.size() - first)));
+  }
+}
+
+void GpuTexts::encode(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
+                      std::span<const std::string> texts) {
+  const auto context = static_cast<size_t>(config_.context_length);
+  Tensor ids(DType::kI64, {static_cast<int64_t>(texts.size()), config_.context_length});
+  std::vector<std::vector<float>> masks;
+  for (size_t row = 0; row < texts.size(); ++row) {
+    const EncodedText encoded = tokenizer_.encode(texts[row], context, config_.pad_token_id);
+    std::ranges::copy(encoded.ids, ids.i64().subspan(row * context).begin());
+    masks.push_back(make_text_mask(encoded, config_, semantics_));
+  }
+  stage_.set_input("input_ids", ids.shape(), uploader.upload(stream, "input_ids", ids));
+  stage_.run(stream, activations);
+  const size_t first = texts_.size();
+  copy_on_device(stream, pool_.data() + first * row_bytes_, stage_.output("text_features"),
+                 texts.size() * row_bytes_);
+  for (size_t row = 0; row < texts.size(); ++row) {
+    texts_[texts[row]] = {first + row, std::move(masks[row])};
+  }
+}
+
+}  // namespace sam3trt

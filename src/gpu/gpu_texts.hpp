@@ -1,0 +1,55 @@
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "gpu/gpu_stage.hpp"
+#include "gpu/uploader.hpp"
+#include "runtime/model_files.hpp"
+#include "runtime/prompt.hpp"
+#include "text/tokenizer.hpp"
+
+namespace sam3trt {
+
+/// Embeddings of texts in device memory; each text is encoded once.
+class GpuTexts {
+ public:
+  /// `capacity` texts are kept, at least as many as go through the detector at once.
+  GpuTexts(const CudaDevice& device, GpuStage stage, const Tokenizer& tokenizer,
+           const ModelConfig& config, Semantics semantics, size_t capacity);
+
+  [[nodiscard]] const GpuStage& stage() const { return stage_; }
+
+  /// Puts `text_features` [P, L, D] of the prompts into the stream's work; the address stays the
+  /// same for at most `max_prompts` prompts.
+  DevicePointer features(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
+                         std::span<const Prompt> prompts, size_t max_prompts);
+
+  /// L values per prompt of the last call of features().
+  [[nodiscard]] std::vector<std::vector<float>> masks(std::span<const Prompt> prompts) const;
+
+ private:
+  struct Text {
+    size_t slot = 0;
+    std::vector<float> mask;
+  };
+
+  void encode(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
+              std::span<const std::string> texts);
+  void encode_missing(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
+                      std::span<const Prompt> prompts);
+
+  GpuStage stage_;
+  const Tokenizer& tokenizer_;
+  ModelConfig config_;
+  Semantics semantics_;
+  size_t capacity_;
+  size_t row_bytes_;
+  DeviceBuffer pool_;
+  DeviceBuffer batch_;
+  std::map<std::string, Text, std::less<>> texts_;
+};
+
+}  // namespace sam3trt

@@ -1,0 +1,180 @@
+#include "stand_in_plan.hpp"
+
+#include <cstring>
+#include <stdexcept>
+
+#include "cuda/kernels.hpp"
+#include "fake_cuda.hpp"
+
+namespace sam3trt::parity {
+namespace {
+
+using Sizes = std::map<std::string, int64_t>;
+
+/// Dynamic sizes of docs/graphs.md by tensor: which symbol each dynamic axis has, in their order.
+const std::map<std::string, std::vector<std::string>>& symbols() {
+  static const std::map<std::string, std::vector<std::string>> all = {
+      {"pixel_values", {"B"}},
+      {"fpn_feat_0", {"B"}},
+      {"fpn_feat_1", {"B"}},
+      {"fpn_feat_2", {"B"}},
+      {"input_ids", {"P"}},
+      {"text_features", {"P"}},
+      {"image_index", {"P"}},
+      {"boxes", {"P", "K"}},
+      {"box_labels", {"P", "K"}},
+      {"box_mask", {"P", "K"}},
+      {"pool_y", {"P", "K"}},
+      {"pool_x", {"P", "K"}},
+      {"geometry_features", {"P", "K+1"}},
+      {"prompt_mask", {"P", "T"}},
+      {"pred_logits", {"P"}},
+      {"pred_boxes", {"P"}},
+      {"presence_logits", {"P"}},
+      {"query_features", {"P"}},
+      {"encoder_hidden_states", {"P"}},
+      {"prompt_index", {"R"}},
+      {"query_index", {"R", "M"}},
+      {"pred_masks", {"R", "M"}},
+      {"semantic_seg", {"R"}},
+  };
+  return all;
+}
+
+class StandInPlan : public LoadedPlan {
+ public:
+  StandInPlan(std::unique_ptr<Engine> engine, Sizes largest, bool is_mask_head)
+      : engine_(std::move(engine)), largest_(std::move(largest)), is_mask_head_(is_mask_head) {}
+
+  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return engine_->inputs(); }
+  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override {
+    return engine_->outputs();
+  }
+
+  [[nodiscard]] ProfileShape profile(const std::string& input) const override {
+    Sizes smallest = largest_;
+    for (auto& [symbol, size] : smallest) size = symbol == "T" ? size - largest_.at("K") + 1 : 1;
+    smallest["K+1"] = 2;
+    const Shape least = resolve(info(input), smallest);
+    return {least, least, resolve(info(input), largest_)};
+  }
+
+  [[nodiscard]] uint64_t activation_bytes() const override { return 1000; }
+  [[nodiscard]] uint64_t shaped_activation_bytes() override {
+    return 100 * static_cast<uint64_t>(element_count(shapes_.begin()->second));
+  }
+  void set_activation_memory(uint64_t address, uint64_t bytes) override {
+    if (address == 0 || bytes < shaped_activation_bytes()) {
+      throw std::logic_error("too little memory for activations");
+    }
+  }
+
+  void set_input_shape(const std::string& name, const Shape& shape) override {
+    shapes_[name] = shape;
+  }
+
+  [[nodiscard]] Shape output_shape(const std::string& name) const override {
+    Sizes sizes;
+    for (const auto& [input, shape] : shapes_) {
+      const Shape& pattern = info(input).shape;
+      size_t next = 0;
+      for (size_t axis = 0; axis < pattern.size(); ++axis) {
+        if (pattern[axis] < 0) sizes[symbol(input, next++)] = shape[axis];
+      }
+    }
+    if (sizes.contains("K")) sizes["K+1"] = sizes["K"] + 1;
+    return resolve(info(name), sizes);
+  }
+
+  void bind(const std::string& name, uint64_t address) override { addresses_[name] = address; }
+
+  void enqueue(void* stream) override {
+    calls_.push_back(std::make_unique<Call>(Call{this, shapes_, addresses_}));
+    if (cuLaunchHostFunc(stream, &StandInPlan::run_call, calls_.back().get()) != 0) {
+      throw std::logic_error("the stand-in refuses a call");
+    }
+  }
+
+  [[nodiscard]] std::string layers_json() const override { return "{}"; }
+
+ private:
+  struct Call {
+    StandInPlan* plan;
+    std::map<std::string, Shape> shapes;
+    std::map<std::string, uint64_t> addresses;
+  };
+
+  /// `image_index` counts as many as the prompts of the call: those of the mask head are R.
+  [[nodiscard]] std::string symbol(const std::string& tensor, size_t index) const {
+    if (is_mask_head_ && tensor == "image_index") return "R";
+    return symbols().at(tensor).at(index);
+  }
+
+  [[nodiscard]] const TensorInfo& info(const std::string& name) const {
+    for (const auto* list : {&engine_->inputs(), &engine_->outputs()}) {
+      for (const TensorInfo& entry : *list) {
+        if (entry.name == name) return entry;
+      }
+    }
+    throw std::logic_error("no tensor " + name);
+  }
+
+  [[nodiscard]] Shape resolve(const TensorInfo& tensor, const Sizes& sizes) const {
+    Shape shape = tensor.shape;
+    size_t next = 0;
+    for (int64_t& size : shape) {
+      if (size < 0) size = sizes.at(symbol(tensor.name, next++));
+    }
+    return shape;
+  }
+
+  static void run_call(void* data) {
+    const Call& call = *static_cast<Call*>(data);
+    std::map<std::string, Tensor> inputs;
+    TensorMap map;
+    for (const TensorInfo& entry : call.plan->inputs()) {
+      Tensor& tensor =
+          inputs.emplace(entry.name, Tensor(entry.dtype, call.shapes.at(entry.name))).first->second;
+      std::memcpy(tensor.bytes().data(),
+                  device_pointer<const std::byte>(call.addresses.at(entry.name)),
+                  tensor.bytes().size());
+      map[entry.name] = &tensor;
+    }
+    for (const auto& [name, tensor] : call.plan->engine_->run(map)) {
+      std::memcpy(device_pointer<std::byte>(call.addresses.at(name)), tensor.bytes().data(),
+                  tensor.bytes().size());
+    }
+  }
+
+  std::unique_ptr<Engine> engine_;
+  Sizes largest_;
+  bool is_mask_head_;
+  std::map<std::string, Shape> shapes_;
+  std::map<std::string, uint64_t> addresses_;
+  std::vector<std::unique_ptr<Call>> calls_;
+};
+
+}  // namespace
+
+const CudaDriver& stand_in_driver() {
+  static const CudaDriver driver(SAM3TRT_FAKE_CUDA);
+  return driver;
+}
+
+GpuPlans stand_in_plans(SessionEngines engines, const ModelConfig& config,
+                        const StandInLimits& limits) {
+  const Sizes largest = {{"B", limits.images},
+                         {"P", limits.prompts},
+                         {"K", limits.boxes},
+                         {"K+1", limits.boxes + 1},
+                         {"T", config.context_length + limits.boxes + 1},
+                         {"R", limits.mask_prompts},
+                         {"M", limits.masks}};
+  const auto plan = [&](std::unique_ptr<Engine>& engine, bool is_mask_head = false) {
+    return std::make_unique<StandInPlan>(std::move(engine), largest, is_mask_head);
+  };
+  return {plan(engines.vision_encoder), plan(engines.text_encoder), plan(engines.geometry_encoder),
+          plan(engines.detector), plan(engines.mask_head, true)};
+}
+
+}  // namespace sam3trt::parity
