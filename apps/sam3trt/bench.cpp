@@ -14,7 +14,7 @@
 #include "base/tensor_cast.hpp"
 #include "commands.hpp"
 #include "cuda/buffer.hpp"
-#include "engines.hpp"
+#include "segmenter/segmenter.hpp"
 #include "trt/layers.hpp"
 #include "verify/reference.hpp"
 
@@ -27,9 +27,10 @@ using Json = nlohmann::ordered_json;
 struct BenchOptions {
   std::string model;
   std::vector<std::string> images;
-  std::vector<std::string> texts;
+  std::vector<std::string> texts = {"circle"};
   int warm_up = 5;
   int iterations = 30;
+  double threshold = 0.5;
   std::string layers;
   LoadOptions load;
 };
@@ -187,46 +188,80 @@ Json bench_stages(const ModelFiles& files, const BenchOptions& options) {
   return stages;
 }
 
-/// Whole runs of a session, from pixels in memory to run lengths.
-Json bench_session(const ModelFiles& files, const BenchOptions& options) {
-  using Clock = std::chrono::steady_clock;
-  const auto milliseconds = [](Clock::duration duration) {
-    return std::chrono::duration<double, std::milli>(duration).count();
-  };
-  const auto begin = Clock::now();
-  LoadedModel model = load_model(files, options.load);
-  Session session(std::move(model.engines), Tokenizer::load(files.tokenizer), files.config,
-                  files.semantics, model.limits);
-  const std::vector<Image> images = [&] {
-    if (options.images.empty()) return std::vector{built_in_pictures().front()};
-    std::vector<Image> read;
-    for (const std::string& path : options.images) read.push_back(read_image(path));
-    return read;
-  }();
-  std::vector<Prompt> prompts;
-  for (const std::string& text : options.texts) prompts.push_back({text, {}});
-  if (prompts.empty()) prompts.push_back({"circle", {}});
-  const ImageResult first = session.run(images.front(), prompts, {});
-  const double cold = milliseconds(Clock::now() - begin);
+using Clock = std::chrono::steady_clock;
+
+double milliseconds(Clock::duration duration) {
+  return std::chrono::duration<double, std::milli>(duration).count();
+}
+
+/// Whole runs: `images` pictures at once, each with `prompts` texts.
+Json bench_runs(Segmenter& segmenter, std::span<const Image> pictures, size_t images,
+                size_t prompts, const BenchOptions& options) {
+  std::vector<Prompt> texts;
+  for (size_t i = 0; i < prompts; ++i) {
+    const std::string& text = options.texts[i % options.texts.size()];
+    const size_t round = i / options.texts.size();
+    texts.push_back({round == 0 ? text : text + " " + std::to_string(round), {}});
+  }
+  std::vector<ImageRequest> requests;
+  for (size_t i = 0; i < images; ++i) requests.push_back({&pictures[i % pictures.size()], texts});
+  const Thresholds thresholds{options.threshold, 0.5};
+  for (int i = 0; i < options.warm_up; ++i) {
+    static_cast<void>(segmenter.run(requests, thresholds));
+  }
   std::vector<double> total;
   std::map<std::string, std::vector<double>> stages;
+  size_t instances = 0;
   for (int i = 0; i < options.iterations; ++i) {
     const auto start = Clock::now();
-    const ImageResult result =
-        session.run(images[static_cast<size_t>(i) % images.size()], prompts, {});
+    const auto results = segmenter.run(requests, thresholds);
     total.push_back(milliseconds(Clock::now() - start));
-    stages["preprocess"].push_back(result.timings_ms.preprocess);
-    stages["vision_encoder"].push_back(result.timings_ms.vision_encoder);
-    stages["detector"].push_back(result.timings_ms.detector);
-    stages["postprocess"].push_back(result.timings_ms.postprocess);
+    Timings sum;
+    instances = 0;
+    for (const ImageResult& result : results) {
+      sum.preprocess += result.timings_ms.preprocess;
+      sum.vision_encoder += result.timings_ms.vision_encoder;
+      sum.detector += result.timings_ms.detector;
+      sum.postprocess += result.timings_ms.postprocess;
+      for (const PromptResult& prompt : result.prompts) instances += prompt.instances.size();
+    }
+    stages["preprocess"].push_back(sum.preprocess);
+    stages["vision_encoder"].push_back(sum.vision_encoder);
+    stages["detector"].push_back(sum.detector);
+    stages["postprocess"].push_back(sum.postprocess);
   }
-  Json json = {{"backend", model.backend},
-               {"images", images.size()},
-               {"prompts", prompts.size()},
-               {"load_to_first_result_ms", std::round(cold * 10) / 10},
-               {"total", to_json(statistics_of(total))}};
+  const Statistics all = statistics_of(std::move(total));
+  Json json = {{"images", images},
+               {"prompts", prompts},
+               {"instances", instances},
+               {"total", to_json(all)},
+               {"images_per_s", std::round(1e4 * static_cast<double>(images) / all.median) / 10.0}};
   for (const auto& [name, times] : stages) json[name] = to_json(statistics_of(times));
-  if (model.host) json["device_memory_used_bytes"] = model.host->device.used_memory();
+  return json;
+}
+
+/// From loading to the first result, then whole runs from pixels in memory to run lengths.
+Json bench_session(const ModelFiles& files, const BenchOptions& options) {
+  std::vector<Image> pictures;
+  for (const std::string& path : options.images) pictures.push_back(read_image(path));
+  if (pictures.empty()) pictures.push_back(built_in_pictures().front());
+  const auto begin = Clock::now();
+  Segmenter segmenter(files, options.load);
+  const std::vector<Prompt> first = {{options.texts.front(), {}}};
+  static_cast<void>(segmenter.run(pictures.front(), first, {options.threshold, 0.5}));
+  Json json = {
+      {"backend", segmenter.backend()},
+      {"load_to_first_result_ms", std::round(milliseconds(Clock::now() - begin) * 10) / 10}};
+  json["runs"] = Json::array();
+  json["runs"].push_back(bench_runs(segmenter, pictures, 1, 1, options));
+  json["device_memory_bytes_one_image"] = segmenter.device_memory();
+  constexpr std::array<std::array<size_t, 2>, 6> kRuns = {
+      {{1, 2}, {1, 4}, {1, 16}, {2, 1}, {4, 1}, {8, 1}}};
+  for (const auto& [images, prompts] : kRuns) {
+    if (images > segmenter.max_images()) continue;
+    json["runs"].push_back(bench_runs(segmenter, pictures, images, prompts, options));
+  }
+  json["device_memory_bytes"] = segmenter.device_memory();
   return json;
 }
 
@@ -244,9 +279,16 @@ void print_table(const Json& document) {
               << number(stage["cuda_graph"]["p95_ms"]) << "\n";
   }
   const Json& session = document.at("session");
-  std::cout << "whole run (" << session.at("backend").get<std::string>() << ", "
-            << session.at("prompts") << " prompts): " << number(session["total"]["median_ms"])
-            << number(session["total"]["p95_ms"]) << " ms\n";
+  std::cout << "\nwhole runs in " << session.at("backend").get<std::string>()
+            << ", pixels in memory to run lengths\n"
+            << "images prompts instances    median       p95 ms  images/s\n";
+  for (const Json& run : session.at("runs")) {
+    std::array<char, 128> line{};
+    std::snprintf(line.data(), line.size(), "%6d %7d %9d", run.at("images").get<int>(),
+                  run.at("prompts").get<int>(), run.at("instances").get<int>());
+    std::cout << line.data() << number(run["total"]["median_ms"]) << number(run["total"]["p95_ms"])
+              << number(run["images_per_s"]) << "\n";
+  }
 }
 
 void run_bench(const BenchOptions& options, const CommandContext& context) {
@@ -276,12 +318,15 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
   CLI::App* command = app.add_subcommand("bench", "Time every stage and whole runs");
   command->add_option("--model", options->model, "Folder of engines or graphs")->required();
   command->add_option("--image", options->images, "Pictures (default: a built-in one)");
-  command->add_option("--text", options->texts, "Prompts of every picture (default: circle)");
+  command->add_option("--text", options->texts, "Prompts of every picture")->capture_default_str();
   command->add_option("--warm-up", options->warm_up, "Calls before the measured ones")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command->add_option("--iterations", options->iterations, "Measured calls")
       ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  command->add_option("--threshold", options->threshold, "Instances above this score are kept")
+      ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command->add_option("--layers", options->layers,
                       "Folder for TensorRT's own lists of layers, COMPONENT.layers.json");

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <iostream>
@@ -10,11 +11,10 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "commands.hpp"
-#include "engines.hpp"
 #include "image/image.hpp"
 #include "overlay_writer.hpp"
 #include "progress.hpp"
-#include "runtime/session.hpp"
+#include "segmenter/segmenter.hpp"
 
 namespace sam3trt {
 namespace {
@@ -94,27 +94,46 @@ void check_backend(const InferOptions& options, const ModelFiles& files) {
                            : "an ONNX graph; 'sam3trt build' makes an engine of it"));
 }
 
-ImageResult run_image(Session& session, const std::string& path, std::span<const Prompt> prompts,
-                      const InferOptions& options, const OverlayWriter& overlays) {
-  ImageResult result;
+/// A picture that is read, or why it could not be.
+struct Picture {
   Image image;
+  ImageResult result;
+};
+
+Picture read_picture(const std::string& path, std::span<const Prompt> prompts) {
+  Picture picture;
+  picture.result.path = path;
   const auto begin = std::chrono::steady_clock::now();
   try {
-    image = read_image(path);
-    for (const Prompt& prompt : prompts) check_boxes(prompt, image.width, image.height);
+    picture.image = read_image(path);
+    for (const Prompt& prompt : prompts) {
+      check_boxes(prompt, picture.image.width, picture.image.height);
+    }
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kBadInput) throw;
-    result.path = path;
-    result.error = error.what();
-    return result;
+    picture.result.error = error.what();
   }
   const std::chrono::duration<double, std::milli> decoding =
       std::chrono::steady_clock::now() - begin;
-  result = session.run(image, prompts, options.thresholds);
-  result.path = path;
-  result.timings_ms.decode = decoding.count();
-  overlays.write(path, image, result);
-  return result;
+  picture.result.timings_ms.decode = decoding.count();
+  return picture;
+}
+
+/// Runs the pictures that could be read, together.
+void run_pictures(Segmenter& segmenter, std::vector<Picture>& pictures,
+                  std::span<const Prompt> prompts, const Thresholds& thresholds) {
+  std::vector<ImageRequest> requests;
+  for (const Picture& picture : pictures) {
+    if (!picture.result.error) requests.push_back({&picture.image, prompts});
+  }
+  std::vector<ImageResult> results = segmenter.run(requests, thresholds);
+  auto next = results.begin();
+  for (Picture& picture : pictures) {
+    if (picture.result.error) continue;
+    next->path = picture.result.path;
+    next->timings_ms.decode = picture.result.timings_ms.decode;
+    picture.result = std::move(*next++);
+  }
 }
 
 void print_summary(const RunResult& result) {
@@ -153,16 +172,23 @@ void run_infer(const InferOptions& options, CommandContext& context) {
   check_backend(options, files);
   check_semantics(options, files);
   const OverlayWriter overlays(options.overlay, options.images);
-  Tokenizer tokenizer = Tokenizer::load(files.tokenizer);
+  const Tokenizer tokenizer = Tokenizer::load(files.tokenizer);
   for (const Prompt& prompt : prompts) check_prompt(prompt, tokenizer);
-  LoadedModel model = load_model(files, options.load);
-  RunResult result{model.backend, files.semantics, {}, model.verified};
-  Session session(std::move(model.engines), std::move(tokenizer), files.config, files.semantics,
-                  model.limits);
+  Segmenter segmenter(files, options.load);
+  RunResult result{segmenter.backend(), files.semantics, {}, segmenter.verified()};
   ProgressBar progress("images", options.images.size());
-  for (const std::string& path : options.images) {
-    result.images.push_back(run_image(session, path, prompts, options, overlays));
-    progress.advance();
+  for (size_t first = 0; first < options.images.size(); first += segmenter.max_images()) {
+    const size_t count = std::min(segmenter.max_images(), options.images.size() - first);
+    std::vector<Picture> pictures;
+    for (size_t i = first; i < first + count; ++i) {
+      pictures.push_back(read_picture(options.images[i], prompts));
+    }
+    run_pictures(segmenter, pictures, prompts, options.thresholds);
+    for (Picture& picture : pictures) {
+      if (!picture.result.error) overlays.write(picture.result.path, picture.image, picture.result);
+      result.images.push_back(std::move(picture.result));
+      progress.advance();
+    }
   }
   for (const ImageResult& image : result.images) {
     if (!image.error) continue;

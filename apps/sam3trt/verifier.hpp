@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "build/engine_build.hpp"
-#include "engines.hpp"
+#include "segmenter/engines.hpp"
 #include "verify/verification.hpp"
 
 namespace sam3trt {

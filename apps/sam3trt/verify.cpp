@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "commands.hpp"
 #include "onnx/graph_info.hpp"
+#include "segmenter/segmenter.hpp"
 #include "verifier.hpp"
 
 namespace sam3trt {
@@ -65,9 +66,14 @@ std::vector<OutputReport> verify_engines(Verifier& verifier, SessionEngines& eng
 }
 
 /// A model that gives numbers that are not finite has no instances to compare.
-ResultReport results_of(Verifier& verifier, Session& session, Precision precision) {
+ResultReport results_of(Verifier& verifier, const ModelFiles& files, const LoadOptions& options,
+                        Precision precision) {
   try {
-    return verify_results(verifier.reference(), session, precision, verifier.gate());
+    Segmenter segmenter(files, options);
+    const auto find = [&](const Image& image, std::span<const Prompt> prompts) {
+      return segmenter.run(image, prompts);
+    };
+    return verify_results(verifier.reference(), find, precision, verifier.gate());
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInternal) throw;
     ResultReport report;
@@ -88,17 +94,20 @@ void run_verify(const VerifyOptions& options, CommandContext& context) {
       options.reference.empty() ? options.model : options.reference, ModelForm::kGraphs);
   check_same_checkpoint(graphs, files);
   Verifier verifier(graphs, options.verifier);
-  LoadedModel model = load_model(files, options.load);
   const Precision precision = precision_of(files);
-  const auto reports = verify_engines(verifier, model.engines, precision);
-  Session session(std::move(model.engines), Tokenizer::load(files.tokenizer), files.config,
-                  files.semantics, model.limits);
-  const ResultReport result = results_of(verifier, session, precision);
+  std::string backend;
+  std::vector<OutputReport> reports;
+  {
+    LoadedModel model = load_model(files, options.load);
+    backend = model.backend;
+    reports = verify_engines(verifier, model.engines, precision);
+  }
+  const ResultReport result = results_of(verifier, files, options.load, precision);
   const bool ok = passed(reports) && result.problems.empty();
   if (context.json) {
     std::cout << nlohmann::ordered_json{{"passed", ok},
                                         {"precision", name_of(precision)},
-                                        {"backend", model.backend},
+                                        {"backend", backend},
                                         {"outputs", nlohmann::json::parse(to_json(reports))},
                                         {"result", nlohmann::json::parse(to_json(result))}}
                      .dump(1)

@@ -114,14 +114,14 @@ std::vector<OutputReport> verify_stage(const std::string& component,
   return reports;
 }
 
-ResultReport verify_results(const ReferenceRun& reference, Session& session, Precision precision,
-                            const Gate& gate) {
+ResultReport verify_results(const ReferenceRun& reference, const FindInstances& find,
+                            Precision precision, const Gate& gate) {
   const GateLimits& limits = gate.limits(precision);
   MatchOptions options;
   options.borderline_score = limits.borderline_score;
   ResultReport report;
   for (size_t i = 0; i < reference.images.size(); ++i) {
-    const ImageResult result = session.run(reference.images[i], reference.prompts[i], {});
+    const ImageResult result = find(reference.images[i], reference.prompts[i]);
     report.difference =
         combine(report.difference, compare_results(reference.results[i], result, options));
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -46,7 +47,11 @@ struct ResultReport {
   InstanceDifference difference;
   std::vector<std::string> problems;  ///< Empty: passed.
 };
-[[nodiscard]] ResultReport verify_results(const ReferenceRun& reference, Session& session,
+
+/// What finds instances in a picture: a Session or a Segmenter.
+using FindInstances = std::function<ImageResult(const Image&, std::span<const Prompt>)>;
+
+[[nodiscard]] ResultReport verify_results(const ReferenceRun& reference, const FindInstances& find,
                                           Precision precision, const Gate& gate);
 
 /// True when all passed.

@@ -46,7 +46,17 @@ struct LoadedModel {
 /// Error(kBadInput), except what `allow_unverified` allows.
 [[nodiscard]] LoadedModel load_model(const ModelFiles& files, const LoadOptions& options);
 
-/// One engine file.
+/// One engine file on its own terms: verified or allowed, and unchanged since. Throws as load_model
+/// does.
+[[nodiscard]] std::unique_ptr<LoadedPlan> load_plan(TensorRtHost& host,
+                                                    const std::filesystem::path& path,
+                                                    const LoadOptions& options,
+                                                    ActivationMemory memory);
+
+/// Whether all engines of the model passed their verification.
+[[nodiscard]] bool all_verified(const ModelFiles& files);
+
+/// The same behind the interface of all backends.
 [[nodiscard]] std::unique_ptr<Engine> load_engine_file(TensorRtHost& host,
                                                        const std::filesystem::path& path,
                                                        const LoadOptions& options);

@@ -1,4 +1,4 @@
-#include "engines.hpp"
+#include "segmenter/engines.hpp"
 
 #include <algorithm>
 
@@ -48,15 +48,6 @@ SessionLimits limits_of(const ModelFiles& files) {
   return limits;
 }
 
-bool all_passed(const ModelFiles& files) {
-  return std::ranges::all_of(std::array{files.vision_encoder, files.text_encoder,
-                                        files.geometry_encoder, files.detector, files.mask_head},
-                             [](const std::filesystem::path& path) {
-                               return EngineManifest::load(path).verification ==
-                                      VerificationState::kPassed;
-                             });
-}
-
 }  // namespace
 
 EngineHost TensorRtHost::describe() const {
@@ -69,15 +60,29 @@ std::unique_ptr<TensorRtHost> open_tensorrt(bool parser) {
   return std::make_unique<TensorRtHost>(load_tensorrt(parser));
 }
 
-std::unique_ptr<Engine> load_engine_file(TensorRtHost& host, const std::filesystem::path& path,
-                                         const LoadOptions& options) {
+bool all_verified(const ModelFiles& files) {
+  return std::ranges::all_of(std::array{files.vision_encoder, files.text_encoder,
+                                        files.geometry_encoder, files.detector, files.mask_head},
+                             [](const std::filesystem::path& path) {
+                               return EngineManifest::load(path).verification ==
+                                      VerificationState::kPassed;
+                             });
+}
+
+std::unique_ptr<LoadedPlan> load_plan(TensorRtHost& host, const std::filesystem::path& path,
+                                      const LoadOptions& options, ActivationMemory memory) {
   const EngineManifest manifest = check_manifest(host, path, options);
   const MappedFile file(path);
   check_bytes(manifest, file);
   log(LogLevel::kInfo, "loading " + path.string() + " in " + host.describe().flavour + " " +
                            host.api->version() + " on " + host.device.info().name);
-  return with_float32_tensors(
-      make_tensorrt_engine(host.api->load(file.bytes(), ActivationMemory::kOwn), path.string(), host.device));
+  return host.api->load(file.bytes(), memory);
+}
+
+std::unique_ptr<Engine> load_engine_file(TensorRtHost& host, const std::filesystem::path& path,
+                                         const LoadOptions& options) {
+  return with_float32_tensors(make_tensorrt_engine(
+      load_plan(host, path, options, ActivationMemory::kOwn), path.string(), host.device));
 }
 
 LoadedModel load_model(const ModelFiles& files, const LoadOptions& options) {
@@ -96,7 +101,7 @@ LoadedModel load_model(const ModelFiles& files, const LoadOptions& options) {
     return load_engine_file(*model.host, path, options);
   });
   model.limits = limits_of(files);
-  model.verified = all_passed(files);
+  model.verified = all_verified(files);
   return model;
 }
 

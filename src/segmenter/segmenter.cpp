@@ -1,0 +1,82 @@
+#include "segmenter/segmenter.hpp"
+
+#include <optional>
+
+#include "gpu/gpu_session.hpp"
+#include "runtime/session.hpp"
+
+namespace sam3trt {
+
+class Segmenter::Impl {
+ public:
+  Impl(const ModelFiles& files, const LoadOptions& options) : semantics_(files.semantics) {
+    if (files.form == ModelForm::kGraphs) {
+      LoadedModel model = load_model(files, options);
+      cpu_.emplace(std::move(model.engines), Tokenizer::load(files.tokenizer), files.config,
+                   files.semantics);
+      return;
+    }
+    backend_ = "tensorrt";
+    verified_ = all_verified(files);
+    host_ = open_tensorrt(false);
+    const auto load = [&](const std::filesystem::path& path) {
+      return load_plan(*host_, path, options, ActivationMemory::kCallers);
+    };
+    gpu_.emplace(
+        host_->device,
+        GpuPlans{load(files.vision_encoder), load(files.text_encoder), load(files.geometry_encoder),
+                 load(files.detector), load(files.mask_head)},
+        Tokenizer::load(files.tokenizer), files.config, files.semantics);
+  }
+
+  [[nodiscard]] std::vector<ImageResult> run(std::span<const ImageRequest> requests,
+                                             const Thresholds& thresholds) {
+    if (gpu_) return gpu_->run(requests, thresholds);
+    std::vector<ImageResult> results;
+    for (const ImageRequest& request : requests) {
+      results.push_back(cpu_->run(*request.image, request.prompts, thresholds));
+    }
+    return results;
+  }
+
+  [[nodiscard]] size_t max_images() const { return gpu_ ? gpu_->max_images() : 1; }
+  [[nodiscard]] const std::string& backend() const { return backend_; }
+  [[nodiscard]] Semantics semantics() const { return semantics_; }
+  [[nodiscard]] bool verified() const { return verified_; }
+  [[nodiscard]] uint64_t device_memory() const { return host_ ? host_->device.used_memory() : 0; }
+
+ private:
+  std::string backend_ = "openvino";
+  Semantics semantics_;
+  bool verified_ = true;
+  std::unique_ptr<TensorRtHost> host_;
+  std::optional<GpuSession> gpu_;
+  std::optional<Session> cpu_;
+};
+
+Segmenter::Segmenter(const std::filesystem::path& folder, const LoadOptions& options)
+    : Segmenter(find_model_files(folder), options) {}
+Segmenter::Segmenter(const ModelFiles& files, const LoadOptions& options)
+    : impl_(std::make_unique<Impl>(files, options)) {}
+Segmenter::~Segmenter() = default;
+Segmenter::Segmenter(Segmenter&&) noexcept = default;
+Segmenter& Segmenter::operator=(Segmenter&&) noexcept = default;
+
+std::vector<ImageResult> Segmenter::run(std::span<const ImageRequest> requests,
+                                        const Thresholds& thresholds) {
+  return impl_->run(requests, thresholds);
+}
+
+ImageResult Segmenter::run(const Image& image, std::span<const Prompt> prompts,
+                           const Thresholds& thresholds) {
+  const ImageRequest request{&image, prompts};
+  return std::move(impl_->run(std::span(&request, 1), thresholds).front());
+}
+
+size_t Segmenter::max_images() const { return impl_->max_images(); }
+const std::string& Segmenter::backend() const { return impl_->backend(); }
+Semantics Segmenter::semantics() const { return impl_->semantics(); }
+bool Segmenter::verified() const { return impl_->verified(); }
+uint64_t Segmenter::device_memory() const { return impl_->device_memory(); }
+
+}  // namespace sam3trt

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/model_files.hpp"
+#include "runtime/request.hpp"
+#include "runtime/result.hpp"
+#include "segmenter/engines.hpp"
+
+namespace sam3trt {
+
+/// A loaded model: finds in pictures what prompts ask for, on the GPU with TensorRT engines, on the
+/// CPU with ONNX graphs. Load it once and call it many times. One call at a time per object, from
+/// any thread; several objects work side by side.
+class Segmenter {
+ public:
+  /// The model in a folder of engines or graphs, or found otherwise (find_model_files). Throws
+  /// Error(kBadInput) for engines that do not fit this machine or were not verified, and
+  /// Error(kUnavailable) when a GPU, its driver or TensorRT is missing.
+  explicit Segmenter(const std::filesystem::path& folder, const LoadOptions& options = {});
+  explicit Segmenter(const ModelFiles& files, const LoadOptions& options = {});
+  ~Segmenter();
+  Segmenter(Segmenter&&) noexcept;
+  Segmenter& operator=(Segmenter&&) noexcept;
+  Segmenter(const Segmenter&) = delete;
+  Segmenter& operator=(const Segmenter&) = delete;
+
+  /// One result per request, in their order (runtime/result.hpp); `path` and `timings_ms.decode`
+  /// are left to the caller. A picture's features are computed once for all its prompts, and texts
+  /// that were seen before are not encoded again. Throws Error(kBadInput) for a prompt that asks
+  /// for nothing or a box outside its picture, and Error(kInternal) when an engine gives non-finite
+  /// numbers.
+  [[nodiscard]] std::vector<ImageResult> run(std::span<const ImageRequest> requests,
+                                             const Thresholds& thresholds = {});
+
+  /// The same for one picture.
+  [[nodiscard]] ImageResult run(const Image& image, std::span<const Prompt> prompts,
+                                const Thresholds& thresholds = {});
+
+  /// Pictures that go through the model together; more in one call are worked off in turn.
+  [[nodiscard]] size_t max_images() const;
+
+  /// "tensorrt" or "openvino".
+  [[nodiscard]] const std::string& backend() const;
+  [[nodiscard]] Semantics semantics() const;
+
+  /// False when an engine runs only because LoadOptions allow it.
+  [[nodiscard]] bool verified() const;
+
+  /// GPU memory that is in use, by anyone, in bytes; 0 on the CPU.
+  [[nodiscard]] uint64_t device_memory() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sam3trt
