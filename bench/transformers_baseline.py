@@ -69,7 +69,7 @@ def main() -> None:
                 run(**batch)
                 torch.cuda.synchronize()
                 first = time.perf_counter() - begin
-                whole = times_of(lambda batch=batch: run(**batch), 5, options.iterations)
+                whole = times_of(lambda run=run, batch=batch: run(**batch), 5, options.iterations)
             print(
                 json.dumps(
                     {

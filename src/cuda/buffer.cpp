@@ -9,14 +9,14 @@
 namespace sam3trt {
 
 DeviceBuffer::DeviceBuffer(DeviceBuffer&& other) noexcept
-    : context_(other.context_),
+    : context_(std::move(other.context_)),
       data_(std::exchange(other.data_, 0)),
       size_(std::exchange(other.size_, 0)) {}
 
 DeviceBuffer& DeviceBuffer::operator=(DeviceBuffer&& other) noexcept {
   if (this != &other) {
     release();
-    context_ = other.context_;
+    context_ = std::move(other.context_);
     data_ = std::exchange(other.data_, 0);
     size_ = std::exchange(other.size_, 0);
   }

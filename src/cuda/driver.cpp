@@ -108,8 +108,8 @@ void CudaDriver::fail(const char* name, int status) const {
 }
 
 const CudaDriver& cuda_driver() {
-  static const CudaDriver driver("libcuda.so.1");
-  return driver;
+  static const CudaDriver kDriver("libcuda.so.1");
+  return kDriver;
 }
 
 std::string CudaDeviceInfo::compute_capability() const {

@@ -16,7 +16,7 @@ namespace sam3trt {
 /// An address of the GPU as a pointer for a kernel's arguments; the host must not follow it.
 template <typename T>
 [[nodiscard]] T* device_pointer(DevicePointer address) {
-  return reinterpret_cast<T*>(address);
+  return reinterpret_cast<T*>(address);  // NOLINT(performance-no-int-to-ptr): not the host's
 }
 
 /// The kernels of src/cuda/kernels on one GPU. Launching puts work into a stream and returns; it

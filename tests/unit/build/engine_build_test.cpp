@@ -100,14 +100,16 @@ TEST_F(BuildEngine, WritesTheEngineAndWhatItIs) {
 }
 
 TEST_F(BuildEngine, TriesTheNextSaferRecipeWhenTheVerificationFails) {
-  accept({"fp16_fp32_softmax"});
+  accept({"fp16_fp32_decoder"});
   std::vector<std::string> told;
   request_.report = [&told](const std::string& message) { told.push_back(message); };
   const EngineBuildResult result = build_engine(api_, request_);
-  EXPECT_EQ(result.manifest.recipe, "fp16_fp32_softmax");
-  EXPECT_THAT(api_.recipes, ElementsAre("fp16", "fp16_fp32_residual", "fp16_fp32_softmax"));
-  EXPECT_THAT(result.refused, ElementsAre("fp16: looked at fp16",
-                                          "fp16_fp32_residual: looked at fp16_fp32_residual"));
+  EXPECT_EQ(result.manifest.recipe, "fp16_fp32_decoder");
+  EXPECT_THAT(api_.recipes,
+              ElementsAre("fp16", "fp16_fp32_decoder_attention", "fp16_fp32_decoder"));
+  EXPECT_THAT(result.refused,
+              ElementsAre("fp16: looked at fp16",
+                          "fp16_fp32_decoder_attention: looked at fp16_fp32_decoder_attention"));
   EXPECT_EQ(told.size(), 2U);
 }
 

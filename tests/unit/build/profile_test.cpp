@@ -25,7 +25,7 @@ TEST(MakeProfile, SymbolsTakeTheirLimits) {
   EXPECT_EQ(shape_of("B", limits).max, (Shape{4, 3}));
   EXPECT_EQ(shape_of("P", limits).max, (Shape{9, 3}));
   EXPECT_EQ(shape_of("K", limits).max, (Shape{5, 3}));
-  EXPECT_EQ(shape_of("R", limits).max, (Shape{1, 3}));
+  EXPECT_EQ(shape_of("R", limits).max, (Shape{4, 3}));
   EXPECT_EQ(shape_of("M", limits).opt, (Shape{16, 3}));
   EXPECT_EQ(shape_of("M", limits).max, (Shape{20, 3}));
   for (const char* dim : {"B", "P", "K", "R", "M"}) EXPECT_EQ(shape_of(dim).min, (Shape{1, 3}));

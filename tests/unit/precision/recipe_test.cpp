@@ -60,8 +60,9 @@ TEST(RecipeBook, BuiltinGoesFromTheFastestToTheSafest) {
   const RecipeBook book = RecipeBook::builtin();
   EXPECT_THAT(names_of(book.variants(Precision::kFp32)), testing::ElementsAre("fp32"));
   EXPECT_THAT(names_of(book.variants(Precision::kFp16)),
-              testing::ElementsAre("fp16", "fp16_fp32_residual", "fp16_fp32_softmax",
-                                   "fp16_fp32_attention", "fp16_fp32_blocks"));
+              testing::ElementsAre("fp16", "fp16_fp32_decoder_attention", "fp16_fp32_decoder",
+                                   "fp16_fp32_residual", "fp16_fp32_softmax", "fp16_fp32_attention",
+                                   "fp16_fp32_blocks"));
   EXPECT_THAT(names_of(book.variants(Precision::kBf16)),
               testing::ElementsAre("bf16", "bf16_fp32_softmax", "bf16_fp32_blocks"));
   EXPECT_THAT(names_of(book.variants(Precision::kFp8)),
