@@ -108,7 +108,7 @@ class TensorRtApi {
   /// Throws Error(kBadInput) when the library refuses the plan. Plans run code: load only what this
   /// program has built.
   [[nodiscard]] virtual std::unique_ptr<LoadedPlan> load(std::span<const std::byte> plan,
-                                                          ActivationMemory memory) = 0;
+                                                         ActivationMemory memory) = 0;
 };
 
 /// Whether a library of this flavour can be loaded here; tried in the order of TensorRtFlavour.
