@@ -26,6 +26,7 @@ using Json = nlohmann::ordered_json;
 
 struct BenchOptions {
   std::string model;
+  std::vector<std::string> engines;
   std::vector<std::string> images;
   std::vector<std::string> texts = {"circle"};
   int warm_up = 5;
@@ -60,14 +61,40 @@ class StageBench {
   StageBench(TensorRtHost& host, const fs::path& path)
       : device_(host.device), manifest_(EngineManifest::load(path)), stream_(host.device) {
     const MappedFile file(path);
+    const uint64_t before = device_.used_memory();
     plan_ = host.api->load(file.bytes(), ActivationMemory::kOwn);
+    memory_ = device_.used_memory() - std::min(before, device_.used_memory());
   }
+
+  /// Device memory that loading took: weights, activations at the largest shapes, kernels.
+  [[nodiscard]] uint64_t memory() const { return memory_; }
 
   [[nodiscard]] int64_t fused_attentions() const {
     return count_fused_attentions(plan_->layers_json());
   }
 
   [[nodiscard]] std::string layers() const { return plan_->layers_json(); }
+
+  /// Median milliseconds of every layer, in the order of their run.
+  [[nodiscard]] Json layer_times(int64_t batch, const BenchOptions& options) {
+    prepare(batch);
+    std::vector<std::string> names;
+    std::vector<std::vector<double>> times;
+    for (int i = 0; i < options.warm_up + options.iterations; ++i) {
+      const auto layers = plan_->time_layers(stream_.handle());
+      if (names.empty()) {
+        for (const LayerTime& layer : layers) names.push_back(layer.layer);
+        times.resize(names.size());
+      }
+      if (i < options.warm_up || layers.size() != names.size()) continue;
+      for (size_t n = 0; n < layers.size(); ++n) times[n].push_back(layers[n].milliseconds);
+    }
+    Json list = Json::array();
+    for (size_t n = 0; n < names.size(); ++n) {
+      list.push_back({{"layer", names[n]}, {"median_ms", statistics_of(times[n]).median}});
+    }
+    return {{"component", manifest_.component}, {"batch", batch}, {"layers", list}};
+  }
 
   [[nodiscard]] uint64_t activation_bytes() const { return plan_->activation_bytes(); }
   [[nodiscard]] const EngineManifest& manifest() const { return manifest_; }
@@ -99,6 +126,9 @@ class StageBench {
   /// Inputs whose first axis counts images or prompts of the stage: not the features that prompts
   /// share.
   [[nodiscard]] bool is_batched(const std::string& input) const {
+    if (manifest_.component.empty()) {  // of another program: what is dynamic
+      return plan_->profile(input).min != plan_->profile(input).max;
+    }
     return manifest_.component == "vision_encoder" || !input.starts_with("fpn_feat");
   }
 
@@ -158,23 +188,41 @@ class StageBench {
   Stream stream_;
   std::map<std::string, DeviceBuffer> buffers_;
   std::unique_ptr<LoadedPlan> plan_;
+  uint64_t memory_ = 0;
 };
 
-Json bench_stages(const ModelFiles& files, const BenchOptions& options) {
+/// A list of TensorRT's layers and, per batch, what each takes; with a plan of its own, because
+/// timing layers slows a plan down for good.
+void write_layers(TensorRtHost& host, const fs::path& path, const BenchOptions& options) {
+  StageBench bench(host, path);
+  const auto write = [&](const std::string& name, const std::string& text) {
+    AtomicFile file(fs::path(options.layers) / (bench.manifest().component + name));
+    file.write(text);
+    file.commit();
+  };
+  write(".layers.json", bench.layers());
+  for (const int64_t batch : {1, 8}) {
+    if (batch > bench.largest_batch()) break;
+    write(".times." + std::to_string(batch) + ".json", bench.layer_times(batch, options).dump(1));
+  }
+}
+
+std::vector<fs::path> engines_of(const ModelFiles& files) {
+  return {files.vision_encoder, files.text_encoder, files.geometry_encoder, files.detector,
+          files.mask_head};
+}
+
+Json bench_stages(const std::vector<fs::path>& engines, const BenchOptions& options) {
   const auto host = open_tensorrt(false);
   Json stages = Json::array();
-  for (const fs::path& path : {files.vision_encoder, files.text_encoder, files.geometry_encoder,
-                               files.detector, files.mask_head}) {
+  for (const fs::path& path : engines) {
+    if (!options.layers.empty()) write_layers(*host, path, options);
     StageBench bench(*host, path);
-    if (!options.layers.empty()) {
-      AtomicFile file(fs::path(options.layers) / (bench.manifest().component + ".layers.json"));
-      file.write(bench.layers());
-      file.commit();
-    }
     for (const int64_t batch : {1, 4, 8, 16}) {
       if (batch > bench.largest_batch()) break;
       const auto [graph, plain] = bench.time(batch, options);
-      stages.push_back({{"component", bench.manifest().component},
+      stages.push_back({{"engine", path.string()},
+                        {"component", bench.manifest().component},
                         {"precision", bench.manifest().precision},
                         {"recipe", bench.manifest().recipe},
                         {"batch", batch},
@@ -182,6 +230,7 @@ Json bench_stages(const ModelFiles& files, const BenchOptions& options) {
                         {"plain", to_json(plain)},
                         {"fused_attentions", bench.fused_attentions()},
                         {"activation_bytes", bench.activation_bytes()},
+                        {"memory_bytes", bench.memory()},
                         {"engine_bytes", bench.manifest().plan_bytes}});
     }
   }
@@ -274,10 +323,12 @@ void print_table(const Json& document) {
   std::cout << "stage               batch    median      p95   (ms, on the GPU)\n";
   for (const Json& stage : document.at("stages")) {
     std::string name = stage.at("component").get<std::string>();
+    if (name.empty()) name = fs::path(stage.at("engine").get<std::string>()).filename().string();
     name.resize(20, ' ');
     std::cout << name << stage.at("batch") << "    " << number(stage["cuda_graph"]["median_ms"])
               << number(stage["cuda_graph"]["p95_ms"]) << "\n";
   }
+  if (!document.contains("session")) return;
   const Json& session = document.at("session");
   std::cout << "\nwhole runs in " << session.at("backend").get<std::string>()
             << ", pixels in memory to run lengths\n"
@@ -292,18 +343,25 @@ void print_table(const Json& document) {
 }
 
 void run_bench(const BenchOptions& options, const CommandContext& context) {
-  const ModelFiles files = find_model_files(options.model);
+  std::optional<ModelFiles> files;
+  std::vector<fs::path> engines(options.engines.begin(), options.engines.end());
+  if (!options.model.empty()) files = find_model_files(options.model);
+  if (files && files->form == ModelForm::kEngines) {
+    const auto parts = engines_of(*files);
+    engines.insert(engines.end(), parts.begin(), parts.end());
+  }
   Json document = {{"stages", Json::array()}};
-  if (files.form == ModelForm::kEngines) {
+  if (!engines.empty()) {
     const auto host = open_tensorrt(false);
     const EngineHost description = host->describe();
     document["gpu"] = description.gpu;
     document["tensorrt"] = description.tensorrt_version;
-    document["stages"] = bench_stages(files, options);
+    document["context_memory_bytes"] = host->device.used_memory();
+    document["stages"] = bench_stages(engines, options);
   }
   document["warm_up"] = options.warm_up;
   document["iterations"] = options.iterations;
-  document["session"] = bench_session(files, options);
+  if (files) document["session"] = bench_session(*files, options);
   if (context.json) {
     std::cout << document.dump(1) << "\n";
   } else {
@@ -316,7 +374,13 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
 void add_bench_command(CLI::App& app, CommandContext& context) {
   auto options = std::make_shared<BenchOptions>();
   CLI::App* command = app.add_subcommand("bench", "Time every stage and whole runs");
-  command->add_option("--model", options->model, "Folder of engines or graphs")->required();
+  auto* model = command->add_option("--model", options->model, "Folder of engines or graphs");
+  auto* engines =
+      command->add_option("--engine", options->engines, "Single engines, of any program's graphs");
+  command->callback([options, &context, model, engines]() {
+    if (model->count() + engines->count() == 0) throw_bad_input("bench needs --model or --engine");
+    run_bench(*options, context);
+  });
   command->add_option("--image", options->images, "Pictures (default: a built-in one)");
   command->add_option("--text", options->texts, "Prompts of every picture")->capture_default_str();
   command->add_option("--warm-up", options->warm_up, "Calls before the measured ones")
@@ -329,11 +393,11 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command->add_option("--layers", options->layers,
-                      "Folder for TensorRT's own lists of layers, COMPONENT.layers.json");
+                      "Folder for TensorRT's own lists of layers, COMPONENT.layers.json, and what "
+                      "each takes, COMPONENT.times.BATCH.json");
   command->add_flag("--allow-unverified", options->load.allow_unverified,
                     "Time engines that were not verified or failed it");
   command->footer("Example:\n  sam3trt bench --model engines --text dog cat --json");
-  command->callback([options, &context]() { run_bench(*options, context); });
 }
 
 }  // namespace sam3trt

@@ -1,6 +1,6 @@
+#include <algorithm>
 #include <atomic>
 #include <csignal>
-#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -11,7 +11,8 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/mapped_file.hpp"
-#include "build/engine_build.hpp"
+#include "build/model_build.hpp"
+#include "cache_folder.hpp"
 #include "commands.hpp"
 #include "onnx/graph_info.hpp"
 #include "progress.hpp"
@@ -65,6 +66,7 @@ struct Job {
 
 struct Work {
   std::vector<Job> jobs;
+  bool is_model = false;     ///< All parts of one, in one folder.
   fs::path tokenizer;  ///< Empty: none goes with it.
   fs::path tokenizer_output;
 };
@@ -132,6 +134,7 @@ Work list_work(const BuildOptions& options) {
     work.jobs.push_back(
         {files.vision_encoder, output / (files.vision_encoder.stem().string() + ".engine")});
     add_detector(work, files.detector, output / (files.detector.stem().string() + ".engine"));
+    work.is_model = true;
     return work;
   }
   if (output.extension() != ".engine") {
@@ -146,13 +149,6 @@ Work list_work(const BuildOptions& options) {
   return work;
 }
 
-fs::path cache_folder() {
-  const char* xdg = std::getenv("XDG_CACHE_HOME");
-  if (xdg != nullptr && *xdg != '\0') return fs::path(xdg) / "sam3trt" / "timing";
-  const char* home = std::getenv("HOME");
-  return home == nullptr ? fs::path() : fs::path(home) / ".cache" / "sam3trt" / "timing";
-}
-
 EngineBuildRequest make_request(const BuildOptions& options, const Job& job) {
   EngineBuildRequest request;
   request.onnx = job.onnx;
@@ -163,23 +159,27 @@ EngineBuildRequest make_request(const BuildOptions& options, const Job& job) {
   request.optimization_level = options.optimization_level;
   request.workspace_bytes = options.workspace_megabytes << 20U;
   request.compute_capability = capability_of(options);
-  request.cache = cache_folder();
+  if (const fs::path cache = user_cache_folder(); !cache.empty()) request.cache = cache / "timing";
   request.report = [](const std::string& message) { log(LogLevel::kWarning, message); };
   return request;
 }
 
 /// Makes the build verify its engines, which needs a GPU that runs them.
 void add_verification(EngineBuildRequest& request, TensorRtHost& host, Verifier& verifier) {
-  request.verify = [&request, &host, &verifier](const Plan& plan, const Recipe& recipe,
-                                                const fs::path& typed) {
+  request.verify = [name = request.output.string(), &host, &verifier](
+                       const Plan& plan, const Recipe& recipe, const fs::path& typed) {
     const std::string component = component_of(typed);
     auto loaded = host.api->load(plan.bytes, ActivationMemory::kOwn);
     const int64_t fused = count_fused_attentions(loaded->layers_json());
     const auto engine = with_float32_tensors(
-        make_tensorrt_engine(std::move(loaded), request.output.string(), host.device));
+        make_tensorrt_engine(std::move(loaded), name, host.device));
     const auto reports = verifier.verify(component, *engine, recipe.precision, typed);
-    log(LogLevel::kInfo, recipe.name + ": " + summary(reports));
-    return BuildVerdict{passed(reports), summary(reports), to_json(reports), fused};
+    log(LogLevel::kInfo, recipe.name + ": " + summary(reports) + "\n" + to_table(reports));
+    double deviation = 0;
+    for (const OutputReport& report : reports) {
+      deviation = std::max(deviation, report.difference.deviation);
+    }
+    return BuildVerdict{passed(reports), summary(reports), to_json(reports), fused, deviation};
   };
 }
 
@@ -190,18 +190,18 @@ std::string attention_text(const EngineManifest& manifest) {
          " attentions fused, ";
 }
 
-void print_result(const EngineBuildResult& result, const Job& job, nlohmann::ordered_json& list) {
-  const EngineManifest& manifest = result.manifest;
-  list.push_back({{"engine", job.engine.string()},
-                  {"bytes", manifest.plan_bytes},
-                  {"precision", manifest.precision},
-                  {"recipe", manifest.recipe},
-                  {"attentions", manifest.attentions},
-                  {"fused_attentions", manifest.fused_attentions
-                                           ? nlohmann::ordered_json(*manifest.fused_attentions)
-                                           : nlohmann::ordered_json(nullptr)},
-                  {"verification", name_of(manifest.verification)},
-                  {"refused", result.refused}});
+nlohmann::ordered_json describe(const ModelPart& part) {
+  const EngineManifest& manifest = part.result.manifest;
+  return {{"engine", part.request.output.string()},
+          {"bytes", manifest.plan_bytes},
+          {"precision", manifest.precision},
+          {"recipe", manifest.recipe},
+          {"attentions", manifest.attentions},
+          {"fused_attentions", manifest.fused_attentions
+                                   ? nlohmann::ordered_json(*manifest.fused_attentions)
+                                   : nlohmann::ordered_json(nullptr)},
+          {"verification", name_of(manifest.verification)},
+          {"refused", part.result.refused}};
 }
 
 void copy_tokenizer(const Work& work) {
@@ -212,41 +212,44 @@ void copy_tokenizer(const Work& work) {
   copy.commit();
 }
 
-void run_build(const BuildOptions& options, const CommandContext& context) {
-  const Precision precision = precision_of(options);
-  static_cast<void>(capability_of(options));
-  const Work work = list_work(options);
-  const InterruptGuard guard;
-  std::unique_ptr<TensorRtHost> host;
-  std::shared_ptr<TensorRtApi> api;
-  if (options.target == "rtx") {
-    api = load_tensorrt_rtx(true);
-  } else {
-    host = open_tensorrt(true);
-    api = host->api;
-  }
-  std::optional<Verifier> verifier;
-  const bool calibrates = precision == Precision::kFp8;
-  if ((host && options.verify) || calibrates) {
-    verifier.emplace(find_exported_model(work.jobs.front().onnx), options.verifier);
-  }
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const Job& job : work.jobs) {
-    EngineBuildRequest request = make_request(options, job);
-    if (host) {
-      request.gpu = host->device.info().name;
-      request.gpu_compute_capability = host->device.info().compute_capability();
+/// Builds engines, and says what came out.
+class Builder {
+ public:
+  Builder(const BuildOptions& options, const Work& work, bool json) : options_(options), json_(json) {
+    if (options.target == "rtx") {
+      api_ = load_tensorrt_rtx(true);
+    } else {
+      host_ = open_tensorrt(true);
+      api_ = host_->api;
     }
-    if (verifier) {
-      request.calibrate = [&verifier](const fs::path& onnx, const Recipe& recipe) {
-        return verifier->calibrate(onnx, recipe);
-      };
-      if (host && options.verify) add_verification(request, *host, *verifier);
+    const bool calibrates = precision_of(options) == Precision::kFp8;
+    const bool foreign = component_of(work.jobs.front().onnx).empty();
+    if (!foreign && (verifies() || calibrates)) {
+      verifier_.emplace(find_exported_model(work.jobs.front().onnx), options.verifier);
     }
-    log(LogLevel::kInfo, "building " + job.engine.string() + " in " +
-                             std::string(name_of(precision)) + " with " +
-                             std::string(name_of(api->flavour())) + " " + api->version());
-    ProgressBar bar(job.engine.filename().string(), 100);
+  }
+
+  [[nodiscard]] bool verifies() const { return host_ && options_.verify; }
+
+  [[nodiscard]] EngineBuildRequest request_for(const Job& job) {
+    EngineBuildRequest request = make_request(options_, job);
+    if (host_) {
+      request.gpu = host_->device.info().name;
+      request.gpu_compute_capability = host_->device.info().compute_capability();
+    }
+    if (!verifier_) return request;
+    request.calibrate = [this](const fs::path& onnx, const Recipe& recipe) {
+      return verifier_->calibrate(onnx, recipe);
+    };
+    if (verifies()) add_verification(request, *host_, *verifier_);
+    return request;
+  }
+
+  [[nodiscard]] EngineBuildResult build(EngineBuildRequest request) {
+    log(LogLevel::kInfo, "building " + request.output.string() + " in " +
+                             std::string(name_of(request.precision)) + " with " +
+                             std::string(name_of(api_->flavour())) + " " + api_->version());
+    ProgressBar bar(request.output.filename().string(), 100);
     request.progress = [&bar](std::string_view phase, int step, int steps) {
       // The outer phases have the longest names; tactics are where the time goes.
       if (steps > 0 && phase.find("Tactic") == std::string_view::npos) {
@@ -254,17 +257,59 @@ void run_build(const BuildOptions& options, const CommandContext& context) {
       }
       return !interrupted.load();
     };
-    const EngineBuildResult result = build_engine(*api, request);
-    print_result(result, job, list);
-    if (!context.json) {
-      std::cout << job.engine.string() << ": " << result.manifest.recipe << ", "
+    EngineBuildResult result = build_engine(*api_, request);
+    if (!json_) {
+      std::cout << request.output.string() << ": " << result.manifest.recipe << ", "
                 << result.manifest.plan_bytes / 1000000 << " MB, "
                 << attention_text(result.manifest)
                 << "verification: " << name_of(result.manifest.verification) << std::endl;
     }
+    return result;
+  }
+
+  /// What is wrong with the engines in this folder together; empty when nothing is.
+  [[nodiscard]] std::string check(const fs::path& folder) {
+    const ResultReport report =
+        verifier_->verify_results(find_model_files(folder), {}, precision_of(options_));
+    std::string problems;
+    for (const std::string& problem : report.problems) {
+      problems += (problems.empty() ? "" : "; ") + problem;
+    }
+    return problems;
+  }
+
+ private:
+  const BuildOptions& options_;
+  bool json_;
+  std::unique_ptr<TensorRtHost> host_;
+  std::shared_ptr<TensorRtApi> api_;
+  std::optional<Verifier> verifier_;
+};
+
+void run_build(const BuildOptions& options, const CommandContext& context) {
+  static_cast<void>(capability_of(options));
+  static_cast<void>(precision_of(options));
+  const Work work = list_work(options);
+  const InterruptGuard guard;
+  Builder builder(options, work, context.json);
+  std::vector<ModelPart> parts;
+  for (const Job& job : work.jobs) {
+    EngineBuildRequest request = builder.request_for(job);
+    EngineBuildResult result = builder.build(request);
+    parts.push_back({std::move(request), std::move(result)});
   }
   copy_tokenizer(work);
-  if (context.json) std::cout << nlohmann::ordered_json{{"engines", list}}.dump(2) << "\n";
+  if (work.is_model && builder.verifies()) {
+    repair_model(
+        parts, [&] { return builder.check(options.output); },
+        [&](const EngineBuildRequest& request) { return builder.build(request); },
+        [](const std::string& message) { log(LogLevel::kWarning, message); });
+    if (!context.json) std::cout << "end to end: the results of the float32 reference\n";
+  }
+  if (!context.json) return;
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const ModelPart& part : parts) list.push_back(describe(part));
+  std::cout << nlohmann::ordered_json{{"engines", list}}.dump(2) << "\n";
 }
 
 void add_size_options(CLI::App& command, BuildOptions& options) {
@@ -273,6 +318,16 @@ void add_size_options(CLI::App& command, BuildOptions& options) {
       ->check(sizes)
       ->capture_default_str();
   command.add_option("--max-prompts", options.limits.prompts, "Prompts in one call")
+      ->check(sizes)
+      ->capture_default_str();
+  command
+      .add_option("--tune-batch", options.limits.tuned_images,
+                  "Images in one call that it shall be fastest for")
+      ->check(sizes)
+      ->capture_default_str();
+  command
+      .add_option("--tune-prompts", options.limits.tuned_prompts,
+                  "Prompts in one call that it shall be fastest for")
       ->check(sizes)
       ->capture_default_str();
   command.add_option("--max-boxes", options.limits.boxes, "Exemplar boxes of a prompt")

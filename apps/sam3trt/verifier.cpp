@@ -6,10 +6,13 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "cache_folder.hpp"
 #include "image/resize.hpp"
 #include "onnx/graph_info.hpp"
 #include "openvino/openvino_engine.hpp"
 #include "runtime/float32_engine.hpp"
+#include "segmenter/segmenter.hpp"
+#include "verify/cached_engine.hpp"
 
 namespace sam3trt {
 namespace {
@@ -62,6 +65,18 @@ std::unique_ptr<Engine> Verifier::load_on_cpu(const fs::path& path) const {
   return with_float32_tensors(load_openvino_engine(path, {.threads = threads_}));
 }
 
+std::unique_ptr<Engine> Verifier::load_reference(const fs::path& path) const {
+  const fs::path folder = user_cache_folder();
+  if (folder.empty()) return load_on_cpu(path);
+  const GraphInfo graph = read_graph_info(path);
+  return std::make_unique<CachedEngine>(
+      CachedEngine::Source{
+          graph.inputs, graph.outputs,
+          [path] { return hash_graph(path) + " OpenVINO " + openvino_version(); },
+          [this, path] { return load_on_cpu(path); }},
+      folder / "reference");
+}
+
 const ReferenceRun& Verifier::reference() {
   if (!reference_) {
     std::vector<Image> images = built_in_pictures();
@@ -69,7 +84,7 @@ const ReferenceRun& Verifier::reference() {
     log(LogLevel::kInfo, "running the float32 reference on " + std::to_string(images.size()) +
                              " pictures on the CPU");
     reference_ = record_reference(
-        graphs_, [this](const fs::path& path) { return load_on_cpu(path); }, std::move(images),
+        graphs_, [this](const fs::path& path) { return load_reference(path); }, std::move(images),
         texts_);
   }
   return *reference_;
@@ -79,15 +94,34 @@ std::vector<OutputReport> Verifier::verify(const std::string& component, Engine&
                                            Precision precision,
                                            const std::optional<fs::path>& typed) {
   const auto& calls = reference().calls.at(component);
-  std::map<std::string, OutputDifference> yardstick;
+  MeasureYardstick yardstick;
   if (typed && precision != Precision::kFp32) {
-    try {
-      yardstick = measure_stage(calls, *load_on_cpu(*typed));
-    } catch (const Error& error) {
-      log(LogLevel::kInfo, std::string("no yardstick: ") + error.what());
-    }
+    yardstick = [&]() -> std::map<std::string, OutputDifference> {
+      try {
+        return measure_stage(calls, *load_on_cpu(*typed));
+      } catch (const Error& error) {
+        log(LogLevel::kInfo, std::string("no yardstick: ") + error.what());
+        return {};
+      }
+    };
   }
   return verify_stage(component, calls, engine, precision, gate_, yardstick);
+}
+
+ResultReport Verifier::verify_results(const ModelFiles& files, const LoadOptions& options,
+                                      Precision precision) {
+  try {
+    Segmenter segmenter(files, options);
+    const auto find = [&](const Image& image, std::span<const Prompt> prompts) {
+      return segmenter.run(image, prompts);
+    };
+    return sam3trt::verify_results(reference(), find, precision, gate_);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInternal) throw;
+    ResultReport report;
+    report.problems.emplace_back(error.what());
+    return report;
+  }
 }
 
 Calibration Verifier::calibrate(const fs::path& onnx, const Recipe& recipe) {
@@ -95,8 +129,8 @@ Calibration Verifier::calibrate(const fs::path& onnx, const Recipe& recipe) {
   const ScratchFile graph(onnx.string() + "." + std::to_string(::getpid()) + ".calibration.onnx");
   Calibration calibration = write_calibration_graph(onnx, graph.path(), recipe);
   const auto engine = load_openvino_engine(graph.path(), {.threads = threads_});
-  std::vector<Image> images = photographs_;
-  if (images.empty()) images = {built_in_pictures().front()};
+  std::vector<Image> images = built_in_pictures();
+  images.insert(images.end(), photographs_.begin(), photographs_.end());
   for (const Image& image : images) {
     const auto& config = graphs_.config;
     const Tensor pixels =

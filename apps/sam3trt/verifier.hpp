@@ -28,7 +28,7 @@ class Verifier {
 
   [[nodiscard]] const Gate& gate() const { return gate_; }
 
-  /// Computed at the first call.
+  /// Computed at the first call; what the graphs gave is kept in the user's cache folder.
   [[nodiscard]] const ReferenceRun& reference();
 
   /// Holds one engine against its stage. `typed` is the graph that the engine was made from; run in
@@ -37,13 +37,20 @@ class Verifier {
                                                  Precision precision,
                                                  const std::optional<std::filesystem::path>& typed);
 
-  /// Largest magnitudes in the vision encoder on the photographs.
+  /// The whole model in `files` against the reference's instances. One that gives numbers that are
+  /// not finite has none to compare, which is a problem of the report.
+  [[nodiscard]] ResultReport verify_results(const ModelFiles& files, const LoadOptions& options,
+                                            Precision precision);
+
+  /// Largest magnitudes in the vision encoder on the photographs and the built-in pictures.
   [[nodiscard]] Calibration calibrate(const std::filesystem::path& onnx, const Recipe& recipe);
 
   [[nodiscard]] const ModelFiles& graphs() const { return graphs_; }
 
  private:
   [[nodiscard]] std::unique_ptr<Engine> load_on_cpu(const std::filesystem::path& path) const;
+  /// The same with its results kept in the user's cache folder.
+  [[nodiscard]] std::unique_ptr<Engine> load_reference(const std::filesystem::path& path) const;
 
   ModelFiles graphs_;
   Gate gate_;

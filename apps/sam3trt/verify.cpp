@@ -65,23 +65,6 @@ std::vector<OutputReport> verify_engines(Verifier& verifier, SessionEngines& eng
   return reports;
 }
 
-/// A model that gives numbers that are not finite has no instances to compare.
-ResultReport results_of(Verifier& verifier, const ModelFiles& files, const LoadOptions& options,
-                        Precision precision) {
-  try {
-    Segmenter segmenter(files, options);
-    const auto find = [&](const Image& image, std::span<const Prompt> prompts) {
-      return segmenter.run(image, prompts);
-    };
-    return verify_results(verifier.reference(), find, precision, verifier.gate());
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kInternal) throw;
-    ResultReport report;
-    report.problems.emplace_back(error.what());
-    return report;
-  }
-}
-
 void run_verify(const VerifyOptions& options, CommandContext& context) {
   constexpr int kFailedExitCode = 4;
   const ModelFiles files = find_model_files(options.model);
@@ -102,7 +85,7 @@ void run_verify(const VerifyOptions& options, CommandContext& context) {
     backend = model.backend;
     reports = verify_engines(verifier, model.engines, precision);
   }
-  const ResultReport result = results_of(verifier, files, options.load, precision);
+  const ResultReport result = verifier.verify_results(files, options.load, precision);
   const bool ok = passed(reports) && result.problems.empty();
   if (context.json) {
     std::cout << nlohmann::ordered_json{{"passed", ok},

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <set>
+
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
@@ -37,18 +39,6 @@ class WorkFolder {
  private:
   fs::path path_;
 };
-
-void hash_file(Sha256& hash, const fs::path& path) { hash.update(MappedFile(path).bytes()); }
-
-/// Hash of the graph and of its weights, if they lie beside it.
-std::string hash_graph(const fs::path& onnx) {
-  Sha256 hash;
-  hash_file(hash, onnx);
-  const fs::path data = onnx.string() + ".data";
-  std::error_code ignored;
-  if (fs::is_regular_file(data, ignored)) hash_file(hash, data);
-  return hash.hex_digest();
-}
 
 std::string hash_bytes(std::span<const std::byte> bytes) {
   Sha256 hash;
@@ -113,18 +103,14 @@ std::optional<Calibration> calibration_for(const EngineBuildRequest& request,
   return calibration;
 }
 
+/// All but the recipe.
 EngineManifest describe(const TensorRtApi& api, const EngineBuildRequest& request,
-                        const GraphInfo& graph, const Recipe& recipe,
+                        const GraphInfo& graph,
                         const std::map<std::string, ProfileShape>& profile) {
   EngineManifest manifest;
-  manifest.component = graph.metadata.at("sam3trt.component");
   manifest.metadata = graph.metadata;
-  const auto softmax = graph.operator_counts.find("Softmax");
-  if (softmax != graph.operator_counts.end()) manifest.attentions = softmax->second;
   manifest.graph_sha256 = hash_graph(request.onnx);
-  manifest.precision = name_of(recipe.precision);
-  manifest.recipe = recipe.name;
-  manifest.recipe_sha256 = recipe.sha256();
+  manifest.precision = name_of(request.precision);
   manifest.flavour = name_of(api.flavour());
   manifest.tensorrt_version = api.version();
   if (request.compute_capability == 0) {
@@ -147,18 +133,11 @@ void write_engine(const fs::path& output, const Plan& plan, EngineManifest& mani
   manifest.plan_sha256 = hash_bytes(plan.bytes);
   AtomicFile engine(output);
   engine.write(plan.bytes);
-  AtomicFile text(EngineManifest::path_beside(output));
-  text.write(manifest.to_json());
-  text.commit();
+  manifest.save(output);
   engine.commit();
 }
 
-void check_request(const EngineBuildRequest& request, const GraphInfo& graph) {
-  if (!graph.metadata.contains("sam3trt.component")) {
-    throw_bad_input(request.onnx.string() +
-                    ": expected a graph that 'sam3trt export' wrote, found one without "
-                    "sam3trt.component in its metadata");
-  }
+void check_output(const EngineBuildRequest& request) {
   const fs::path folder = fs::absolute(request.output).parent_path();
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) {
@@ -167,34 +146,81 @@ void check_request(const EngineBuildRequest& request, const GraphInfo& graph) {
   }
 }
 
+/// Compiles with the timing cache of this GPU and version.
+Plan compile(TensorRtApi& api, const EngineBuildRequest& request, const fs::path& onnx,
+             const std::map<std::string, ProfileShape>& profile, bool strongly_typed) {
+  const fs::path cache = timing_cache_path(api, request);
+  PlanSettings settings;
+  settings.profile = profile;
+  settings.strongly_typed = strongly_typed;
+  settings.optimization_level = request.optimization_level;
+  settings.workspace_bytes = request.workspace_bytes;
+  settings.compute_capability = request.compute_capability;
+  settings.timing_cache = read_if_there(cache);
+  settings.progress = request.progress;
+  Plan plan = api.build(onnx, settings);
+  save_timing_cache(cache, plan.timing_cache);
+  return plan;
+}
+
+/// A graph of another program has no recipe, and no reference that its engine could be held
+/// against.
+EngineBuildResult build_foreign(TensorRtApi& api, const EngineBuildRequest& request,
+                                const GraphInfo& graph) {
+  if (request.precision == Precision::kBf16 || request.precision == Precision::kFp8) {
+    throw_bad_input(request.onnx.string() + ": 'sam3trt export' did not write it, so it can be " +
+                    "built with --fp32 or --fp16 only");
+  }
+  const bool weakly_typed =
+      request.precision == Precision::kFp16 && api.flavour() == TensorRtFlavour::kTensorRt10;
+  if (request.report) {
+    request.report(request.onnx.string() + ": 'sam3trt export' did not write it; its engine " +
+                   (weakly_typed ? "computes in float16 wherever TensorRT likes"
+                                 : "computes in the types of the graph") +
+                   ", and nothing verifies its results");
+  }
+  const auto profile = make_foreign_profile(graph, request.limits);
+  const Plan plan = compile(api, request, request.onnx, profile, !weakly_typed);
+  EngineBuildResult result;
+  result.manifest = describe(api, request, graph, profile);
+  result.manifest.recipe = weakly_typed ? "weakly typed" : "none";
+  write_engine(request.output, plan, result.manifest);
+  return result;
+}
+
 }  // namespace
 
 EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& request) {
   const GraphInfo graph = read_graph_info(request.onnx);
-  check_request(request, graph);
+  check_output(request);
+  if (!graph.metadata.contains("sam3trt.component")) return build_foreign(api, request, graph);
   const auto profile = make_profile(graph, request.limits);
-  const fs::path cache = timing_cache_path(api, request);
   EngineBuildResult result;
+  std::set<std::string> tried;
+  bool skipped = !request.after.empty();
   for (const Recipe& recipe : request.recipes.variants(request.precision)) {
     const WorkFolder folder(request.output);
     const fs::path typed = folder.path() / "typed.onnx";
     const auto calibration = calibration_for(request, graph, recipe);
-    static_cast<void>(
-        write_typed_graph(request.onnx, typed, recipe, calibration ? &*calibration : nullptr));
-    PlanSettings settings;
-    settings.profile = profile;
-    settings.optimization_level = request.optimization_level;
-    settings.workspace_bytes = request.workspace_bytes;
-    settings.compute_capability = request.compute_capability;
-    settings.timing_cache = read_if_there(cache);
-    settings.progress = request.progress;
-    const Plan plan = api.build(typed, settings);
-    save_timing_cache(cache, plan.timing_cache);
-    EngineManifest manifest = describe(api, request, graph, recipe, profile);
+    const TypedGraphReport report =
+        write_typed_graph(request.onnx, typed, recipe, calibration ? &*calibration : nullptr);
+    // Many variants differ in other components only.
+    if (!tried.insert(report.graph_sha256).second) continue;
+    if (skipped) {
+      skipped = recipe.name != request.after;
+      continue;
+    }
+    const Plan plan = compile(api, request, typed, profile, true);
+    EngineManifest manifest = describe(api, request, graph, profile);
+    manifest.component = graph.metadata.at("sam3trt.component");
+    manifest.recipe = recipe.name;
+    manifest.recipe_sha256 = recipe.sha256();
+    manifest.attentions = report.low_softmaxes;
     if (request.verify) {
       const BuildVerdict verdict = request.verify(plan, recipe, typed);
       manifest.fused_attentions = verdict.fused_attentions;
       manifest.verification_report = verdict.report;
+      result.deviation = verdict.deviation;
       manifest.verification =
           verdict.passed ? VerificationState::kPassed : VerificationState::kFailed;
       if (!verdict.passed) {

@@ -20,6 +20,7 @@ struct BuildVerdict {
   std::string summary;  ///< One line: what was compared, or what differs.
   std::string report;   ///< JSON.
   std::optional<int64_t> fused_attentions{};
+  double deviation = 0;  ///< The largest of any output (docs/verification.md).
 };
 
 /// One graph to one engine.
@@ -28,6 +29,7 @@ struct EngineBuildRequest {
   std::filesystem::path output;  ///< FILE.engine; its folder must exist.
   Precision precision = Precision::kFp16;
   RecipeBook recipes = RecipeBook::builtin();
+  std::string after;  ///< Recipe whose successors alone are tried; empty: all.
   EngineLimits limits;
   int optimization_level = 3;
   uint64_t workspace_bytes = 0;
@@ -54,12 +56,17 @@ struct EngineBuildRequest {
 struct EngineBuildResult {
   EngineManifest manifest;
   std::vector<std::string> refused;  ///< Recipes whose engines failed, with the reason.
+  double deviation = 0;              ///< Of the engine that passed.
 };
 
 /// Types the graph by the first recipe of the precision, compiles it, verifies it, and goes on to
 /// the next safer recipe while the verification fails. Writes FILE.engine and its manifest only for
-/// an engine that passed (or when nothing verifies it). Throws Error(kVerificationFailed) when no
-/// recipe passes, and what write_typed_graph and TensorRtApi::build throw.
+/// an engine that passed (or when nothing verifies it). Variants that would give the same graph are
+/// tried once. Throws Error(kVerificationFailed) when no recipe passes, and what write_typed_graph
+/// and TensorRtApi::build throw.
+///
+/// A graph of another program is built as it is, with float16 wherever TensorRT likes (TensorRT 10)
+/// or in its own types; it stays unverified.
 [[nodiscard]] EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& request);
 
 }  // namespace sam3trt

@@ -30,10 +30,11 @@ std::map<std::string, Sizes, std::less<>> symbol_sizes(const GraphInfo& graph,
                                                        const EngineLimits& limits) {
   const int64_t queries = query_count(graph);
   const int64_t masks = limits.masks > 0 ? std::min(limits.masks, queries) : queries;
-  return {{"B", {1, 1, limits.images}},
-          {"P", {1, 1, limits.prompts}},
+  const int64_t mask_prompts = std::min(limits.prompts, kMaskPrompts);
+  return {{"B", {1, std::min(limits.tuned_images, limits.images), limits.images}},
+          {"P", {1, std::min(limits.tuned_prompts, limits.prompts), limits.prompts}},
           {"K", {1, 1, limits.boxes}},
-          {"R", {1, 1, std::min(limits.prompts, kMaskPrompts)}},
+          {"R", {1, std::min(limits.tuned_prompts, mask_prompts), mask_prompts}},
           {"M", {1, std::min<int64_t>(16, masks), masks}}};
 }
 
@@ -83,6 +84,27 @@ std::map<std::string, ProfileShape> make_profile(const GraphInfo& graph,
       shape.min.push_back(dim.min);
       shape.opt.push_back(dim.opt);
       shape.max.push_back(dim.max);
+    }
+    profile[input.name] = std::move(shape);
+  }
+  return profile;
+}
+
+std::map<std::string, ProfileShape> make_foreign_profile(const GraphInfo& graph,
+                                                         const EngineLimits& limits) {
+  std::map<std::string, ProfileShape> profile;
+  for (const TensorInfo& input : graph.inputs) {
+    ProfileShape shape{input.shape, input.shape, input.shape};
+    for (size_t axis = 0; axis < input.shape.size(); ++axis) {
+      if (input.shape[axis] >= 0) continue;
+      if (axis > 0) {
+        throw_bad_input("the input " + input.name + " has the shape " + to_string(input.shape) +
+                        "; of a graph that 'sam3trt export' did not write, only the first axis "
+                        "may be dynamic");
+      }
+      shape.min[0] = 1;
+      shape.opt[0] = std::min(limits.tuned_images, limits.images);
+      shape.max[0] = limits.images;
     }
     profile[input.name] = std::move(shape);
   }

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/mapped_file.hpp"
 
@@ -93,6 +94,12 @@ EngineManifest EngineManifest::load(const std::filesystem::path& engine) {
                     std::to_string(bytes.size()) + " bytes; " + kNext);
   }
   return parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
+}
+
+void EngineManifest::save(const std::filesystem::path& engine) const {
+  AtomicFile file(path_beside(engine));
+  file.write(to_json());
+  file.commit();
 }
 
 std::string EngineManifest::to_json() const {

@@ -37,7 +37,7 @@ struct EngineManifest {
   std::string gpu;
   std::string compute_capability;  ///< "9.0"
   std::map<std::string, ManifestShapes> profile;
-  int64_t attentions = 0;                   ///< Softmax nodes of the graph.
+  int64_t attentions = 0;                   ///< Those that the recipe lets TensorRT fuse.
   std::optional<int64_t> fused_attentions;  ///< Of these, one kernel each; unknown without a GPU.
   uint64_t plan_bytes = 0;
   std::string plan_sha256;
@@ -50,6 +50,9 @@ struct EngineManifest {
   /// Reads the manifest beside an engine. Throws Error(kBadInput) when it is missing, too large or
   /// not a manifest.
   static EngineManifest load(const std::filesystem::path& engine);
+
+  /// Writes the manifest beside an engine.
+  void save(const std::filesystem::path& engine) const;
 
   /// JSON.
   [[nodiscard]] std::string to_json() const;

@@ -7,6 +7,8 @@
 
 #include "base/checked.hpp"
 #include "base/error.hpp"
+#include "base/mapped_file.hpp"
+#include "base/sha256.hpp"
 #include "onnx/model_file.hpp"
 
 namespace sam3trt {
@@ -99,6 +101,15 @@ GraphInfo read_graph_info(const std::filesystem::path& path) {
     }
   }
   return info;
+}
+
+std::string hash_graph(const std::filesystem::path& path) {
+  Sha256 hash;
+  hash.update(MappedFile(path).bytes());
+  const std::filesystem::path data = path.string() + ".data";
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(data, ignored)) hash.update(MappedFile(data).bytes());
+  return hash.hex_digest();
 }
 
 }  // namespace sam3trt

@@ -27,4 +27,7 @@ struct GraphInfo {
 /// Reads `path`; throws Error(kBadInput) when it is not an ONNX model.
 [[nodiscard]] GraphInfo read_graph_info(const std::filesystem::path& path);
 
+/// SHA-256 of the file and of FILE.data with its weights, if that lies beside it.
+[[nodiscard]] std::string hash_graph(const std::filesystem::path& path);
+
 }  // namespace sam3trt

@@ -150,29 +150,33 @@ DType GraphTyper::inherited(const onnx::NodeProto& node, const OperatorTyping& t
   return common.value_or(DType::kF32);
 }
 
-DType GraphTyper::decide(const onnx::NodeProto& node, const OperatorTyping& typing) {
+GraphTyper::Decision GraphTyper::decide(const onnx::NodeProto& node, const OperatorTyping& typing) {
   for (const std::string& output : node.output()) {
     if (!outputs_.contains(output)) continue;
     const auto io = recipe_.io.find(output);
-    return io == recipe_.io.end() ? DType::kF32 : io->second;
+    return {io == recipe_.io.end() ? DType::kF32 : io->second};
   }
   for (size_t i = 0; i < rule_used_.size(); ++i) {
     const TypeRule& rule = (*rules_)[i];
     if (!fits(rule, node)) continue;
     rule_used_[i] = true;
-    return rule.type.value_or(inherited(node, typing));
+    const DType type = rule.type.value_or(inherited(node, typing));
+    return {type, rule.f32_sum && type != DType::kF32};
   }
-  return typing.moves_data ? inherited(node, typing) : DType::kF32;
+  return {typing.moves_data ? inherited(node, typing) : DType::kF32};
 }
 
 void GraphTyper::add_node(const onnx::NodeProto& node) {
   const OperatorTyping typing = *typing_of(node.op_type());
   onnx::NodeProto typed = node;
   int type = 0;
+  bool f32_sum = false;
   if (is_float(node, typing)) {
-    const DType decided = decide(node, typing);
+    const auto [decided, wide] = decide(node, typing);
+    f32_sum = wide;
     type = element_type(decided);
     ++report_.nodes[decided];
+    if (node.op_type() == "Softmax" && decided != DType::kF32) ++report_.low_softmaxes;
     for (int i = 0; i < node.input_size(); ++i) {
       const std::string& input = node.input(i);
       if (input.empty()) continue;
@@ -187,6 +191,13 @@ void GraphTyper::add_node(const onnx::NodeProto& node) {
   } else {
     type = type_of(node.input(0), node);
   }
+  if (f32_sum) {
+    for (int i = 0; i < typed.input_size(); ++i) {
+      if (typed.input(i).empty() || !typing.has_result_type(static_cast<size_t>(i))) continue;
+      typed.set_input(i, cast(typed.input(i), DType::kF32));
+    }
+    type = TensorProto::FLOAT;
+  }
   for (const std::string& output : node.output()) types_[output] = type;
   *result_.add_node() = std::move(typed);
 }
@@ -196,11 +207,15 @@ std::string GraphTyper::in_type(const std::string& tensor, DType type,
   const auto source = initializers_.find(tensor);
   if (source != initializers_.end()) return weight(*source->second, type, false, node);
   if (type_of(tensor, node) == element_type(type)) return tensor;
+  return cast(tensor, type);
+}
+
+std::string GraphTyper::cast(const std::string& tensor, DType type) {
   const auto [known, is_new] =
       casts_.try_emplace({tensor, type}, tensor + "/to_" + std::string(name_of(type)));
   if (is_new) {
-    auto& cast = add_op("Cast", known->second, {tensor}, element_type(type));
-    auto* to = cast.add_attribute();
+    auto& node = add_op("Cast", known->second, {tensor}, element_type(type));
+    auto* to = node.add_attribute();
     to->set_name("to");
     to->set_type(onnx::AttributeProto::INT);
     to->set_i(element_type(type));

@@ -57,13 +57,18 @@ class GraphTyper {
   [[nodiscard]] int type_of(const std::string& tensor, const onnx::NodeProto& node) const;
   /// Whether the inputs that have the result's type hold floats (as opposed to integers).
   [[nodiscard]] bool is_float(const onnx::NodeProto& node, const OperatorTyping& typing) const;
-  [[nodiscard]] DType decide(const onnx::NodeProto& node, const OperatorTyping& typing);
+  struct Decision {
+    DType type = DType::kF32;
+    bool f32_sum = false;  ///< TypeRule::f32_sum, for a type that is narrower.
+  };
+  [[nodiscard]] Decision decide(const onnx::NodeProto& node, const OperatorTyping& typing);
   /// The type that all inputs but weights have; float32 when they differ or there is none.
   [[nodiscard]] DType inherited(const onnx::NodeProto& node, const OperatorTyping& typing) const;
   [[nodiscard]] bool is_quantised(const std::string& node);
 
   /// The name under which `tensor` exists in `type`: itself, a cast of it, or a form of a weight.
   std::string in_type(const std::string& tensor, DType type, const onnx::NodeProto& node);
+  std::string cast(const std::string& tensor, DType type);
   std::string weight(const onnx::TensorProto& source, DType type, bool fp8,
                      const onnx::NodeProto& node);
   void quantise(onnx::NodeProto& product, const onnx::NodeProto& node, DType type);

@@ -49,6 +49,12 @@ struct Plan {
   std::vector<std::byte> timing_cache;
 };
 
+/// What one layer of a plan took in one run.
+struct LayerTime {
+  std::string layer;
+  double milliseconds = 0;
+};
+
 /// Whose device memory a plan uses for activations.
 enum class ActivationMemory { kOwn, kCallers };
 
@@ -84,6 +90,10 @@ class LoadedPlan {
 
   /// Starts the work on a CUDA stream (CUstream).
   virtual void enqueue(void* stream) = 0;
+
+  /// The same, waiting for every layer, in the order of their run. From then on enqueue() is slow
+  /// too and cannot be recorded into a CUDA graph.
+  [[nodiscard]] virtual std::vector<LayerTime> time_layers(void* stream) = 0;
 
   /// The layers as the library describes them, JSON.
   [[nodiscard]] virtual std::string layers_json() const = 0;

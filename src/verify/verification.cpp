@@ -100,16 +100,27 @@ std::map<std::string, OutputDifference> measure_stage(std::span<const RecordedCa
 std::vector<OutputReport> verify_stage(const std::string& component,
                                        std::span<const RecordedCall> calls, Engine& engine,
                                        Precision precision, const Gate& gate,
-                                       const std::map<std::string, OutputDifference>& yardstick) {
+                                       const MeasureYardstick& yardstick) {
   std::vector<OutputReport> reports;
+  const auto judge = [&](OutputReport& report) {
+    if (!report.difference.finite) return;
+    report.verdict =
+        gate.judge(precision, report.output, report.difference.deviation, report.yardstick);
+  };
   for (const auto& [output, difference] : measure_stage(calls, engine)) {
     OutputReport report{component, output, difference, std::nullopt, OutputVerdict::kFailed};
-    const auto own = yardstick.find(output);
-    if (own != yardstick.end() && own->second.finite) report.yardstick = own->second.deviation;
-    if (difference.finite) {
-      report.verdict = gate.judge(precision, output, difference.deviation, report.yardstick);
-    }
+    judge(report);
     reports.push_back(std::move(report));
+  }
+  const bool undecided = std::ranges::any_of(reports, [](const OutputReport& report) {
+    return report.difference.finite && report.verdict != OutputVerdict::kPassed;
+  });
+  if (!undecided || !yardstick) return reports;
+  const auto own = yardstick();
+  for (OutputReport& report : reports) {
+    const auto found = own.find(report.output);
+    if (found != own.end() && found->second.finite) report.yardstick = found->second.deviation;
+    judge(report);
   }
   return reports;
 }

@@ -44,7 +44,7 @@ SAFER = (
     "bf16_fp32_softmax",
     "bf16_fp32_blocks",
 )
-FP8 = ("fp8", "fp8_fp16_fc2", "fp8_fc1")
+FP8 = ("fp8", "fp8_fp16_qkv", "fp8_mlp", "fp8_fc1")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 // Types one graph, for the tests: type_graph RECIPE INPUT OUTPUT [CALIBRATION.json], or writes the
-// calibration graph of a recipe: type_graph --calibrate RECIPE INPUT OUTPUT. Prints what was done
-// as JSON.
+// calibration graph of a recipe: type_graph --calibrate RECIPE INPUT OUTPUT. RECIPE is a name, or
+// BOOK.json:NAME. Prints what was done as JSON.
 
 #include <cstdio>
 #include <exception>
@@ -12,14 +12,20 @@
 
 namespace {
 
+sam3trt::Recipe recipe_of(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return sam3trt::RecipeBook::builtin().find(text);
+  return sam3trt::RecipeBook::load(text.substr(0, colon)).find(text.substr(colon + 1));
+}
+
 void calibrate(const std::vector<std::string>& arguments) {
-  const auto recipe = sam3trt::RecipeBook::builtin().find(arguments.at(1));
+  const auto recipe = recipe_of(arguments.at(1));
   auto calibration = sam3trt::write_calibration_graph(arguments.at(2), arguments.at(3), recipe);
   calibration.save(sam3trt::Calibration::path_beside(arguments.at(2)));
 }
 
 void type(const std::vector<std::string>& arguments) {
-  const auto recipe = sam3trt::RecipeBook::builtin().find(arguments.at(0));
+  const auto recipe = recipe_of(arguments.at(0));
   sam3trt::Calibration calibration;
   if (arguments.size() > 3) calibration = sam3trt::Calibration::load(arguments[3]);
   const auto report = sam3trt::write_typed_graph(arguments.at(1), arguments.at(2), recipe,

@@ -88,6 +88,11 @@ class StandInPlan : public LoadedPlan {
 
   void bind(const std::string& name, uint64_t address) override { addresses_[name] = address; }
 
+  [[nodiscard]] std::vector<LayerTime> time_layers(void* stream) override {
+    enqueue(stream);
+    return {};
+  }
+
   void enqueue(void* stream) override {
     calls_.push_back(std::make_unique<Call>(Call{this, shapes_, addresses_}));
     if (cuLaunchHostFunc(stream, &StandInPlan::run_call, calls_.back().get()) != 0) {

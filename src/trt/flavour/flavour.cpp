@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <exception>
 #include <mutex>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
@@ -127,6 +128,23 @@ class Progress : public nvinfer1::IProgressMonitor {
   bool cancelled_ = false;
 };
 
+/// Collects what the layers of one run took.
+class LayerTimes : public nvinfer1::IProfiler {
+ public:
+  void reportLayerTime(const char* layer, float milliseconds) noexcept override {
+    try {
+      times_.push_back({layer, static_cast<double>(milliseconds)});
+    } catch (const std::exception&) {
+      times_.clear();  // out of memory: no times rather than some
+    }
+  }
+
+  [[nodiscard]] std::vector<LayerTime> take() { return std::exchange(times_, {}); }
+
+ private:
+  std::vector<LayerTime> times_;
+};
+
 class FlavourPlan : public LoadedPlan {
  public:
   FlavourPlan(std::shared_ptr<Logger> logger, std::unique_ptr<nvinfer1::IRuntime> runtime,
@@ -192,6 +210,15 @@ class FlavourPlan : public LoadedPlan {
     }
   }
 
+  [[nodiscard]] std::vector<LayerTime> time_layers(void* stream) override {
+    if (context_->getProfiler() != &layer_times_) context_->setProfiler(&layer_times_);
+    static_cast<void>(layer_times_.take());
+    if (!context_->enqueueV3(static_cast<cudaStream_t>(stream))) {
+      fail(*logger_, ErrorCode::kInternal, "could not run the engine");
+    }
+    return layer_times_.take();
+  }
+
   [[nodiscard]] std::string layers_json() const override {
     const std::unique_ptr<nvinfer1::IEngineInspector> inspector(engine_->createEngineInspector());
     if (!inspector) return "{}";
@@ -201,6 +228,7 @@ class FlavourPlan : public LoadedPlan {
 
  private:
   std::shared_ptr<Logger> logger_;
+  LayerTimes layer_times_;  // outlives the context that reports to it
   std::unique_ptr<nvinfer1::IRuntime> runtime_;
   std::unique_ptr<nvinfer1::ICudaEngine> engine_;
   std::unique_ptr<nvinfer1::IExecutionContext> context_;

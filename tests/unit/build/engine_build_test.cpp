@@ -26,7 +26,9 @@ class FakeTensorRt : public TensorRtApi {
   [[nodiscard]] std::string version() const override { return "10.6.0"; }
   [[nodiscard]] Plan build(const fs::path& onnx, const PlanSettings& settings) override {
     ++builds;
-    recipes.push_back(read_graph_info(onnx).metadata.at("sam3trt.recipe"));
+    const auto metadata = read_graph_info(onnx).metadata;
+    if (metadata.contains("sam3trt.recipe")) recipes.push_back(metadata.at("sam3trt.recipe"));
+    strongly_typed = settings.strongly_typed;
     caches.push_back(settings.timing_cache.size());
     if (settings.progress && !settings.progress("phase", 1, 2)) {
       throw Error(ErrorCode::kInternal, "the build was cancelled");
@@ -41,6 +43,7 @@ class FakeTensorRt : public TensorRtApi {
   }
 
   int builds = 0;
+  bool strongly_typed = true;
   std::vector<std::string> recipes;
   std::vector<size_t> caches;
 };
@@ -50,18 +53,27 @@ class BuildEngine : public testing::Test {
   BuildEngine() : folder_(fs::path(testing::TempDir()) / "sam3trt_engine_build_test") {
     fs::remove_all(folder_);
     fs::create_directories(folder_);
-    Graph graph("detector");
-    const Value x = graph.add_input("x", DType::kF32, {Dim("P"), Dim(2)});
-    graph.add_output("y", add_relu(graph, "/relu", x));
-    graph.set_metadata("sam3trt.component", "text_encoder");
-    graph.set_metadata("sam3trt.checkpoint_sha256", "abc");
-    graph.save(folder_ / "in.onnx");
+    save_graph("detector");
     request_.onnx = folder_ / "in.onnx";
     request_.output = folder_ / "out.engine";
     request_.gpu = "NVIDIA H200";
     request_.gpu_compute_capability = "9.0";
   }
   ~BuildEngine() override { fs::remove_all(folder_); }
+
+  /// Three nodes that the variants of fp16 widen one after the other in a detector.
+  void save_graph(const std::string& component) {
+    Graph graph(component);
+    Value x = graph.add_input("x", DType::kF32, {Dim("P"), Dim(2)});
+    for (const char* name : {"/encoder/layers.0/mlp", "/decoder/layers.0/self_attn/scores",
+                             "/decoder/layers.0/self_attn/q_proj", "/y"}) {
+      x = add_relu(graph, name, x);
+    }
+    graph.add_output("y", x);
+    graph.set_metadata("sam3trt.component", component);
+    graph.set_metadata("sam3trt.checkpoint_sha256", "abc");
+    graph.save(folder_ / "in.onnx");
+  }
 
   /// A verification that accepts only these recipes.
   void accept(const std::set<std::string>& names) {
@@ -89,7 +101,7 @@ TEST_F(BuildEngine, WritesTheEngineAndWhatItIs) {
   const EngineBuildResult result = build_engine(api_, request_);
   EXPECT_EQ(files(), (std::set<std::string>{"in.onnx", "out.engine", "out.engine.json"}));
   const EngineManifest manifest = EngineManifest::load(request_.output);
-  EXPECT_EQ(manifest.component, "text_encoder");
+  EXPECT_EQ(manifest.component, "detector");
   EXPECT_EQ(manifest.precision, "fp16");
   EXPECT_EQ(manifest.recipe, "fp16");
   EXPECT_EQ(manifest.gpu, "NVIDIA H200");
@@ -147,16 +159,48 @@ TEST_F(BuildEngine, KeepsTheTimingCachePerGpuAndVersion) {
   EXPECT_TRUE(fs::exists(folder_ / "cache" / ".._.._NVIDIA_L4-TensorRT_10-10.6.0.timing"));
 }
 
-TEST_F(BuildEngine, AGraphOfAnotherProgramIsRefused) {
+TEST_F(BuildEngine, VariantsThatGiveTheSameGraphAreTriedOnce) {
+  save_graph("geometry_encoder");  // what the variants change lies in other components
+  std::set<std::string> tried;
+  request_.verify = [&tried](const Plan&, const Recipe& recipe, const fs::path&) {
+    tried.insert(recipe.name);
+    return BuildVerdict{false, "refused", "[]"};
+  };
+  EXPECT_THROW((void)build_engine(api_, request_), Error);
+  EXPECT_EQ(tried, (std::set<std::string>{"fp16"}));
+  EXPECT_EQ(api_.builds, 1);
+}
+
+TEST_F(BuildEngine, AGraphOfAnotherProgramIsBuiltWithAWarningAndStaysUnverified) {
   Graph graph("foreign");
   graph.add_output("y", graph.add_input("x", DType::kF32, {1}));
   graph.save(request_.onnx);
+  accept({"fp16"});
+  std::vector<std::string> told;
+  request_.report = [&told](const std::string& message) { told.push_back(message); };
+  const EngineManifest manifest = build_engine(api_, request_).manifest;
+  EXPECT_EQ(manifest.component, "");
+  EXPECT_EQ(manifest.recipe, "weakly typed");
+  EXPECT_EQ(manifest.verification, VerificationState::kNone);
+  EXPECT_FALSE(api_.strongly_typed);
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_THAT(told[0], HasSubstr("nothing verifies its results"));
+  request_.precision = Precision::kFp32;
+  EXPECT_EQ(build_engine(api_, request_).manifest.recipe, "none");
+  EXPECT_TRUE(api_.strongly_typed);
+}
+
+TEST_F(BuildEngine, AGraphOfAnotherProgramCannotBeTyped) {
+  Graph graph("foreign");
+  graph.add_output("y", graph.add_input("x", DType::kF32, {1}));
+  graph.save(request_.onnx);
+  request_.precision = Precision::kFp8;
   try {
     (void)build_engine(api_, request_);
     ADD_FAILURE() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kBadInput);
-    EXPECT_THAT(error.what(), HasSubstr("sam3trt.component"));
+    EXPECT_THAT(error.what(), HasSubstr("--fp32 or --fp16 only"));
   }
   EXPECT_EQ(api_.builds, 0);
 }

@@ -44,6 +44,36 @@ TEST(MakeProfile, MasksAreAsManyAsQueriesUnlessFewerAreAsked) {
   EXPECT_EQ(shape_of("M", {.masks = 4}).opt, (Shape{4, 3}));
 }
 
+TEST(MakeProfile, IsTunedForOneOfEverythingUnlessMoreAreAsked) {
+  EXPECT_EQ(shape_of("B", {.images = 8}).opt, (Shape{1, 3}));
+  EXPECT_EQ(shape_of("B", {.images = 8, .tuned_images = 8}).opt, (Shape{8, 3}));
+  EXPECT_EQ(shape_of("P", {.prompts = 16, .tuned_prompts = 4}).opt, (Shape{4, 3}));
+  EXPECT_EQ(shape_of("P", {.prompts = 2, .tuned_prompts = 4}).opt, (Shape{2, 3}));
+  EXPECT_EQ(shape_of("R", {.prompts = 16, .tuned_prompts = 16}).opt, (Shape{4, 3}));
+}
+
+TEST(MakeForeignProfile, ADynamicFirstAxisCountsImages) {
+  GraphInfo graph;
+  graph.inputs = {{"fixed", DType::kF32, {1, 3}}, {"x", DType::kF32, {-1, 3}}};
+  const auto profile = make_foreign_profile(graph, {.images = 8, .tuned_images = 4});
+  EXPECT_EQ(profile.at("x").min, (Shape{1, 3}));
+  EXPECT_EQ(profile.at("x").opt, (Shape{4, 3}));
+  EXPECT_EQ(profile.at("x").max, (Shape{8, 3}));
+  EXPECT_EQ(profile.at("fixed").max, (Shape{1, 3}));
+}
+
+TEST(MakeForeignProfile, AnotherDynamicAxisIsRefusedByName) {
+  GraphInfo graph;
+  graph.inputs = {{"x", DType::kF32, {1, -1}}};
+  try {
+    (void)make_foreign_profile(graph, {});
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+    EXPECT_THAT(error.what(), testing::HasSubstr("input x has the shape [1, -1]"));
+  }
+}
+
 TEST(MakeProfile, AnUnknownDimensionIsNamed) {
   for (const char* dim : {"Z", "", "B + x", "x*B", "B + 99999999999999999999"}) {
     try {

@@ -66,7 +66,7 @@ TEST(RecipeBook, BuiltinGoesFromTheFastestToTheSafest) {
   EXPECT_THAT(names_of(book.variants(Precision::kBf16)),
               testing::ElementsAre("bf16", "bf16_fp32_softmax", "bf16_fp32_blocks"));
   EXPECT_THAT(names_of(book.variants(Precision::kFp8)),
-              testing::ElementsAre("fp8", "fp8_fp16_fc2", "fp8_fc1"));
+              testing::ElementsAre("fp8", "fp8_fp16_qkv", "fp8_mlp", "fp8_fc1"));
 }
 
 TEST(RecipeBook, FindsARecipeByNameAndListsTheKnownOnes) {
@@ -142,6 +142,7 @@ TEST(RecipeBook, RefusesWrongForms) {
   EXPECT_THAT(
       changed("/precisions/fp16/variants/0/fp8", json::object({{"detector", json::array({"/x"})}})),
       HasSubstr("only by them"));
+  EXPECT_THAT(changed("/rules/detector/0/sum", "f16"), HasSubstr("/sum: expected \"f32\""));
   EXPECT_THAT(changed("/rules/detector/0/nodes", "*********"), HasSubstr("a pattern of more"));
   EXPECT_THAT(message_of(json::array()), HasSubstr("not a JSON object"));
   EXPECT_THROW((void)RecipeBook::parse("{", "x"), Error);
@@ -154,6 +155,17 @@ TEST(Recipe, HashTellsRecipesApart) {
   Recipe renamed = book.find("fp16");
   renamed.io.erase("fpn_feat_0");
   EXPECT_NE(renamed.sha256(), book.find("fp16").sha256());
+  Recipe summed = book.find("fp16");
+  summed.rules.at("detector").front().f32_sum = true;
+  EXPECT_NE(summed.sha256(), book.find("fp16").sha256());
+}
+
+TEST(RecipeBook, TextProductsHaveFloat32Sums) {
+  const TypeRule& rule = RecipeBook::builtin().find("fp16").rules.at("text_encoder").at(1);
+  EXPECT_EQ(rule.nodes, "/text/**/matmul");
+  EXPECT_EQ(rule.type, DType::kF16);
+  EXPECT_TRUE(rule.f32_sum);
+  EXPECT_EQ(RecipeBook::builtin().find("bf16").rules.at("text_encoder").at(1).type, DType::kF32);
 }
 
 TEST(Recipe, NamedNodesCanBeKeptWide) {

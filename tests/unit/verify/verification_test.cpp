@@ -85,12 +85,33 @@ TEST(VerifyStage, NamesTheOutputThatFails) {
 
 TEST(VerifyStage, AYardstickThatIsOffTheScaleIsUndecidable) {
   Elementwise wrong([](float x) { return -x; });
-  const std::map<std::string, OutputDifference> yardstick = {{"y", {0.5, 1, 0.5, true}}};
+  const MeasureYardstick yardstick = [] {
+    return std::map<std::string, OutputDifference>{{"y", {0.5, 1, 0.5, true}}};
+  };
   const auto reports =
       verify_stage("detector", calls(), wrong, Precision::kFp16, Gate::builtin(), yardstick);
   EXPECT_EQ(reports.at(0).verdict, OutputVerdict::kUndecidable);
   EXPECT_FALSE(passed(reports));
   EXPECT_THAT(summary(reports), HasSubstr("use --fp32"));
+}
+
+TEST(VerifyStage, TheYardstickIsMeasuredOnlyWhenAnOutputIsBeyondItsLimit) {
+  int measured = 0;
+  const MeasureYardstick yardstick = [&measured] {
+    ++measured;
+    return std::map<std::string, OutputDifference>{{"y", {0.999, 1, 1e-3, true}}};
+  };
+  Elementwise right([](float x) { return x * (1 + 1e-6F); });
+  EXPECT_TRUE(passed(
+      verify_stage("detector", calls(), right, Precision::kFp16, Gate::builtin(), yardstick)));
+  EXPECT_EQ(measured, 0);
+  // Deviates by about 3e-3: three times the limit, and three times the yardstick.
+  Elementwise rough([](float x) { return x * 1.06F; });
+  const auto reports =
+      verify_stage("detector", calls(), rough, Precision::kFp16, Gate::builtin(), yardstick);
+  EXPECT_TRUE(passed(reports));
+  EXPECT_EQ(reports.at(0).yardstick, 1e-3);
+  EXPECT_EQ(measured, 1);
 }
 
 }  // namespace

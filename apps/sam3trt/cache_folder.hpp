@@ -1,0 +1,10 @@
+#pragma once
+
+#include <filesystem>
+
+namespace sam3trt {
+
+/// "sam3trt" in XDG_CACHE_HOME or in ~/.cache; empty when there is neither. May not exist yet.
+[[nodiscard]] std::filesystem::path user_cache_folder();
+
+}  // namespace sam3trt
