@@ -207,11 +207,6 @@ void write_layers(TensorRtHost& host, const fs::path& path, const BenchOptions& 
   }
 }
 
-std::vector<fs::path> engines_of(const ModelFiles& files) {
-  return {files.vision_encoder, files.text_encoder, files.geometry_encoder, files.detector,
-          files.mask_head};
-}
-
 Json bench_stages(const std::vector<fs::path>& engines, const BenchOptions& options) {
   const auto host = open_tensorrt(false);
   Json stages = Json::array();
@@ -347,8 +342,7 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
   std::vector<fs::path> engines(options.engines.begin(), options.engines.end());
   if (!options.model.empty()) files = find_model_files(options.model);
   if (files && files->form == ModelForm::kEngines) {
-    const auto parts = engines_of(*files);
-    engines.insert(engines.end(), parts.begin(), parts.end());
+    for (const auto& [component, path] : files->parts()) engines.push_back(path);
   }
   Json document = {{"stages", Json::array()}};
   if (!engines.empty()) {

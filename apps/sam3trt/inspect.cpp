@@ -228,8 +228,9 @@ void print_graph(const Json& result) {
 }
 
 void print_engine(const Json& result) {
-  std::cout << in_words(result["path"]) << ": TensorRT engine of the "
-            << in_words(result["component"]) << "\n";
+  const std::string component = in_words(result["component"]);
+  std::cout << in_words(result["path"]) << ": TensorRT engine of "
+            << (component.empty() ? "another program's graph" : "the " + component) << "\n";
   for (const char* key : {"precision", "recipe", "flavour", "tensorrt_version", "gpu",
                           "compute_capability", "plan_bytes", "attentions", "fused_attentions"}) {
     if (!result.contains(key)) continue;

@@ -31,13 +31,13 @@ std::vector<fs::path> default_photographs() {
   return paths;
 }
 
-/// A file that is removed at the end.
+/// A file or folder that is removed at the end.
 class ScratchFile {
  public:
   explicit ScratchFile(fs::path path) : path_(std::move(path)) {}
   ~ScratchFile() {
     std::error_code ignored;
-    fs::remove(path_, ignored);
+    fs::remove_all(path_, ignored);
   }
   ScratchFile(const ScratchFile&) = delete;
   ScratchFile& operator=(const ScratchFile&) = delete;
@@ -122,6 +122,22 @@ ResultReport Verifier::verify_results(const ModelFiles& files, const LoadOptions
     report.problems.emplace_back(error.what());
     return report;
   }
+}
+
+ResultReport Verifier::verify_rounded(const std::map<std::string, Recipe>& recipes,
+                                      Precision precision, const fs::path& folder) {
+  const ScratchFile scratch(folder);
+  fs::create_directory(folder);
+  for (const auto& [component, path] : graphs_.parts()) {
+    const Recipe& recipe = recipes.at(component);
+    std::optional<Calibration> calibration;
+    if (recipe.quantises(component)) calibration = Calibration::load(Calibration::path_beside(path));
+    static_cast<void>(write_typed_graph(path, folder / path.filename(), recipe,
+                                        calibration ? &*calibration : nullptr));
+  }
+  fs::copy_file(graphs_.tokenizer, folder / graphs_.tokenizer.filename());
+  return verify_results(find_model_files(folder, ModelForm::kGraphs),
+                        {.threads = threads_, .allow_unverified = false}, precision);
 }
 
 Calibration Verifier::calibrate(const fs::path& onnx, const Recipe& recipe) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,6 +42,13 @@ class Verifier {
   /// not finite has none to compare, which is a problem of the report.
   [[nodiscard]] ResultReport verify_results(const ModelFiles& files, const LoadOptions& options,
                                             Precision precision);
+
+  /// The graphs with weights rounded by `recipes` (by component), run on the CPU, against the
+  /// float32 ones: what rounding alone does to this checkpoint. `folder` takes the typed graphs for
+  /// that time; it must not exist.
+  [[nodiscard]] ResultReport verify_rounded(const std::map<std::string, Recipe>& recipes,
+                                            Precision precision,
+                                            const std::filesystem::path& folder);
 
   /// Largest magnitudes in the vision encoder on the photographs and the built-in pictures.
   [[nodiscard]] Calibration calibrate(const std::filesystem::path& onnx, const Recipe& recipe);

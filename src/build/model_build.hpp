@@ -14,18 +14,29 @@ struct ModelPart {
   EngineBuildResult result;
 };
 
-/// Holds the whole model, built so far, against the reference; empty when its results are the same.
+/// Holds a whole model against the reference; empty when its results are the same.
 using CheckModel = std::function<std::string()>;
 
 /// Builds one part again.
 using BuildPart = std::function<EngineBuildResult(const EngineBuildRequest& request)>;
 
+/// What repair_model needs.
+struct ModelRepair {
+  CheckModel check;  ///< The engines built so far.
+  /// The reference itself with its weights rounded as in the engines: a checkpoint for which that
+  /// alone changes the results cannot be judged by them. Takes minutes, asked at most once.
+  CheckModel check_rounded_reference;
+  BuildPart build;
+  std::function<void(const std::string& message)> report;  ///< Told what was wrong each time.
+};
+
+enum class ModelVerdict { kPassed, kUndecidable };
+
 /// Engines that pass one by one may still give other results together. While `check` finds that,
 /// the part that deviates most from its stage's reference is built again with its next safer
-/// recipe; a part without one is left as it is. When no part has one left, all manifests say that
-/// the verification failed and Error(kVerificationFailed) is thrown. `report` is told what was
-/// wrong each time.
-void repair_model(std::vector<ModelPart>& parts, const CheckModel& check, const BuildPart& build,
-                  const std::function<void(const std::string& message)>& report);
+/// recipe; a part without one is left as it is. When no part has one left, or after a few repairs,
+/// all manifests say that the verification failed and Error(kVerificationFailed) is thrown. A
+/// checkpoint that rounding alone gives other results is left as it is: only its stages count.
+ModelVerdict repair_model(std::vector<ModelPart>& parts, const ModelRepair& repair);
 
 }  // namespace sam3trt

@@ -152,6 +152,14 @@ ModelForm form_of_folder(const fs::path& folder) {
   return ModelForm::kGraphs;
 }
 
+std::array<std::pair<std::string, std::filesystem::path>, 5> ModelFiles::parts() const {
+  return {{{"vision_encoder", vision_encoder},
+           {"text_encoder", text_encoder},
+           {"geometry_encoder", geometry_encoder},
+           {"detector", detector},
+           {"mask_head", mask_head}}};
+}
+
 ModelFiles find_model_files(const fs::path& folder, std::optional<ModelForm> form) {
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) {

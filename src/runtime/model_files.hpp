@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/semantics.hpp"
 
@@ -50,6 +51,9 @@ struct ModelFiles {
   ModelConfig config;
   Semantics semantics = Semantics::kHf;
   std::string checkpoint_sha256;
+
+  /// The five graphs or engines by component, in the order in which data goes through them.
+  [[nodiscard]] std::array<std::pair<std::string, std::filesystem::path>, 5> parts() const;
 };
 
 /// The model in `folder`, as engines when it holds any and `form` does not ask for graphs: the one

@@ -61,12 +61,9 @@ std::unique_ptr<TensorRtHost> open_tensorrt(bool parser) {
 }
 
 bool all_verified(const ModelFiles& files) {
-  return std::ranges::all_of(std::array{files.vision_encoder, files.text_encoder,
-                                        files.geometry_encoder, files.detector, files.mask_head},
-                             [](const std::filesystem::path& path) {
-                               return EngineManifest::load(path).verification ==
-                                      VerificationState::kPassed;
-                             });
+  return std::ranges::all_of(files.parts(), [](const auto& part) {
+    return EngineManifest::load(part.second).verification == VerificationState::kPassed;
+  });
 }
 
 std::unique_ptr<LoadedPlan> load_plan(TensorRtHost& host, const std::filesystem::path& path,

@@ -1,11 +1,18 @@
 """The build command, with NVIDIA's TensorRT-RTX, whose compiler needs no GPU, and without a GPU."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import rtx
+
+import onnx
+from onnx import TensorProto, helper
 
 GRAPHS = ("vision_encoder", "detector", "detector.text_encoder", "detector.geometry_encoder")
 GRAPHS += ("detector.mask_head",)
@@ -52,16 +59,16 @@ def test_a_folder_of_graphs_becomes_a_folder_of_engines(build, graphs, tmp_path,
 
 @needs_rtx
 def test_inspect_shows_what_an_engine_is(build, run, graphs, tmp_path):
-    output = tmp_path / "t.engine"
-    build("--onnx", graphs / "detector.text_encoder.onnx", "--output", output, *RTX, check=True)
+    output = tmp_path / "g.engine"
+    build("--onnx", graphs / "detector.geometry_encoder.onnx", "--output", output, *RTX, check=True)
     described = json.loads(run("inspect", output, "--json", check=True).stdout)
     assert described["kind"] == "engine"
-    assert described["component"] == "text_encoder"
+    assert described["component"] == "geometry_encoder"
     assert described["attentions"] == 2
     assert described["verification"]["state"] == "none"
     table = run("inspect", output, check=True).stdout
-    assert "TensorRT engine of the text_encoder" in table
-    assert "input_ids" in table
+    assert "TensorRT engine of the geometry_encoder" in table
+    assert "fpn_feat_2" in table
 
 
 @needs_rtx
@@ -107,18 +114,61 @@ def test_a_graph_that_is_damaged_is_refused_and_nothing_is_left(build, graphs, t
     assert not list(tmp_path.glob("t.engine*"))
 
 
-@needs_rtx
-def test_a_foreign_graph_is_refused_by_name(build, tmp_path):
-    import onnx
-    from onnx import TensorProto, helper
+def save_foreign_graph(path, shape):
+    """y = relu(x), as any other program may have written it."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+    opset = [helper.make_opsetid("", 20)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), str(path))
 
-    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
-    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [value], [out])
-    onnx.save(helper.make_model(graph), str(tmp_path / "foreign.onnx"))
-    done = build("--onnx", tmp_path / "foreign.onnx", "--output", tmp_path / "f.engine", *RTX)
+
+@needs_rtx
+def test_a_graph_of_another_program_is_built_with_a_warning(build, run, tmp_path):
+    save_foreign_graph(tmp_path / "foreign.onnx", ["N", 4])
+    output = tmp_path / "f.engine"
+    done = build("--onnx", tmp_path / "foreign.onnx", "--output", output, "--max-batch", 3, *RTX)
+    assert done.code == 0, done.stderr
+    assert "nothing verifies its results" in done.stderr
+    manifest = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
+    assert manifest["component"] == ""
+    assert manifest["verification"] == {"state": "none"}
+    assert manifest["profile"]["x"] == {"min": [1, 4], "opt": [1, 4], "max": [3, 4]}
+    assert "another program's graph" in run("inspect", output, check=True).stdout
+
+
+@needs_rtx
+@pytest.mark.parametrize(
+    ("shape", "option", "message"),
+    [([1, 4], "--fp8", "--fp32 or --fp16 only"), ([1, "N"], "--fp16", "only the first axis")],
+)
+def test_what_a_graph_of_another_program_cannot_have(build, tmp_path, shape, option, message):
+    save_foreign_graph(tmp_path / "foreign.onnx", shape)
+    output = tmp_path / "f.engine"
+    done = build("--onnx", tmp_path / "foreign.onnx", "--output", output, option, *RTX)
     assert done.code == 2
-    assert "sam3trt.component" in done.stderr
+    assert message in done.stderr
+    assert not list(tmp_path.glob("f.engine*"))
+
+
+@needs_rtx
+def test_ctrl_c_stops_a_build_and_leaves_nothing_half_written(program, graphs, tmp_path):
+    engines = tmp_path / "engines"
+    command = [program, "build", "--onnx", graphs, "--output", engines, "--fp16", *RTX]
+    folder = Path(rtx.tensorrt_rtx_libs.__file__).parent
+    variables = os.environ | {"SAM3TRT_TENSORRT_DIR": str(folder)}
+    with subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not list(engines.glob("detector.engine.building.*")):  # the second of five
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 1, errors
+    assert "cancelled" in errors
+    names = sorted(path.name for path in engines.iterdir())
+    assert names == ["vision_encoder.engine", "vision_encoder.engine.json"]
 
 
 def test_without_a_gpu_build_says_what_is_missing(run, tiny_graphs, tmp_path):
