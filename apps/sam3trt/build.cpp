@@ -17,8 +17,8 @@ namespace fs = std::filesystem;
 
 struct Work {
   std::vector<Job> jobs;
-  bool is_model = false;     ///< All parts of one, in one folder.
-  fs::path tokenizer;  ///< Empty: none goes with it.
+  bool is_model = false;  ///< All parts of one, in one folder.
+  fs::path tokenizer;     ///< Empty: none goes with it.
   fs::path tokenizer_output;
 };
 
@@ -111,7 +111,8 @@ void run_build(const BuildOptions& options, const CommandContext& context) {
   }
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const ModelPart& part : parts) list.push_back(describe(part));
-  std::cout << nlohmann::ordered_json{{"engines", list}, {"end_to_end", end_to_end}}.dump(2) << "\n";
+  std::cout << nlohmann::ordered_json{{"engines", list}, {"end_to_end", end_to_end}}.dump(2)
+            << "\n";
 }
 
 void add_size_options(CLI::App& command, BuildOptions& options) {

@@ -75,8 +75,8 @@ void add_verification(EngineBuildRequest& request, TensorRtHost& host, Verifier&
     const std::string component = component_of(typed);
     auto loaded = host.api->load(plan.bytes, ActivationMemory::kOwn);
     const int64_t fused = count_fused_attentions(loaded->layers_json());
-    const auto engine = with_float32_tensors(
-        make_tensorrt_engine(std::move(loaded), name, host.device));
+    const auto engine =
+        with_float32_tensors(make_tensorrt_engine(std::move(loaded), name, host.device));
     const auto reports = verifier.verify(component, *engine, recipe.precision, typed);
     log(LogLevel::kInfo, recipe.name + ": " + summary(reports) + "\n" + to_table(reports));
     double deviation = 0;
@@ -165,8 +165,7 @@ EngineBuildResult Builder::build(EngineBuildRequest request) {
   EngineBuildResult result = build_engine(*api_, request);
   if (!json_) {
     std::cout << request.output.string() << ": " << result.manifest.recipe << ", "
-              << result.manifest.plan_bytes / 1000000 << " MB, "
-              << attention_text(result.manifest)
+              << result.manifest.plan_bytes / 1000000 << " MB, " << attention_text(result.manifest)
               << "verification: " << name_of(result.manifest.verification) << std::endl;
   }
   return result;
@@ -190,10 +189,10 @@ std::string Builder::check_rounded(const std::vector<ModelPart>& parts) {
 }
 
 ModelVerdict Builder::verify_model(std::vector<ModelPart>& parts) {
-  return repair_model(
-      parts, {[this] { return check_model(); }, [&] { return check_rounded(parts); },
-              [this](const EngineBuildRequest& request) { return build(request); },
-              [](const std::string& message) { log(LogLevel::kWarning, message); }});
+  return repair_model(parts,
+                      {[this] { return check_model(); }, [&] { return check_rounded(parts); },
+                       [this](const EngineBuildRequest& request) { return build(request); },
+                       [](const std::string& message) { log(LogLevel::kWarning, message); }});
 }
 
 }  // namespace sam3trt

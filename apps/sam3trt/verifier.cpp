@@ -70,10 +70,9 @@ std::unique_ptr<Engine> Verifier::load_reference(const fs::path& path) const {
   if (folder.empty()) return load_on_cpu(path);
   const GraphInfo graph = read_graph_info(path);
   return std::make_unique<CachedEngine>(
-      CachedEngine::Source{
-          graph.inputs, graph.outputs,
-          [path] { return hash_graph(path) + " OpenVINO " + openvino_version(); },
-          [this, path] { return load_on_cpu(path); }},
+      CachedEngine::Source{graph.inputs, graph.outputs,
+                           [path] { return hash_graph(path) + " OpenVINO " + openvino_version(); },
+                           [this, path] { return load_on_cpu(path); }},
       folder / "reference");
 }
 
@@ -131,7 +130,8 @@ ResultReport Verifier::verify_rounded(const std::map<std::string, Recipe>& recip
   for (const auto& [component, path] : graphs_.parts()) {
     const Recipe& recipe = recipes.at(component);
     std::optional<Calibration> calibration;
-    if (recipe.quantises(component)) calibration = Calibration::load(Calibration::path_beside(path));
+    if (recipe.quantises(component))
+      calibration = Calibration::load(Calibration::path_beside(path));
     static_cast<void>(write_typed_graph(path, folder / path.filename(), recipe,
                                         calibration ? &*calibration : nullptr));
   }

@@ -228,6 +228,14 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
         if (request.report) request.report("refused " + result.refused.back());
         continue;
       }
+      if (request.report &&
+          verdict.fused_attentions.value_or(manifest.attentions) < manifest.attentions) {
+        request.report(request.output.string() + ": TensorRT fused " +
+                       std::to_string(*verdict.fused_attentions) + " of the " +
+                       std::to_string(manifest.attentions) + " attentions that recipe " +
+                       recipe.name +
+                       " leaves to it; the engine is right, but slower than it could be");
+      }
     }
     write_engine(request.output, plan, manifest);
     result.manifest = std::move(manifest);

@@ -45,13 +45,15 @@ ModelVerdict repair_model(std::vector<ModelPart>& parts, const ModelRepair& repa
   if (problem.empty()) return ModelVerdict::kPassed;
   const std::string rounding = repair.check_rounded_reference();
   if (!rounding.empty()) {
-    repair.report("end to end this checkpoint cannot be judged at this precision: rounding the "
-                  "weights alone changes the results of the float32 reference (" +
-                  rounding + "), the engines change them too (" + problem +
-                  "); every engine passed by itself");
+    repair.report(
+        "end to end this checkpoint cannot be judged at this precision: rounding the "
+        "weights alone changes the results of the float32 reference (" +
+        rounding + "), the engines change them too (" + problem +
+        "); every engine passed by itself");
     return ModelVerdict::kUndecidable;
   }
   std::vector<ModelPart*> repairable;
+  repairable.reserve(parts.size());
   for (ModelPart& part : parts) repairable.push_back(&part);
   for (int i = 0; i < kMostRepairs && make_worst_safer(repairable, problem, repair); ++i) {
     problem = repair.check();

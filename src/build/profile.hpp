@@ -9,14 +9,14 @@
 
 namespace sam3trt {
 
-/// The largest sizes that an engine is built for (the symbols of docs/graphs.md), and those that its
-/// kernels are chosen for. All at least 1.
+/// The largest sizes that an engine is built for (the symbols of docs/graphs.md), and those that
+/// its kernels are chosen for. All at least 1.
 struct EngineLimits {
-  int64_t images = 1;    ///< B: images in one call.
-  int64_t prompts = 16;  ///< P: prompts in one call.
-  int64_t boxes = 8;     ///< K: exemplar boxes of a prompt.
-  int64_t masks = 0;     ///< M: masks of a prompt in one call; 0: as many as there are queries.
-  int64_t tuned_images = 1;   ///< At most `images`.
+  int64_t images = 1;        ///< B: images in one call.
+  int64_t prompts = 16;      ///< P: prompts in one call.
+  int64_t boxes = 8;         ///< K: exemplar boxes of a prompt.
+  int64_t masks = 0;         ///< M: masks of a prompt in one call; 0: as many as there are queries.
+  int64_t tuned_images = 1;  ///< At most `images`.
   int64_t tuned_prompts = 1;  ///< At most `prompts`.
 };
 

@@ -14,14 +14,14 @@ namespace sam3trt {
 /// What the precision pass did to a graph.
 struct TypedGraphReport {
   std::vector<std::filesystem::path> written;
-  std::string graph_sha256;         ///< Of the nodes and their types, whatever the recipe is called.
-  std::map<DType, int64_t> nodes;   ///< Floating-point nodes by the type they compute in.
-  int64_t casts = 0;                ///< Cast nodes added.
-  int64_t low_softmaxes = 0;        ///< Softmax nodes in a narrow type: attentions that can fuse.
-  int64_t fp8_products = 0;         ///< Matrix products with quantised factors.
-  int64_t narrowed_weights = 0;     ///< Values of weights stored in a narrower type.
-  int64_t flushed_weights = 0;      ///< Of these, how many not zero became zero.
-  int64_t subnormal_weights = 0;    ///< Of these, how many lost digits as subnormal numbers.
+  std::string graph_sha256;        ///< Of the nodes and their types, whatever the recipe is called.
+  std::map<DType, int64_t> nodes;  ///< Floating-point nodes by the type they compute in.
+  int64_t casts = 0;               ///< Cast nodes added.
+  int64_t low_softmaxes = 0;       ///< Softmax nodes in a narrow type: attentions that can fuse.
+  int64_t fp8_products = 0;        ///< Matrix products with quantised factors.
+  int64_t narrowed_weights = 0;    ///< Values of weights stored in a narrower type.
+  int64_t flushed_weights = 0;     ///< Of these, how many not zero became zero.
+  int64_t subnormal_weights = 0;   ///< Of these, how many lost digits as subnormal numbers.
   std::vector<std::string> unused;  ///< Rules of the recipe that no node needed, as text.
 };
 

@@ -128,8 +128,7 @@ class Reader {
         recipe.rules[item.key()].push_back(
             {rule.contains("nodes") ? pattern(rule["nodes"], at + "/nodes") : "",
              rule.contains("op") ? text(rule["op"], at + "/op") : "",
-             type(text(rule["type"], at + "/type"), aliases, at + "/type"),
-             rule.contains("sum")});
+             type(text(rule["type"], at + "/type"), aliases, at + "/type"), rule.contains("sum")});
       }
     }
   }

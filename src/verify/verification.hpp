@@ -39,11 +39,13 @@ struct OutputReport {
 /// Measures the reference itself at the precision of the engine.
 using MeasureYardstick = std::function<std::map<std::string, OutputDifference>()>;
 
-/// measure_stage, judged. `yardstick` may be empty; it takes time, and is called only when an output
-/// is beyond its limit.
-[[nodiscard]] std::vector<OutputReport> verify_stage(
-    const std::string& component, std::span<const RecordedCall> calls, Engine& engine,
-    Precision precision, const Gate& gate, const MeasureYardstick& yardstick);
+/// measure_stage, judged. `yardstick` may be empty; it takes time, and is called only when an
+/// output is beyond its limit.
+[[nodiscard]] std::vector<OutputReport> verify_stage(const std::string& component,
+                                                     std::span<const RecordedCall> calls,
+                                                     Engine& engine, Precision precision,
+                                                     const Gate& gate,
+                                                     const MeasureYardstick& yardstick);
 
 /// The whole model against the reference's instances.
 struct ResultReport {

@@ -125,6 +125,25 @@ TEST_F(BuildEngine, TriesTheNextSaferRecipeWhenTheVerificationFails) {
   EXPECT_EQ(told.size(), 2U);
 }
 
+TEST_F(BuildEngine, SaysWhenFewerAttentionsAreFusedThanTheRecipeAllows) {
+  Graph graph("attention");
+  const Value x = graph.add_input("x", DType::kF32, {Dim("P"), Dim(2)});
+  graph.add_output("y", add_softmax(graph, "/encoder/layers.0/self_attn/softmax", x));
+  graph.set_metadata("sam3trt.component", "detector");
+  graph.set_metadata("sam3trt.checkpoint_sha256", "abc");
+  graph.save(request_.onnx);
+  std::vector<std::string> told;
+  request_.report = [&told](const std::string& message) { told.push_back(message); };
+  for (const int64_t fused : {1, 0}) {
+    request_.verify = [fused](const Plan&, const Recipe&, const fs::path&) {
+      return BuildVerdict{true, "", "[]", fused};
+    };
+    EXPECT_EQ(build_engine(api_, request_).manifest.attentions, 1);
+  }
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_THAT(told[0], HasSubstr("fused 0 of the 1 attentions"));
+}
+
 TEST_F(BuildEngine, WritesNoEngineWhenNoRecipePasses) {
   accept({});
   try {
