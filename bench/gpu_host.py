@@ -11,7 +11,6 @@ and onnx. Writes DIR/results.json and prints a table.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ class Host:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.program = str(options.program)
+        self.compile = not options.no_compile
         self.photo = str(options.image)
         self.work = options.work
         self.logs = options.work / "logs"
@@ -156,7 +156,7 @@ def bench(host: Host) -> None:
 
 def transformers(host: Host) -> None:
     source = str(host.work / "checkpoint")
-    extra = os.environ.get("SAM3TRT_BASELINE_OPTIONS", "").split()
+    extra = [] if host.compile else ["--no-compile"]
     host.python("transformers", "transformers_baseline.py", source, *extra)
 
 
@@ -197,7 +197,8 @@ def rows(results: dict) -> list[tuple[str, str]]:
         if "device_memory_bytes_one_image" in session:
             memory = session["device_memory_bytes_one_image"] / 1e9
             table.append((f"{name}: device memory with one picture, GB", f"{memory:.2f}"))
-    cold = [results[key]["seconds"] for key in results if key.startswith("cold_start")]
+    runs = [result for key, result in results.items() if key.startswith("cold_start")]
+    cold = [run["seconds"] for run in runs if run["exit"] == 0]
     if cold:
         table.append(("process start to result, s", f"{sorted(cold)[len(cold) // 2]:.1f}"))
     for line in results.get("transformers", {}).get("lines", []):
@@ -213,12 +214,16 @@ def main() -> None:
     parser.add_argument("--program", type=Path, default=BENCH.parent / "build" / "sam3trt")
     parser.add_argument("--image", type=Path, default=BENCH.parent / "test_images" / "example.jpg")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--no-compile", action="store_true", help="transformers eager only")
     options = parser.parse_args()
     host = Host(options)
     for step in options.steps:
         globals()[step](host)
     for what, value in rows(host.results):
         print(f"| {what} | {value} |")
+    failed = [name for name, result in host.results.items() if result["exit"] != 0]
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}; see {host.logs}")
 
 
 if __name__ == "__main__":
