@@ -6,16 +6,14 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <random>
 
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/mapped_file.hpp"
-#include "base/tensor_cast.hpp"
 #include "commands.hpp"
-#include "cuda/buffer.hpp"
 #include "segmenter/segmenter.hpp"
 #include "trt/layers.hpp"
+#include "trt/plan_timer.hpp"
 #include "verify/reference.hpp"
 
 namespace sam3trt {
@@ -36,160 +34,38 @@ struct BenchOptions {
   LoadOptions load;
 };
 
-struct Statistics {
-  double median = 0;
-  double p95 = 0;
-};
-
-Statistics statistics_of(std::vector<double> values) {
-  std::ranges::sort(values);
-  const auto at = [&](double part) {
-    const long index = std::lround(part * static_cast<double>(values.size() - 1));
-    return values[static_cast<size_t>(index)];
-  };
-  return {at(0.5), at(0.95)};
-}
-
 Json to_json(const Statistics& statistics) {
   const auto rounded = [](double value) { return std::round(value * 1e4) / 1e4; };
   return {{"median_ms", rounded(statistics.median)}, {"p95_ms", rounded(statistics.p95)}};
 }
 
-/// One engine with inputs that stay on the GPU, so that only the engine is timed.
+/// One engine file, loaded to be timed.
 class StageBench {
  public:
-  StageBench(TensorRtHost& host, const fs::path& path)
-      : device_(host.device), manifest_(EngineManifest::load(path)), stream_(host.device) {
+  StageBench(TensorRtHost& host, const fs::path& path) : manifest_(EngineManifest::load(path)) {
     const MappedFile file(path);
-    const uint64_t before = device_.used_memory();
+    const uint64_t before = host.device.used_memory();
     plan_ = host.api->load(file.bytes(), ActivationMemory::kOwn);
-    memory_ = device_.used_memory() - std::min(before, device_.used_memory());
+    memory_ = host.device.used_memory() - std::min(before, host.device.used_memory());
+    timer_.emplace(host.device, *plan_, manifest_.component);
   }
 
   /// Device memory that loading took: weights, activations at the largest shapes, kernels.
   [[nodiscard]] uint64_t memory() const { return memory_; }
-
-  [[nodiscard]] int64_t fused_attentions() const {
-    return count_fused_attentions(plan_->layers_json());
-  }
-
-  [[nodiscard]] std::string layers() const { return plan_->layers_json(); }
-
-  /// Median milliseconds of every layer, in the order of their run.
-  [[nodiscard]] Json layer_times(int64_t batch, const BenchOptions& options) {
-    prepare(batch);
-    std::vector<std::string> names;
-    std::vector<std::vector<double>> times;
-    for (int i = 0; i < options.warm_up + options.iterations; ++i) {
-      const auto layers = plan_->time_layers(stream_.handle());
-      if (names.empty()) {
-        for (const LayerTime& layer : layers) names.push_back(layer.layer);
-        times.resize(names.size());
-      }
-      if (i < options.warm_up || layers.size() != names.size()) continue;
-      for (size_t n = 0; n < layers.size(); ++n) times[n].push_back(layers[n].milliseconds);
-    }
-    Json list = Json::array();
-    for (size_t n = 0; n < names.size(); ++n) {
-      list.push_back({{"layer", names[n]}, {"median_ms", statistics_of(times[n]).median}});
-    }
-    return {{"component", manifest_.component}, {"batch", batch}, {"layers", list}};
-  }
-
-  [[nodiscard]] uint64_t activation_bytes() const { return plan_->activation_bytes(); }
+  [[nodiscard]] const LoadedPlan& plan() const { return *plan_; }
   [[nodiscard]] const EngineManifest& manifest() const { return manifest_; }
-
-  /// Largest images or prompts that the engine takes: the first axis of its first dynamic input.
-  [[nodiscard]] int64_t largest_batch() const {
-    int64_t largest = 1;
-    for (const auto& [name, shapes] : manifest_.profile) {
-      if (is_batched(name)) largest = std::max(largest, shapes.max.at(0));
-    }
-    return largest;
-  }
-
-  /// Milliseconds per call with `batch` images (vision encoder) or prompts, as a CUDA graph and by
-  /// plain calls.
-  [[nodiscard]] std::pair<Statistics, Statistics> time(int64_t batch, const BenchOptions& options) {
-    prepare(batch);
-    const auto enqueue = [&] { plan_->enqueue(stream_.handle()); };
-    for (int i = 0; i < options.warm_up; ++i) enqueue();
-    stream_.synchronize();
-    const Statistics plain = measure(options.iterations, enqueue);
-    const CudaGraph graph(stream_, enqueue);
-    for (int i = 0; i < options.warm_up; ++i) graph.launch(stream_);
-    stream_.synchronize();
-    return {measure(options.iterations, [&] { graph.launch(stream_); }), plain};
-  }
+  [[nodiscard]] PlanTimer& timer() { return *timer_; }
 
  private:
-  /// Inputs whose first axis counts images or prompts of the stage: not the features that prompts
-  /// share.
-  [[nodiscard]] bool is_batched(const std::string& input) const {
-    if (manifest_.component.empty()) {  // of another program: what is dynamic
-      return plan_->profile(input).min != plan_->profile(input).max;
-    }
-    return manifest_.component == "vision_encoder" || !input.starts_with("fpn_feat");
-  }
-
-  void prepare(int64_t batch) {
-    for (const TensorInfo& info : plan_->inputs()) {
-      const ProfileShape profile = plan_->profile(info.name);
-      Shape shape = profile.opt;
-      if (is_batched(info.name)) shape[0] = std::clamp(batch, profile.min[0], profile.max[0]);
-      const Tensor tensor = make_input(info, shape);
-      DeviceBuffer& buffer = buffer_of(info.name);
-      buffer.reserve(tensor.bytes().size());
-      copy_to_device(stream_, buffer.data(), tensor.bytes());
-      stream_.synchronize();
-      plan_->set_input_shape(info.name, shape);
-      plan_->bind(info.name, buffer.data());
-    }
-    for (const TensorInfo& info : plan_->outputs()) {
-      const int64_t count = element_count(plan_->output_shape(info.name));
-      DeviceBuffer& buffer = buffer_of(info.name);
-      buffer.reserve(static_cast<size_t>(count) * size_of(info.dtype));
-      plan_->bind(info.name, buffer.data());
-    }
-  }
-
-  /// Normal numbers; indices and token numbers are 0, masks 1.
-  static Tensor make_input(const TensorInfo& info, const Shape& shape) {
-    if (info.dtype != DType::kF32 && !is_16_bit_float(info.dtype)) return {info.dtype, shape};
-    Tensor tensor(DType::kF32, shape);
-    std::mt19937 random(7);
-    std::normal_distribution<float> normal;
-    const bool is_mask = info.name.ends_with("mask");
-    for (float& value : tensor.f32()) value = is_mask ? 1.0F : normal(random);
-    return info.dtype == DType::kF32 ? std::move(tensor) : cast_tensor(tensor, info.dtype);
-  }
-
-  template <typename Start>
-  Statistics measure(int iterations, Start start) {
-    std::vector<double> times;
-    const Event begin(device_);
-    const Event end(device_);
-    for (int i = 0; i < iterations; ++i) {
-      stream_.record(begin);
-      start();
-      stream_.record(end);
-      end.synchronize();
-      times.push_back(static_cast<double>(end.milliseconds_since(begin)));
-    }
-    return statistics_of(std::move(times));
-  }
-
-  DeviceBuffer& buffer_of(const std::string& name) {
-    return buffers_.try_emplace(name, device_).first->second;
-  }
-
-  const CudaDevice& device_;
   EngineManifest manifest_;
-  Stream stream_;
-  std::map<std::string, DeviceBuffer> buffers_;
   std::unique_ptr<LoadedPlan> plan_;
+  std::optional<PlanTimer> timer_;
   uint64_t memory_ = 0;
 };
+
+PlanTimer::Calls calls_of(const BenchOptions& options) {
+  return {options.warm_up, options.iterations};
+}
 
 /// A list of TensorRT's layers and, per batch, what each takes; with a plan of its own, because
 /// timing layers slows a plan down for good.
@@ -200,10 +76,14 @@ void write_layers(TensorRtHost& host, const fs::path& path, const BenchOptions& 
     file.write(text);
     file.commit();
   };
-  write(".layers.json", bench.layers());
+  write(".layers.json", bench.plan().layers_json());
   for (const int64_t batch : {1, 8}) {
-    if (batch > bench.largest_batch()) break;
-    write(".times." + std::to_string(batch) + ".json", bench.layer_times(batch, options).dump(1));
+    if (batch > bench.timer().largest_batch()) break;
+    Json list = Json::array();
+    for (const LayerTime& layer : bench.timer().time_layers(batch, calls_of(options))) {
+      list.push_back({{"layer", layer.layer}, {"median_ms", layer.milliseconds}});
+    }
+    write(".times." + std::to_string(batch) + ".json", list.dump(1));
   }
 }
 
@@ -214,8 +94,8 @@ Json bench_stages(const std::vector<fs::path>& engines, const BenchOptions& opti
     if (!options.layers.empty()) write_layers(*host, path, options);
     StageBench bench(*host, path);
     for (const int64_t batch : {1, 4, 8, 16}) {
-      if (batch > bench.largest_batch()) break;
-      const auto [graph, plain] = bench.time(batch, options);
+      if (batch > bench.timer().largest_batch()) break;
+      const auto [graph, plain] = bench.timer().time(batch, calls_of(options));
       stages.push_back({{"engine", path.string()},
                         {"component", bench.manifest().component},
                         {"precision", bench.manifest().precision},
@@ -223,8 +103,8 @@ Json bench_stages(const std::vector<fs::path>& engines, const BenchOptions& opti
                         {"batch", batch},
                         {"cuda_graph", to_json(graph)},
                         {"plain", to_json(plain)},
-                        {"fused_attentions", bench.fused_attentions()},
-                        {"activation_bytes", bench.activation_bytes()},
+                        {"fused_attentions", count_fused_attentions(bench.plan().layers_json())},
+                        {"activation_bytes", bench.plan().activation_bytes()},
                         {"memory_bytes", bench.memory()},
                         {"engine_bytes", bench.manifest().plan_bytes}});
     }

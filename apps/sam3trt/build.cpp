@@ -69,16 +69,19 @@ Work list_work(const BuildOptions& options) {
 
 nlohmann::ordered_json describe(const ModelPart& part) {
   const EngineManifest& manifest = part.result.manifest;
-  return {{"engine", part.request.output.string()},
-          {"bytes", manifest.plan_bytes},
-          {"precision", manifest.precision},
-          {"recipe", manifest.recipe},
-          {"attentions", manifest.attentions},
-          {"fused_attentions", manifest.fused_attentions
-                                   ? nlohmann::ordered_json(*manifest.fused_attentions)
-                                   : nlohmann::ordered_json(nullptr)},
-          {"verification", name_of(manifest.verification)},
-          {"refused", part.result.refused}};
+  return {
+      {"engine", part.request.output.string()},
+      {"bytes", manifest.plan_bytes},
+      {"precision", manifest.precision},
+      {"recipe", manifest.recipe},
+      {"attentions", manifest.attentions},
+      {"fused_attentions", manifest.fused_attentions
+                               ? nlohmann::ordered_json(*manifest.fused_attentions)
+                               : nlohmann::ordered_json(nullptr)},
+      {"verification", name_of(manifest.verification)},
+      {"milliseconds", part.result.milliseconds ? nlohmann::ordered_json(*part.result.milliseconds)
+                                                : nlohmann::ordered_json(nullptr)},
+      {"refused", part.result.refused}};
 }
 
 void copy_tokenizer(const Work& work) {

@@ -14,6 +14,7 @@
 #include "progress.hpp"
 #include "runtime/float32_engine.hpp"
 #include "trt/layers.hpp"
+#include "trt/plan_timer.hpp"
 #include "trt/tensorrt_engine.hpp"
 
 namespace sam3trt {
@@ -75,6 +76,7 @@ void add_verification(EngineBuildRequest& request, TensorRtHost& host, Verifier&
     const std::string component = component_of(typed);
     auto loaded = host.api->load(plan.bytes, ActivationMemory::kOwn);
     const int64_t fused = count_fused_attentions(loaded->layers_json());
+    const double milliseconds = PlanTimer(host.device, *loaded, component).time_plain(1, {}).median;
     const auto engine =
         with_float32_tensors(make_tensorrt_engine(std::move(loaded), name, host.device));
     const auto reports = verifier.verify(component, *engine, recipe.precision, typed);
@@ -83,7 +85,8 @@ void add_verification(EngineBuildRequest& request, TensorRtHost& host, Verifier&
     for (const OutputReport& report : reports) {
       deviation = std::max(deviation, report.difference.deviation);
     }
-    return BuildVerdict{passed(reports), summary(reports), to_json(reports), fused, deviation};
+    return BuildVerdict{passed(reports), summary(reports), to_json(reports),
+                        fused,           deviation,        milliseconds};
   };
 }
 

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <array>
+#include <cstdio>
 #include <set>
 
 #include "base/atomic_file.hpp"
@@ -163,6 +165,14 @@ Plan compile(TensorRtApi& api, const EngineBuildRequest& request, const fs::path
   return plan;
 }
 
+std::string cost_of_repair(const fs::path& output, const Recipe& recipe, double fastest,
+                           double milliseconds) {
+  std::array<char, 96> text{};
+  std::snprintf(text.data(), text.size(),
+                " takes %.2f ms per call, the first that was refused %.2f", milliseconds, fastest);
+  return output.string() + ": recipe " + recipe.name + text.data();
+}
+
 /// A graph of another program has no recipe, and no reference that its engine could be held
 /// against.
 EngineBuildResult build_foreign(TensorRtApi& api, const EngineBuildRequest& request,
@@ -198,6 +208,7 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
   EngineBuildResult result;
   std::set<std::string> tried;
   bool skipped = !request.after.empty();
+  std::optional<double> fastest;  // of the first that was refused
   for (const Recipe& recipe : request.recipes.variants(request.precision)) {
     const WorkFolder folder(request.output);
     const fs::path typed = folder.path() / "typed.onnx";
@@ -221,10 +232,12 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
       manifest.fused_attentions = verdict.fused_attentions;
       manifest.verification_report = verdict.report;
       result.deviation = verdict.deviation;
+      result.milliseconds = verdict.milliseconds;
       manifest.verification =
           verdict.passed ? VerificationState::kPassed : VerificationState::kFailed;
       if (!verdict.passed) {
         result.refused.push_back(recipe.name + ": " + verdict.summary);
+        if (!fastest) fastest = verdict.milliseconds;
         if (request.report) request.report("refused " + result.refused.back());
         continue;
       }
@@ -236,6 +249,9 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
                        recipe.name +
                        " leaves to it; the engine is right, but slower than it could be");
       }
+    }
+    if (request.report && fastest && result.milliseconds) {
+      request.report(cost_of_repair(request.output, recipe, *fastest, *result.milliseconds));
     }
     write_engine(request.output, plan, manifest);
     result.manifest = std::move(manifest);

@@ -21,6 +21,7 @@ struct BuildVerdict {
   std::string report;   ///< JSON.
   std::optional<int64_t> fused_attentions{};
   double deviation = 0;  ///< The largest of any output (docs/verification.md).
+  std::optional<double> milliseconds{};  ///< Median of one call with one image or prompt.
 };
 
 /// One graph to one engine.
@@ -57,6 +58,7 @@ struct EngineBuildResult {
   EngineManifest manifest;
   std::vector<std::string> refused;  ///< Recipes whose engines failed, with the reason.
   double deviation = 0;              ///< Of the engine that passed.
+  std::optional<double> milliseconds;  ///< Likewise; as in BuildVerdict.
 };
 
 /// Types the graph by the first recipe of the precision, compiles it, verifies it, and goes on to

@@ -90,7 +90,7 @@ class StandInPlan : public LoadedPlan {
 
   [[nodiscard]] std::vector<LayerTime> time_layers(void* stream) override {
     enqueue(stream);
-    return {};
+    return {{"first", 0.25}, {"second", 0.5}};
   }
 
   void enqueue(void* stream) override {

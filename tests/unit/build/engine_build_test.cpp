@@ -125,6 +125,20 @@ TEST_F(BuildEngine, TriesTheNextSaferRecipeWhenTheVerificationFails) {
   EXPECT_EQ(told.size(), 2U);
 }
 
+TEST_F(BuildEngine, SaysWhatARepairCosts) {
+  std::vector<std::string> told;
+  request_.report = [&told](const std::string& message) { told.push_back(message); };
+  request_.verify = [](const Plan&, const Recipe& recipe, const fs::path&) {
+    BuildVerdict verdict{recipe.name == "fp16_fp32_decoder", "looked at", "[]"};
+    verdict.milliseconds = recipe.name == "fp16" ? 3.861 : 5.25;
+    return verdict;
+  };
+  EXPECT_EQ(build_engine(api_, request_).milliseconds, 5.25);
+  ASSERT_EQ(told.size(), 3U);
+  EXPECT_THAT(told[2], HasSubstr("recipe fp16_fp32_decoder takes 5.25 ms per call, the first that "
+                                 "was refused 3.86"));
+}
+
 TEST_F(BuildEngine, SaysWhenFewerAttentionsAreFusedThanTheRecipeAllows) {
   Graph graph("attention");
   const Value x = graph.add_input("x", DType::kF32, {Dim("P"), Dim(2)});

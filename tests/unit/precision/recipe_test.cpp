@@ -161,11 +161,12 @@ TEST(Recipe, HashTellsRecipesApart) {
 }
 
 TEST(RecipeBook, TextProductsHaveFloat32Sums) {
-  const TypeRule& rule = RecipeBook::builtin().find("fp16").rules.at("text_encoder").at(1);
+  const RecipeBook book = RecipeBook::builtin();
+  const TypeRule& rule = book.find("fp16").rules.at("text_encoder").at(1);
   EXPECT_EQ(rule.nodes, "/text/**/matmul");
   EXPECT_EQ(rule.type, DType::kF16);
   EXPECT_TRUE(rule.f32_sum);
-  EXPECT_EQ(RecipeBook::builtin().find("bf16").rules.at("text_encoder").at(1).type, DType::kF32);
+  EXPECT_EQ(book.find("bf16").rules.at("text_encoder").at(1).type, DType::kF32);
 }
 
 TEST(Recipe, NamedNodesCanBeKeptWide) {

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cuda/buffer.hpp"
+#include "cuda/device.hpp"
+#include "trt/api.hpp"
+
+namespace sam3trt {
+
+/// Of some measured values.
+struct Statistics {
+  double median = 0;
+  double p95 = 0;
+};
+
+/// `values` must not be empty.
+[[nodiscard]] Statistics statistics_of(std::vector<double> values);
+
+/// Times one plan with inputs that stay on the GPU, so that only the plan is timed.
+class PlanTimer {
+ public:
+  struct Calls {
+    int warm_up = 5;
+    int measured = 30;
+  };
+
+  /// Milliseconds per call.
+  struct Times {
+    Statistics graph;  ///< Launched as a CUDA graph.
+    Statistics plain;
+  };
+
+  /// Device and plan must outlive the timer; the plan was loaded with ActivationMemory::kOwn.
+  /// `component` as in its manifest, empty for a plan of another program.
+  PlanTimer(const CudaDevice& device, LoadedPlan& plan, std::string component);
+
+  /// Largest images or prompts that the plan takes.
+  [[nodiscard]] int64_t largest_batch() const;
+
+  /// Milliseconds per plain call with `batch` images (vision encoder) or prompts, or as many of
+  /// them as the plan takes.
+  [[nodiscard]] Statistics time_plain(int64_t batch, const Calls& calls);
+
+  /// The same, and as a CUDA graph.
+  [[nodiscard]] Times time(int64_t batch, const Calls& calls);
+
+  /// Medians of the layers, in the order of their run. Slows the plan down for good
+  /// (LoadedPlan::time_layers).
+  [[nodiscard]] std::vector<LayerTime> time_layers(int64_t batch, const Calls& calls);
+
+ private:
+  [[nodiscard]] bool is_batched(const std::string& input) const;
+  void prepare(int64_t batch);
+  DeviceBuffer& buffer_of(const std::string& name);
+
+  const CudaDevice& device_;
+  LoadedPlan& plan_;
+  std::string component_;
+  Stream stream_;
+  std::map<std::string, DeviceBuffer> buffers_;
+};
+
+}  // namespace sam3trt

@@ -1,0 +1,58 @@
+#include "trt/plan_timer.hpp"
+
+#include <gtest/gtest.h>
+
+#include "stages.hpp"
+#include "stand_in_plan.hpp"
+
+namespace sam3trt::parity {
+namespace {
+
+/// The plans of the first tiny checkpoint on the stand-in for the driver.
+class PlanTimerTest : public testing::Test {
+ protected:
+  PlanTimerTest() : files_(export_model(all_references().front())), device_(0, stand_in_driver()) {
+    plans_ = stand_in_plans(load_on_cpu(files_), files_.config, {});
+  }
+
+  ModelFiles files_;
+  CudaDevice device_;
+  GpuPlans plans_;
+};
+
+TEST_F(PlanTimerTest, TimesEveryStageAsGraphAndByPlainCalls) {
+  using Part = std::pair<const char*, LoadedPlan*>;
+  for (const auto& [component, plan] : {Part{"vision_encoder", plans_.vision_encoder.get()},
+                                        Part{"text_encoder", plans_.text_encoder.get()},
+                                        Part{"geometry_encoder", plans_.geometry_encoder.get()},
+                                        Part{"detector", plans_.detector.get()}}) {
+    PlanTimer timer(device_, *plan, component);
+    const auto [graph, plain] = timer.time(2, {1, 3});
+    EXPECT_GT(graph.median, 0) << component;
+    EXPECT_GE(graph.p95, graph.median) << component;
+    EXPECT_GT(plain.median, 0) << component;
+  }
+}
+
+TEST_F(PlanTimerTest, TheLargestBatchIsThatOfWhatIsBatched) {
+  const StandInLimits limits;
+  EXPECT_EQ(PlanTimer(device_, *plans_.vision_encoder, "vision_encoder").largest_batch(),
+            limits.images);
+  EXPECT_EQ(PlanTimer(device_, *plans_.text_encoder, "text_encoder").largest_batch(),
+            limits.prompts);
+  // Prompts share the features of a picture, whose first axis counts pictures.
+  EXPECT_EQ(PlanTimer(device_, *plans_.detector, "detector").largest_batch(), limits.prompts);
+  EXPECT_EQ(PlanTimer(device_, *plans_.vision_encoder, "").largest_batch(), limits.images);
+}
+
+TEST_F(PlanTimerTest, GivesTheMedianOfEachLayer) {
+  PlanTimer timer(device_, *plans_.text_encoder, "text_encoder");
+  const auto layers = timer.time_layers(1, {1, 3});
+  ASSERT_EQ(layers.size(), 2U);
+  EXPECT_EQ(layers[0].layer, "first");
+  EXPECT_EQ(layers[0].milliseconds, 0.25);
+  EXPECT_EQ(layers[1].milliseconds, 0.5);
+}
+
+}  // namespace
+}  // namespace sam3trt::parity
