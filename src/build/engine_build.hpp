@@ -20,7 +20,7 @@ struct BuildVerdict {
   std::string summary;  ///< One line: what was compared, or what differs.
   std::string report;   ///< JSON.
   std::optional<int64_t> fused_attentions{};
-  double deviation = 0;  ///< The largest of any output (docs/verification.md).
+  double deviation = 0;                  ///< The largest of any output (docs/verification.md).
   std::optional<double> milliseconds{};  ///< Median of one call with one image or prompt.
 };
 
@@ -56,8 +56,8 @@ struct EngineBuildRequest {
 
 struct EngineBuildResult {
   EngineManifest manifest;
-  std::vector<std::string> refused;  ///< Recipes whose engines failed, with the reason.
-  double deviation = 0;              ///< Of the engine that passed.
+  std::vector<std::string> refused;    ///< Recipes whose engines failed, with the reason.
+  double deviation = 0;                ///< Of the engine that passed.
   std::optional<double> milliseconds;  ///< Likewise; as in BuildVerdict.
 };
 
