@@ -134,7 +134,11 @@ Builder::Builder(const BuildOptions& options, const fs::path& first, bool json)
     api_ = host_->api;
   }
   if (!component_of(first).empty() && (verifies() || calibrates)) {
-    verifier_.emplace(find_exported_model(first), options.verifier);
+    VerifierOptions verifier = options.verifier;
+    verifier.limits = {options.limits.images, options.limits.prompts, options.limits.boxes,
+                       options.limits.masks};
+    if (options.limits.masks == 0) verifier.limits.masks = ReferenceLimits{}.masks;
+    verifier_.emplace(find_exported_model(first), verifier);
   }
 }
 

@@ -54,7 +54,8 @@ Verifier::Verifier(ModelFiles graphs, const VerifierOptions& options)
     : graphs_(std::move(graphs)),
       gate_(options.gate.empty() ? Gate::builtin() : Gate::load(options.gate)),
       texts_(options.texts),
-      threads_(options.threads) {
+      threads_(options.threads),
+      limits_(options.limits) {
   std::vector<fs::path> paths(options.images.begin(), options.images.end());
   if (paths.empty()) paths = default_photographs();
   for (const fs::path& path : paths) photographs_.push_back(read_image(path));
@@ -84,15 +85,15 @@ const ReferenceRun& Verifier::reference() {
                              " pictures on the CPU");
     reference_ = record_reference(
         graphs_, [this](const fs::path& path) { return load_reference(path); }, std::move(images),
-        texts_);
+        texts_, limits_);
   }
   return *reference_;
 }
 
-std::vector<OutputReport> Verifier::verify(const std::string& component, Engine& engine,
-                                           Precision precision,
-                                           const std::optional<fs::path>& typed) {
-  const auto& calls = reference().calls.at(component);
+std::vector<OutputReport> Verifier::verify_calls(const std::string& component,
+                                                 std::span<const RecordedCall> calls,
+                                                 Engine& engine, Precision precision,
+                                                 const std::optional<fs::path>& typed) const {
   MeasureYardstick yardstick;
   if (typed && precision != Precision::kFp32) {
     yardstick = [&]() -> std::map<std::string, OutputDifference> {
@@ -107,12 +108,28 @@ std::vector<OutputReport> Verifier::verify(const std::string& component, Engine&
   return verify_stage(component, calls, engine, precision, gate_, yardstick);
 }
 
+std::vector<OutputReport> Verifier::verify(const std::string& component, Engine& engine,
+                                           Precision precision,
+                                           const std::optional<fs::path>& typed) {
+  const auto& calls = reference().calls.at(component);
+  auto reports = verify_calls(component, calls, engine, precision, typed);
+  if (component != "vision_encoder" || limits_.images == 1) return reports;
+  // Other kernels may run for several pictures than for one.
+  const auto batch = std::min(static_cast<size_t>(limits_.images), calls.size());
+  const std::vector<RecordedCall> together = {stack_calls(std::span(calls).first(batch))};
+  for (auto& report : verify_calls(component, together, engine, precision, typed)) {
+    report.output += " of " + std::to_string(batch);
+    reports.push_back(std::move(report));
+  }
+  return reports;
+}
+
 ResultReport Verifier::verify_results(const ModelFiles& files, const LoadOptions& options,
                                       Precision precision) {
   try {
     Segmenter segmenter(files, options);
-    const auto find = [&](const Image& image, std::span<const Prompt> prompts) {
-      return segmenter.run(image, prompts);
+    const auto find = [&](std::span<const ImageRequest> requests) {
+      return segmenter.run(requests, {});
     };
     return sam3trt::verify_results(reference(), find, precision, gate_);
   } catch (const Error& error) {

@@ -18,6 +18,7 @@ struct VerifierOptions {
   std::vector<std::string> texts;   ///< Empty: "circle", "cat", "cup".
   std::string gate;                 ///< File of limits; empty: the built-in ones.
   int threads = 0;                  ///< Of the CPU reference.
+  ReferenceLimits limits;           ///< Of the engines.
 };
 
 /// Runs the float32 graphs on the CPU once, and holds engines against them.
@@ -56,6 +57,9 @@ class Verifier {
   [[nodiscard]] const ModelFiles& graphs() const { return graphs_; }
 
  private:
+  [[nodiscard]] std::vector<OutputReport> verify_calls(
+      const std::string& component, std::span<const RecordedCall> calls, Engine& engine,
+      Precision precision, const std::optional<std::filesystem::path>& typed) const;
   [[nodiscard]] std::unique_ptr<Engine> load_on_cpu(const std::filesystem::path& path) const;
   /// The same with its results kept in the user's cache folder.
   [[nodiscard]] std::unique_ptr<Engine> load_reference(const std::filesystem::path& path) const;
@@ -65,6 +69,7 @@ class Verifier {
   std::vector<Image> photographs_;
   std::vector<std::string> texts_;
   int threads_ = 0;
+  ReferenceLimits limits_;
   std::optional<ReferenceRun> reference_;
 };
 

@@ -1,7 +1,9 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <iostream>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -38,6 +40,26 @@ Precision precision_of(const ModelFiles& files) {
   }
   throw_bad_input(files.vision_encoder.string() + ": names the precision '" + name +
                   "'; build it again");
+}
+
+/// What the engines of a model were built for.
+ReferenceLimits limits_of(const ModelFiles& files) {
+  ReferenceLimits limits;
+  if (files.form == ModelForm::kGraphs) return limits;
+  const auto lower = [](int64_t& limit, const std::filesystem::path& engine,
+                        const std::string& input, size_t axis) {
+    const auto profile = EngineManifest::load(engine).profile;
+    const auto found = profile.find(input);
+    if (found == profile.end() || found->second.max.size() <= axis) return;
+    limit = std::clamp<int64_t>(found->second.max[axis], 1, limit);
+  };
+  limits.images = std::numeric_limits<int64_t>::max();
+  lower(limits.images, files.vision_encoder, "pixel_values", 0);
+  lower(limits.prompts, files.text_encoder, "input_ids", 0);
+  lower(limits.prompts, files.detector, "text_features", 0);
+  lower(limits.boxes, files.geometry_encoder, "boxes", 1);
+  lower(limits.masks, files.mask_head, "query_index", 1);
+  return limits;
 }
 
 void check_same_checkpoint(const ModelFiles& graphs, const ModelFiles& model) {
@@ -98,7 +120,9 @@ void run_verify(const VerifyOptions& options, CommandContext& context) {
   const ModelFiles graphs = find_model_files(
       options.reference.empty() ? options.model : options.reference, ModelForm::kGraphs);
   check_same_checkpoint(graphs, files);
-  Verifier verifier(graphs, options.verifier);
+  VerifierOptions verifier_options = options.verifier;
+  verifier_options.limits = limits_of(files);
+  Verifier verifier(graphs, verifier_options);
   const Precision precision = precision_of(files);
   std::string backend;
   std::vector<OutputReport> reports;

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,10 @@ struct RecordedCall {
   std::map<std::string, Tensor> inputs;
   std::map<std::string, Tensor> outputs;
 };
+
+/// Calls of equal shapes as one, joined at the first axis of every tensor. Throws Error(kInternal)
+/// for calls that do not fit together.
+[[nodiscard]] RecordedCall stack_calls(std::span<const RecordedCall> calls);
 
 /// Keeps what goes through another engine, so that the same inputs can be given to the engine that
 /// is to be verified: every stage is then judged by its own error alone.

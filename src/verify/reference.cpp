@@ -55,11 +55,13 @@ Image noise(int64_t width, int64_t height) {
   return image;
 }
 
+/// As many as a picture has instances.
+constexpr int64_t kMasks = 16;
+
 /// One call of the mask head on the first queries of the first prompt, put together from the other
 /// stages: in a run of the whole model it would depend on what passes the threshold.
 RecordedCall mask_head_call(const RecordedCall& vision, const RecordedCall& detector,
-                            Engine& mask_head, int64_t queries) {
-  constexpr int64_t kMasks = 16;
+                            Engine& mask_head, int64_t masks) {
   RecordedCall call;
   for (const char* name : {"fpn_feat_0", "fpn_feat_1"}) {
     call.inputs[name] = vision.outputs.at(name);
@@ -72,7 +74,7 @@ RecordedCall mask_head_call(const RecordedCall& vision, const RecordedCall& dete
   }
   call.inputs["prompt_index"] = Tensor(DType::kI64, {1});
   call.inputs["image_index"] = Tensor(DType::kI64, {1});
-  Tensor indices(DType::kI64, {1, std::min(kMasks, queries)});
+  Tensor indices(DType::kI64, {1, masks});
   std::iota(indices.i64().begin(), indices.i64().end(), int64_t{0});
   call.inputs["query_index"] = std::move(indices);
   TensorMap inputs;
@@ -87,7 +89,8 @@ std::vector<Image> built_in_pictures() {
   return {drawn_shapes(), noise(320, 200), plain(64, 48, {128, 128, 128})};
 }
 
-std::vector<Prompt> default_prompts(const Image& image, std::span<const std::string> texts) {
+std::vector<Prompt> default_prompts(const Image& image, std::span<const std::string> texts,
+                                    const ReferenceLimits& limits) {
   const auto width = static_cast<double>(image.width);
   const auto height = static_cast<double>(image.height);
   const PixelBox wanted = {0.08 * width, 0.08 * height, 0.36 * width, 0.46 * height};
@@ -95,12 +98,14 @@ std::vector<Prompt> default_prompts(const Image& image, std::span<const std::str
   std::vector<Prompt> prompts;
   for (const std::string& text : texts) prompts.push_back({text, {}});
   prompts.push_back({texts.empty() ? "circle" : texts.front(), {{wanted, true}}});
-  prompts.push_back({std::nullopt, {{wanted, true}, {unwanted, false}}});
+  prompts.push_back({std::nullopt, {{wanted, true}}});
+  if (limits.boxes > 1) prompts.back().boxes.push_back({unwanted, false});
   return prompts;
 }
 
 ReferenceRun record_reference(const ModelFiles& files, const EngineLoader& load,
-                              std::vector<Image> images, std::span<const std::string> texts) {
+                              std::vector<Image> images, std::span<const std::string> texts,
+                              const ReferenceLimits& limits) {
   ReferenceRun run;
   run.images = std::move(images);
   SessionEngines engines = load_engines(files, load);
@@ -112,15 +117,18 @@ ReferenceRun record_reference(const ModelFiles& files, const EngineLoader& load,
   record(engines.text_encoder, "text_encoder");
   record(engines.geometry_encoder, "geometry_encoder");
   record(engines.detector, "detector");
-  // Three prompts in a call: with the default prompts, engines see a full and a partial batch.
+  // One less than there are: engines see several prompts at once, and one alone.
+  const size_t prompts = default_prompts(run.images.front(), texts, limits).size();
+  const auto together = static_cast<size_t>(
+      std::clamp<int64_t>(static_cast<int64_t>(prompts) - 1, 1, limits.prompts));
+  const int64_t masks = std::min({kMasks, limits.masks, files.config.num_queries});
   Session session(std::move(engines), Tokenizer::load(files.tokenizer), files.config,
-                  files.semantics, {.prompts = 3});
+                  files.semantics, {.prompts = together});
   for (const Image& image : run.images) {
-    run.prompts.push_back(default_prompts(image, texts));
+    run.prompts.push_back(default_prompts(image, texts, limits));
     run.results.push_back(session.run(image, run.prompts.back(), {}));
-    run.calls["mask_head"].push_back(mask_head_call(run.calls.at("vision_encoder").back(),
-                                                    run.calls.at("detector").back(), mask_head,
-                                                    files.config.num_queries));
+    run.calls["mask_head"].push_back(mask_head_call(
+        run.calls.at("vision_encoder").back(), run.calls.at("detector").back(), mask_head, masks));
   }
   return run;
 }

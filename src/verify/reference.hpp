@@ -24,15 +24,26 @@ struct ReferenceRun {
 /// gives in the dark.
 [[nodiscard]] std::vector<Image> built_in_pictures();
 
-/// What is asked of every picture when the user names nothing: two texts, a text with a box, and a
-/// positive and a negative box.
+/// What the engines that are to be verified take in one call; all at least 1.
+struct ReferenceLimits {
+  int64_t images = 1;
+  int64_t prompts = 16;
+  int64_t boxes = 8;   ///< Of one prompt.
+  int64_t masks = 16;  ///< Of one prompt.
+};
+
+/// What is asked of every picture: each of `texts`, the first one with a box, and a positive and a
+/// negative box (only the positive one when engines take a single box).
 [[nodiscard]] std::vector<Prompt> default_prompts(const Image& image,
-                                                  std::span<const std::string> texts);
+                                                  std::span<const std::string> texts,
+                                                  const ReferenceLimits& limits);
 
 /// Runs the exported graphs of `files` with float32 engines from `load` and keeps what went through
-/// each of the five. Memory: about 170 MB per image at the published size.
+/// each of the five: prompts alone and several together, within the limits. Memory: about 170 MB
+/// per image at the published size.
 [[nodiscard]] ReferenceRun record_reference(const ModelFiles& files, const EngineLoader& load,
                                             std::vector<Image> images,
-                                            std::span<const std::string> texts);
+                                            std::span<const std::string> texts,
+                                            const ReferenceLimits& limits);
 
 }  // namespace sam3trt

@@ -130,11 +130,16 @@ ResultReport verify_results(const ReferenceRun& reference, const FindInstances& 
   const GateLimits& limits = gate.limits(precision);
   MatchOptions options;
   options.borderline_score = limits.borderline_score;
+  std::vector<ImageRequest> requests;
+  requests.reserve(reference.images.size());
+  for (size_t i = 0; i < reference.images.size(); ++i) {
+    requests.push_back({&reference.images[i], reference.prompts[i]});
+  }
+  const std::vector<ImageResult> results = find(requests);
   ResultReport report;
   for (size_t i = 0; i < reference.images.size(); ++i) {
-    const ImageResult result = find(reference.images[i], reference.prompts[i]);
     report.difference =
-        combine(report.difference, compare_results(reference.results[i], result, options));
+        combine(report.difference, compare_results(reference.results[i], results.at(i), options));
   }
   const InstanceDifference& found = report.difference;
   auto& problems = report.problems;

@@ -53,9 +53,11 @@ struct ResultReport {
   std::vector<std::string> problems;  ///< Empty: passed.
 };
 
-/// What finds instances in a picture: a Session or a Segmenter.
-using FindInstances = std::function<ImageResult(const Image&, std::span<const Prompt>)>;
+/// What finds instances in pictures: a Session or a Segmenter. Results in the order of the
+/// requests.
+using FindInstances = std::function<std::vector<ImageResult>(std::span<const ImageRequest>)>;
 
+/// All pictures of the reference at once, so that engines see as many together as they take.
 [[nodiscard]] ResultReport verify_results(const ReferenceRun& reference, const FindInstances& find,
                                           Precision precision, const Gate& gate);
 
