@@ -1,7 +1,5 @@
 #include "builder.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <csignal>
@@ -191,8 +189,7 @@ std::string Builder::check_rounded(const std::vector<ModelPart>& parts) {
     const EngineManifest& manifest = part.result.manifest;
     recipes[manifest.component] = part.request.recipes.find(manifest.recipe);
   }
-  const fs::path folder = fs::path(options_.output) / (".rounded." + std::to_string(::getpid()));
-  return in_one_line(verifier_->verify_rounded(recipes, precision_of(options_), folder));
+  return in_one_line(verifier_->verify_rounded(recipes, precision_of(options_)));
 }
 
 ModelVerdict Builder::verify_model(std::vector<ModelPart>& parts) {

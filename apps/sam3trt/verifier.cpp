@@ -141,9 +141,14 @@ ResultReport Verifier::verify_results(const ModelFiles& files, const LoadOptions
 }
 
 ResultReport Verifier::verify_rounded(const std::map<std::string, Recipe>& recipes,
-                                      Precision precision, const fs::path& folder) {
+                                      Precision precision) {
+  fs::path parent = user_cache_folder();
+  if (parent.empty()) parent = fs::temp_directory_path();
+  const fs::path folder = parent / ("rounded." + std::to_string(::getpid()));
   const ScratchFile scratch(folder);
-  fs::create_directory(folder);
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw_bad_input(folder.string() + ": cannot be made (" + error.message() + ")");
   for (const auto& [component, path] : graphs_.parts()) {
     const Recipe& recipe = recipes.at(component);
     std::optional<Calibration> calibration;

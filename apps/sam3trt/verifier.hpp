@@ -45,11 +45,10 @@ class Verifier {
                                             Precision precision);
 
   /// The graphs with weights rounded by `recipes` (by component), run on the CPU, against the
-  /// float32 ones: what rounding alone does to this checkpoint. `folder` takes the typed graphs for
-  /// that time; it must not exist.
+  /// float32 ones: what rounding alone does to this checkpoint. The typed graphs lie in the user's
+  /// cache folder for that time.
   [[nodiscard]] ResultReport verify_rounded(const std::map<std::string, Recipe>& recipes,
-                                            Precision precision,
-                                            const std::filesystem::path& folder);
+                                            Precision precision);
 
   /// Largest magnitudes in the vision encoder on the photographs and the built-in pictures.
   [[nodiscard]] Calibration calibrate(const std::filesystem::path& onnx, const Recipe& recipe);

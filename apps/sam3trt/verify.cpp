@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <iostream>
@@ -89,24 +87,37 @@ std::vector<OutputReport> verify_engines(Verifier& verifier, SessionEngines& eng
   return reports;
 }
 
-/// Whether the float32 graphs give other results too when only their weights are rounded as the
-/// manifests of the engines say. Unknown, and so false, for recipes of a user's own.
+struct RecipeId {
+  std::string name;
+  std::string sha256;
+};
+
+/// Of the recipe that an engine or a typed graph was made by; empty for a float32 graph.
+RecipeId recipe_of(ModelForm form, const std::filesystem::path& path) {
+  if (form == ModelForm::kEngines) {
+    const EngineManifest manifest = EngineManifest::load(path);
+    return {manifest.recipe, manifest.recipe_sha256};
+  }
+  auto metadata = read_graph_info(path).metadata;
+  return {metadata["sam3trt.recipe"], metadata["sam3trt.recipe_sha256"]};
+}
+
+/// Whether the float32 graphs give other results too when only their weights are rounded as those
+/// of the model were. Unknown, and so false, for recipes of a user's own.
 bool rounding_changes(Verifier& verifier, const ModelFiles& files, Precision precision) {
-  if (files.form != ModelForm::kEngines || precision == Precision::kFp32) return false;
+  if (precision == Precision::kFp32) return false;
   std::map<std::string, Recipe> recipes;
   const RecipeBook book = RecipeBook::builtin();
   try {
     for (const auto& [component, path] : files.parts()) {
-      const EngineManifest manifest = EngineManifest::load(path);
-      recipes[component] = book.find(manifest.recipe);
-      if (recipes[component].sha256() != manifest.recipe_sha256) return false;
+      const RecipeId id = recipe_of(files.form, path);
+      recipes[component] = book.find(id.name);
+      if (recipes[component].sha256() != id.sha256) return false;
     }
   } catch (const Error&) {
     return false;
   }
-  const std::filesystem::path folder =
-      std::filesystem::temp_directory_path() / ("sam3trt-rounded-" + std::to_string(::getpid()));
-  return !verifier.verify_rounded(recipes, precision, folder).problems.empty();
+  return !verifier.verify_rounded(recipes, precision).problems.empty();
 }
 
 void run_verify(const VerifyOptions& options, CommandContext& context) {

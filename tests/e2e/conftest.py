@@ -3,6 +3,7 @@
 SAM3TRT_PROGRAM names the program; the default is build/sam3trt.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -111,3 +112,18 @@ def tiny_graphs(program, tmp_path_factory) -> Path:
     arguments = ["export", "--checkpoint", goldens.ROOT / "models/tiny", "--component", "all"]
     subprocess.run([program, *arguments, "--output", folder], check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def type_graph():
+    default = goldens.ROOT / "build/tests/type_graph"
+    path = Path(os.environ.get("SAM3TRT_TYPE_GRAPH", default))
+    if not path.is_file():
+        pytest.fail(f"{path} is not built: run 'make', or name it in SAM3TRT_TYPE_GRAPH")
+
+    def run(*arguments) -> dict:
+        done = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout) if done.stdout else {}
+
+    return run

@@ -4,8 +4,6 @@ SAM3TRT_TYPE_GRAPH names the program that types graphs; the default is build/tes
 """
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import goldens
@@ -45,21 +43,6 @@ SAFER = (
     "bf16_fp32_blocks",
 )
 FP8 = ("fp8", "fp8_fp16_qkv", "fp8_mlp", "fp8_fc1")
-
-
-@pytest.fixture(scope="session")
-def type_graph():
-    default = goldens.ROOT / "build/tests/type_graph"
-    path = Path(os.environ.get("SAM3TRT_TYPE_GRAPH", default))
-    if not path.is_file():
-        pytest.fail(f"{path} is not built: run 'make', or name it in SAM3TRT_TYPE_GRAPH")
-
-    def run(*arguments) -> dict:
-        done = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout) if done.stdout else {}
-
-    return run
 
 
 class RoundedGraphs(graphs.Graphs):

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import goldens
 import numpy as np
 import pytest
 
@@ -129,6 +130,28 @@ def test_lost_instances_are_reported(verify, damaged):
     assert code == 4
     assert report["result"]["lost"] > 3
     assert any("lost" in problem for problem in report["result"]["problems"])
+
+
+def test_a_checkpoint_that_rounding_alone_changes_is_judged_by_its_stages(
+    run, exported, type_graph, tmp_path
+):
+    # Random weights, some of whose many finds are decided by the last bits of bfloat16.
+    reference = exported("hf", "tiny_c")
+    typed = tmp_path / "typed"
+    typed.mkdir()
+    for graph in reference.glob("*.onnx"):
+        type_graph("bf16", graph, typed / graph.name)
+    shutil.copy(reference / "detector.tokenizer.json", typed)
+    photo = ("--image", goldens.ROOT / "test_images/cat.jpg")
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = run("verify", "--model", typed, "--reference", reference, *photo, "--json", env=cache)
+    report = json.loads(done.stdout)
+    assert done.code == 0
+    assert report["end_to_end_undecidable"]
+    assert report["result"]["lost"] > 0
+    assert not failing(report)
+    kept = list((tmp_path / "cache/sam3trt").iterdir())
+    assert [path.name for path in kept] == ["reference"]  # no typed graphs are left
 
 
 def test_the_table_ends_with_the_verdict(run, graphs):
