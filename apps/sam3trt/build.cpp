@@ -161,7 +161,7 @@ void add_build_command(CLI::App& app, CommandContext& context) {
   CLI::App* command = app.add_subcommand("build", "Make verified TensorRT engines of ONNX graphs");
   command
       ->add_option("--onnx", options->onnx,
-                   "A graph that 'sam3trt export' wrote, or the folder of all")
+                   "A graph, or the folder of all that 'sam3trt export' wrote")
       ->required();
   command->add_option("--output", options->output, "FILE.engine, or a folder for a folder")
       ->required();
