@@ -44,7 +44,7 @@ test-unit: setup build/build.ninja ## only the unit tests
 	cmake --build build -j $(JOBS) --target unit_tests
 	ctest --preset dev -j $(JOBS) -L unit
 
-test-asan: setup build/asan/build.ninja ## unit tests and fuzz corpora under the sanitizers
+test-asan: setup build/asan/build.ninja ## unit tests, parity and fuzz corpora under the sanitizers
 	cmake --build --preset asan -j $(JOBS)
 	ctest --preset asan -j $(JOBS)
 
