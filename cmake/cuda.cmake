@@ -22,26 +22,33 @@ if(SAM3TRT_WERROR)
   set(nvcc_flags -Werror=all-warnings)
 endif()
 
-# Results equal the CPU's bit for bit only where a * b + c is rounded twice: -fmad=false.
+# sam3trt_embed_kernels(SOURCE FUNCTION): compiles src/cuda/kernels/SOURCE.cu and embeds it as what
+# FUNCTION of src/cuda/fatbin.hpp returns. Results equal the CPU's bit for bit only where a * b + c is
+# rounded twice: -fmad=false.
 set(fatbin_folder "${CMAKE_BINARY_DIR}/generated/cuda")
-set(fatbin "${fatbin_folder}/kernels.fatbin")
-set(kernels "${CMAKE_SOURCE_DIR}/src/cuda/kernels/kernels.cu")
 file(MAKE_DIRECTORY "${fatbin_folder}")
-add_custom_command(
-  OUTPUT "${fatbin}"
-  COMMAND
-    "${SAM3TRT_NVCC}" --fatbin -std=c++20 -O3 -fmad=false ${nvcc_flags} "-ccbin=${CMAKE_CXX_COMPILER}"
-    "-I${CMAKE_SOURCE_DIR}/src" ${gencode} -MD -MF "${fatbin}.d" -MT "${fatbin}" "${kernels}" -o
-    "${fatbin}"
-  DEPENDS "${kernels}" "${SAM3TRT_NVCC}"
-  DEPFILE "${fatbin}.d"
-  COMMENT "Compiling GPU kernels"
-  VERBATIM)
-add_custom_command(
-  OUTPUT "${fatbin_folder}/fatbin.cpp"
-  COMMAND "${CMAKE_COMMAND}" "-DINPUT=${fatbin}" "-DOUTPUT=${fatbin_folder}/fatbin.cpp" -P
-          "${CMAKE_SOURCE_DIR}/cmake/embed_fatbin.cmake"
-  DEPENDS "${fatbin}" "${CMAKE_SOURCE_DIR}/cmake/embed_fatbin.cmake"
-  COMMENT "Embedding GPU kernels"
-  VERBATIM)
-target_sources(sam3trt_cuda PRIVATE "${fatbin_folder}/fatbin.cpp")
+function(sam3trt_embed_kernels source function)
+  set(kernels "${CMAKE_SOURCE_DIR}/src/cuda/kernels/${source}.cu")
+  set(fatbin "${fatbin_folder}/${source}.fatbin")
+  set(embedded "${fatbin_folder}/${source}_fatbin.cpp")
+  add_custom_command(
+    OUTPUT "${fatbin}"
+    COMMAND
+      "${SAM3TRT_NVCC}" --fatbin -std=c++20 -O3 -fmad=false ${nvcc_flags}
+      "-ccbin=${CMAKE_CXX_COMPILER}" "-I${CMAKE_SOURCE_DIR}/src" ${gencode} -MD -MF "${fatbin}.d"
+      -MT "${fatbin}" "${kernels}" -o "${fatbin}"
+    DEPENDS "${kernels}" "${SAM3TRT_NVCC}"
+    DEPFILE "${fatbin}.d"
+    COMMENT "Compiling GPU kernels: ${source}"
+    VERBATIM)
+  add_custom_command(
+    OUTPUT "${embedded}"
+    COMMAND "${CMAKE_COMMAND}" "-DINPUT=${fatbin}" "-DOUTPUT=${embedded}" "-DFUNCTION=${function}" -P
+            "${CMAKE_SOURCE_DIR}/cmake/embed_fatbin.cmake"
+    DEPENDS "${fatbin}" "${CMAKE_SOURCE_DIR}/cmake/embed_fatbin.cmake"
+    COMMENT "Embedding GPU kernels: ${source}"
+    VERBATIM)
+  target_sources(sam3trt_cuda PRIVATE "${embedded}")
+endfunction()
+sam3trt_embed_kernels(kernels kernel_fatbin)
+sam3trt_embed_kernels(attention attention_fatbin)

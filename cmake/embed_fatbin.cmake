@@ -1,5 +1,5 @@
-# cmake -DINPUT=kernels.fatbin -DOUTPUT=fatbin.cpp -P embed_fatbin.cmake
-# Writes the definition of src/cuda/fatbin.hpp.
+# cmake -DINPUT=kernels.fatbin -DOUTPUT=fatbin.cpp -DFUNCTION=kernel_fatbin -P embed_fatbin.cmake
+# Writes the definition of FUNCTION in src/cuda/fatbin.hpp.
 file(READ "${INPUT}" bytes HEX)
 string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
 # Lines of 16 bytes of 5 characters each: editors and compilers dislike one line of a megabyte.
@@ -16,7 +16,7 @@ ${bytes}
 
 }  // namespace
 
-const void* kernel_fatbin() { return kFatbin; }
+const void* ${FUNCTION}() { return kFatbin; }
 
 }  // namespace sam3trt
 ")

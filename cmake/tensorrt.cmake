@@ -9,6 +9,9 @@ foreach(flavour 10 11 rtx)
   endif()
   if(EXISTS "${headers}/NvInfer.h")
     add_library(sam3trt_trt_${flavour} OBJECT src/trt/flavour/flavour.cpp)
+    if(NOT flavour STREQUAL rtx) # which has no plugins
+      target_sources(sam3trt_trt_${flavour} PRIVATE src/trt/flavour/attention_plugin.cpp)
+    endif()
     target_include_directories(sam3trt_trt_${flavour} SYSTEM
                                PRIVATE "${headers}" "${SAM3TRT_TENSORRT_HEADERS}/cuda")
     # The classes of two majors share their names, not their layout.

@@ -150,7 +150,7 @@ ResultReport Verifier::verify_rounded(const std::map<std::string, Recipe>& recip
   fs::create_directories(folder, error);
   if (error) throw_bad_input(folder.string() + ": cannot be made (" + error.message() + ")");
   for (const auto& [component, path] : graphs_.parts()) {
-    const Recipe& recipe = recipes.at(component);
+    const Recipe recipe = recipes.at(component).with_standard_operators();
     std::optional<Calibration> calibration;
     if (recipe.quantises(component))
       calibration = Calibration::load(Calibration::path_beside(path));

@@ -7,3 +7,10 @@
 #else
 #define SAM3TRT_HOST_DEVICE
 #endif
+
+/// Marks a function of a kernel: nvcc compiles it for GPUs only, a C++ compiler for tests.
+#ifdef __CUDACC__
+#define SAM3TRT_DEVICE __device__
+#else
+#define SAM3TRT_DEVICE
+#endif

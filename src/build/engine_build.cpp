@@ -165,6 +165,21 @@ Plan compile(TensorRtApi& api, const EngineBuildRequest& request, const fs::path
   return plan;
 }
 
+/// TensorRT-RTX has no plugins.
+Recipe for_library(const Recipe& recipe, const TensorRtApi& api) {
+  return api.flavour() == TensorRtFlavour::kTensorRtRtx ? recipe.with_standard_operators() : recipe;
+}
+
+/// The typed graph for programs that do not know this one's own operators.
+fs::path standard_graph(const EngineBuildRequest& request, const Recipe& recipe,
+                        const std::optional<Calibration>& calibration, const fs::path& typed) {
+  if (recipe.fused.empty()) return typed;
+  fs::path path = typed.parent_path() / "standard.onnx";
+  static_cast<void>(write_typed_graph(request.onnx, path, recipe.with_standard_operators(),
+                                      calibration ? &*calibration : nullptr));
+  return path;
+}
+
 std::string cost_of_repair(const fs::path& output, const Recipe& recipe, double fastest,
                            double milliseconds) {
   std::array<char, 96> text{};
@@ -209,7 +224,8 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
   std::set<std::string> tried;
   bool skipped = !request.after.empty();
   std::optional<double> fastest;  // of the first that was refused
-  for (const Recipe& recipe : request.recipes.variants(request.precision)) {
+  for (const Recipe& variant : request.recipes.variants(request.precision)) {
+    const Recipe recipe = for_library(variant, api);
     const WorkFolder folder(request.output);
     const fs::path typed = folder.path() / "typed.onnx";
     const auto calibration = calibration_for(request, graph, recipe);
@@ -228,7 +244,8 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
     manifest.recipe_sha256 = recipe.sha256();
     manifest.attentions = report.low_softmaxes;
     if (request.verify) {
-      const BuildVerdict verdict = request.verify(plan, recipe, typed);
+      const BuildVerdict verdict =
+          request.verify(plan, recipe, standard_graph(request, recipe, calibration, typed));
       manifest.fused_attentions = verdict.fused_attentions;
       manifest.verification_report = verdict.report;
       result.deviation = verdict.deviation;

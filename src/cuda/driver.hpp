@@ -102,6 +102,10 @@ class CudaDriver {
   DriverCall<void**, const void*> module_load_data{"cuModuleLoadData"};
   DriverCall<void*> module_unload{"cuModuleUnload"};
   DriverCall<void**, void*, const char*> module_get_function{"cuModuleGetFunction"};
+  DriverCall<void**, const void*, int*, void**, unsigned, int*, void**, unsigned> library_load_data{
+      "cuLibraryLoadData"};
+  DriverCall<void*> library_unload{"cuLibraryUnload"};
+  DriverCall<void**, void*, const char*> library_get_kernel{"cuLibraryGetKernel"};
   DriverCall<void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*,
              void**, void**>
       launch_kernel{"cuLaunchKernel"};

@@ -6,4 +6,7 @@ namespace sam3trt {
 /// 12.0, PTX for others. cmake/cuda.cmake generates the definition.
 [[nodiscard]] const void* kernel_fatbin();
 
+/// The same of the attention kernels.
+[[nodiscard]] const void* attention_fatbin();
+
 }  // namespace sam3trt

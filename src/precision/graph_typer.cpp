@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "precision/attention_fusion.hpp"
 #include "precision/weight_forms.hpp"
 
 namespace sam3trt {
@@ -77,7 +78,8 @@ void GraphTyper::fail(const std::string& text) const { throw_bad_input(where_ + 
 void GraphTyper::check_operators() const {
   std::string unknown;
   for (const auto& node : source_.node()) {
-    if (node.domain().empty() && typing_of(node.op_type())) continue;
+    const bool own = node.op_type() == kRotaryAttention;
+    if (node.domain() == (own ? kOwnDomain : "") && typing_of(node.op_type())) continue;
     unknown += "\n  " + node.op_type() + " (node '" + node.name() + "')";
   }
   if (!unknown.empty()) {
@@ -176,7 +178,8 @@ void GraphTyper::add_node(const onnx::NodeProto& node) {
     f32_sum = wide;
     type = element_type(decided);
     ++report_.nodes[decided];
-    if (node.op_type() == "Softmax" && decided != DType::kF32) ++report_.low_softmaxes;
+    const bool attends = node.op_type() == "Softmax" || node.op_type() == kRotaryAttention;
+    if (attends && decided != DType::kF32) ++report_.low_softmaxes;
     for (int i = 0; i < node.input_size(); ++i) {
       const std::string& input = node.input(i);
       if (input.empty()) continue;

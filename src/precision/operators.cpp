@@ -2,6 +2,8 @@
 
 #include <map>
 
+#include "precision/attention_fusion.hpp"
+
 namespace sam3trt {
 
 std::optional<OperatorTyping> typing_of(std::string_view op_type) {
@@ -42,6 +44,7 @@ std::optional<OperatorTyping> typing_of(std::string_view op_type) {
       {"Sub", kCompute},
       {"Transpose", kMoveFirst},
       {"Unsqueeze", kMoveFirst},
+      {kRotaryAttention, kComputeFirst},
   };
   const auto found = kOperators.find(op_type);
   if (found == kOperators.end()) return std::nullopt;

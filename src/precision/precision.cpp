@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/sha256.hpp"
 #include "onnx/model_file.hpp"
+#include "precision/attention_fusion.hpp"
 #include "precision/exported_graph.hpp"
 #include "precision/graph_typer.hpp"
 #include "precision/weight_forms.hpp"
@@ -93,6 +94,14 @@ void raise_versions_for_bf16(onnx::ModelProto& model) {
   model.set_ir_version(std::max<int64_t>(model.ir_version(), 10));
 }
 
+void fuse_attention(onnx::ModelProto& model, const std::vector<std::string>& patterns,
+                    const std::string& where) {
+  if (fuse_rotary_attention(*model.mutable_graph(), patterns, where) == 0) return;
+  auto* own = model.add_opset_import();
+  own->set_domain(kOwnDomain);
+  own->set_version(1);
+}
+
 void check_calibration(const ExportedGraph& graph, const Calibration& calibration,
                        const std::string& where) {
   if (calibration.component == graph.component &&
@@ -114,6 +123,9 @@ TypedGraphReport write_typed_graph(const std::filesystem::path& input,
     throw_bad_input(output.string() + ": the typed graph would replace the graph it is made from");
   }
   if (calibration != nullptr) check_calibration(source, *calibration, input.string());
+  if (const auto fused = recipe.fused.find(source.component); fused != recipe.fused.end()) {
+    fuse_attention(source.model, fused->second, input.string());
+  }
   GraphTyper typer(source.model.graph(), source.component, recipe, calibration, input.string());
   onnx::ModelProto typed = source.model;
   typed.clear_graph();

@@ -24,6 +24,7 @@ nlohmann::ordered_json to_json(const Recipe& recipe) {
   }
   for (const auto& [tensor, type] : recipe.io) json["io"][tensor] = name_of(type);
   for (const auto& [component, patterns] : recipe.fp8) json["fp8"][component] = patterns;
+  for (const auto& [component, patterns] : recipe.fused) json["fused"][component] = patterns;
   return json;
 }
 
@@ -58,6 +59,12 @@ Recipe Recipe::with_f32_nodes(const std::vector<std::string>& patterns) const {
     for (const std::string& pattern : patterns) first.push_back({pattern, "", DType::kF32});
     component_rules.insert(component_rules.begin(), first.begin(), first.end());
   }
+  return result;
+}
+
+Recipe Recipe::with_standard_operators() const {
+  Recipe result = *this;
+  result.fused.clear();
   return result;
 }
 

@@ -41,6 +41,13 @@ struct Recipe {
   /// Per component, patterns of the MatMul nodes whose factors are quantised to FP8 (E4M3).
   std::map<std::string, std::vector<std::string>> fp8;
 
+  /// Per component, patterns of the attentions that this program's own kernel computes
+  /// (precision/attention_fusion.hpp); the others are left to TensorRT.
+  std::map<std::string, std::vector<std::string>> fused;
+
+  /// The same without `fused`: only operators that every ONNX program knows.
+  [[nodiscard]] Recipe with_standard_operators() const;
+
   /// Whether graphs of this component need a calibration.
   [[nodiscard]] bool quantises(const std::string& component) const {
     return fp8.contains(component);

@@ -104,6 +104,21 @@ class Reader {
     return result;
   }
 
+  /// {COMPONENT: [PATTERN, ...]} under `key`.
+  std::map<std::string, std::vector<std::string>> patterns(const Json& variant,
+                                                           const std::string& key,
+                                                           const std::string& where) {
+    std::map<std::string, std::vector<std::string>> result;
+    const std::string at = where + "/" + key;
+    for (const auto& item : member(variant, key, where, false).items()) {
+      check_component(item.key(), at);
+      for (const Json& nodes : item.value()) {
+        result[item.key()].push_back(pattern(nodes, at + "/" + item.key()));
+      }
+    }
+    return result;
+  }
+
   void check_component(const std::string& component, const std::string& where) {
     for (const char* known : kComponents) {
       if (component == known) return;
@@ -169,7 +184,7 @@ class Reader {
     recipe.name = text(variant["name"], parent + "/name");
     const std::string where = parent + "/" + recipe.name;
     if (!names_.insert(recipe.name).second) problem(where + ": the name is used twice");
-    check_keys(variant, where, {"name", "types", "rules", "fp8"});
+    check_keys(variant, where, {"name", "types", "rules", "fp8", "fused"});
     merge_aliases(aliases, member(variant, "types", where, false), where);
     append_rules(recipe, member(variant, "rules", where, false), aliases, where + "/rules");
     append_rules(recipe, member(book, "rules", ""), aliases, "/rules");
@@ -177,12 +192,8 @@ class Reader {
       const auto io = type(text(item.value(), "/io/" + item.key()), aliases, "/io/" + item.key());
       if (io.value_or(DType::kF32) != DType::kF32) recipe.io[item.key()] = *io;
     }
-    for (const auto& item : member(variant, "fp8", where, false).items()) {
-      check_component(item.key(), where + "/fp8");
-      for (const Json& nodes : item.value()) {
-        recipe.fp8[item.key()].push_back(pattern(nodes, where + "/fp8/" + item.key()));
-      }
-    }
+    recipe.fp8 = patterns(variant, "fp8", where);
+    recipe.fused = patterns(variant, "fused", where);
     if ((precision == Precision::kFp8) == recipe.fp8.empty()) {
       problem(where + "/fp8: needed by the recipes of fp8, and only by them");
     }

@@ -52,6 +52,7 @@ std::optional<TensorRtEntryPoints> open_flavour(const Names& names) {
   find(entry.create_builder, entry.library, "createInferBuilder_INTERNAL");
   find(entry.create_runtime, entry.library, "createInferRuntime_INTERNAL");
   find(entry.library_version, entry.library, "getInferLibVersion");
+  find(entry.plugin_registry, entry.library, "getPluginRegistry");
   if (entry.create_runtime == nullptr || entry.library_version == nullptr) return std::nullopt;
   return entry;
 }

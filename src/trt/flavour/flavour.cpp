@@ -13,6 +13,10 @@
 #include "base/log.hpp"
 #include "trt/library.hpp"
 
+#if SAM3TRT_FLAVOUR == 10 || SAM3TRT_FLAVOUR == 11
+#include "trt/flavour/attention_plugin.hpp"
+#endif
+
 namespace sam3trt {
 namespace {
 
@@ -238,7 +242,7 @@ class FlavourPlan : public LoadedPlan {
 
 class FlavourApi : public TensorRtApi {
  public:
-  explicit FlavourApi(TensorRtEntryPoints entry) : entry_(std::move(entry)) {}
+  explicit FlavourApi(TensorRtEntryPoints entry) : entry_(std::move(entry)) { add_plugins(); }
 
   [[nodiscard]] TensorRtFlavour flavour() const override { return kFlavour; }
   [[nodiscard]] std::string version() const override {
@@ -287,6 +291,21 @@ class FlavourApi : public TensorRtApi {
   }
 
  private:
+  /// Once per process: the registry belongs to the library, which is never unloaded.
+  void add_plugins() {
+#if SAM3TRT_FLAVOUR == 10 || SAM3TRT_FLAVOUR == 11
+    static const bool kAdded = [this] {
+      auto* registry = entry_.plugin_registry == nullptr
+                           ? nullptr
+                           : static_cast<nvinfer1::IPluginRegistry*>(entry_.plugin_registry());
+      return registry != nullptr &&
+             registry->registerCreator(attention_plugin_creator<SAM3TRT_FLAVOUR>(), "");
+    }();
+    if (kAdded) return;
+    fail(*logger_, ErrorCode::kUnavailable, "does not take the attention kernel as a plugin");
+#endif
+  }
+
   /// Without a GPU, TensorRT 10 may throw here and later versions give null.
   [[nodiscard]] std::unique_ptr<nvinfer1::IBuilder> make_builder() {
     std::string reason;

@@ -1,0 +1,356 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "base/host_device.hpp"
+
+namespace sam3trt {
+
+/// Rows of a [batch, row, head, dim] tensor of 16-bit floats; steps in elements, `dim` is packed.
+/// Rows begin at multiples of 16 bytes.
+template <typename Element>
+struct AttentionRows {
+  Element* data = nullptr;
+  int64_t batch = 0;
+  int64_t row = 0;
+  int64_t head = 0;
+
+  [[nodiscard]] SAM3TRT_DEVICE Element* at(int64_t b, int64_t r, int64_t h) const {
+    return data + b * batch + r * row + h * head;
+  }
+};
+
+/// softmax(rotate(Q) K^T) V per batch and head, with float32 sums: scores never leave the
+/// multiprocessor (FlashAttention-2: Dao 2023, algorithm 1). Queries carry the factor 1/sqrt(dim),
+/// keys are rotated already. Rotation pairs channel i with channel i + dim / 2.
+struct AttentionArgs {
+  AttentionRows<const uint16_t> query;  ///< [B, queries, H, dim]
+  AttentionRows<const uint16_t> key;    ///< [B, keys, H, dim]
+  AttentionRows<const uint16_t> value;  ///< [B, keys, H, dim]
+  AttentionRows<uint16_t> result;       ///< [B, queries, H, dim]
+  const float* cos = nullptr;           ///< [queries, dim / 2]; null: queries are not rotated
+  const float* sin = nullptr;
+  int32_t queries = 0;
+  int32_t keys = 0;
+};
+
+/// Keys [B, keys, H, dim] to rotated keys of another layout.
+struct RotateArgs {
+  AttentionRows<const uint16_t> source;
+  AttentionRows<uint16_t> target;
+  const float* cos = nullptr;  ///< [keys, dim / 2]
+  const float* sin = nullptr;
+  int32_t batches = 0;
+  int32_t keys = 0;
+  int32_t heads = 0;
+};
+
+/// Of a key that is not there.
+inline constexpr float kNoScore = -std::numeric_limits<float>::infinity();
+
+/// 8 elements, which move together.
+struct alignas(16) AttentionChunk {
+  uint32_t words[4];
+};
+
+/// Sizes of the attention of one block. A warp owns 32 queries, so that each fragment of keys and
+/// values that it loads serves two rows of matrix products.
+template <int kDim>
+struct AttentionTile {
+  static constexpr int kThreads = 128;
+  static constexpr int kQueries = 128;
+  static constexpr int kKeys = 64;
+  static constexpr int kChunks = kDim / 8;  ///< Of a row.
+  static constexpr int kSharedElements = (kQueries + 4 * kKeys) * kDim;
+
+  static_assert(kDim == 16 || kDim == 32 || kDim == 64);
+
+  /// Where a chunk of a row lies in shared memory, in elements. Chunks of neighbouring rows change
+  /// places so that the 8 rows that ldmatrix reads together lie in different banks.
+  static SAM3TRT_DEVICE int place(int row, int chunk) {
+    constexpr int kRowsPerLine = 8 / kChunks;
+    return (row * kChunks + (chunk ^ ((row / kRowsPerLine) & (kChunks - 1)))) * 8;
+  }
+};
+
+/// Rotates the pairs (low[i], high[i]); cos and sin: 8 values.
+template <typename Warp>
+SAM3TRT_DEVICE inline void rotate_chunks(AttentionChunk& low, AttentionChunk& high,
+                                         const float* cos, const float* sin) {
+  for (int i = 0; i < 4; ++i) {
+    const auto a = Warp::unpack(low.words[i]);
+    const auto b = Warp::unpack(high.words[i]);
+    const float c0 = cos[2 * i];
+    const float c1 = cos[2 * i + 1];
+    const float s0 = sin[2 * i];
+    const float s1 = sin[2 * i + 1];
+    low.words[i] = Warp::pack(a.x * c0 - b.x * s0, a.y * c1 - b.y * s1);
+    high.words[i] = Warp::pack(a.x * s0 + b.x * c0, a.y * s1 + b.y * c1);
+  }
+}
+
+/// One thread of the launch, `thread` of all, rotates one pair of chunks; `kDim / 16` threads per
+/// row and head, heads of a row next to one another.
+template <int kDim, typename Warp>
+SAM3TRT_DEVICE inline void rotate_keys_body(const RotateArgs& args, int64_t thread) {
+  constexpr int kPairs = kDim / 16;
+  const int pair = static_cast<int>(thread % kPairs);
+  const auto head = thread / kPairs % args.heads;
+  const auto key = thread / kPairs / args.heads % args.keys;
+  const auto batch = thread / kPairs / args.heads / args.keys;
+  if (batch >= args.batches) return;
+  const uint16_t* source = args.source.at(batch, key, head) + pair * 8;
+  uint16_t* target = args.target.at(batch, key, head) + pair * 8;
+  AttentionChunk low = *reinterpret_cast<const AttentionChunk*>(source);
+  AttentionChunk high = *reinterpret_cast<const AttentionChunk*>(source + kDim / 2);
+  const int64_t angle = key * (kDim / 2) + pair * 8;
+  rotate_chunks<Warp>(low, high, args.cos + angle, args.sin + angle);
+  *reinterpret_cast<AttentionChunk*>(target) = low;
+  *reinterpret_cast<AttentionChunk*>(target + kDim / 2) = high;
+}
+
+/// What one thread does for `AttentionTile::kQueries` queries of one head: block x counts tiles of
+/// queries, y heads, z batches. `Warp` is the thread's way to its warp and block: the GPU's
+/// instructions (warp.cuh) or a stand-in for them. Fragments are those of mma.m16n8k16 (PTX ISA,
+/// "Matrix Fragments for mma.m16n8k16").
+template <int kDim, typename Warp>
+class AttentionThread {
+ public:
+  SAM3TRT_DEVICE AttentionThread(const AttentionArgs& args, Warp& warp, uint16_t* shared)
+      : args_(args),
+        warp_(warp),
+        shared_(shared),
+        thread_(warp.thread()),
+        lane_(thread_ % 32),
+        own_row_(thread_ / 32 * kRows),
+        first_query_(warp.block_x() * Tile::kQueries) {}
+
+  SAM3TRT_DEVICE void run() {
+    const int tiles = (args_.keys + Tile::kKeys - 1) / Tile::kKeys;
+    copy_tile(0);
+    load_queries();
+    warp_.sync_block();
+    read_queries();
+    for (int m = 0; m < kRowTiles; ++m) {
+      for (int r = 0; r < 2; ++r) {
+        top_[m][r] = kNoScore;
+        sum_[m][r] = 0;
+      }
+      for (int n = 0; n < kDim / 8; ++n) {
+        for (int i = 0; i < 4; ++i) mixed_[m][n][i] = 0;
+      }
+    }
+    for (int tile = 0; tile < tiles; ++tile) {
+      if (tile + 1 < tiles) {
+        copy_tile(tile + 1);
+        warp_.template wait_copies<1>();
+      } else {
+        warp_.template wait_copies<0>();
+      }
+      warp_.sync_block();
+      const uint16_t* keys = buffer(tile);
+      multiply_keys(keys);
+      if ((tile + 1) * Tile::kKeys > args_.keys) hide_missing_keys(tile);
+      soften();
+      multiply_values(keys + Tile::kKeys * kDim);
+      warp_.sync_block();
+    }
+    write();
+  }
+
+ private:
+  using Tile = AttentionTile<kDim>;
+  static constexpr int kRowTiles = 2;  // of 16 queries
+  static constexpr int kRows = 16 * kRowTiles;
+  static constexpr int kKeyTiles = Tile::kKeys / 8;
+  static constexpr float kLog2E = 1.4426950408889634F;
+
+  [[nodiscard]] SAM3TRT_DEVICE uint16_t* buffer(int tile) const {
+    return shared_ + (Tile::kQueries + (tile % 2) * 2 * Tile::kKeys) * kDim;
+  }
+
+  /// Keys and values of a tile, without waiting; rows beyond the last key become zero.
+  SAM3TRT_DEVICE void copy_tile(int tile) {
+    uint16_t* keys = buffer(tile);
+    uint16_t* values = keys + Tile::kKeys * kDim;
+    const int64_t head = warp_.block_y();
+    const int64_t batch = warp_.block_z();
+    for (int i = thread_; i < Tile::kKeys * Tile::kChunks; i += Tile::kThreads) {
+      const int row = i / Tile::kChunks;
+      const int chunk = i % Tile::kChunks;
+      const int key = tile * Tile::kKeys + row;
+      const bool valid = key < args_.keys;
+      const int64_t source = valid ? key : 0;
+      const int place = Tile::place(row, chunk);
+      warp_.copy_chunk(keys + place, args_.key.at(batch, source, head) + chunk * 8, valid);
+      warp_.copy_chunk(values + place, args_.value.at(batch, source, head) + chunk * 8, valid);
+    }
+    warp_.commit_copies();
+  }
+
+  SAM3TRT_DEVICE void load_queries() {
+    constexpr int kPairs = Tile::kChunks / 2;
+    const int64_t head = warp_.block_y();
+    const int64_t batch = warp_.block_z();
+    for (int i = thread_; i < Tile::kQueries * kPairs; i += Tile::kThreads) {
+      const int row = i / kPairs;
+      const int pair = i % kPairs;
+      const int query = first_query_ + row;
+      AttentionChunk low{};
+      AttentionChunk high{};
+      if (query < args_.queries) {
+        const uint16_t* source = args_.query.at(batch, query, head) + pair * 8;
+        low = *reinterpret_cast<const AttentionChunk*>(source);
+        high = *reinterpret_cast<const AttentionChunk*>(source + kDim / 2);
+        if (args_.cos != nullptr) {
+          const int64_t angle = static_cast<int64_t>(query) * (kDim / 2) + pair * 8;
+          rotate_chunks<Warp>(low, high, args_.cos + angle, args_.sin + angle);
+        }
+      }
+      *reinterpret_cast<AttentionChunk*>(shared_ + Tile::place(row, pair)) = low;
+      *reinterpret_cast<AttentionChunk*>(shared_ + Tile::place(row, pair + kPairs)) = high;
+    }
+  }
+
+  SAM3TRT_DEVICE void read_queries() {
+    for (int m = 0; m < kRowTiles; ++m) {
+      for (int k = 0; k < kDim / 16; ++k) {
+        const int row = own_row_ + m * 16 + lane_ % 16;
+        warp_.load_matrices(query_[m][k], shared_ + Tile::place(row, 2 * k + lane_ / 16));
+      }
+    }
+  }
+
+  /// scores = Q K^T of this warp's queries.
+  SAM3TRT_DEVICE void multiply_keys(const uint16_t* keys) {
+    for (int m = 0; m < kRowTiles; ++m) {
+      for (int n = 0; n < kKeyTiles; ++n) {
+        for (int i = 0; i < 4; ++i) scores_[m][n][i] = 0;
+      }
+    }
+    const int row = lane_ / 16 * 8 + lane_ % 8;
+    const int chunk = lane_ / 8 % 2;
+    for (int k = 0; k < kDim / 16; ++k) {
+      for (int n = 0; n < kKeyTiles; n += 2) {
+        uint32_t b[4];
+        warp_.load_matrices(b, keys + Tile::place(8 * n + row, 2 * k + chunk));
+        for (int m = 0; m < kRowTiles; ++m) {
+          warp_.multiply(scores_[m][n], query_[m][k], b[0], b[1]);
+          warp_.multiply(scores_[m][n + 1], query_[m][k], b[2], b[3]);
+        }
+      }
+    }
+  }
+
+  SAM3TRT_DEVICE void hide_missing_keys(int tile) {
+    for (int n = 0; n < kKeyTiles; ++n) {
+      for (int i = 0; i < 4; ++i) {
+        const int key = tile * Tile::kKeys + 8 * n + lane_ % 4 * 2 + i % 2;
+        if (key < args_.keys) continue;
+        for (int m = 0; m < kRowTiles; ++m) {
+          scores_[m][n][i] = kNoScore;
+        }
+      }
+    }
+  }
+
+  /// scores become exp(score - largest so far); sums and products so far are scaled to it.
+  SAM3TRT_DEVICE void soften() {
+    for (int m = 0; m < kRowTiles; ++m) {
+      for (int r = 0; r < 2; ++r) {
+        float top = top_[m][r];
+        for (int n = 0; n < kKeyTiles; ++n) {
+          top = Warp::max(top, Warp::max(scores_[m][n][2 * r], scores_[m][n][2 * r + 1]));
+        }
+        top = Warp::max(top, warp_.exchange(top, 1));
+        top = Warp::max(top, warp_.exchange(top, 2));
+        const float base = top * kLog2E;
+        const float scale = Warp::exp2(Warp::multiply_add(top_[m][r], kLog2E, -base));
+        top_[m][r] = top;
+        float sum = 0;
+        for (int n = 0; n < kKeyTiles; ++n) {
+          for (int i = 2 * r; i < 2 * r + 2; ++i) {
+            scores_[m][n][i] = Warp::exp2(Warp::multiply_add(scores_[m][n][i], kLog2E, -base));
+            sum += scores_[m][n][i];
+          }
+        }
+        sum_[m][r] = Warp::multiply_add(sum_[m][r], scale, sum);
+        for (int n = 0; n < kDim / 8; ++n) {
+          mixed_[m][n][2 * r] *= scale;
+          mixed_[m][n][2 * r + 1] *= scale;
+        }
+      }
+    }
+  }
+
+  /// mixed += P V. Two neighbouring fragments of scores are the left factor of a product over 16
+  /// keys.
+  SAM3TRT_DEVICE void multiply_values(const uint16_t* values) {
+    const int row = lane_ % 16;
+    const int chunk = lane_ / 16;
+    for (int k = 0; k < Tile::kKeys / 16; ++k) {
+      uint32_t a[kRowTiles][4];
+      for (int m = 0; m < kRowTiles; ++m) {
+        for (int i = 0; i < 4; ++i) {
+          const float* from = scores_[m][2 * k + i / 2] + i % 2 * 2;
+          a[m][i] = Warp::pack(from[0], from[1]);
+        }
+      }
+      for (int n = 0; n < kDim / 8; n += 2) {
+        uint32_t b[4];
+        warp_.load_transposed(b, values + Tile::place(16 * k + row, n + chunk));
+        for (int m = 0; m < kRowTiles; ++m) {
+          warp_.multiply(mixed_[m][n], a[m], b[0], b[1]);
+          warp_.multiply(mixed_[m][n + 1], a[m], b[2], b[3]);
+        }
+      }
+    }
+  }
+
+  /// Through shared memory, whose rows of queries are this warp's own, so that whole chunks are
+  /// stored.
+  SAM3TRT_DEVICE void write() {
+    for (int m = 0; m < kRowTiles; ++m) {
+      for (int r = 0; r < 2; ++r) {
+        float sum = sum_[m][r];
+        sum += warp_.exchange(sum, 1);
+        sum += warp_.exchange(sum, 2);
+        const float factor = 1.0F / sum;
+        const int row = own_row_ + m * 16 + r * 8 + lane_ / 4;
+        for (int n = 0; n < kDim / 8; ++n) {
+          auto* to = reinterpret_cast<uint32_t*>(shared_ + Tile::place(row, n)) + lane_ % 4;
+          *to = Warp::pack(mixed_[m][n][2 * r] * factor, mixed_[m][n][2 * r + 1] * factor);
+        }
+      }
+    }
+    warp_.sync_warp();
+    const int64_t head = warp_.block_y();
+    const int64_t batch = warp_.block_z();
+    for (int i = lane_; i < kRows * Tile::kChunks; i += 32) {
+      const int row = own_row_ + i / Tile::kChunks;
+      const int chunk = i % Tile::kChunks;
+      const int query = first_query_ + row;
+      if (query >= args_.queries) continue;
+      uint16_t* to = args_.result.at(batch, query, head) + chunk * 8;
+      *reinterpret_cast<AttentionChunk*>(to) =
+          *reinterpret_cast<const AttentionChunk*>(shared_ + Tile::place(row, chunk));
+    }
+  }
+
+  const AttentionArgs& args_;
+  Warp& warp_;
+  uint16_t* shared_;
+  const int thread_;
+  const int lane_;
+  const int own_row_;  // first of this warp's rows of the tile
+  const int first_query_;
+
+  uint32_t query_[kRowTiles][kDim / 16][4];
+  float scores_[kRowTiles][kKeyTiles][4];
+  float mixed_[kRowTiles][kDim / 8][4];
+  float top_[kRowTiles][2];
+  float sum_[kRowTiles][2];  // of this lane's keys
+};
+
+}  // namespace sam3trt
