@@ -76,11 +76,11 @@ void KernelLibrary::find_nonfinite(const Stream& stream, const FiniteArgs& args)
   launch(stream, find_nonfinite_, {blocks_for(args.count), 1, 1}, args);
 }
 
-void KernelLibrary::mask_changes(const Stream& stream, const MaskArgs& args,
-                                 const std::vector<MaskTask>& tasks) const {
-  require(args.count > 0 && args.count <= kMaxGridY, "mask_changes", "1 to 65535 masks");
-  require(tasks.size() == static_cast<size_t>(args.count), "mask_changes", "one task per mask");
-  require(args.side > 0, "mask_changes", "logits of at least 1x1");
+void KernelLibrary::mask_run_lengths(const Stream& stream, const MaskArgs& args,
+                                     const std::vector<MaskTask>& tasks) const {
+  require(args.count > 0 && args.count <= kMaxGridY, "mask_run_lengths", "1 to 65535 masks");
+  require(tasks.size() == static_cast<size_t>(args.count), "mask_run_lengths", "one task per mask");
+  require(args.side > 0, "mask_run_lengths", "logits of at least 1x1");
   int64_t width = 0;
   int64_t words = 0;
   for (const MaskTask& task : tasks) {

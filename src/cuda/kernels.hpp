@@ -38,9 +38,9 @@ class KernelLibrary {
   /// Sets `broken` when a value is not finite.
   void find_nonfinite(const Stream& stream, const FiniteArgs& args) const;
 
-  /// Fills summaries and positions. `tasks` is what args.tasks points to, on the host.
-  void mask_changes(const Stream& stream, const MaskArgs& args,
-                    const std::vector<MaskTask>& tasks) const;
+  /// Fills summaries and run_lengths. `tasks` is what args.tasks points to, on the host.
+  void mask_run_lengths(const Stream& stream, const MaskArgs& args,
+                        const std::vector<MaskTask>& tasks) const;
 
  private:
   /// Blocks of a launch.

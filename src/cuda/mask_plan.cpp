@@ -65,17 +65,4 @@ float mask_cut(Semantics semantics, float threshold) {
   return nth_float(static_cast<int32_t>(inside));
 }
 
-std::vector<uint32_t> rle_from_changes(std::span<const uint32_t> positions, int64_t height,
-                                       int64_t width) {
-  std::vector<uint32_t> counts;
-  counts.reserve(positions.size() + 1);
-  uint32_t before = 0;
-  for (const uint32_t position : positions) {
-    counts.push_back(position - before);
-    before = position;
-  }
-  counts.push_back(static_cast<uint32_t>(height * width) - before);
-  return counts;
-}
-
 }  // namespace sam3trt

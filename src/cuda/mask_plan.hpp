@@ -21,7 +21,7 @@ struct MaskRequest {
 struct MaskPlan {
   std::vector<MaskTask> tasks;
   uint64_t bit_words = 0;  ///< uint32 words of MaskArgs::bits
-  uint64_t columns = 0;    ///< uint32 words of MaskArgs::runs and of MaskArgs::areas
+  uint64_t columns = 0;    ///< uint32 words of MaskArgs::changes, lasts and areas each
 };
 
 /// Throws Error(kInternal) for sizes below 1 or pictures above kMaxImagePixels.
@@ -33,9 +33,5 @@ struct MaskPlan {
 /// all floats in -104..104, and it is constant outside). NaN, which no value reaches, when nothing
 /// is inside.
 [[nodiscard]] float mask_cut(Semantics semantics, float threshold);
-
-/// rle_counts of a mask of height x width pixels from its changes.
-[[nodiscard]] std::vector<uint32_t> rle_from_changes(std::span<const uint32_t> positions,
-                                                     int64_t height, int64_t width);
 
 }  // namespace sam3trt

@@ -10,8 +10,9 @@ namespace {
 
 constexpr uint64_t kMaxBitWords = uint64_t{32} << 20U;  // 128 MiB of bits at once
 constexpr size_t kMaxMasks = 4096;                      // at once
-constexpr uint64_t kFirstPositions = uint64_t{1} << 20U;
-constexpr uint64_t kEagerPositions = uint64_t{1} << 16U;  // copied before their number is known
+constexpr uint64_t kFirstRuns = uint64_t{1} << 20U;
+constexpr uint64_t kEagerRuns = uint64_t{1} << 16U;  // copied before their number is known
+constexpr size_t kFlagBytes = 16;                    // keeps what follows the flag aligned
 
 uint64_t words_of(const MaskRequest& request) {
   return static_cast<uint64_t>((request.height + 31) / 32 * request.width);
@@ -26,11 +27,13 @@ GpuMasks::GpuMasks(const CudaDevice& device, const KernelLibrary& kernels, Seman
       tasks_(device),
       probabilities_(device),
       bits_(device),
-      runs_(device),
+      changes_(device),
+      lasts_(device),
       areas_(device),
       summaries_(device),
-      positions_(device, kFirstPositions * sizeof(uint32_t)),
-      host_(device) {}
+      run_lengths_(device, kFirstRuns * sizeof(uint32_t)),
+      host_summaries_(device),
+      host_run_lengths_(device, kFirstRuns * sizeof(uint32_t)) {}
 
 std::vector<RunLengths> GpuMasks::run(const Stream& stream, Uploader& uploader,
                                       DevicePointer logits, int64_t planes, int64_t side,
@@ -64,7 +67,8 @@ void GpuMasks::run_some(const Stream& stream, Uploader& uploader, DevicePointer 
   tasks_.reserve(count * sizeof(MaskTask));
   probabilities_.reserve(hf ? count * plane_bytes : 0);
   bits_.reserve(plan.bit_words * sizeof(uint32_t));
-  runs_.reserve(plan.columns * sizeof(uint32_t));
+  changes_.reserve(plan.columns * sizeof(uint32_t));
+  lasts_.reserve(plan.columns * sizeof(uint32_t));
   areas_.reserve(plan.columns * sizeof(uint32_t));
   summaries_.reserve(count * sizeof(MaskSummary));
   uploader.upload(stream, tasks_.data(), std::as_bytes(std::span(plan.tasks)));
@@ -76,47 +80,46 @@ void GpuMasks::run_some(const Stream& stream, Uploader& uploader, DevicePointer 
   args.side = static_cast<int32_t>(side);
   args.cut = mask_cut(semantics_, threshold);
   args.bits = device_pointer<uint32_t>(bits_.data());
-  args.runs = device_pointer<uint32_t>(runs_.data());
+  args.changes = device_pointer<uint32_t>(changes_.data());
+  args.lasts = device_pointer<uint32_t>(lasts_.data());
   args.areas = device_pointer<uint32_t>(areas_.data());
   args.summaries = device_pointer<MaskSummary>(summaries_.data());
   launch(stream, args, plan.tasks);
 
-  const auto summaries_bytes = count * sizeof(MaskSummary);
-  const auto* summaries = reinterpret_cast<const MaskSummary*>(host_.data() + 16);
-  const uint64_t total = summaries[count - 1].begin + summaries[count - 1].changes;
-  if (total * sizeof(uint32_t) > positions_.size()) {
-    positions_.reserve(2 * total * sizeof(uint32_t));
+  const std::span summaries(
+      reinterpret_cast<const MaskSummary*>(host_summaries_.data() + kFlagBytes), count);
+  const uint64_t total = summaries.back().begin + summaries.back().runs;
+  if (total > capacity()) {
+    run_lengths_.reserve(2 * total * sizeof(uint32_t));
+    host_run_lengths_.reserve(run_lengths_.size());
     launch(stream, args, plan.tasks);
   }
-  std::vector<uint32_t> positions(total);
-  const auto target = std::as_writable_bytes(std::span(positions));
-  const size_t eager = std::min<size_t>(total, kEagerPositions) * sizeof(uint32_t);
-  std::memcpy(target.data(), host_.data() + 16 + summaries_bytes, eager);
-  if (target.size() > eager) {
-    copy_to_host(stream, target.subspan(eager), positions_.data() + eager);
+  const auto run_lengths = host_run_lengths_.as<uint32_t>(total);
+  if (total > eager()) {
+    copy_to_host(stream, std::as_writable_bytes(run_lengths.subspan(eager())),
+                 run_lengths_.data() + eager() * sizeof(uint32_t));
     stream.synchronize();
   }
-  for (size_t i = 0; i < count; ++i) {
-    const auto changes = std::span(positions).subspan(summaries[i].begin, summaries[i].changes);
-    results.push_back(
-        {summaries[i].area, rle_from_changes(changes, requests[i].height, requests[i].width)});
+  for (const MaskSummary& summary : summaries) {
+    const auto counts = run_lengths.subspan(summary.begin, summary.runs);
+    results.push_back({summary.area, {counts.begin(), counts.end()}});
   }
 }
 
-/// Runs the kernels and brings [flag, summaries, first positions] to the host.
+/// Runs the kernels and brings flag, summaries and the first run lengths to the host.
 void GpuMasks::launch(const Stream& stream, const MaskArgs& args,
                       const std::vector<MaskTask>& tasks) {
   MaskArgs all = args;
-  all.positions = device_pointer<uint32_t>(positions_.data());
-  all.capacity = positions_.size() / sizeof(uint32_t);
-  kernels_.mask_changes(stream, all, tasks);
+  all.run_lengths = device_pointer<uint32_t>(run_lengths_.data());
+  all.capacity = capacity();
+  kernels_.mask_run_lengths(stream, all, tasks);
   const size_t summaries_bytes = tasks.size() * sizeof(MaskSummary);
-  const size_t eager_bytes = kEagerPositions * sizeof(uint32_t);
-  host_.reserve(16 + summaries_bytes + eager_bytes);
-  const std::span<std::byte> host(host_.data(), 16 + summaries_bytes + eager_bytes);
+  host_summaries_.reserve(kFlagBytes + summaries_bytes);
+  const std::span<std::byte> host(host_summaries_.data(), kFlagBytes + summaries_bytes);
   copy_to_host(stream, host.first(sizeof(int32_t)), broken_.data());
-  copy_to_host(stream, host.subspan(16, summaries_bytes), summaries_.data());
-  copy_to_host(stream, host.subspan(16 + summaries_bytes), positions_.data());
+  copy_to_host(stream, host.subspan(kFlagBytes), summaries_.data());
+  copy_to_host(stream, std::as_writable_bytes(host_run_lengths_.as<uint32_t>(eager())),
+               run_lengths_.data());
   stream.synchronize();
   int32_t broken = 0;
   std::memcpy(&broken, host.data(), sizeof(broken));
@@ -125,5 +128,13 @@ void GpuMasks::launch(const Stream& stream, const MaskArgs& args,
               "the mask_head gave non-finite numbers; its precision or its weights are at fault: "
               "try fp32, and run 'sam3trt inspect' on the checkpoint");
 }
+
+/// Run lengths for which there is room on both sides. A buffer that could not grow is empty.
+uint64_t GpuMasks::capacity() const {
+  return std::min(run_lengths_.size(), host_run_lengths_.size()) / sizeof(uint32_t);
+}
+
+/// Run lengths that come with the summaries.
+uint64_t GpuMasks::eager() const { return std::min(capacity(), kEagerRuns); }
 
 }  // namespace sam3trt

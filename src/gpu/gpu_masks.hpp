@@ -16,7 +16,7 @@ struct RunLengths {
   std::vector<uint32_t> counts;
 };
 
-/// Mask logits on the GPU to run lengths on the host: only places where a mask changes are copied.
+/// Mask logits on the GPU to run lengths on the host; nothing else of the masks is copied.
 class GpuMasks {
  public:
   GpuMasks(const CudaDevice& device, const KernelLibrary& kernels, Semantics semantics);
@@ -32,6 +32,8 @@ class GpuMasks {
                 std::span<const MaskRequest> requests, float threshold,
                 std::vector<RunLengths>& results);
   void launch(const Stream& stream, const MaskArgs& args, const std::vector<MaskTask>& tasks);
+  [[nodiscard]] uint64_t capacity() const;
+  [[nodiscard]] uint64_t eager() const;
 
   const KernelLibrary& kernels_;
   Semantics semantics_;
@@ -39,11 +41,13 @@ class GpuMasks {
   DeviceBuffer tasks_;
   DeviceBuffer probabilities_;
   DeviceBuffer bits_;
-  DeviceBuffer runs_;
+  DeviceBuffer changes_;
+  DeviceBuffer lasts_;
   DeviceBuffer areas_;
   DeviceBuffer summaries_;
-  DeviceBuffer positions_;
-  PinnedBuffer host_;
+  DeviceBuffer run_lengths_;
+  PinnedBuffer host_summaries_;  ///< The flag in its first kFlagBytes, then the summaries.
+  PinnedBuffer host_run_lengths_;
 };
 
 }  // namespace sam3trt

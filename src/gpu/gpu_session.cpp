@@ -328,7 +328,7 @@ class GpuSession::Impl {
       }
     }
     timed(&Timings::detector, [&] { run_mask_head(prompt_index, image_index, query_index, rows); });
-    const std::vector<RunLengths> masks =
+    std::vector<RunLengths> masks =
         masks_.run(stream_, uploader_, mask_head_.output("pred_masks"), count * slots,
                    4 * config_.grid, requests, static_cast<float>(thresholds.mask));
     uploader_.reset();
@@ -338,7 +338,7 @@ class GpuSession::Impl {
       for (size_t m = 0; m < job.count; ++m, ++mask) {
         const Detection& detection = found[job.row].detections[job.first + m];
         instances.push_back(
-            {detection.score, detection.query, detection.box, mask->area, mask->counts});
+            {detection.score, detection.query, detection.box, mask->area, std::move(mask->counts)});
       }
     }
   }

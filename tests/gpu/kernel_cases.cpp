@@ -301,6 +301,7 @@ std::vector<float> mask_logits(int64_t side) {
 }
 
 /// Pixels of two masks that differ, and how far the CPU's resized value is from the cut there.
+/// Counts that rle_counts would not make of any mask are infinitely far.
 void compare_masks(std::span<const float> plane, int64_t side, const MaskRequest& request,
                    Semantics semantics, float threshold, std::span<const uint32_t> counts,
                    CaseResult& result) {
@@ -308,7 +309,16 @@ void compare_masks(std::span<const float> plane, int64_t side, const MaskRequest
       binary_mask(plane, side, request.width, request.height, semantics, threshold);
   result.values += wanted.size();
   if (std::ranges::equal(counts, rle_counts(wanted, request.height, request.width))) return;
-  const std::vector<uint8_t> found = rle_decode(counts, request.height, request.width);
+  uint64_t total = 0;
+  for (const uint32_t count : counts) total += count;
+  std::vector<uint8_t> found;
+  if (total == wanted.size()) found = rle_decode(counts, request.height, request.width);
+  if (found.empty() ||
+      !std::ranges::equal(counts, rle_counts(found, request.height, request.width))) {
+    ++result.differing;
+    result.largest = std::numeric_limits<double>::infinity();
+    return;
+  }
   std::vector<float> source(plane.begin(), plane.end());
   if (semantics == Semantics::kHf) std::ranges::transform(source, source.begin(), sigmoid);
   std::vector<float> resized(wanted.size());
@@ -319,65 +329,156 @@ void compare_masks(std::span<const float> plane, int64_t side, const MaskRequest
     result.largest = std::max(
         result.largest, std::abs(static_cast<double>(resized[i]) - static_cast<double>(threshold)));
   }
-  if (result.differing == 0) result.largest = std::numeric_limits<double>::infinity();
+}
+
+/// The masks of one launch and their memory, with room for as many runs as there can be.
+class MaskLaunch {
+ public:
+  MaskLaunch(const Bench& bench, int64_t side, const std::vector<MaskRequest>& requests,
+             Semantics semantics, float threshold)
+      : bench_(bench),
+        logits_(mask_logits(side)),
+        plan_(plan_masks(requests, side)),
+        device_logits_(bench.upload(logits_)),
+        tasks_(bench.upload(plan_.tasks)),
+        probabilities_(bench.make<float>(
+            semantics == Semantics::kHf ? requests.size() * static_cast<size_t>(side * side) : 0)),
+        bits_(bench.make<uint32_t>(plan_.bit_words)),
+        changes_(bench.make<uint32_t>(plan_.columns)),
+        lasts_(bench.make<uint32_t>(plan_.columns)),
+        areas_(bench.make<uint32_t>(plan_.columns)),
+        summaries_(bench.make<MaskSummary>(requests.size())),
+        room_(requests.size()),
+        run_lengths_(bench.make<uint32_t>(add_pixels(requests, room_))) {
+    args_.logits = at<const float>(device_logits_);
+    if (semantics == Semantics::kHf) args_.probabilities = at<float>(probabilities_);
+    args_.tasks = at<const MaskTask>(tasks_);
+    args_.count = static_cast<int32_t>(requests.size());
+    args_.side = static_cast<int32_t>(side);
+    args_.cut = mask_cut(semantics, threshold);
+    args_.bits = at<uint32_t>(bits_);
+    args_.changes = at<uint32_t>(changes_);
+    args_.lasts = at<uint32_t>(lasts_);
+    args_.areas = at<uint32_t>(areas_);
+    args_.summaries = at<MaskSummary>(summaries_);
+    args_.run_lengths = at<uint32_t>(run_lengths_);
+    args_.capacity = room_;
+  }
+
+  [[nodiscard]] uint64_t room() const { return room_; }
+  [[nodiscard]] std::span<const float> plane(uint64_t index) const {
+    const auto size = static_cast<size_t>(args_.side) * static_cast<size_t>(args_.side);
+    return std::span(logits_).subspan(index * size, size);
+  }
+
+  /// Microseconds of one launch that may write `capacity` runs.
+  [[nodiscard]] double run(uint64_t capacity) const {
+    MaskArgs args = args_;
+    args.capacity = capacity;
+    return bench_.run(
+        [&] { bench_.kernels().mask_run_lengths(bench_.stream(), args, plan_.tasks); });
+  }
+
+  void fill_run_lengths(std::byte value) const {
+    fill_bytes(bench_.stream(), run_lengths_.data(), value, run_lengths_.size());
+  }
+
+  [[nodiscard]] std::vector<MaskSummary> summaries() const {
+    return bench_.download<MaskSummary>(summaries_, plan_.tasks.size());
+  }
+  [[nodiscard]] std::vector<uint32_t> run_lengths(uint64_t count) const {
+    return bench_.download<uint32_t>(run_lengths_, count);
+  }
+
+ private:
+  /// A mask has at most a run per pixel and an empty one before them.
+  static uint64_t add_pixels(const std::vector<MaskRequest>& requests, uint64_t& room) {
+    for (const MaskRequest& request : requests) {
+      room += static_cast<uint64_t>(request.height * request.width);
+    }
+    return room;
+  }
+
+  const Bench& bench_;
+  std::vector<float> logits_;
+  MaskPlan plan_;
+  DeviceBuffer device_logits_, tasks_, probabilities_, bits_, changes_, lasts_, areas_, summaries_;
+  uint64_t room_;
+  DeviceBuffer run_lengths_;
+  MaskArgs args_;
+};
+
+std::string mask_name(const char* what, int64_t side, const std::vector<MaskRequest>& requests,
+                      Semantics semantics, float threshold) {
+  return std::string(what) + (semantics == Semantics::kHf ? " hf " : " meta ") +
+         std::to_string(side) + " to " + by(requests.back().width, requests.back().height) + " (" +
+         std::to_string(requests.size()) + ") above " + std::to_string(threshold);
 }
 
 CaseResult mask_case(const Bench& bench, int64_t side, const std::vector<MaskRequest>& requests,
                      Semantics semantics, float threshold) {
-  const bool hf = semantics == Semantics::kHf;
-  const std::vector<float> logits = mask_logits(side);
-  const auto plane = static_cast<size_t>(side * side);
-  const MaskPlan plan = plan_masks(requests, side);
-  uint64_t pixels = 0;
-  for (const MaskRequest& request : requests) {
-    pixels += static_cast<uint64_t>(request.height * request.width);
-  }
-  const DeviceBuffer device_logits = bench.upload(logits);
-  const DeviceBuffer tasks = bench.upload(plan.tasks);
-  const DeviceBuffer probabilities = bench.make<float>(hf ? requests.size() * plane : 0);
-  const DeviceBuffer bits = bench.make<uint32_t>(plan.bit_words);
-  const DeviceBuffer runs = bench.make<uint32_t>(plan.columns);
-  const DeviceBuffer areas = bench.make<uint32_t>(plan.columns);
-  const DeviceBuffer summaries = bench.make<MaskSummary>(requests.size());
-  const DeviceBuffer positions = bench.make<uint32_t>(pixels);
-  const MaskArgs args{at<float>(device_logits),   hf ? at<float>(probabilities) : nullptr,
-                      at<MaskTask>(tasks),        static_cast<int32_t>(requests.size()),
-                      static_cast<int32_t>(side), mask_cut(semantics, threshold),
-                      at<uint32_t>(bits),         at<uint32_t>(runs),
-                      at<uint32_t>(areas),        at<MaskSummary>(summaries),
-                      at<uint32_t>(positions),    pixels};
+  const MaskLaunch masks(bench, side, requests, semantics, threshold);
   CaseResult result;
-  result.name = std::string(hf ? "mask hf " : "mask meta ") + std::to_string(side) + " to " +
-                by(requests.back().width, requests.back().height) + " (" +
-                std::to_string(requests.size()) + ") above " + std::to_string(threshold);
-  result.microseconds =
-      bench.run([&] { bench.kernels().mask_changes(bench.stream(), args, plan.tasks); });
-  const auto got = bench.download<MaskSummary>(summaries, requests.size());
-  const uint64_t changes = got.back().begin + got.back().changes;
-  const auto got_positions = bench.download<uint32_t>(positions, std::min(changes, pixels));
-  bool passed = changes <= pixels;
+  result.name = mask_name("mask", side, requests, semantics, threshold);
+  result.microseconds = masks.run(masks.room());
+  const std::vector<MaskSummary> got = masks.summaries();
+  const std::vector<uint32_t> run_lengths = masks.run_lengths(masks.room());
+  bool passed = true;
+  uint64_t begin = 0;
   for (size_t i = 0; i < requests.size() && passed; ++i) {
     const MaskRequest& request = requests[i];
-    const auto counts =
-        rle_from_changes(std::span(got_positions).subspan(got[i].begin, got[i].changes),
-                         request.height, request.width);
+    passed = got[i].begin == begin && got[i].runs > 0 && begin + got[i].runs <= masks.room();
+    if (!passed) break;
+    const auto counts = std::span(run_lengths).subspan(begin, got[i].runs);
+    begin += got[i].runs;
     uint64_t area = 0;
     for (size_t k = 1; k < counts.size(); k += 2) area += counts[k];
     passed = area == got[i].area;
-    compare_masks(std::span(logits).subspan(request.plane * plane, plane), side, request, semantics,
-                  threshold, counts, result);
+    compare_masks(masks.plane(request.plane), side, request, semantics, threshold, counts, result);
   }
-  const double tolerance = bench.options().exact || !hf ? 0.0 : kSigmoidTolerance;
+  const double tolerance =
+      bench.options().exact || semantics == Semantics::kMeta ? 0.0 : kSigmoidTolerance;
   result.passed = passed && (result.differing == 0 || result.largest <= tolerance);
+  return result;
+}
+
+/// Too little room: what fits is as with enough of it, the rest of the memory is left alone, and
+/// the summaries say how much room is needed.
+CaseResult mask_capacity_case(const Bench& bench, int64_t side,
+                              const std::vector<MaskRequest>& requests, Semantics semantics) {
+  constexpr uint32_t kUntouched = 0xA5A5A5A5;
+  const MaskLaunch masks(bench, side, requests, semantics, 0.5F);
+  CaseResult result;
+  result.name = mask_name("mask without room", side, requests, semantics, 0.5F);
+  (void)masks.run(masks.room());
+  const std::vector<MaskSummary> wanted = masks.summaries();
+  const uint64_t total = wanted.back().begin + wanted.back().runs;
+  const std::vector<uint32_t> all = masks.run_lengths(total);
+  result.passed = total < masks.room();
+  for (const uint64_t capacity : {uint64_t{0}, uint64_t{1}, wanted.back().begin - 1,
+                                  wanted.back().begin, total / 2, total - 1, total}) {
+    masks.fill_run_lengths(std::byte{0xA5});
+    result.microseconds = masks.run(capacity);
+    const std::vector<MaskSummary> got = masks.summaries();
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      result.passed = result.passed && got[i].begin == wanted[i].begin &&
+                      got[i].runs == wanted[i].runs && got[i].area == wanted[i].area;
+    }
+    const std::vector<uint32_t> found = masks.run_lengths(masks.room());
+    for (size_t i = 0; i < found.size(); ++i, ++result.values) {
+      result.differing += found[i] == (i < capacity && i < total ? all[i] : kUntouched) ? 0 : 1;
+    }
+  }
+  result.passed = result.passed && result.differing == 0;
   return result;
 }
 
 void mask_cases(const Bench& bench, const std::function<void(const CaseResult&)>& report) {
   const struct {
     int64_t side, width, height;
-  } sizes[] = {{1, 1, 1},    {1, 40, 33},  {2, 1, 1},      {7, 1, 1000}, {7, 1000, 1},
-               {7, 31, 32},  {7, 33, 31},  {72, 65, 64},   {72, 72, 72}, {72, 33, 31},
-               {72, 300, 7}, {72, 7, 300}, {288, 640, 427}};
+  } sizes[] = {{1, 1, 1},    {1, 40, 33},  {2, 1, 1},    {2, 1003, 3},   {7, 1, 1000},
+               {7, 1000, 1}, {7, 31, 32},  {7, 33, 31},  {72, 65, 64},   {72, 72, 72},
+               {72, 33, 31}, {72, 300, 7}, {72, 7, 300}, {288, 640, 427}};
   for (const auto semantics : {Semantics::kHf, Semantics::kMeta}) {
     for (const auto& size : sizes) {
       std::vector<MaskRequest> requests;
@@ -397,6 +498,9 @@ void mask_cases(const Bench& bench, const std::function<void(const CaseResult&)>
       many.push_back({static_cast<uint64_t>(i % kPatterns), 1 + i % 67, 1 + i % 41});
     }
     report(mask_case(bench, 7, many, semantics, 0.5F));
+    report(mask_capacity_case(bench, 7, many, semantics));
+    report(mask_capacity_case(bench, 72, {{4, 131, 100}, {0, 9, 3}, {5, 64, 777}, {2, 65, 31}},
+                              semantics));
     report(mask_case(bench, 288, {{5, 1008, 1008}, {6, 1008, 1008}}, semantics, 0.5F));
   }
 }

@@ -40,7 +40,8 @@ struct FiniteArgs {
 SAM3TRT_HOST_DEVICE inline void find_nonfinite_body(const FiniteArgs& args, KernelThread at) {
   if (at.x() >= args.count) return;
   const float value = args.values[at.x()];
-  if (!(value - value == 0.0F)) *args.broken = 1;
+  // Several threads may get here; volatile stores of different threads do not race on a GPU.
+  if (!(value - value == 0.0F)) *static_cast<volatile int32_t*>(args.broken) = 1;
 }
 
 /// Scores of queries that are not kept; real ones are never negative.

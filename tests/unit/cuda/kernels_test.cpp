@@ -34,9 +34,9 @@ TEST(KernelLibrary, RefusesArgumentsThatMakeNoSense) {
   EXPECT_THROW(kernels.select_detections(stream, select), Error);
   MaskArgs mask;
   mask.side = 3;
-  EXPECT_THROW(kernels.mask_changes(stream, mask, {}), Error);
+  EXPECT_THROW(kernels.mask_run_lengths(stream, mask, {}), Error);
   mask.count = 2;
-  EXPECT_THROW(kernels.mask_changes(stream, mask, {MaskTask{}}), Error);
+  EXPECT_THROW(kernels.mask_run_lengths(stream, mask, {MaskTask{}}), Error);
   EXPECT_THROW((void)pack_taps(0, 5), Error);
 }
 
