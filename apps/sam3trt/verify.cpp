@@ -54,6 +54,7 @@ ReferenceLimits limits_of(const ModelFiles& files) {
   lower(limits.prompts, files.text_encoder, "input_ids", 0);
   lower(limits.prompts, files.detector, "text_features", 0);
   lower(limits.boxes, files.geometry_encoder, "boxes", 1);
+  lower(limits.mask_prompts, files.mask_head, "query_index", 0);
   lower(limits.masks, files.mask_head, "query_index", 1);
   return limits;
 }
