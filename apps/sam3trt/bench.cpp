@@ -42,25 +42,31 @@ Json to_json(const Statistics& statistics) {
 /// One engine file, loaded to be timed.
 class StageBench {
  public:
-  StageBench(TensorRtHost& host, const fs::path& path) : manifest_(EngineManifest::load(path)) {
+  StageBench(TensorRtHost& host, const fs::path& path)
+      : device_(host.device),
+        manifest_(EngineManifest::load(path)),
+        before_(device_.used_memory()) {
     const MappedFile file(path);
-    const uint64_t before = host.device.used_memory();
     plan_ = host.api->load(file.bytes(), ActivationMemory::kOwn);
-    memory_ = host.device.used_memory() - std::min(before, host.device.used_memory());
     timer_.emplace(host.device, *plan_, manifest_.component);
   }
 
-  /// Device memory that loading took: weights, activations at the largest shapes, kernels.
-  [[nodiscard]] uint64_t memory() const { return memory_; }
+  /// Device memory that loading and the calls so far took: weights, kernels, activations of the
+  /// profiles that were used, tensors.
+  [[nodiscard]] uint64_t memory() const {
+    const uint64_t used = device_.used_memory();
+    return used - std::min(before_, used);
+  }
   [[nodiscard]] const LoadedPlan& plan() const { return *plan_; }
   [[nodiscard]] const EngineManifest& manifest() const { return manifest_; }
   [[nodiscard]] PlanTimer& timer() { return *timer_; }
 
  private:
+  const CudaDevice& device_;
   EngineManifest manifest_;
+  uint64_t before_;
   std::unique_ptr<LoadedPlan> plan_;
   std::optional<PlanTimer> timer_;
-  uint64_t memory_ = 0;
 };
 
 PlanTimer::Calls calls_of(const BenchOptions& options) {

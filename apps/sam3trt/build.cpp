@@ -120,6 +120,7 @@ void run_build(const BuildOptions& options, const CommandContext& context) {
 
 void add_size_options(CLI::App& command, BuildOptions& options) {
   const CLI::Range sizes(1, 4096);
+  const CLI::Range tuned(0, 4096);
   command.add_option("--max-batch", options.limits.images, "Images in one call")
       ->check(sizes)
       ->capture_default_str();
@@ -128,13 +129,13 @@ void add_size_options(CLI::App& command, BuildOptions& options) {
       ->capture_default_str();
   command
       .add_option("--tune-batch", options.limits.tuned_images,
-                  "Images in one call that it shall be fastest for")
-      ->check(sizes)
+                  "Images in one call that engines for several are tuned for; 0: the largest")
+      ->check(tuned)
       ->capture_default_str();
   command
       .add_option("--tune-prompts", options.limits.tuned_prompts,
-                  "Prompts in one call that it shall be fastest for")
-      ->check(sizes)
+                  "Prompts in one call that engines for several are tuned for; 0: the largest")
+      ->check(tuned)
       ->capture_default_str();
   command.add_option("--max-boxes", options.limits.boxes, "Exemplar boxes of a prompt")
       ->check(sizes)

@@ -133,9 +133,11 @@ Builder::Builder(const BuildOptions& options, const fs::path& first, bool json)
   }
   if (!component_of(first).empty() && (verifies() || calibrates)) {
     VerifierOptions verifier = options.verifier;
-    verifier.limits = {options.limits.images, options.limits.prompts, options.limits.boxes,
-                       options.limits.masks};
-    if (options.limits.masks == 0) verifier.limits.masks = ReferenceLimits{}.masks;
+    verifier.limits.images = options.limits.images;
+    verifier.limits.prompts = options.limits.prompts;
+    verifier.limits.boxes = options.limits.boxes;
+    verifier.limits.mask_prompts = mask_prompts(options.limits);
+    if (options.limits.masks > 0) verifier.limits.masks = options.limits.masks;
     verifier_.emplace(find_exported_model(first), verifier);
   }
 }

@@ -237,10 +237,14 @@ void print_engine(const Json& result) {
     std::cout << "  " << std::left << std::setw(22) << key << in_words(result[key]) << "\n";
   }
   std::cout << "  " << std::setw(22) << "verification" << in_words(result["verification"]["state"])
-            << "\nshapes\n";
-  for (const auto& [name, shapes] : result["profile"].items()) {
-    std::cout << "  " << std::left << std::setw(24) << name << shapes["min"] << " to "
-              << shapes["max"] << "\n";
+            << "\n";
+  const Json& profiles = result["profiles"];
+  for (size_t i = 0; i < profiles.size(); ++i) {
+    std::cout << "shapes of profile " << i + 1 << " of " << profiles.size() << "\n";
+    for (const auto& [name, shapes] : profiles[i].items()) {
+      std::cout << "  " << std::left << std::setw(24) << name << shapes["min"] << " to "
+                << shapes["max"] << ", tuned for " << shapes["opt"] << "\n";
+    }
   }
 }
 

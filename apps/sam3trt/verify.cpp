@@ -46,16 +46,15 @@ ReferenceLimits limits_of(const ModelFiles& files) {
   if (files.form == ModelForm::kGraphs) return limits;
   const auto lower = [](int64_t& limit, const std::filesystem::path& engine,
                         const std::string& input, size_t axis) {
-    const auto profile = EngineManifest::load(engine).profile;
-    const auto found = profile.find(input);
-    if (found == profile.end() || found->second.max.size() <= axis) return;
-    limit = std::clamp<int64_t>(found->second.max[axis], 1, limit);
+    const auto largest = EngineManifest::load(engine).largest(input, axis);
+    if (largest) limit = std::clamp<int64_t>(*largest, 1, limit);
   };
   limits.images = std::numeric_limits<int64_t>::max();
   lower(limits.images, files.vision_encoder, "pixel_values", 0);
   lower(limits.prompts, files.text_encoder, "input_ids", 0);
   lower(limits.prompts, files.detector, "text_features", 0);
   lower(limits.boxes, files.geometry_encoder, "boxes", 1);
+  lower(limits.mask_prompts, files.mask_head, "query_index", 0);
   lower(limits.masks, files.mask_head, "query_index", 1);
   return limits;
 }

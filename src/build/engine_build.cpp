@@ -107,8 +107,7 @@ std::optional<Calibration> calibration_for(const EngineBuildRequest& request,
 
 /// All but the recipe.
 EngineManifest describe(const TensorRtApi& api, const EngineBuildRequest& request,
-                        const GraphInfo& graph,
-                        const std::map<std::string, ProfileShape>& profile) {
+                        const GraphInfo& graph, std::span<const Profile> profiles) {
   EngineManifest manifest;
   manifest.metadata = graph.metadata;
   manifest.graph_sha256 = hash_graph(request.onnx);
@@ -122,8 +121,9 @@ EngineManifest describe(const TensorRtApi& api, const EngineBuildRequest& reques
     manifest.compute_capability = std::to_string(request.compute_capability / 10) + "." +
                                   std::to_string(request.compute_capability % 10);
   }
-  for (const auto& [name, shape] : profile) {
-    manifest.profile[name] = {shape.min, shape.opt, shape.max};
+  for (const Profile& profile : profiles) {
+    auto& shapes = manifest.profiles.emplace_back();
+    for (const auto& [name, shape] : profile) shapes[name] = {shape.min, shape.opt, shape.max};
   }
   return manifest;
 }
@@ -150,10 +150,10 @@ void check_output(const EngineBuildRequest& request) {
 
 /// Compiles with the timing cache of this GPU and version.
 Plan compile(TensorRtApi& api, const EngineBuildRequest& request, const fs::path& onnx,
-             const std::map<std::string, ProfileShape>& profile, bool strongly_typed) {
+             const std::vector<Profile>& profiles, bool strongly_typed) {
   const fs::path cache = timing_cache_path(api, request);
   PlanSettings settings;
-  settings.profile = profile;
+  settings.profiles = profiles;
   settings.strongly_typed = strongly_typed;
   settings.optimization_level = request.optimization_level;
   settings.workspace_bytes = request.workspace_bytes;
@@ -204,10 +204,10 @@ EngineBuildResult build_foreign(TensorRtApi& api, const EngineBuildRequest& requ
                                  : "computes in the types of the graph") +
                    ", and nothing verifies its results");
   }
-  const auto profile = make_foreign_profile(graph, request.limits);
-  const Plan plan = compile(api, request, request.onnx, profile, !weakly_typed);
+  const auto profiles = make_foreign_profiles(graph, request.limits);
+  const Plan plan = compile(api, request, request.onnx, profiles, !weakly_typed);
   EngineBuildResult result;
-  result.manifest = describe(api, request, graph, profile);
+  result.manifest = describe(api, request, graph, profiles);
   result.manifest.recipe = weakly_typed ? "weakly typed" : "none";
   write_engine(request.output, plan, result.manifest);
   return result;
@@ -219,7 +219,7 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
   const GraphInfo graph = read_graph_info(request.onnx);
   check_output(request);
   if (!graph.metadata.contains("sam3trt.component")) return build_foreign(api, request, graph);
-  const auto profile = make_profile(graph, request.limits);
+  const auto profiles = make_profiles(graph, request.limits);
   EngineBuildResult result;
   std::set<std::string> tried;
   bool skipped = !request.after.empty();
@@ -237,8 +237,8 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
       skipped = recipe.name != request.after;
       continue;
     }
-    const Plan plan = compile(api, request, typed, profile, true);
-    EngineManifest manifest = describe(api, request, graph, profile);
+    const Plan plan = compile(api, request, typed, profiles, true);
+    EngineManifest manifest = describe(api, request, graph, profiles);
     manifest.component = graph.metadata.at("sam3trt.component");
     manifest.recipe = recipe.name;
     manifest.recipe_sha256 = recipe.sha256();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
@@ -26,21 +28,32 @@ int64_t query_count(const GraphInfo& graph) {
   return json.is_object() ? std::max<int64_t>(json.value("num_queries", int64_t{1}), 1) : 1;
 }
 
-std::map<std::string, Sizes, std::less<>> symbol_sizes(const GraphInfo& graph,
-                                                       const EngineLimits& limits) {
+using SymbolSizes = std::map<std::string, Sizes, std::less<>>;
+
+/// What an engine is tuned for: `tuned` of at most `largest`.
+int64_t tuned_of(int64_t tuned, int64_t largest) {
+  return tuned == 0 ? largest : std::min(tuned, largest);
+}
+
+SymbolSizes symbol_sizes(const GraphInfo& graph, const EngineLimits& limits) {
   const int64_t queries = query_count(graph);
   const int64_t masks = limits.masks > 0 ? std::min(limits.masks, queries) : queries;
-  const int64_t mask_prompts = std::min(limits.prompts, kMaskPrompts);
-  return {{"B", {1, std::min(limits.tuned_images, limits.images), limits.images}},
-          {"P", {1, std::min(limits.tuned_prompts, limits.prompts), limits.prompts}},
+  const int64_t rows = mask_prompts(limits);
+  return {{"B", {1, tuned_of(limits.tuned_images, limits.images), limits.images}},
+          {"P", {1, tuned_of(limits.tuned_prompts, limits.prompts), limits.prompts}},
           {"K", {1, 1, limits.boxes}},
-          {"R", {1, std::min(limits.tuned_prompts, mask_prompts), mask_prompts}},
+          {"R", {1, tuned_of(limits.tuned_prompts, rows), rows}},
           {"M", {1, std::min<int64_t>(16, masks), masks}}};
 }
 
+/// The same for one image and one prompt.
+SymbolSizes alone(SymbolSizes sizes) {
+  for (const char* symbol : {"B", "P", "R"}) sizes[symbol] = {1, 1, 1};
+  return sizes;
+}
+
 /// "P", "K + 33", "9*B" with the sizes of the symbol.
-Sizes evaluate(std::string_view text, const std::map<std::string, Sizes, std::less<>>& sizes,
-               const std::string& input) {
+Sizes evaluate(std::string_view text, const SymbolSizes& sizes, const std::string& input) {
   const auto fail = [&]() -> Sizes {
     throw_bad_input("the input " + input + " has a dimension '" + std::string(text) +
                     "', which is none of docs/graphs.md; export the graph again");
@@ -68,12 +81,8 @@ Sizes evaluate(std::string_view text, const std::map<std::string, Sizes, std::le
           factor * found->second.max + offset};
 }
 
-}  // namespace
-
-std::map<std::string, ProfileShape> make_profile(const GraphInfo& graph,
-                                                 const EngineLimits& limits) {
-  const auto sizes = symbol_sizes(graph, limits);
-  std::map<std::string, ProfileShape> profile;
+Profile make_profile(const GraphInfo& graph, const SymbolSizes& sizes) {
+  Profile profile;
   for (const TensorInfo& input : graph.inputs) {
     const auto& names = graph.dim_names.at(input.name);
     ProfileShape shape;
@@ -90,9 +99,8 @@ std::map<std::string, ProfileShape> make_profile(const GraphInfo& graph,
   return profile;
 }
 
-std::map<std::string, ProfileShape> make_foreign_profile(const GraphInfo& graph,
-                                                         const EngineLimits& limits) {
-  std::map<std::string, ProfileShape> profile;
+Profile make_foreign_profile(const GraphInfo& graph, const Sizes& images) {
+  Profile profile;
   for (const TensorInfo& input : graph.inputs) {
     ProfileShape shape{input.shape, input.shape, input.shape};
     for (size_t axis = 0; axis < input.shape.size(); ++axis) {
@@ -102,13 +110,35 @@ std::map<std::string, ProfileShape> make_foreign_profile(const GraphInfo& graph,
                         "; of a graph that 'sam3trt export' did not write, only the first axis "
                         "may be dynamic");
       }
-      shape.min[0] = 1;
-      shape.opt[0] = std::min(limits.tuned_images, limits.images);
-      shape.max[0] = limits.images;
+      shape.min[0] = images.min;
+      shape.opt[0] = images.opt;
+      shape.max[0] = images.max;
     }
     profile[input.name] = std::move(shape);
   }
   return profile;
+}
+
+/// Both, or only the second where the inputs count nothing that may be more than one.
+std::vector<Profile> one_and_several(Profile one, Profile several) {
+  const bool differ = std::ranges::any_of(
+      several, [&](const auto& entry) { return one.at(entry.first).max != entry.second.max; });
+  if (!differ) return {std::move(several)};
+  return {std::move(one), std::move(several)};
+}
+
+}  // namespace
+
+int64_t mask_prompts(const EngineLimits& limits) { return std::min(limits.prompts, kMaskPrompts); }
+
+std::vector<Profile> make_profiles(const GraphInfo& graph, const EngineLimits& limits) {
+  const SymbolSizes sizes = symbol_sizes(graph, limits);
+  return one_and_several(make_profile(graph, alone(sizes)), make_profile(graph, sizes));
+}
+
+std::vector<Profile> make_foreign_profiles(const GraphInfo& graph, const EngineLimits& limits) {
+  const Sizes images{1, tuned_of(limits.tuned_images, limits.images), limits.images};
+  return one_and_several(make_foreign_profile(graph, {}), make_foreign_profile(graph, images));
 }
 
 }  // namespace sam3trt

@@ -4,16 +4,16 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "trt/profile_choice.hpp"
 
 namespace sam3trt {
 namespace {
 
-bool fits(const Shape& shape, const ProfileShape& profile) {
-  if (shape.size() != profile.max.size()) return false;
-  for (size_t i = 0; i < shape.size(); ++i) {
-    if (shape[i] < profile.min[i] || shape[i] > profile.max[i]) return false;
-  }
-  return true;
+/// " boxes [1, 4, 4] image_index [1]"
+std::string text(const std::map<std::string, Shape>& shapes) {
+  std::string text;
+  for (const auto& [name, shape] : shapes) text += " " + name + " " + to_string(shape);
+  return text;
 }
 
 }  // namespace
@@ -31,23 +31,20 @@ void GpuStage::set_input(const std::string& name, Shape shape, DevicePointer add
   if (found == inputs_.end()) return;
   Input& input = found->second;
   if (input.shape == shape && input.address == address) return;
-  if (!fits(shape, input.profile)) {
-    throw_bad_input(name_ + ": input " + name + " has the shape " + to_string(shape) +
-                    ", and the engine was built for " + to_string(input.profile.min) + " to " +
-                    to_string(input.profile.max) +
-                    "; build it with a larger --max-prompts, --max-boxes or --max-batch");
-  }
+  check_shape(name_, name, shape, input.profile);
   input.shape = std::move(shape);
   input.address = address;
   changed_ = true;
 }
 
 void GpuStage::prepare(const Stream& stream, DeviceBuffer& activations) {
+  std::map<std::string, Shape> shapes;
   for (const auto& [name, input] : inputs_) {
     if (input.address == 0) throw_bad_input(name_ + ": input " + name + " is missing");
-    plan_->set_input_shape(name, input.shape);
-    plan_->bind(name, input.address);
+    shapes[name] = input.shape;
   }
+  plan_->set_input_shapes(shapes, stream.handle());
+  for (const auto& [name, input] : inputs_) plan_->bind(name, input.address);
   for (const TensorInfo& info : plan_->outputs()) {
     const int64_t count = element_count(plan_->output_shape(info.name));
     DeviceBuffer& buffer = outputs_.at(info.name);
@@ -55,11 +52,13 @@ void GpuStage::prepare(const Stream& stream, DeviceBuffer& activations) {
     plan_->bind(info.name, buffer.data());
   }
   const uint64_t bytes = std::max<uint64_t>(plan_->shaped_activation_bytes(), 1);
+  log(LogLevel::kInfo,
+      name_ + ": " + std::to_string(bytes) + " bytes of activations for" + text(shapes));
   if (activations.size() < bytes) {
     stream.synchronize();  // earlier work of other stages may still use it
     activations.reserve(bytes);
   }
-  activations_ = 0;
+  activations_ = 0;  // the context in use may be another one, which was given other memory or none
   changed_ = false;
 }
 

@@ -1,5 +1,6 @@
 #include "manifest/manifest.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.hpp"
@@ -11,7 +12,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr uint64_t kLargestFile = uint64_t{16} << 20;
 constexpr const char* kNext = "build the engine again with 'sam3trt build'";
 
@@ -23,12 +24,30 @@ VerificationState state_of(const std::string& name, const std::string& where) {
   throw_bad_input(where + ": unknown verification state '" + name + "'; " + kNext);
 }
 
-Json to_json_value(const std::map<std::string, ManifestShapes>& profile) {
-  Json inputs = Json::object();
-  for (const auto& [name, shapes] : profile) {
-    inputs[name] = {{"min", shapes.min}, {"opt", shapes.opt}, {"max", shapes.max}};
+using Profiles = std::vector<std::map<std::string, ManifestShapes>>;
+
+Json to_json_value(const Profiles& profiles) {
+  Json list = Json::array();
+  for (const auto& profile : profiles) {
+    Json inputs = Json::object();
+    for (const auto& [name, shapes] : profile) {
+      inputs[name] = {{"min", shapes.min}, {"opt", shapes.opt}, {"max", shapes.max}};
+    }
+    list.push_back(std::move(inputs));
   }
-  return inputs;
+  return list;
+}
+
+Profiles profiles_from(const Json& list) {
+  Profiles profiles;
+  for (const Json& inputs : list) {
+    auto& profile = profiles.emplace_back();
+    for (const auto& [name, shapes] : inputs.items()) {
+      profile[name] = {shapes.at("min").get<Shape>(), shapes.at("opt").get<Shape>(),
+                       shapes.at("max").get<Shape>()};
+    }
+  }
+  return profiles;
 }
 
 EngineManifest from_json(const Json& json, const std::string& where) {
@@ -43,10 +62,7 @@ EngineManifest from_json(const Json& json, const std::string& where) {
   manifest.tensorrt_version = json.at("tensorrt_version").get<std::string>();
   manifest.gpu = json.at("gpu").get<std::string>();
   manifest.compute_capability = json.at("compute_capability").get<std::string>();
-  for (const auto& [name, shapes] : json.at("profile").items()) {
-    manifest.profile[name] = {shapes.at("min").get<Shape>(), shapes.at("opt").get<Shape>(),
-                              shapes.at("max").get<Shape>()};
-  }
+  manifest.profiles = profiles_from(json.at("profiles"));
   manifest.attentions = json.at("attentions").get<int64_t>();
   if (json.contains("fused_attentions")) {
     manifest.fused_attentions = json.at("fused_attentions").get<int64_t>();
@@ -73,6 +89,16 @@ std::string_view name_of(VerificationState state) {
       return "failed";
   }
   return "none";
+}
+
+std::optional<int64_t> EngineManifest::largest(const std::string& input, size_t axis) const {
+  std::optional<int64_t> size;
+  for (const auto& profile : profiles) {
+    const auto found = profile.find(input);
+    if (found == profile.end() || found->second.max.size() <= axis) continue;
+    size = std::max(size.value_or(found->second.max[axis]), found->second.max[axis]);
+  }
+  return size;
 }
 
 std::filesystem::path EngineManifest::path_beside(const std::filesystem::path& engine) {
@@ -116,7 +142,7 @@ std::string EngineManifest::to_json() const {
                {"plan_bytes", plan_bytes},
                {"plan_sha256", plan_sha256},
                {"attentions", attentions},
-               {"profile", to_json_value(profile)},
+               {"profiles", to_json_value(profiles)},
                {"metadata", metadata},
                {"verification", {{"state", name_of(verification)}}}};
   if (fused_attentions) json["fused_attentions"] = *fused_attentions;

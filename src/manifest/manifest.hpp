@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/tensor.hpp"
 
@@ -35,14 +36,17 @@ struct EngineManifest {
   std::string flavour;  ///< "TensorRT 10", "TensorRT 11" or "TensorRT-RTX".
   std::string tensorrt_version;
   std::string gpu;
-  std::string compute_capability;  ///< "9.0"
-  std::map<std::string, ManifestShapes> profile;
+  std::string compute_capability;                               ///< "9.0"
+  std::vector<std::map<std::string, ManifestShapes>> profiles;  ///< In the engine's order.
   int64_t attentions = 0;                   ///< Those that the recipe lets TensorRT fuse.
   std::optional<int64_t> fused_attentions;  ///< Of these, one kernel each; unknown without a GPU.
   uint64_t plan_bytes = 0;
   std::string plan_sha256;
   VerificationState verification = VerificationState::kNone;
   std::string verification_report;  ///< JSON text; empty without a verification.
+
+  /// Largest size of an input's axis over all profiles; nothing when the engine has none such.
+  [[nodiscard]] std::optional<int64_t> largest(const std::string& input, size_t axis) const;
 
   /// FILE.engine.json
   static std::filesystem::path path_beside(const std::filesystem::path& engine);

@@ -32,19 +32,15 @@ void check_bytes(const EngineManifest& manifest, const MappedFile& file) {
   }
 }
 
-int64_t largest(const EngineManifest& manifest, const std::string& input, size_t axis) {
-  const auto found = manifest.profile.find(input);
-  if (found == manifest.profile.end() || found->second.max.size() <= axis) return 1;
-  return std::max<int64_t>(found->second.max[axis], 1);
-}
-
 SessionLimits limits_of(const ModelFiles& files) {
-  const int64_t texts = largest(EngineManifest::load(files.text_encoder), "input_ids", 0);
-  const int64_t prompts = largest(EngineManifest::load(files.detector), "text_features", 0);
+  const auto largest = [](const std::filesystem::path& engine, const char* input, size_t axis) {
+    const auto size = EngineManifest::load(engine).largest(input, axis);
+    return static_cast<size_t>(std::max<int64_t>(size.value_or(1), 1));
+  };
   SessionLimits limits;
-  limits.prompts = static_cast<size_t>(std::min(texts, prompts));
-  limits.masks =
-      static_cast<size_t>(largest(EngineManifest::load(files.mask_head), "query_index", 1));
+  limits.prompts = std::min(largest(files.text_encoder, "input_ids", 0),
+                            largest(files.detector, "text_features", 0));
+  limits.masks = largest(files.mask_head, "query_index", 1);
   return limits;
 }
 

@@ -28,13 +28,18 @@ struct ProfileShape {
   Shape max;
 };
 
+/// One optimisation profile: the shapes of each input that TensorRT chooses kernels and sizes
+/// memory for together.
+using Profile = std::map<std::string, ProfileShape>;
+
 /// Called with the phase, the step that is done and the number of steps, from any thread; returning
 /// false cancels the build.
 using BuildProgress = std::function<bool(std::string_view phase, int step, int steps)>;
 
 struct PlanSettings {
-  std::map<std::string, ProfileShape>
-      profile;                 ///< By input; inputs of fixed shape may be left out.
+  /// A call runs in the first that holds its shapes; the last holds those of all others. Inputs of
+  /// fixed shape may be left out.
+  std::vector<Profile> profiles;
   bool strongly_typed = true;  ///< False: the library may use float16 (TensorRT 10 only).
   bool allow_tf32 = false;
   int optimization_level = 3;           ///< 0 to 5.
@@ -58,14 +63,16 @@ struct LayerTime {
 /// Whose device memory a plan uses for activations.
 enum class ActivationMemory { kOwn, kCallers };
 
-/// A plan on the GPU that is current in the calling thread, with one execution context: all tensors
-/// are device addresses. One call at a time.
+/// A plan on the GPU that is current in the calling thread, with one execution context per profile,
+/// made when a call first needs it: all tensors are device addresses. One call at a time.
 class LoadedPlan {
  public:
   virtual ~LoadedPlan() = default;
 
   [[nodiscard]] virtual const std::vector<TensorInfo>& inputs() const = 0;
   [[nodiscard]] virtual const std::vector<TensorInfo>& outputs() const = 0;
+
+  /// What all profiles together take: the smallest min, the largest max, and the opt of the last.
   [[nodiscard]] virtual ProfileShape profile(const std::string& input) const = 0;
 
   /// Bytes of device memory for activations at the largest shapes.
@@ -78,10 +85,13 @@ class LoadedPlan {
   /// whose work runs on the same stream. Only for ActivationMemory::kCallers.
   virtual void set_activation_memory(uint64_t address, uint64_t bytes) = 0;
 
-  /// Throws Error(kBadInput) when the shape lies outside the profile.
-  virtual void set_input_shape(const std::string& name, const Shape& shape) = 0;
+  /// The shapes of all inputs, which choose the profile: the first that holds them. Its execution
+  /// context is then the one in use, so addresses and activation memory must be given again.
+  /// `stream` (CUstream) is that of the work to come; a new context is set up on it. Throws
+  /// Error(kBadInput) that names an input whose shape no profile holds.
+  virtual void set_input_shapes(const std::map<std::string, Shape>& shapes, void* stream) = 0;
 
-  /// Valid when the shapes of all inputs are set.
+  /// Valid when the shapes are set.
   [[nodiscard]] virtual Shape output_shape(const std::string& name) const = 0;
 
   /// `address` points to device memory for the tensor in its shape; it must stay valid while
@@ -91,8 +101,8 @@ class LoadedPlan {
   /// Starts the work on a CUDA stream (CUstream).
   virtual void enqueue(void* stream) = 0;
 
-  /// The same, waiting for every layer, in the order of their run. From then on enqueue() is slow
-  /// too and cannot be recorded into a CUDA graph.
+  /// The same, waiting for every layer, in the order of their run. From then on enqueue() in this
+  /// profile is slow too and cannot be recorded into a CUDA graph.
   [[nodiscard]] virtual std::vector<LayerTime> time_layers(void* stream) = 0;
 
   /// The layers as the library describes them, JSON.

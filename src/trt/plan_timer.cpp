@@ -65,16 +65,21 @@ int64_t PlanTimer::largest_batch() const {
 }
 
 void PlanTimer::prepare(int64_t batch) {
+  std::map<std::string, Shape> shapes;
   for (const TensorInfo& info : plan_.inputs()) {
     const ProfileShape profile = plan_.profile(info.name);
-    Shape shape = profile.opt;
-    if (is_batched(info.name)) shape.at(0) = std::clamp(batch, profile.min[0], profile.max[0]);
-    const Tensor tensor = make_input(info, shape);
+    Shape& shape = shapes[info.name] = profile.opt;
+    if (profile.min == profile.max) continue;
+    const int64_t rows = is_batched(info.name) ? batch : 1;  // prompts share one picture
+    shape.at(0) = std::clamp(rows, profile.min[0], profile.max[0]);
+  }
+  plan_.set_input_shapes(shapes, stream_.handle());
+  for (const TensorInfo& info : plan_.inputs()) {
+    const Tensor tensor = make_input(info, shapes.at(info.name));
     DeviceBuffer& buffer = buffer_of(info.name);
     buffer.reserve(tensor.bytes().size());
     copy_to_device(stream_, buffer.data(), tensor.bytes());
     stream_.synchronize();
-    plan_.set_input_shape(info.name, shape);
     plan_.bind(info.name, buffer.data());
   }
   for (const TensorInfo& info : plan_.outputs()) {

@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "cuda/buffer.hpp"
+#include "trt/profile_choice.hpp"
 
 namespace sam3trt {
 namespace {
@@ -19,9 +20,11 @@ class TensorRtEngine : public Engine {
   [[nodiscard]] std::map<std::string, Tensor> run(const TensorMap& inputs) override {
     device_.make_current();
     check(inputs);
+    std::map<std::string, Shape> shapes;
+    for (const auto& [name, tensor] : inputs) shapes[name] = tensor->shape();
+    plan_->set_input_shapes(shapes, stream_.handle());
     for (const TensorInfo& info : plan_->inputs()) {
       const Tensor* tensor = inputs.at(info.name);
-      set_shape(info.name, tensor->shape());
       DeviceBuffer& buffer = buffer_of(info.name);
       buffer.reserve(std::max<size_t>(tensor->bytes().size(), 1));
       copy_to_device(stream_, buffer.data(), tensor->bytes());
@@ -58,6 +61,7 @@ class TensorRtEngine : public Engine {
                         std::string(sam3trt::name_of(info.dtype)) + ", found " +
                         std::string(sam3trt::name_of(found->second->dtype())));
       }
+      check_shape(name_, info.name, found->second->shape(), plan_->profile(info.name));
     }
     if (inputs.size() == plan_->inputs().size()) return;
     for (const auto& input : inputs) {
@@ -65,21 +69,6 @@ class TensorRtEngine : public Engine {
           plan_->inputs(), [&](const TensorInfo& info) { return info.name == input.first; });
       if (!known) throw_bad_input(name_ + ": there is no input " + input.first);
     }
-  }
-
-  void set_shape(const std::string& name, const Shape& shape) {
-    const ProfileShape profile = plan_->profile(name);
-    bool fits = shape.size() == profile.max.size();
-    for (size_t i = 0; fits && i < shape.size(); ++i) {
-      fits = shape[i] >= profile.min[i] && shape[i] <= profile.max[i];
-    }
-    if (!fits) {
-      throw_bad_input(name_ + ": input " + name + " has the shape " + to_string(shape) +
-                      ", and the engine was built for " + to_string(profile.min) + " to " +
-                      to_string(profile.max) +
-                      "; build it with a larger --max-prompts, --max-boxes or --max-batch");
-    }
-    plan_->set_input_shape(name, shape);
   }
 
   const CudaDevice& device_;

@@ -28,8 +28,9 @@ struct ReferenceRun {
 struct ReferenceLimits {
   int64_t images = 1;
   int64_t prompts = 16;
-  int64_t boxes = 8;   ///< Of one prompt.
-  int64_t masks = 16;  ///< Of one prompt.
+  int64_t boxes = 8;         ///< Of one prompt.
+  int64_t mask_prompts = 4;  ///< Prompts in one call of the mask head.
+  int64_t masks = 16;        ///< Of one prompt.
 };
 
 /// What is asked of every picture: each of `texts`, the first one with a box, and a positive and a
@@ -39,7 +40,8 @@ struct ReferenceLimits {
                                                   const ReferenceLimits& limits);
 
 /// Runs the exported graphs of `files` with float32 engines from `load` and keeps what went through
-/// each of the five: prompts alone and several together, within the limits. Memory: about 170 MB
+/// each of the five. Engines have one set of kernels for a prompt alone and one for several: every
+/// part that takes prompts has calls of both kinds, within the limits. Memory: about 170 MB
 /// per image at the published size.
 [[nodiscard]] ReferenceRun record_reference(const ModelFiles& files, const EngineLoader& load,
                                             std::vector<Image> images,

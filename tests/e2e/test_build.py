@@ -69,6 +69,7 @@ def test_inspect_shows_what_an_engine_is(build, run, graphs, tmp_path):
     table = run("inspect", output, check=True).stdout
     assert "TensorRT engine of the geometry_encoder" in table
     assert "fpn_feat_2" in table
+    assert "shapes of profile 2 of 2" in table
 
 
 @needs_rtx
@@ -95,13 +96,15 @@ def test_fp8_keeps_its_calibration_beside_the_graph(build, graphs, tmp_path):
 
 
 @needs_rtx
-def test_limits_become_the_profile(build, graphs, tmp_path):
+def test_limits_become_the_profiles(build, graphs, tmp_path):
     limits = ("--max-prompts", 5, "--max-boxes", 3)
     output = tmp_path / "t.engine"
     graph = graphs / "detector.text_encoder.onnx"
     build("--onnx", graph, "--output", output, *limits, *RTX, check=True)
     manifest = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
-    assert manifest["profile"]["input_ids"] == {"min": [1, 32], "opt": [1, 32], "max": [5, 32]}
+    one, several = (profile["input_ids"] for profile in manifest["profiles"])
+    assert one == {"min": [1, 32], "opt": [1, 32], "max": [1, 32]}
+    assert several == {"min": [1, 32], "opt": [5, 32], "max": [5, 32]}
 
 
 @needs_rtx
@@ -133,7 +136,9 @@ def test_a_graph_of_another_program_is_built_with_a_warning(build, run, tmp_path
     manifest = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
     assert manifest["component"] == ""
     assert manifest["verification"] == {"state": "none"}
-    assert manifest["profile"]["x"] == {"min": [1, 4], "opt": [1, 4], "max": [3, 4]}
+    one, several = (profile["x"] for profile in manifest["profiles"])
+    assert one == {"min": [1, 4], "opt": [1, 4], "max": [1, 4]}
+    assert several == {"min": [1, 4], "opt": [3, 4], "max": [3, 4]}
     assert "another program's graph" in run("inspect", output, check=True).stdout
 
 

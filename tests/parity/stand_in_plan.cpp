@@ -1,10 +1,12 @@
 #include "stand_in_plan.hpp"
 
 #include <cstring>
+#include <optional>
 #include <stdexcept>
 
 #include "cuda/kernels.hpp"
 #include "fake_cuda.hpp"
+#include "trt/profile_choice.hpp"
 
 namespace sam3trt::parity {
 namespace {
@@ -43,8 +45,24 @@ const std::map<std::string, std::vector<std::string>>& symbols() {
 
 class StandInPlan : public LoadedPlan {
  public:
-  StandInPlan(std::unique_ptr<Engine> engine, Sizes largest, bool is_mask_head)
-      : engine_(std::move(engine)), largest_(std::move(largest)), is_mask_head_(is_mask_head) {}
+  StandInPlan(std::unique_ptr<Engine> engine, const Sizes& largest, bool is_mask_head)
+      : engine_(std::move(engine)), is_mask_head_(is_mask_head) {
+    Sizes smallest = largest;
+    for (auto& [symbol, size] : smallest) {
+      size = symbol == "T" ? size - largest.at("K") + 1 : 1;
+    }
+    smallest["K+1"] = 2;
+    Sizes alone = largest;
+    for (const char* symbol : {"B", "P", "R"}) alone[symbol] = 1;
+    for (const Sizes& most : {alone, largest}) {
+      Profile& profile = profiles_.emplace_back();
+      for (const TensorInfo& input : engine_->inputs()) {
+        const Shape least = resolve(input, smallest);
+        profile[input.name] = {least, least, resolve(input, most)};
+      }
+    }
+    contexts_.resize(profiles_.size());
+  }
 
   [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return engine_->inputs(); }
   [[nodiscard]] const std::vector<TensorInfo>& outputs() const override {
@@ -52,30 +70,31 @@ class StandInPlan : public LoadedPlan {
   }
 
   [[nodiscard]] ProfileShape profile(const std::string& input) const override {
-    Sizes smallest = largest_;
-    for (auto& [symbol, size] : smallest) size = symbol == "T" ? size - largest_.at("K") + 1 : 1;
-    smallest["K+1"] = 2;
-    const Shape least = resolve(info(input), smallest);
-    return {least, least, resolve(info(input), largest_)};
+    return envelope_of(profiles_, input);
   }
 
   [[nodiscard]] uint64_t activation_bytes() const override { return 1000; }
   [[nodiscard]] uint64_t shaped_activation_bytes() override {
-    return 100 * static_cast<uint64_t>(element_count(shapes_.begin()->second));
+    return 100 * static_cast<uint64_t>(element_count(context().shapes.begin()->second));
   }
   void set_activation_memory(uint64_t address, uint64_t bytes) override {
     if (address == 0 || bytes < shaped_activation_bytes()) {
       throw std::logic_error("too little memory for activations");
     }
+    context().has_memory = true;
+    memory_is_callers_ = true;
   }
 
-  void set_input_shape(const std::string& name, const Shape& shape) override {
-    shapes_[name] = shape;
+  /// Forgets what the context was given before, so that what a caller forgets to give it shows.
+  void set_input_shapes(const std::map<std::string, Shape>& shapes, void* /*stream*/) override {
+    if (shapes.size() != engine_->inputs().size()) throw std::logic_error("shapes are missing");
+    current_ = choose_profile(profiles_, shapes);
+    context() = {shapes, {}, false};
   }
 
   [[nodiscard]] Shape output_shape(const std::string& name) const override {
     Sizes sizes;
-    for (const auto& [input, shape] : shapes_) {
+    for (const auto& [input, shape] : context().shapes) {
       const Shape& pattern = info(input).shape;
       size_t next = 0;
       for (size_t axis = 0; axis < pattern.size(); ++axis) {
@@ -86,7 +105,9 @@ class StandInPlan : public LoadedPlan {
     return resolve(info(name), sizes);
   }
 
-  void bind(const std::string& name, uint64_t address) override { addresses_[name] = address; }
+  void bind(const std::string& name, uint64_t address) override {
+    context().addresses[name] = address;
+  }
 
   [[nodiscard]] std::vector<LayerTime> time_layers(void* stream) override {
     enqueue(stream);
@@ -94,7 +115,10 @@ class StandInPlan : public LoadedPlan {
   }
 
   void enqueue(void* stream) override {
-    calls_.push_back(std::make_unique<Call>(Call{this, shapes_, addresses_}));
+    if (memory_is_callers_ && !context().has_memory) {
+      throw std::logic_error("no memory for the activations of this profile");
+    }
+    calls_.push_back(std::make_unique<Call>(Call{this, context().shapes, context().addresses}));
     if (cuLaunchHostFunc(stream, &StandInPlan::run_call, calls_.back().get()) != 0) {
       throw std::logic_error("the stand-in refuses a call");
     }
@@ -103,11 +127,19 @@ class StandInPlan : public LoadedPlan {
   [[nodiscard]] std::string layers_json() const override { return "{}"; }
 
  private:
+  struct Context {
+    std::map<std::string, Shape> shapes;
+    std::map<std::string, uint64_t> addresses;
+    bool has_memory = false;
+  };
   struct Call {
     StandInPlan* plan;
     std::map<std::string, Shape> shapes;
     std::map<std::string, uint64_t> addresses;
   };
+
+  [[nodiscard]] Context& context() { return contexts_.at(current_.value()); }
+  [[nodiscard]] const Context& context() const { return contexts_.at(current_.value()); }
 
   /// `image_index` counts as many as the prompts of the call: those of the mask head are R.
   [[nodiscard]] std::string symbol(const std::string& tensor, size_t index) const {
@@ -152,10 +184,11 @@ class StandInPlan : public LoadedPlan {
   }
 
   std::unique_ptr<Engine> engine_;
-  Sizes largest_;
   bool is_mask_head_;
-  std::map<std::string, Shape> shapes_;
-  std::map<std::string, uint64_t> addresses_;
+  std::vector<Profile> profiles_;
+  std::vector<Context> contexts_;  ///< By profile.
+  std::optional<size_t> current_;
+  bool memory_is_callers_ = false;
   std::vector<std::unique_ptr<Call>> calls_;
 };
 

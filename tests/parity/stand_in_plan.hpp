@@ -21,8 +21,9 @@ struct StandInLimits {
 /// The stand-in for NVIDIA's driver (tests/fake_cuda).
 [[nodiscard]] const CudaDriver& stand_in_driver();
 
-/// CPU engines in the place of TensorRT's: they read and write the stand-in's GPU memory in the
-/// order of its streams, graphs included.
+/// CPU engines in the place of TensorRT's, with a profile for one picture and prompt and another
+/// for several: they read and write the stand-in's GPU memory in the order of its streams, graphs
+/// included.
 [[nodiscard]] GpuPlans stand_in_plans(SessionEngines engines, const ModelConfig& config,
                                       const StandInLimits& limits);
 

@@ -12,6 +12,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "trt/library.hpp"
+#include "trt/profile_choice.hpp"
 
 #if SAM3TRT_FLAVOUR == 10 || SAM3TRT_FLAVOUR == 11
 #include "trt/flavour/attention_plugin.hpp"
@@ -153,11 +154,12 @@ class FlavourPlan : public LoadedPlan {
  public:
   FlavourPlan(std::shared_ptr<Logger> logger, std::unique_ptr<nvinfer1::IRuntime> runtime,
               std::unique_ptr<nvinfer1::ICudaEngine> engine, ActivationMemory memory)
-      : logger_(std::move(logger)), runtime_(std::move(runtime)), engine_(std::move(engine)) {
-    using Strategy = nvinfer1::ExecutionContextAllocationStrategy;
-    context_.reset(engine_->createExecutionContext(
-        memory == ActivationMemory::kOwn ? Strategy::kSTATIC : Strategy::kUSER_MANAGED));
-    if (!context_) fail(*logger_, ErrorCode::kInternal, "could not make an execution context");
+      : logger_(std::move(logger)),
+        memory_(memory),
+        runtime_(std::move(runtime)),
+        engine_(std::move(engine)),
+        profiles_(static_cast<size_t>(engine_->getNbOptimizationProfiles())),
+        contexts_(profiles_.size()) {
     for (int32_t i = 0; i < engine_->getNbIOTensors(); ++i) {
       const char* name = engine_->getIOTensorName(i);
       const bool is_input = engine_->getTensorIOMode(name) == nvinfer1::TensorIOMode::kINPUT;
@@ -165,17 +167,18 @@ class FlavourPlan : public LoadedPlan {
                       to_shape(engine_->getTensorShape(name))};
       (is_input ? inputs_ : outputs_).push_back(std::move(info));
     }
+    for (size_t index = 0; index < profiles_.size(); ++index) {
+      for (const TensorInfo& input : inputs_) {
+        profiles_[index][input.name] = read_profile(input.name, static_cast<int32_t>(index));
+      }
+    }
   }
 
   [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return inputs_; }
   [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return outputs_; }
 
   [[nodiscard]] ProfileShape profile(const std::string& input) const override {
-    const auto shape = [&](nvinfer1::OptProfileSelector selector) {
-      return to_shape(engine_->getProfileShape(input.c_str(), 0, selector));
-    };
-    return {shape(nvinfer1::OptProfileSelector::kMIN), shape(nvinfer1::OptProfileSelector::kOPT),
-            shape(nvinfer1::OptProfileSelector::kMAX)};
+    return envelope_of(profiles_, input);
   }
 
   [[nodiscard]] uint64_t activation_bytes() const override {
@@ -183,43 +186,43 @@ class FlavourPlan : public LoadedPlan {
   }
 
   [[nodiscard]] uint64_t shaped_activation_bytes() override {
-    return context_->updateDeviceMemorySizeForShapes();
+    return context().updateDeviceMemorySizeForShapes();
   }
 
   void set_activation_memory(uint64_t address, uint64_t bytes) override {
     // NOLINTNEXTLINE(performance-no-int-to-ptr): a device address
-    context_->setDeviceMemoryV2(reinterpret_cast<void*>(address), static_cast<int64_t>(bytes));
+    context().setDeviceMemoryV2(reinterpret_cast<void*>(address), static_cast<int64_t>(bytes));
   }
 
-  void set_input_shape(const std::string& name, const Shape& shape) override {
-    if (!context_->setInputShape(name.c_str(), to_dims(shape))) {
+  void set_input_shapes(const std::map<std::string, Shape>& shapes, void* stream) override {
+    use_profile(choose_profile(profiles_, shapes), stream);
+    for (const auto& [name, shape] : shapes) {
+      if (context().setInputShape(name.c_str(), to_dims(shape))) continue;
       fail(*logger_, ErrorCode::kBadInput, "refuses the shape " + to_string(shape) + " of " + name);
     }
   }
 
   [[nodiscard]] Shape output_shape(const std::string& name) const override {
-    return to_shape(context_->getTensorShape(name.c_str()));
+    return to_shape(context().getTensorShape(name.c_str()));
   }
 
   void bind(const std::string& name, uint64_t address) override {
     // NOLINTNEXTLINE(performance-no-int-to-ptr): a device address
-    if (!context_->setTensorAddress(name.c_str(), reinterpret_cast<void*>(address))) {
+    if (!context().setTensorAddress(name.c_str(), reinterpret_cast<void*>(address))) {
       fail(*logger_, ErrorCode::kInternal, "refuses the address of " + name);
     }
   }
 
   void enqueue(void* stream) override {
-    if (!context_->enqueueV3(static_cast<cudaStream_t>(stream))) {
+    if (!context().enqueueV3(static_cast<cudaStream_t>(stream))) {
       fail(*logger_, ErrorCode::kInternal, "could not run the engine");
     }
   }
 
   [[nodiscard]] std::vector<LayerTime> time_layers(void* stream) override {
-    if (context_->getProfiler() != &layer_times_) context_->setProfiler(&layer_times_);
+    if (context().getProfiler() != &layer_times_) context().setProfiler(&layer_times_);
     static_cast<void>(layer_times_.take());
-    if (!context_->enqueueV3(static_cast<cudaStream_t>(stream))) {
-      fail(*logger_, ErrorCode::kInternal, "could not run the engine");
-    }
+    enqueue(stream);
     return layer_times_.take();
   }
 
@@ -231,11 +234,51 @@ class FlavourPlan : public LoadedPlan {
   }
 
  private:
+  [[nodiscard]] ProfileShape read_profile(const std::string& input, int32_t index) const {
+    const auto shape = [&](nvinfer1::OptProfileSelector selector) {
+      return to_shape(engine_->getProfileShape(input.c_str(), index, selector));
+    };
+    return {shape(nvinfer1::OptProfileSelector::kMIN), shape(nvinfer1::OptProfileSelector::kOPT),
+            shape(nvinfer1::OptProfileSelector::kMAX)};
+  }
+
+  /// A context of its own for each profile, because one that changes its profile sets up all its
+  /// layers again.
+  void use_profile(size_t index, void* stream) {
+    auto& slot = contexts_.at(index);
+    if (!slot) slot = make_context(static_cast<int32_t>(index), stream);
+    current_ = slot.get();
+  }
+
+  [[nodiscard]] std::unique_ptr<nvinfer1::IExecutionContext> make_context(int32_t profile,
+                                                                          void* stream) {
+    using Strategy = nvinfer1::ExecutionContextAllocationStrategy;
+    const bool several = profiles_.size() > 1;
+    // kSTATIC would reserve for every context what the largest profile needs.
+    const Strategy own = several ? Strategy::kON_PROFILE_CHANGE : Strategy::kSTATIC;
+    std::unique_ptr<nvinfer1::IExecutionContext> context(engine_->createExecutionContext(
+        memory_ == ActivationMemory::kOwn ? own : Strategy::kUSER_MANAGED));
+    if (!context) fail(*logger_, ErrorCode::kInternal, "could not make an execution context");
+    if (several &&
+        !context->setOptimizationProfileAsync(profile, static_cast<cudaStream_t>(stream))) {
+      fail(*logger_, ErrorCode::kInternal, "refuses its profile " + std::to_string(profile));
+    }
+    return context;
+  }
+
+  [[nodiscard]] nvinfer1::IExecutionContext& context() const {
+    if (current_ == nullptr) throw Error(ErrorCode::kInternal, "a plan's shapes are not set");
+    return *current_;
+  }
+
   std::shared_ptr<Logger> logger_;
-  LayerTimes layer_times_;  // outlives the context that reports to it
+  ActivationMemory memory_;
+  LayerTimes layer_times_;  // outlives the contexts that report to it
   std::unique_ptr<nvinfer1::IRuntime> runtime_;
   std::unique_ptr<nvinfer1::ICudaEngine> engine_;
-  std::unique_ptr<nvinfer1::IExecutionContext> context_;
+  std::vector<Profile> profiles_;
+  std::vector<std::unique_ptr<nvinfer1::IExecutionContext>> contexts_;  ///< By profile.
+  nvinfer1::IExecutionContext* current_ = nullptr;
   std::vector<TensorInfo> inputs_;
   std::vector<TensorInfo> outputs_;
 };
@@ -263,7 +306,9 @@ class FlavourApi : public TensorRtApi {
     const std::unique_ptr<nvinfer1::IBuilderConfig> config(builder->createBuilderConfig());
     if (!config) fail(*logger_, ErrorCode::kInternal, "could not make a configuration");
     configure(*config, settings);
-    add_profile(*builder, *network, *config, settings);
+    for (const Profile& profile : settings.profiles) {
+      add_profile(*builder, *network, *config, profile);
+    }
     const auto cache = set_timing_cache(*config, settings);
     Progress progress(settings.progress);
     if (settings.progress) config->setProgressMonitor(&progress);
@@ -362,13 +407,12 @@ class FlavourApi : public TensorRtApi {
   }
 
   void add_profile(nvinfer1::IBuilder& builder, const nvinfer1::INetworkDefinition& network,
-                   nvinfer1::IBuilderConfig& config, const PlanSettings& settings) {
-    if (settings.profile.empty()) return;
+                   nvinfer1::IBuilderConfig& config, const Profile& shapes) {
     auto* profile = builder.createOptimizationProfile();
     for (int32_t i = 0; i < network.getNbInputs(); ++i) {
       const char* name = network.getInput(i)->getName();
-      const auto shape = settings.profile.find(name);
-      if (shape == settings.profile.end()) continue;
+      const auto shape = shapes.find(name);
+      if (shape == shapes.end()) continue;
       using Selector = nvinfer1::OptProfileSelector;
       profile->setDimensions(name, Selector::kMIN, to_dims(shape->second.min));
       profile->setDimensions(name, Selector::kOPT, to_dims(shape->second.opt));

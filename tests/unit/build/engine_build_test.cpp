@@ -29,6 +29,7 @@ class FakeTensorRt : public TensorRtApi {
     const auto metadata = read_graph_info(onnx).metadata;
     if (metadata.contains("sam3trt.recipe")) recipes.push_back(metadata.at("sam3trt.recipe"));
     strongly_typed = settings.strongly_typed;
+    profiles = settings.profiles.size();
     caches.push_back(settings.timing_cache.size());
     if (settings.progress && !settings.progress("phase", 1, 2)) {
       throw Error(ErrorCode::kInternal, "the build was cancelled");
@@ -44,6 +45,7 @@ class FakeTensorRt : public TensorRtApi {
 
   int builds = 0;
   bool strongly_typed = true;
+  size_t profiles = 0;
   std::vector<std::string> recipes;
   std::vector<size_t> caches;
 };
@@ -105,7 +107,10 @@ TEST_F(BuildEngine, WritesTheEngineAndWhatItIs) {
   EXPECT_EQ(manifest.precision, "fp16");
   EXPECT_EQ(manifest.recipe, "fp16");
   EXPECT_EQ(manifest.gpu, "NVIDIA H200");
-  EXPECT_EQ(manifest.profile.at("x").max, (Shape{16, 2}));
+  ASSERT_EQ(manifest.profiles.size(), 2U);
+  EXPECT_EQ(manifest.profiles[0].at("x").max, (Shape{1, 2}));
+  EXPECT_EQ(manifest.profiles[1].at("x").max, (Shape{16, 2}));
+  EXPECT_EQ(api_.profiles, 2U);
   EXPECT_EQ(manifest.plan_bytes, 6U);
   EXPECT_EQ(manifest.verification, VerificationState::kPassed);
   EXPECT_EQ(manifest.to_json(), result.manifest.to_json());

@@ -16,11 +16,12 @@ GraphInfo graph_with(const std::string& dim) {
   return graph;
 }
 
+/// In the widest profile.
 ProfileShape shape_of(const std::string& dim, const EngineLimits& limits = {}) {
-  return make_profile(graph_with(dim), limits).at("x");
+  return make_profiles(graph_with(dim), limits).back().at("x");
 }
 
-TEST(MakeProfile, SymbolsTakeTheirLimits) {
+TEST(MakeProfiles, SymbolsTakeTheirLimits) {
   const EngineLimits limits{.images = 4, .prompts = 9, .boxes = 5, .masks = 20};
   EXPECT_EQ(shape_of("B", limits).max, (Shape{4, 3}));
   EXPECT_EQ(shape_of("P", limits).max, (Shape{9, 3}));
@@ -31,42 +32,90 @@ TEST(MakeProfile, SymbolsTakeTheirLimits) {
   for (const char* dim : {"B", "P", "K", "R", "M"}) EXPECT_EQ(shape_of(dim).min, (Shape{1, 3}));
 }
 
-TEST(MakeProfile, SumsAndProductsFollowTheSymbol) {
+TEST(MakeProfiles, SumsAndProductsFollowTheSymbol) {
   const EngineLimits limits{.images = 2, .prompts = 1, .boxes = 5, .masks = 0};
   EXPECT_EQ(shape_of("K + 33", limits).min, (Shape{34, 3}));
   EXPECT_EQ(shape_of("K + 33", limits).max, (Shape{38, 3}));
   EXPECT_EQ(shape_of("9*B", limits).max, (Shape{18, 3}));
 }
 
-TEST(MakeProfile, MasksAreAsManyAsQueriesUnlessFewerAreAsked) {
+TEST(MakeProfiles, MasksAreAsManyAsQueriesUnlessFewerAreAsked) {
   EXPECT_EQ(shape_of("M", {.masks = 0}).max, (Shape{36, 3}));
   EXPECT_EQ(shape_of("M", {.masks = 1000}).max, (Shape{36, 3}));
   EXPECT_EQ(shape_of("M", {.masks = 4}).opt, (Shape{4, 3}));
 }
 
-TEST(MakeProfile, IsTunedForOneOfEverythingUnlessMoreAreAsked) {
-  EXPECT_EQ(shape_of("B", {.images = 8}).opt, (Shape{1, 3}));
-  EXPECT_EQ(shape_of("B", {.images = 8, .tuned_images = 8}).opt, (Shape{8, 3}));
+TEST(MakeProfiles, TheFirstIsForExactlyOneImageAndPrompt) {
+  const EngineLimits limits{.images = 4, .prompts = 9, .boxes = 5, .masks = 20};
+  for (const char* dim : {"B", "P", "R"}) {
+    const auto profiles = make_profiles(graph_with(dim), limits);
+    ASSERT_EQ(profiles.size(), 2U) << dim;
+    const ProfileShape& shape = profiles[0].at("x");
+    EXPECT_EQ(shape.min, (Shape{1, 3})) << dim;
+    EXPECT_EQ(shape.opt, (Shape{1, 3})) << dim;
+    EXPECT_EQ(shape.max, (Shape{1, 3})) << dim;
+    EXPECT_GT(profiles[1].at("x").max[0], 1) << dim;
+  }
+}
+
+TEST(MakeProfiles, BothHoldAllBoxesAndMasks) {
+  GraphInfo graph = graph_with("P");
+  graph.inputs.push_back({"boxes", DType::kF32, {-1, -1}});
+  graph.dim_names["boxes"] = {"P", "K"};
+  graph.inputs.push_back({"queries", DType::kI64, {-1, -1}});
+  graph.dim_names["queries"] = {"R", "M"};
+  const auto profiles = make_profiles(graph, {.prompts = 9, .boxes = 5, .masks = 20});
+  ASSERT_EQ(profiles.size(), 2U);
+  EXPECT_EQ(profiles[0].at("boxes").min, (Shape{1, 1}));
+  EXPECT_EQ(profiles[0].at("boxes").opt, (Shape{1, 1}));
+  EXPECT_EQ(profiles[0].at("boxes").max, (Shape{1, 5}));
+  EXPECT_EQ(profiles[0].at("queries").opt, (Shape{1, 16}));
+  EXPECT_EQ(profiles[0].at("queries").max, (Shape{1, 20}));
+  EXPECT_EQ(profiles[1].at("boxes").min, (Shape{1, 1}));
+  EXPECT_EQ(profiles[1].at("boxes").opt, (Shape{9, 1}));
+  EXPECT_EQ(profiles[1].at("boxes").max, (Shape{9, 5}));
+  EXPECT_EQ(profiles[1].at("queries").max, (Shape{4, 20}));
+}
+
+TEST(MakeProfiles, ThereIsOneWhereNothingMayBeSeveral) {
+  for (const char* dim : {"B", "P", "K", "R", "M"}) {
+    EXPECT_EQ(make_profiles(graph_with(dim), {.images = 1, .prompts = 1}).size(), 1U) << dim;
+  }
+  EXPECT_EQ(make_profiles(graph_with("B"), {.images = 1, .prompts = 16}).size(), 1U);
+  EXPECT_EQ(make_profiles(graph_with("K"), {.images = 8, .prompts = 16}).size(), 1U);
+}
+
+TEST(MakeProfiles, TheSecondIsTunedForTheLargestUnlessFewerAreAsked) {
+  EXPECT_EQ(shape_of("B", {.images = 8}).opt, (Shape{8, 3}));
+  EXPECT_EQ(shape_of("B", {.images = 8, .tuned_images = 2}).opt, (Shape{2, 3}));
+  EXPECT_EQ(shape_of("P", {.prompts = 16}).opt, (Shape{16, 3}));
   EXPECT_EQ(shape_of("P", {.prompts = 16, .tuned_prompts = 4}).opt, (Shape{4, 3}));
+  EXPECT_EQ(shape_of("R", {.prompts = 16}).opt, (Shape{4, 3}));
+  EXPECT_EQ(shape_of("R", {.prompts = 16, .tuned_prompts = 2}).opt, (Shape{2, 3}));
   EXPECT_EQ(shape_of("P", {.prompts = 2, .tuned_prompts = 4}).opt, (Shape{2, 3}));
   EXPECT_EQ(shape_of("R", {.prompts = 16, .tuned_prompts = 16}).opt, (Shape{4, 3}));
 }
 
-TEST(MakeForeignProfile, ADynamicFirstAxisCountsImages) {
+TEST(MakeForeignProfiles, ADynamicFirstAxisCountsImages) {
   GraphInfo graph;
   graph.inputs = {{"fixed", DType::kF32, {1, 3}}, {"x", DType::kF32, {-1, 3}}};
-  const auto profile = make_foreign_profile(graph, {.images = 8, .tuned_images = 4});
-  EXPECT_EQ(profile.at("x").min, (Shape{1, 3}));
-  EXPECT_EQ(profile.at("x").opt, (Shape{4, 3}));
-  EXPECT_EQ(profile.at("x").max, (Shape{8, 3}));
-  EXPECT_EQ(profile.at("fixed").max, (Shape{1, 3}));
+  const auto profiles = make_foreign_profiles(graph, {.images = 8, .tuned_images = 4});
+  ASSERT_EQ(profiles.size(), 2U);
+  EXPECT_EQ(profiles[0].at("x").max, (Shape{1, 3}));
+  EXPECT_EQ(profiles[1].at("x").min, (Shape{1, 3}));
+  EXPECT_EQ(profiles[1].at("x").opt, (Shape{4, 3}));
+  EXPECT_EQ(profiles[1].at("x").max, (Shape{8, 3}));
+  EXPECT_EQ(profiles[1].at("fixed").max, (Shape{1, 3}));
+  EXPECT_EQ(make_foreign_profiles(graph, {.images = 1}).size(), 1U);
+  graph.inputs.pop_back();
+  EXPECT_EQ(make_foreign_profiles(graph, {.images = 8}).size(), 1U);
 }
 
-TEST(MakeForeignProfile, AnotherDynamicAxisIsRefusedByName) {
+TEST(MakeForeignProfiles, AnotherDynamicAxisIsRefusedByName) {
   GraphInfo graph;
   graph.inputs = {{"x", DType::kF32, {1, -1}}};
   try {
-    (void)make_foreign_profile(graph, {});
+    (void)make_foreign_profiles(graph, {});
     ADD_FAILURE() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kBadInput);
@@ -74,7 +123,7 @@ TEST(MakeForeignProfile, AnotherDynamicAxisIsRefusedByName) {
   }
 }
 
-TEST(MakeProfile, AnUnknownDimensionIsNamed) {
+TEST(MakeProfiles, AnUnknownDimensionIsNamed) {
   for (const char* dim : {"Z", "", "B + x", "x*B", "B + 99999999999999999999"}) {
     try {
       (void)shape_of(dim);

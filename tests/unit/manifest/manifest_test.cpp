@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -28,7 +29,8 @@ EngineManifest example() {
   manifest.tensorrt_version = "10.6.0";
   manifest.gpu = "NVIDIA H200";
   manifest.compute_capability = "9.0";
-  manifest.profile["input_ids"] = {{1, 32}, {1, 32}, {16, 32}};
+  manifest.profiles = {{{"input_ids", {{1, 32}, {1, 32}, {1, 32}}}},
+                       {{"input_ids", {{1, 32}, {8, 32}, {16, 32}}}}};
   manifest.attentions = 6;
   manifest.fused_attentions = 5;
   manifest.plan_bytes = uint64_t{1} << 33U;
@@ -55,7 +57,9 @@ TEST(EngineManifest, SurvivesBeingWrittenAndRead) {
   const EngineManifest manifest = EngineManifest::parse(example().to_json(), "test");
   EXPECT_EQ(manifest.to_json(), example().to_json());
   EXPECT_EQ(manifest.metadata.at("sam3trt.config"), "{\"grid\": 24}");
-  EXPECT_EQ(manifest.profile.at("input_ids").max, (Shape{16, 32}));
+  ASSERT_EQ(manifest.profiles.size(), 2U);
+  EXPECT_EQ(manifest.profiles[0].at("input_ids").max, (Shape{1, 32}));
+  EXPECT_EQ(manifest.profiles[1].at("input_ids").opt, (Shape{8, 32}));
   EXPECT_EQ(manifest.fused_attentions, 5);
   EXPECT_EQ(manifest.plan_bytes, uint64_t{1} << 33U);
   EXPECT_EQ(manifest.verification, VerificationState::kPassed);
@@ -81,6 +85,23 @@ TEST(EngineManifest, EveryMissingOrWrongFieldIsAnError) {
   for (const char* text : {"", "[]", "{", "\xff\xfe", "{\"version\": \"1\"}"}) {
     EXPECT_THAT(message_of([&] { (void)EngineManifest::parse(text, "file"); }), HasSubstr("file"));
   }
+}
+
+TEST(EngineManifest, AnAxisIsAsLargeAsInTheWidestProfile) {
+  EngineManifest manifest = example();
+  EXPECT_EQ(manifest.largest("input_ids", 0), 16);
+  EXPECT_EQ(manifest.largest("input_ids", 1), 32);
+  EXPECT_EQ(manifest.largest("input_ids", 2), std::nullopt);
+  EXPECT_EQ(manifest.largest("boxes", 0), std::nullopt);
+  std::ranges::reverse(manifest.profiles);
+  EXPECT_EQ(manifest.largest("input_ids", 0), 16);
+}
+
+TEST(EngineManifest, AnOlderVersionIsRefusedWithWhatToDo) {
+  auto json = nlohmann::json::parse(example().to_json());
+  json["version"] = 1;
+  EXPECT_THAT(message_of([&] { (void)EngineManifest::parse(json.dump(), "file"); }),
+              testing::AllOf(HasSubstr("of version 2"), HasSubstr("'sam3trt build'")));
 }
 
 TEST(EngineManifest, AnEngineWithoutOneIsRefusedByName) {

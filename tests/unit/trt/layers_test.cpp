@@ -14,6 +14,14 @@ TEST(CountFusedAttentions, LooksAtTheNamesOfLayers) {
   EXPECT_EQ(count_fused_attentions(R"({"Layers": ["a_gemm_mha_v2", "b"]})"), 1);
 }
 
+TEST(CountFusedAttentions, OfSeveralProfilesTheOneWithTheFewestCounts) {
+  EXPECT_EQ(count_fused_attentions(R"({"Layers": ["a_mha", "b_mha", "c_mha [profile 1]"]})"), 1);
+  EXPECT_EQ(count_fused_attentions(R"({"Layers": [
+      {"Name": "a_mha"}, {"Name": "a_mha [profile 1]"}, {"Name": "b_mha [profile 1]"}]})"),
+            1);
+  EXPECT_EQ(count_fused_attentions(R"({"Layers": ["a_mha", "b [profile 1]"]})"), 0);
+}
+
 TEST(CountFusedAttentions, OtherTextHasNone) {
   for (const char* text : {"", "{}", "[", "[]", R"({"Layers": 3})", R"({"Layers": [1, {}]})"}) {
     EXPECT_EQ(count_fused_attentions(text), 0) << text;
