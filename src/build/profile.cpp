@@ -46,6 +46,13 @@ SymbolSizes symbol_sizes(const GraphInfo& graph, const EngineLimits& limits) {
           {"M", {1, std::min<int64_t>(16, masks), masks}}};
 }
 
+/// Where nothing else is asked for.
+EngineLimits tuned_for_one(EngineLimits limits) {
+  if (limits.tuned_images == 0) limits.tuned_images = 1;
+  if (limits.tuned_prompts == 0) limits.tuned_prompts = 1;
+  return limits;
+}
+
 /// The same for one image and one prompt.
 SymbolSizes alone(SymbolSizes sizes) {
   for (const char* symbol : {"B", "P", "R"}) sizes[symbol] = {1, 1, 1};
@@ -132,6 +139,10 @@ std::vector<Profile> one_and_several(Profile one, Profile several) {
 int64_t mask_prompts(const EngineLimits& limits) { return std::min(limits.prompts, kMaskPrompts); }
 
 std::vector<Profile> make_profiles(const GraphInfo& graph, const EngineLimits& limits) {
+  const auto component = graph.metadata.find("sam3trt.component");
+  const bool small = component != graph.metadata.end() && (component->second == "text_encoder" ||
+                                                           component->second == "geometry_encoder");
+  if (small) return {make_profile(graph, symbol_sizes(graph, tuned_for_one(limits)))};
   const SymbolSizes sizes = symbol_sizes(graph, limits);
   return one_and_several(make_profile(graph, alone(sizes)), make_profile(graph, sizes));
 }

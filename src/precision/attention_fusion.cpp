@@ -100,11 +100,22 @@ class Fusion {
         *result.add_node() = node;
       }
     }
+    drop_unused_constants(result);
     graph_ = std::move(result);
     return static_cast<int64_t>(fused_.size());
   }
 
  private:
+  static void drop_unused_constants(onnx::GraphProto& graph) {
+    std::set<std::string> used;
+    for (const auto& node : graph.node()) used.insert(node.input().begin(), node.input().end());
+    auto* constants = graph.mutable_initializer();
+    constants->erase(
+        std::remove_if(constants->begin(), constants->end(),
+                       [&](const auto& tensor) { return !used.contains(tensor.name()); }),
+        constants->end());
+  }
+
   [[noreturn]] void fail(const std::string& path, const std::string& what) const {
     throw_bad_input(where_ + ": the attention " + path + " cannot become one kernel: " + what +
                     "; export the graph again");

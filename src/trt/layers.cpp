@@ -16,7 +16,7 @@ std::string name_of(const nlohmann::json& layer) {
   return {};
 }
 
-/// "[profile 1]"; TensorRT leaves it out for layers of the first profile.
+/// "[profile 1"; TensorRT may leave it out for layers of the first profile.
 std::string profile_of(const std::string& name) {
   const size_t begin = name.find("[profile ");
   return begin == std::string::npos ? "" : name.substr(begin, name.find(']', begin) - begin);
@@ -32,6 +32,8 @@ int64_t count_fused_attentions(std::string_view layers_json) {
     const std::string name = name_of(layer);
     counts[profile_of(name)] += name.find("mha") == std::string::npos ? 0 : 1;
   }
+  // Where the layers of the first profile are marked too, those without a mark belong to none.
+  if (counts.contains("[profile 0")) counts.erase("");
   const auto fewest =
       std::ranges::min_element(counts, {}, [](const auto& entry) { return entry.second; });
   return fewest == counts.end() ? 0 : fewest->second;

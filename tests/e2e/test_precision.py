@@ -6,6 +6,7 @@ SAM3TRT_TYPE_GRAPH names the program that types graphs; the default is build/tes
 import json
 from pathlib import Path
 
+import fused_attention
 import goldens
 import graphs
 import numpy as np
@@ -16,6 +17,7 @@ import rtx
 from conftest import REFERENCES
 
 import onnx
+from onnx import TensorProto
 
 # Largest 1 - cosine of any output against float32, four prompts through all five graphs. Measured
 # on the five references: fp16 4.6e-6 and bf16 2.7e-4 (pred_masks of tiny_c), fp8 8.6e-3
@@ -35,14 +37,16 @@ OUTPUTS = (
     "semantic_seg",
 )
 SAFER = (
+    "fp16_trt_attention",
     "fp16_fp32_residual",
     "fp16_fp32_softmax",
     "fp16_fp32_attention",
     "fp16_fp32_blocks",
+    "bf16_trt_attention",
     "bf16_fp32_softmax",
     "bf16_fp32_blocks",
 )
-FP8 = ("fp8", "fp8_fp16_qkv", "fp8_mlp", "fp8_fc1")
+FP8 = ("fp8", "fp8_fp16_early_qkv", "fp8_fp16_qkv", "fp8_mlp", "fp8_fc1")
 
 
 class RoundedGraphs(graphs.Graphs):
@@ -257,3 +261,44 @@ class TestTensorRtRtx:
         onnx.save(model, str(tmp_path / "broken.onnx"))
         with pytest.raises(rtx.CompileError):
             rtx.compile_graph(tmp_path / "broken.onnx")
+
+
+def run_rounded(model, pixel_values):
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {"pixel_values": pixel_values})
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe", "limit"),
+    # Measured 6.0e-7, 2.8e-7 and 2.3e-5: the kernel rounds less than separate operators do.
+    [("tiny_a", "fp16", 2e-6), ("tiny_b", "fp16", 2e-6), ("tiny_a", "bf16", 7e-5)],
+)
+def test_the_fused_attention_stands_for_the_operators_it_replaces(
+    exported, type_graph, typed, tmp_path, name, recipe, limit
+):
+    file = graphs.FILES["vision_encoder"]
+    report = type_graph("--fused", recipe, exported("hf", name) / file, tmp_path / file)
+    fused = onnx.load(tmp_path / file)
+    folder, plain_report = typed("hf", name, recipe)
+    plain = onnx.load(folder / file)
+    attentions = sum(node.op_type == "Softmax" for node in plain.graph.node)
+    assert fused_attention.count(fused) == attentions > 0
+    assert (
+        report["low_attentions"] == plain_report["vision_encoder"]["low_attentions"] == attentions
+    )
+    narrow = TensorProto.FLOAT16 if recipe == "fp16" else TensorProto.BFLOAT16
+    onnx.save(fused_attention.in_standard_operators(fused, narrow), tmp_path / "standard.onnx")
+    data = goldens.Goldens("hf", name)
+    pixel_values = data.pixel_values(data.prompts()[0].image)
+    expected = run_rounded(rounding.with_roundings(folder / file), pixel_values)
+    found = run_rounded(rounding.with_roundings(tmp_path / "standard.onnx"), pixel_values)
+    for a, b in zip(found, expected, strict=True):
+        assert distance(a, b) < limit
+
+
+def test_heads_without_a_kernel_are_left_to_tensorrt(exported, type_graph, tmp_path):
+    file = graphs.FILES["vision_encoder"]
+    type_graph("--fused", "fp16", exported("hf", "tiny_c") / file, tmp_path / file)  # heads of 12
+    assert fused_attention.count(onnx.load(tmp_path / file)) == 0

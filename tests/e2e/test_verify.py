@@ -148,7 +148,7 @@ def test_a_checkpoint_that_rounding_alone_changes_is_judged_by_its_stages(
     report = json.loads(done.stdout)
     assert done.code == 0
     assert report["end_to_end_undecidable"]
-    assert report["result"]["lost"] > 0
+    assert report["result"]["problems"]  # which ones depends on the processor
     assert not failing(report)
     kept = list((tmp_path / "cache/sam3trt").iterdir())
     assert [path.name for path in kept] == ["reference"]  # no typed graphs are left

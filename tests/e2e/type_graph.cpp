@@ -1,6 +1,7 @@
-// Types one graph, for the tests: type_graph RECIPE INPUT OUTPUT [CALIBRATION.json], or writes the
-// calibration graph of a recipe: type_graph --calibrate RECIPE INPUT OUTPUT. RECIPE is a name, or
-// BOOK.json:NAME. Prints what was done as JSON.
+// Types one graph, for the tests: type_graph [--fused] RECIPE INPUT OUTPUT [CALIBRATION.json], or
+// writes the calibration graph of a recipe: type_graph --calibrate RECIPE INPUT OUTPUT. RECIPE is a
+// name, or BOOK.json:NAME. Without --fused all operators are standard ones. Prints what was done as
+// JSON.
 
 #include <cstdio>
 #include <exception>
@@ -24,8 +25,11 @@ void calibrate(const std::vector<std::string>& arguments) {
   calibration.save(sam3trt::Calibration::path_beside(arguments.at(2)));
 }
 
-void type(const std::vector<std::string>& arguments) {
-  const auto recipe = recipe_of(arguments.at(0));
+void type(std::vector<std::string> arguments) {
+  const bool fused = arguments.at(0) == "--fused";
+  if (fused) arguments.erase(arguments.begin());
+  const auto named = recipe_of(arguments.at(0));
+  const auto recipe = fused ? named : named.with_standard_operators();
   sam3trt::Calibration calibration;
   if (arguments.size() > 3) calibration = sam3trt::Calibration::load(arguments[3]);
   const auto report = sam3trt::write_typed_graph(arguments.at(1), arguments.at(2), recipe,
@@ -35,6 +39,7 @@ void type(const std::vector<std::string>& arguments) {
                          {"narrowed_weights", report.narrowed_weights},
                          {"flushed_weights", report.flushed_weights},
                          {"subnormal_weights", report.subnormal_weights},
+                         {"low_attentions", report.low_softmaxes},
                          {"unused", report.unused}};
   for (const auto& [dtype, count] : report.nodes) json["nodes"][sam3trt::name_of(dtype)] = count;
   std::puts(json.dump().c_str());

@@ -9,16 +9,20 @@
 #include <string>
 #include <vector>
 
+#include "cuda/kernels/attention.hpp"
 #include "cuda/kernels/mask.hpp"
 #include "cuda/kernels/resize.hpp"
 #include "cuda/kernels/select.hpp"
+#include "fake_block.hpp"
 
 namespace {
 
+using sam3trt::AttentionArgs;
 using sam3trt::KernelThread;
 using sam3trt::MaskArgs;
 using sam3trt::MaskSums;
 using sam3trt::ResizeArgs;
+using sam3trt::RotateArgs;
 using sam3trt::SelectArgs;
 using Work = std::function<void()>;
 
@@ -121,24 +125,73 @@ struct Scores {
   float values[sam3trt::kMaxQueries];
 };
 
-/// Functions as kernels.cu names them.
-std::map<std::string, std::function<Work(Grid, void*)>>& kernels() {
-  static std::map<std::string, std::function<Work(Grid, void*)>> all = {
-      {"sam3trt_resize_columns", plain<ResizeArgs>(sam3trt::resize_columns_body)},
-      {"sam3trt_resize_rows", plain<ResizeArgs>(resize_rows)},
+/// A kernel whose threads work together as warps.
+template <int kDim, typename Type>
+Work attention(Grid grid, void* parameters) {
+  using Tile = sam3trt::AttentionTile<kDim>;
+  using Warp = sam3trt::FakeWarp<Type>;
+  return [=, args = *static_cast<const AttentionArgs*>(parameters)] {
+    for_each_block(grid, [&](KernelThread at) {
+      sam3trt::FakeBlock block(Tile::kThreads, {at.block_x, at.block_y, at.block_z});
+      std::vector<uint16_t> shared(Tile::kSharedElements, 0xFFFF);  // NaN
+      block.run([&](int /*thread*/) {
+        Warp warp(block);
+        sam3trt::AttentionThread<kDim, Warp>(args, warp, shared.data()).run();
+      });
+    });
+  };
+}
+
+template <int kDim, typename Type>
+Work rotate_keys(Grid grid, void* parameters) {
+  return [=, args = *static_cast<const RotateArgs*>(parameters)] {
+    for_each_block(grid, [&](KernelThread block) {
+      for_each_thread(block, [&](KernelThread at) {
+        sam3trt::rotate_keys_body<kDim, sam3trt::FakeWarp<Type>>(args, at.x());
+      });
+    });
+  };
+}
+
+struct Kernel {
+  std::function<Work(Grid, void*)> work;
+  unsigned threads = sam3trt::kBlockThreads;  ///< Of a block.
+};
+
+/// Functions as kernels.cu and attention.cu name them.
+std::map<std::string, Kernel>& kernels() {
+  using sam3trt::FakeBFloat16;
+  using sam3trt::FakeFloat16;
+  constexpr unsigned kAttentionThreads = sam3trt::AttentionTile<64>::kThreads;
+  static std::map<std::string, Kernel> all = {
+      {"sam3trt_resize_columns", {plain<ResizeArgs>(sam3trt::resize_columns_body)}},
+      {"sam3trt_resize_rows", {plain<ResizeArgs>(resize_rows)}},
       {"sam3trt_select",
-       shared<SelectArgs, Scores>(
+       {shared<SelectArgs, Scores>(
            [](const auto& args, auto at, auto& s) { select_score_body(args, at, s.values); },
-           [](const auto& args, auto at, auto& s) { select_write_body(args, at, s.values); })},
-      {"sam3trt_find_nonfinite", plain<sam3trt::FiniteArgs>(sam3trt::find_nonfinite_body)},
-      {"sam3trt_mask_sigmoid", plain<MaskArgs>(sam3trt::mask_sigmoid_body)},
-      {"sam3trt_mask_bits", plain<MaskArgs>(sam3trt::mask_bits_body)},
-      {"sam3trt_mask_count", plain<MaskArgs>(sam3trt::mask_count_body)},
+           [](const auto& args, auto at, auto& s) { select_write_body(args, at, s.values); })}},
+      {"sam3trt_find_nonfinite", {plain<sam3trt::FiniteArgs>(sam3trt::find_nonfinite_body)}},
+      {"sam3trt_mask_sigmoid", {plain<MaskArgs>(sam3trt::mask_sigmoid_body)}},
+      {"sam3trt_mask_bits", {plain<MaskArgs>(sam3trt::mask_bits_body)}},
+      {"sam3trt_mask_count", {plain<MaskArgs>(sam3trt::mask_count_body)}},
       {"sam3trt_mask_scan_columns",
-       shared<MaskArgs, MaskSums>(sam3trt::mask_sum_columns_body, sam3trt::mask_scan_columns_body)},
+       {shared<MaskArgs, MaskSums>(sam3trt::mask_sum_columns_body,
+                                   sam3trt::mask_scan_columns_body)}},
       {"sam3trt_mask_scan_tasks",
-       shared<MaskArgs, MaskSums>(sam3trt::mask_sum_tasks_body, sam3trt::mask_scan_tasks_body)},
-      {"sam3trt_mask_write", plain<MaskArgs>(sam3trt::mask_write_body)},
+       {shared<MaskArgs, MaskSums>(sam3trt::mask_sum_tasks_body, sam3trt::mask_scan_tasks_body)}},
+      {"sam3trt_mask_write", {plain<MaskArgs>(sam3trt::mask_write_body)}},
+      {"sam3trt_attention_f16_16", {attention<16, FakeFloat16>, kAttentionThreads}},
+      {"sam3trt_rotate_keys_f16_16", {rotate_keys<16, FakeFloat16>}},
+      {"sam3trt_attention_f16_32", {attention<32, FakeFloat16>, kAttentionThreads}},
+      {"sam3trt_rotate_keys_f16_32", {rotate_keys<32, FakeFloat16>}},
+      {"sam3trt_attention_f16_64", {attention<64, FakeFloat16>, kAttentionThreads}},
+      {"sam3trt_rotate_keys_f16_64", {rotate_keys<64, FakeFloat16>}},
+      {"sam3trt_attention_bf16_16", {attention<16, FakeBFloat16>, kAttentionThreads}},
+      {"sam3trt_rotate_keys_bf16_16", {rotate_keys<16, FakeBFloat16>}},
+      {"sam3trt_attention_bf16_32", {attention<32, FakeBFloat16>, kAttentionThreads}},
+      {"sam3trt_rotate_keys_bf16_32", {rotate_keys<32, FakeBFloat16>}},
+      {"sam3trt_attention_bf16_64", {attention<64, FakeBFloat16>, kAttentionThreads}},
+      {"sam3trt_rotate_keys_bf16_64", {rotate_keys<64, FakeBFloat16>}},
   };
   return all;
 }
@@ -369,6 +422,23 @@ int cuModuleGetFunction(void** function, void*, const char* name) {
   return injected("cuModuleGetFunction");
 }
 
+int cuLibraryLoadData(void** library, const void* image, int*, void**, unsigned, int*, void**,
+                      unsigned) {
+  if (const int status = injected("cuLibraryLoadData")) return status;
+  uint32_t magic = 0;
+  std::memcpy(&magic, image, sizeof(magic));
+  if (magic != 0xBA55ED50U) return kInvalidImage;
+  *library = new int(0);
+  ++live_objects;
+  return 0;
+}
+
+int cuLibraryUnload(void* library) { return destroy<int>("cuLibraryUnload", library); }
+
+int cuLibraryGetKernel(void** kernel, void* library, const char* name) {
+  return cuModuleGetFunction(kernel, library, name);
+}
+
 int cuLaunchHostFunc(void* stream, void (*function)(void*), void* data) {
   if (const int status = needs_context("cuLaunchHostFunc")) return status;
   as_stream(stream).run([=] { function(data); });
@@ -379,12 +449,13 @@ int cuLaunchKernel(void* function, unsigned x, unsigned y, unsigned z, unsigned 
                    unsigned threads_y, unsigned threads_z, unsigned, void* stream,
                    void** parameters, void**) {
   if (const int status = needs_context("cuLaunchKernel")) return status;
-  if (x == 0 || y == 0 || z == 0 || x > 0x7FFFFFFFU || y > 65535 || z > 65535 ||
-      threads != sam3trt::kBlockThreads || threads_y != 1 || threads_z != 1) {
+  if (x == 0 || y == 0 || z == 0 || x > 0x7FFFFFFFU || y > 65535 || z > 65535 || threads_y != 1 ||
+      threads_z != 1) {
     return kInvalidValue;
   }
-  const auto& kernel = *static_cast<std::function<Work(Grid, void*)>*>(function);
-  as_stream(stream).run(kernel(Grid{x, y, z}, parameters[0]));
+  const auto& kernel = *static_cast<Kernel*>(function);
+  if (threads != kernel.threads) return kInvalidValue;
+  as_stream(stream).run(kernel.work(Grid{x, y, z}, parameters[0]));
   return 0;
 }
 }

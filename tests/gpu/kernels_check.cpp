@@ -26,6 +26,7 @@ int run(int ordinal) {
               << std::endl;
   };
   sam3trt::run_kernel_cases(device, {.exact = false, .timed_launches = 20}, report);
+  sam3trt::run_attention_cases(device, {.exact = false, .timed_launches = 20}, report);
   std::cout << nlohmann::ordered_json{{"gpu", device.info().name},
                                       {"cuda", device.driver().cuda_version()},
                                       {"cases", cases},

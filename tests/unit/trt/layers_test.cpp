@@ -20,6 +20,9 @@ TEST(CountFusedAttentions, OfSeveralProfilesTheOneWithTheFewestCounts) {
       {"Name": "a_mha"}, {"Name": "a_mha [profile 1]"}, {"Name": "b_mha [profile 1]"}]})"),
             1);
   EXPECT_EQ(count_fused_attentions(R"({"Layers": ["a_mha", "b [profile 1]"]})"), 0);
+  EXPECT_EQ(count_fused_attentions(
+                R"({"Layers": ["shape", "a_mha [profile 0]", "a_mha [profile 1]"]})"),
+            1);
 }
 
 TEST(CountFusedAttentions, OtherTextHasNone) {

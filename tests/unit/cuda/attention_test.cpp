@@ -1,0 +1,60 @@
+#include "cuda/attention.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/error.hpp"
+#include "fake_cuda.hpp"
+#include "fake_driver.hpp"
+#include "kernel_cases.hpp"
+
+namespace sam3trt {
+namespace {
+
+TEST(AttentionKernels, GiveWhatAttentionIsDefinedAs) {
+  const CudaDevice device(0, fake_driver());
+  int cases = 0;
+  run_attention_cases(device, {.exact = false, .timed_launches = 0}, [&](const CaseResult& result) {
+    ++cases;
+    EXPECT_TRUE(result.passed) << result.name << ": differs by up to " << result.largest;
+    EXPECT_GT(result.values, 0U) << result.name;
+  });
+  EXPECT_EQ(cases, 8);
+}
+
+TEST(AttentionKernels, AreThereForSomeSizesOfHeads) {
+  EXPECT_TRUE(AttentionKernels::supports(64));
+  EXPECT_FALSE(AttentionKernels::supports(12));
+  EXPECT_FALSE(AttentionKernels::supports(0));
+}
+
+TEST(AttentionKernels, RefuseSizesThatMakeNoSense) {
+  const CudaDevice device(0, fake_driver());
+  const Stream stream(device);
+  const AttentionKernels kernels(device.driver());
+  RotaryAttention call;
+  call.batches = call.heads = 1;
+  call.tokens = 10;
+  call.window = 4;  // does not divide the tokens
+  call.head_dim = 16;
+  EXPECT_THROW(kernels.launch(call, stream.handle()), Error);
+  call.window = 5;
+  call.head_dim = 12;
+  EXPECT_THROW(kernels.launch(call, stream.handle()), Error);
+  call.head_dim = 16;
+  call.type = DType::kF32;
+  EXPECT_THROW(kernels.launch(call, stream.handle()), Error);
+  call.type = DType::kF16;
+  call.heads = 70000;  // more than a grid takes
+  EXPECT_THROW(kernels.launch(call, stream.handle()), Error);
+}
+
+TEST(AttentionKernels, FreeTheirLibraryAndSayWhenThereIsNone) {
+  const int before = fake_cuda_live_objects();
+  { const AttentionKernels kernels(fake_driver()); }
+  EXPECT_EQ(fake_cuda_live_objects(), before);
+  fake_cuda_fail_next("cuLibraryLoadData", 209);
+  EXPECT_THROW(AttentionKernels{fake_driver()}, Error);
+}
+
+}  // namespace
+}  // namespace sam3trt
