@@ -22,8 +22,8 @@ if(SAM3TRT_WERROR)
   set(nvcc_flags -Werror=all-warnings)
 endif()
 
-# sam3trt_embed_kernels(SOURCE FUNCTION): compiles src/cuda/kernels/SOURCE.cu and embeds it as what
-# FUNCTION of src/cuda/fatbin.hpp returns. Results equal the CPU's bit for bit only where a * b + c is
+# sam3trt_embed_kernels(SOURCE FUNCTION GENCODE...): compiles src/cuda/kernels/SOURCE.cu and embeds it
+# as what FUNCTION of src/cuda/fatbin.hpp returns. Results equal the CPU's bit for bit only where a * b + c is
 # rounded twice: -fmad=false.
 set(fatbin_folder "${CMAKE_BINARY_DIR}/generated/cuda")
 file(MAKE_DIRECTORY "${fatbin_folder}")
@@ -35,7 +35,7 @@ function(sam3trt_embed_kernels source function)
     OUTPUT "${fatbin}"
     COMMAND
       "${SAM3TRT_NVCC}" --fatbin -std=c++20 -O3 -fmad=false ${nvcc_flags}
-      "-ccbin=${CMAKE_CXX_COMPILER}" "-I${CMAKE_SOURCE_DIR}/src" ${gencode} -MD -MF "${fatbin}.d"
+      "-ccbin=${CMAKE_CXX_COMPILER}" "-I${CMAKE_SOURCE_DIR}/src" ${ARGN} -MD -MF "${fatbin}.d"
       -MT "${fatbin}" "${kernels}" -o "${fatbin}"
     DEPENDS "${kernels}" "${SAM3TRT_NVCC}"
     DEPFILE "${fatbin}.d"
@@ -50,5 +50,7 @@ function(sam3trt_embed_kernels source function)
     VERBATIM)
   target_sources(sam3trt_cuda PRIVATE "${embedded}")
 endfunction()
-sam3trt_embed_kernels(kernels kernel_fatbin)
-sam3trt_embed_kernels(attention attention_fatbin)
+sam3trt_embed_kernels(kernels kernel_fatbin ${gencode})
+sam3trt_embed_kernels(attention attention_fatbin ${gencode})
+sam3trt_embed_kernels(attention_warpgroup warpgroup_attention_fatbin
+                      -gencode=arch=compute_90a,code=sm_90a)

@@ -13,7 +13,11 @@ namespace sam3trt {
 namespace {
 
 constexpr std::array<int64_t, 3> kHeadDims = {16, 32, 64};
+constexpr int64_t kWarpgroupHeadDim = 64;
+// Of a block, as the kernels are compiled.
 constexpr unsigned kRotateThreads = 256;
+constexpr unsigned kMmaThreads = 128;
+constexpr unsigned kWarpgroupThreads = 256;
 constexpr int64_t kMaxGrid = 65535;  // of y and z
 
 template <typename Element>
@@ -35,22 +39,58 @@ void check(const RotaryAttention& a) {
 }  // namespace
 
 AttentionKernels::AttentionKernels(const CudaDriver& driver) : driver_(driver) {
+  for (const CudaDeviceInfo& info : list_cuda_devices(driver)) {
+    has_warpgroups_.push_back(info.major == 9 && info.minor == 0);
+  }
+  try {
+    load();
+  } catch (...) {
+    unload();
+    throw;
+  }
+}
+
+AttentionKernels::~AttentionKernels() { unload(); }
+
+void AttentionKernels::load() {
   driver_.library_load_data(&library_, attention_fatbin(), nullptr, nullptr, 0, nullptr, nullptr,
                             0);
+  if (std::ranges::find(has_warpgroups_, true) != has_warpgroups_.end()) {
+    driver_.library_load_data(&warpgroup_library_, warpgroup_attention_fatbin(), nullptr, nullptr,
+                              0, nullptr, nullptr, 0);
+  }
   const std::array<std::string, kTypes> types = {"f16", "bf16"};
   for (size_t t = 0; t < kTypes; ++t) {
     for (size_t s = 0; s < kSizes; ++s) {
       const std::string name = types[t] + "_" + std::to_string(kHeadDims[s]);
-      driver_.library_get_kernel(&functions_[t][s].attention, library_,
-                                 ("sam3trt_attention_" + name).c_str());
-      driver_.library_get_kernel(&functions_[t][s].rotate_keys, library_,
-                                 ("sam3trt_rotate_keys_" + name).c_str());
+      Functions& functions = functions_[t][s];
+      functions.attention = kernel(library_, "sam3trt_attention_" + name);
+      functions.rotate_keys = kernel(library_, "sam3trt_rotate_keys_" + name);
+      if (warpgroup_library_ == nullptr || kHeadDims[s] != kWarpgroupHeadDim) continue;
+      functions.warpgroup_attention =
+          kernel(warpgroup_library_, "sam3trt_warpgroup_attention_" + name);
     }
   }
 }
 
-AttentionKernels::~AttentionKernels() {
-  static_cast<void>(driver_.library_unload.status(library_));
+void AttentionKernels::unload() noexcept {
+  for (void* library : {library_, warpgroup_library_}) {
+    if (library != nullptr) static_cast<void>(driver_.library_unload.status(library));
+  }
+}
+
+void* AttentionKernels::kernel(void* library, const std::string& name) const {
+  void* kernel = nullptr;
+  driver_.library_get_kernel(&kernel, library, name.c_str());
+  return kernel;
+}
+
+AttentionForm AttentionKernels::best_form(const RotaryAttention& attention) const {
+  int device = 0;
+  driver_.context_get_device(&device);
+  const bool warpgroups =
+      attention.head_dim == kWarpgroupHeadDim && has_warpgroups_.at(static_cast<size_t>(device));
+  return warpgroups ? AttentionForm::kWarpgroup : AttentionForm::kMma;
 }
 
 bool AttentionKernels::supports(int64_t head_dim) {
@@ -66,9 +106,15 @@ const AttentionKernels::Functions& AttentionKernels::functions(DType type, int64
                                         " and heads of " + std::to_string(head_dim));
 }
 
-void AttentionKernels::launch(const RotaryAttention& a, void* stream) const {
+void AttentionKernels::launch(const RotaryAttention& a, void* stream, AttentionForm form) const {
   check(a);
   const Functions& kernels = functions(a.type, a.head_dim);
+  const bool warpgroup = form == AttentionForm::kWarpgroup;
+  void* kernel = warpgroup ? kernels.warpgroup_attention : kernels.attention;
+  if (kernel == nullptr) {
+    throw Error(ErrorCode::kInternal, "no attention kernel with wgmma for heads of " +
+                                          std::to_string(a.head_dim) + " on this machine");
+  }
   const int64_t width = a.heads * a.head_dim;
   const int64_t windows = a.batches * (a.tokens / a.window);
   const auto packed = [&](int64_t part) {
@@ -77,34 +123,35 @@ void AttentionKernels::launch(const RotaryAttention& a, void* stream) const {
   };
   RotateArgs rotate;
   rotate.source = packed(1);
-  rotate.target = {device_pointer<uint16_t>(a.scratch), a.window * width, a.head_dim,
-                   a.window * a.head_dim};
+  rotate.target = rows<uint16_t>(a.scratch, a.window * width, width, a.head_dim);
   rotate.cos = device_pointer<const float>(a.cos);
   rotate.sin = device_pointer<const float>(a.sin);
   rotate.batches = static_cast<int32_t>(windows);
   rotate.keys = static_cast<int32_t>(a.window);
   rotate.heads = static_cast<int32_t>(a.heads);
+  const int64_t threads = windows * a.window * a.heads * (a.head_dim / 16);
+  start(kernels.rotate_keys, {(threads + kRotateThreads - 1) / kRotateThreads, 1, 1},
+        kRotateThreads, stream, &rotate);
+
   AttentionArgs attend;
   attend.query = packed(0);
-  attend.key = {device_pointer<const uint16_t>(a.scratch), a.window * width, a.head_dim,
-                a.window * a.head_dim};
+  attend.key = rows<const uint16_t>(a.scratch, a.window * width, width, a.head_dim);
   attend.value = packed(2);
   attend.result = rows<uint16_t>(a.result, a.window * width, width, a.head_dim);
   attend.cos = rotate.cos;
   attend.sin = rotate.sin;
   attend.queries = attend.keys = static_cast<int32_t>(a.window);
+  constexpr int64_t kQueries = AttentionTile<64>::kQueries;  // the same for all sizes
+  start(kernel, {(a.window + kQueries - 1) / kQueries, a.heads, windows},
+        warpgroup ? kWarpgroupThreads : kMmaThreads, stream, &attend);
+}
 
-  const int64_t threads = windows * a.window * a.heads * (a.head_dim / 16);
-  void* rotate_arguments[] = {&rotate};
-  driver_.launch_kernel(kernels.rotate_keys,
-                        static_cast<unsigned>((threads + kRotateThreads - 1) / kRotateThreads), 1,
-                        1, kRotateThreads, 1, 1, 0, stream, rotate_arguments, nullptr);
-  using Tile = AttentionTile<64>;  // queries and threads of a block are the same for all sizes
-  void* attention_arguments[] = {&attend};
-  driver_.launch_kernel(kernels.attention,
-                        static_cast<unsigned>((a.window + Tile::kQueries - 1) / Tile::kQueries),
-                        static_cast<unsigned>(a.heads), static_cast<unsigned>(windows),
-                        Tile::kThreads, 1, 1, 0, stream, attention_arguments, nullptr);
+void AttentionKernels::start(void* kernel, const std::array<int64_t, 3>& grid, unsigned threads,
+                             void* stream, void* arguments) const {
+  void* parameters[] = {arguments};
+  driver_.launch_kernel(kernel, static_cast<unsigned>(grid[0]), static_cast<unsigned>(grid[1]),
+                        static_cast<unsigned>(grid[2]), threads, 1, 1, 0, stream, parameters,
+                        nullptr);
 }
 
 const AttentionKernels& attention_kernels() {

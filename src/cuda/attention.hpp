@@ -1,6 +1,9 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "base/tensor.hpp"
 #include "cuda/driver.hpp"
@@ -26,7 +29,11 @@ struct RotaryAttention {
   }
 };
 
-/// The kernels of src/cuda/kernels/attention.cu, for the context that is current when they are
+/// Which instructions multiply: mma.sync, which all GPUs have, or wgmma, which is faster and which
+/// GPUs of compute capability 9.0 have for heads of 64 channels.
+enum class AttentionForm { kMma, kWarpgroup };
+
+/// The kernels of src/cuda/kernels/attention*.cu, for the context that is current when they are
 /// launched.
 class AttentionKernels {
  public:
@@ -39,23 +46,37 @@ class AttentionKernels {
   /// Whether there is a kernel for heads of this size.
   [[nodiscard]] static bool supports(int64_t head_dim);
 
+  /// The fastest form that the GPU of the current context has for these sizes.
+  [[nodiscard]] AttentionForm best_form(const RotaryAttention& attention) const;
+
   /// Puts the work into a stream (CUstream) and returns; it neither waits nor allocates. Throws
-  /// Error(kInternal) for sizes that make no sense.
-  void launch(const RotaryAttention& attention, void* stream) const;
+  /// Error(kInternal) for sizes that make no sense, and for a form that there is none of.
+  void launch(const RotaryAttention& attention, void* stream, AttentionForm form) const;
+  void launch(const RotaryAttention& attention, void* stream) const {
+    launch(attention, stream, best_form(attention));
+  }
 
  private:
   struct Functions {
     void* attention = nullptr;
+    void* warpgroup_attention = nullptr;  ///< Null where there is none.
     void* rotate_keys = nullptr;
   };
 
   [[nodiscard]] const Functions& functions(DType type, int64_t head_dim) const;
+  [[nodiscard]] void* kernel(void* library, const std::string& name) const;
+  void load();
+  void start(void* kernel, const std::array<int64_t, 3>& grid, unsigned threads, void* stream,
+             void* arguments) const;
+  void unload() noexcept;
 
   static constexpr int kTypes = 2;
   static constexpr int kSizes = 3;
 
   const CudaDriver& driver_;
   void* library_ = nullptr;
+  void* warpgroup_library_ = nullptr;  ///< Null where no GPU runs it.
+  std::vector<bool> has_warpgroups_;   ///< By the ordinal of the GPU.
   Functions functions_[kTypes][kSizes];
 };
 

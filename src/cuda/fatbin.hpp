@@ -9,4 +9,7 @@ namespace sam3trt {
 /// The same of the attention kernels.
 [[nodiscard]] const void* attention_fatbin();
 
+/// Those that only GPUs of compute capability 9.0 run.
+[[nodiscard]] const void* warpgroup_attention_fatbin();
+
 }  // namespace sam3trt

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/half.hpp"
+#include "cuda/kernels/attention.hpp"
 
 namespace sam3trt {
 
@@ -226,14 +227,88 @@ class FakeWarp {
     std::array<uint32_t, 2> b;
   };
 
+  FakeBlock& block_;
+  int thread_;
+
+ protected:
+  static float element(const uint16_t* tile, size_t row, size_t column) {
+    const auto chunk = static_cast<int>(column / 8);
+    const int place = AttentionTile<64>::place(static_cast<int>(row), chunk);
+    return Type::to_float(tile[static_cast<size_t>(place) + column % 8]);
+  }
   static float half_of(uint32_t pair, size_t which) {
     return Type::to_float(static_cast<uint16_t>(pair >> (16U * which)));
   }
+  FakeBlock& block() { return block_; }
 
-  FakeBlock& block_;
-  int thread_;
+ private:
   std::vector<Copy> copies_;
   std::vector<std::vector<Copy>> groups_;
+};
+
+/// The same with the products of warpgroups (GpuWarpgroup in warp.cuh). They happen as late as they
+/// may, with what registers and shared memory hold then.
+template <typename Type>
+class FakeWarpgroup : public FakeWarp<Type> {
+ public:
+  using FakeWarp<Type>::FakeWarp;
+
+  static void fence_shared() {}
+  static void fence_products() {}
+  static void hold(float (&/*d*/)[8][4]) {}
+
+  void commit_products() {
+    groups_.push_back(std::move(products_));
+    products_.clear();
+  }
+  template <int kLater>
+  void wait_products() {
+    while (groups_.size() > kLater) {
+      for (const auto& product : groups_.front()) product();
+      groups_.erase(groups_.begin());
+    }
+  }
+
+  void multiply_shared(float (&d)[8][4], const uint16_t* a, const uint16_t* b, int k) {
+    const auto first = static_cast<size_t>(16 * k);
+    products_.push_back([this, &d, a, b, first] {
+      for_each_sum(d, first == 0, [&](size_t row, size_t column, size_t step) {
+        return static_cast<double>(this->element(a, row, first + step)) *
+               static_cast<double>(this->element(b, column, first + step));
+      });
+    });
+  }
+
+  void multiply_packed(float (&d)[8][4], const uint32_t (&a)[4], const uint16_t* b, int k) {
+    const auto first = static_cast<size_t>(16 * k);
+    products_.push_back([this, &d, &a, b, first] {
+      const auto left = this->block().share(std::array<uint32_t, 4>{a[0], a[1], a[2], a[3]});
+      for_each_sum(d, false, [&](size_t row, size_t column, size_t step) {
+        const uint32_t pair = left[row % 8 * 4 + step % 8 / 2][row % 16 / 8 + step / 8 * 2];
+        return static_cast<double>(this->half_of(pair, step % 2)) *
+               static_cast<double>(this->element(b, first + step, column));
+      });
+    });
+  }
+
+ private:
+  /// Adds product(row of the warpgroup's 64, column, step) over 16 steps to what this lane holds.
+  template <typename Product>
+  void for_each_sum(float (&d)[8][4], bool fresh, const Product& product) {
+    const auto thread = static_cast<size_t>(this->thread() % 128);
+    for (size_t n = 0; n < 8; ++n) {
+      for (size_t i = 0; i < 4; ++i) {
+        const size_t row = thread / 32 * 16 + i / 2 * 8 + thread % 32 / 4;
+        const size_t column = n * 8 + thread % 4 * 2 + i % 2;
+        double sum = fresh ? 0 : static_cast<double>(d[n][i]);
+        for (size_t step = 0; step < 16; ++step) sum += product(row, column, step);
+        d[n][i] = static_cast<float>(sum);
+      }
+    }
+  }
+
+  std::vector<std::function<void()>> products_;
+  std::vector<std::vector<std::function<void()>>> groups_;
 };
 
 }  // namespace sam3trt

@@ -9,7 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "cuda/kernels/attention.hpp"
+#include "cuda/kernels/attention_mma.hpp"
+#include "cuda/kernels/attention_warpgroup.hpp"
 #include "cuda/kernels/mask.hpp"
 #include "cuda/kernels/resize.hpp"
 #include "cuda/kernels/select.hpp"
@@ -126,20 +127,30 @@ struct Scores {
 };
 
 /// A kernel whose threads work together as warps.
-template <int kDim, typename Type>
+template <typename Attention, typename Warp>
 Work attention(Grid grid, void* parameters) {
-  using Tile = sam3trt::AttentionTile<kDim>;
-  using Warp = sam3trt::FakeWarp<Type>;
   return [=, args = *static_cast<const AttentionArgs*>(parameters)] {
     for_each_block(grid, [&](KernelThread at) {
-      sam3trt::FakeBlock block(Tile::kThreads, {at.block_x, at.block_y, at.block_z});
-      std::vector<uint16_t> shared(Tile::kSharedElements, 0xFFFF);  // NaN
+      sam3trt::FakeBlock block(Attention::kThreads, {at.block_x, at.block_y, at.block_z});
+      std::vector<uint16_t> shared(Attention::Tile::kSharedElements, 0xFFFF);  // NaN
       block.run([&](int /*thread*/) {
         Warp warp(block);
-        sam3trt::AttentionThread<kDim, Warp>(args, warp, shared.data()).run();
+        Attention(args, warp, shared.data()).run();
       });
     });
   };
+}
+
+template <int kDim, typename Type>
+Work mma_attention(Grid grid, void* parameters) {
+  using Warp = sam3trt::FakeWarp<Type>;
+  return attention<sam3trt::MmaAttention<kDim, Warp>, Warp>(grid, parameters);
+}
+
+template <typename Type>
+Work warpgroup_attention(Grid grid, void* parameters) {
+  using Warp = sam3trt::FakeWarpgroup<Type>;
+  return attention<sam3trt::WarpgroupAttention<Warp>, Warp>(grid, parameters);
 }
 
 template <int kDim, typename Type>
@@ -162,7 +173,8 @@ struct Kernel {
 std::map<std::string, Kernel>& kernels() {
   using sam3trt::FakeBFloat16;
   using sam3trt::FakeFloat16;
-  constexpr unsigned kAttentionThreads = sam3trt::AttentionTile<64>::kThreads;
+  constexpr unsigned kMmaThreads = 128;
+  constexpr unsigned kWarpgroupThreads = 256;
   static std::map<std::string, Kernel> all = {
       {"sam3trt_resize_columns", {plain<ResizeArgs>(sam3trt::resize_columns_body)}},
       {"sam3trt_resize_rows", {plain<ResizeArgs>(resize_rows)}},
@@ -180,17 +192,20 @@ std::map<std::string, Kernel>& kernels() {
       {"sam3trt_mask_scan_tasks",
        {shared<MaskArgs, MaskSums>(sam3trt::mask_sum_tasks_body, sam3trt::mask_scan_tasks_body)}},
       {"sam3trt_mask_write", {plain<MaskArgs>(sam3trt::mask_write_body)}},
-      {"sam3trt_attention_f16_16", {attention<16, FakeFloat16>, kAttentionThreads}},
+      {"sam3trt_warpgroup_attention_f16_64", {warpgroup_attention<FakeFloat16>, kWarpgroupThreads}},
+      {"sam3trt_warpgroup_attention_bf16_64",
+       {warpgroup_attention<FakeBFloat16>, kWarpgroupThreads}},
+      {"sam3trt_attention_f16_16", {mma_attention<16, FakeFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_f16_16", {rotate_keys<16, FakeFloat16>}},
-      {"sam3trt_attention_f16_32", {attention<32, FakeFloat16>, kAttentionThreads}},
+      {"sam3trt_attention_f16_32", {mma_attention<32, FakeFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_f16_32", {rotate_keys<32, FakeFloat16>}},
-      {"sam3trt_attention_f16_64", {attention<64, FakeFloat16>, kAttentionThreads}},
+      {"sam3trt_attention_f16_64", {mma_attention<64, FakeFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_f16_64", {rotate_keys<64, FakeFloat16>}},
-      {"sam3trt_attention_bf16_16", {attention<16, FakeBFloat16>, kAttentionThreads}},
+      {"sam3trt_attention_bf16_16", {mma_attention<16, FakeBFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_bf16_16", {rotate_keys<16, FakeBFloat16>}},
-      {"sam3trt_attention_bf16_32", {attention<32, FakeBFloat16>, kAttentionThreads}},
+      {"sam3trt_attention_bf16_32", {mma_attention<32, FakeBFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_bf16_32", {rotate_keys<32, FakeBFloat16>}},
-      {"sam3trt_attention_bf16_64", {attention<64, FakeBFloat16>, kAttentionThreads}},
+      {"sam3trt_attention_bf16_64", {mma_attention<64, FakeBFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_bf16_64", {rotate_keys<64, FakeBFloat16>}},
   };
   return all;
@@ -277,6 +292,11 @@ int cuCtxSetCurrent(void* value) {
 int cuCtxPushCurrent_v2(void* value) {
   contexts.push_back(value);
   return 0;
+}
+
+int cuCtxGetDevice(int* device) {
+  *device = 0;
+  return needs_context("cuCtxGetDevice");
 }
 
 int cuCtxPopCurrent_v2(void** value) {

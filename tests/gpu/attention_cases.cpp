@@ -27,14 +27,16 @@ struct Sizes {
 };
 
 /// Odd sizes, a single token, exactly one tile and one more than that.
-constexpr std::array<Sizes, 8> kCases = {{{DType::kF16, 2, 2, 35, 2, 16},
-                                          {DType::kBF16, 1, 3, 17, 3, 16},
-                                          {DType::kF16, 1, 2, 64, 2, 32},
-                                          {DType::kBF16, 1, 1, 65, 1, 32},
-                                          {DType::kF16, 1, 1, 150, 2, 64},
-                                          {DType::kBF16, 1, 1, 129, 1, 64},
-                                          {DType::kF16, 1, 1, 128, 1, 64},
-                                          {DType::kF16, 3, 1, 1, 1, 32}}};
+constexpr std::array<Sizes, 10> kCases = {{{DType::kF16, 2, 2, 35, 2, 16},
+                                           {DType::kBF16, 1, 3, 17, 3, 16},
+                                           {DType::kF16, 1, 2, 64, 2, 32},
+                                           {DType::kBF16, 1, 1, 65, 1, 32},
+                                           {DType::kF16, 1, 1, 150, 2, 64},
+                                           {DType::kBF16, 1, 1, 129, 1, 64},
+                                           {DType::kF16, 1, 1, 128, 1, 64},
+                                           {DType::kF16, 1, 2, 200, 1, 64},
+                                           {DType::kBF16, 1, 1, 1, 2, 64},
+                                           {DType::kF16, 3, 1, 1, 1, 32}}};
 
 /// Those of SAM 3's vision encoder.
 constexpr std::array<Sizes, 3> kTimed = {{{DType::kF16, 1, 9, 576, 16, 64},
@@ -172,7 +174,7 @@ DeviceBuffer upload(const CudaDevice& device, const Stream& stream, const std::v
 }
 
 CaseResult run_case(const CudaDevice& device, const AttentionKernels& kernels, const Sizes& sizes,
-                    int timed_launches) {
+                    AttentionForm form, int timed_launches) {
   const Problem problem(sizes);
   const Stream stream(device);
   const DeviceBuffer qkv = upload(device, stream, problem.qkv());
@@ -192,12 +194,12 @@ CaseResult run_case(const CudaDevice& device, const AttentionKernels& kernels, c
   call.head_dim = sizes.head_dim;
   const DeviceBuffer scratch(device, call.scratch_bytes());
   call.scratch = scratch.data();
-  kernels.launch(call, stream.handle());
+  kernels.launch(call, stream.handle(), form);
   std::vector<uint16_t> found(problem.values());
   copy_to_host(stream, std::as_writable_bytes(std::span(found)), result.data());
   stream.synchronize();
   CaseResult report;
-  report.name = name_of(sizes);
+  report.name = name_of(sizes) + (form == AttentionForm::kWarpgroup ? ", wgmma" : "");
   report.values = found.size();
   report.largest = problem.largest_difference(found);
   report.passed = report.largest <= tolerance_of(sizes.type);
@@ -206,7 +208,9 @@ CaseResult run_case(const CudaDevice& device, const AttentionKernels& kernels, c
   const Event begin(device);
   const Event end(device);
   stream.record(begin);
-  for (int i = 0; i < timed_launches; ++i) kernels.launch(call, stream.handle());
+  for (int i = 0; i < timed_launches; ++i) {
+    kernels.launch(call, stream.handle(), form);
+  }
   stream.record(end);
   end.synchronize();
   report.microseconds =
@@ -219,11 +223,16 @@ CaseResult run_case(const CudaDevice& device, const AttentionKernels& kernels, c
 void run_attention_cases(const CudaDevice& device, const CaseOptions& options,
                          const std::function<void(const CaseResult&)>& report) {
   const AttentionKernels kernels(device.driver());
-  for (const Sizes& sizes : kCases) report(run_case(device, kernels, sizes, 0));
+  const auto run = [&](const Sizes& sizes, int timed_launches) {
+    report(run_case(device, kernels, sizes, AttentionForm::kMma, timed_launches));
+    RotaryAttention call;
+    call.head_dim = sizes.head_dim;
+    if (kernels.best_form(call) == AttentionForm::kMma) return;
+    report(run_case(device, kernels, sizes, AttentionForm::kWarpgroup, timed_launches));
+  };
+  for (const Sizes& sizes : kCases) run(sizes, 0);
   if (options.timed_launches == 0) return;
-  for (const Sizes& sizes : kTimed) {
-    report(run_case(device, kernels, sizes, options.timed_launches));
-  }
+  for (const Sizes& sizes : kTimed) run(sizes, options.timed_launches);
 }
 
 }  // namespace sam3trt

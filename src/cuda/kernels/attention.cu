@@ -1,4 +1,5 @@
-// The attention kernels, one per type and size of a head. Work and layouts: attention.hpp.
+// The attention kernels, one per type and size of a head. Work and layouts: attention_mma.hpp.
+#include "cuda/kernels/attention_mma.hpp"
 #include "cuda/kernels/warp.cuh"
 
 namespace {
@@ -7,7 +8,7 @@ template <int kDim, typename Type>
 __device__ void attention(const sam3trt::AttentionArgs& args) {
   __shared__ alignas(128) uint16_t shared[sam3trt::AttentionTile<kDim>::kSharedElements];
   sam3trt::GpuWarp<Type> warp;
-  sam3trt::AttentionThread<kDim, sam3trt::GpuWarp<Type>>(args, warp, shared).run();
+  sam3trt::MmaAttention<kDim, sam3trt::GpuWarp<Type>>(args, warp, shared).run();
 }
 
 template <int kDim, typename Type>
@@ -18,14 +19,14 @@ __device__ void rotate_keys(const sam3trt::RotateArgs& args) {
 
 }  // namespace
 
-#define SAM3TRT_ATTENTION(name, dim, type)                                               \
-  extern "C" __global__ void __launch_bounds__(sam3trt::AttentionTile<dim>::kThreads, 2) \
-      sam3trt_attention_##name(const __grid_constant__ sam3trt::AttentionArgs args) {    \
-    attention<dim, sam3trt::type>(args);                                                 \
-  }                                                                                      \
-  extern "C" __global__ void sam3trt_rotate_keys_##name(                                 \
-      const __grid_constant__ sam3trt::RotateArgs args) {                                \
-    rotate_keys<dim, sam3trt::type>(args);                                               \
+#define SAM3TRT_ATTENTION(name, dim, type)                                            \
+  extern "C" __global__ void __launch_bounds__(128, 2)                                \
+      sam3trt_attention_##name(const __grid_constant__ sam3trt::AttentionArgs args) { \
+    attention<dim, sam3trt::type>(args);                                              \
+  }                                                                                   \
+  extern "C" __global__ void sam3trt_rotate_keys_##name(                              \
+      const __grid_constant__ sam3trt::RotateArgs args) {                             \
+    rotate_keys<dim, sam3trt::type>(args);                                            \
   }
 
 SAM3TRT_ATTENTION(f16_16, 16, Float16)

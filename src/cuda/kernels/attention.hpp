@@ -54,11 +54,9 @@ struct alignas(16) AttentionChunk {
   uint32_t words[4];
 };
 
-/// Sizes of the attention of one block. A warp owns 32 queries, so that each fragment of keys and
-/// values that it loads serves two rows of matrix products.
+/// Sizes of the attention of one block.
 template <int kDim>
 struct AttentionTile {
-  static constexpr int kThreads = 128;
   static constexpr int kQueries = 128;
   static constexpr int kKeys = 64;
   static constexpr int kChunks = kDim / 8;  ///< Of a row.
@@ -67,7 +65,8 @@ struct AttentionTile {
   static_assert(kDim == 16 || kDim == 32 || kDim == 64);
 
   /// Where a chunk of a row lies in shared memory, in elements. Chunks of neighbouring rows change
-  /// places so that the 8 rows that ldmatrix reads together lie in different banks.
+  /// places so that the 8 rows that ldmatrix reads together lie in different banks; for rows of 128
+  /// bytes it is the 128-byte swizzle of wgmma.
   static SAM3TRT_DEVICE int place(int row, int chunk) {
     constexpr int kRowsPerLine = 8 / kChunks;
     return (row * kChunks + (chunk ^ ((row / kRowsPerLine) & (kChunks - 1)))) * 8;
@@ -110,28 +109,30 @@ SAM3TRT_DEVICE inline void rotate_keys_body(const RotateArgs& args, int64_t thre
   *reinterpret_cast<AttentionChunk*>(target + kDim / 2) = high;
 }
 
-/// What one thread does for `AttentionTile::kQueries` queries of one head: block x counts tiles of
-/// queries, y heads, z batches. `Warp` is the thread's way to its warp and block: the GPU's
-/// instructions (warp.cuh) or a stand-in for them. Fragments are those of mma.m16n8k16 (PTX ISA,
-/// "Matrix Fragments for mma.m16n8k16").
-template <int kDim, typename Warp>
-class AttentionThread {
+/// What one thread has to do with `AttentionTile::kQueries` queries of one head, whatever
+/// instructions multiply: block x counts tiles of queries, y heads, z batches. Each warp owns
+/// 16 * kRowTiles queries. `Warp` is the thread's way to its warp and block: the GPU's instructions
+/// (warp.cuh) or a stand-in for them. Scores and results lie in registers as mma.m16n8k16 has them
+/// (PTX ISA, "Matrix Fragments for mma.m16n8k16"): 16 queries by 8 keys or channels each.
+template <int kDim, int kRowTiles, typename Warp>
+class AttentionCore {
  public:
-  SAM3TRT_DEVICE AttentionThread(const AttentionArgs& args, Warp& warp, uint16_t* shared)
+  using Tile = AttentionTile<kDim>;
+  static constexpr int kThreads = Tile::kQueries / (16 * kRowTiles) * 32;
+
+ protected:
+  static constexpr int kRows = 16 * kRowTiles;
+  static constexpr int kKeyTiles = Tile::kKeys / 8;
+  static constexpr float kLog2E = 1.4426950408889634F;
+
+  SAM3TRT_DEVICE AttentionCore(const AttentionArgs& args, Warp& warp, uint16_t* shared)
       : args_(args),
         warp_(warp),
         shared_(shared),
         thread_(warp.thread()),
         lane_(thread_ % 32),
         own_row_(thread_ / 32 * kRows),
-        first_query_(warp.block_x() * Tile::kQueries) {}
-
-  SAM3TRT_DEVICE void run() {
-    const int tiles = (args_.keys + Tile::kKeys - 1) / Tile::kKeys;
-    copy_tile(0);
-    load_queries();
-    warp_.sync_block();
-    read_queries();
+        first_query_(warp.block_x() * Tile::kQueries) {
     for (int m = 0; m < kRowTiles; ++m) {
       for (int r = 0; r < 2; ++r) {
         top_[m][r] = kNoScore;
@@ -141,66 +142,40 @@ class AttentionThread {
         for (int i = 0; i < 4; ++i) mixed_[m][n][i] = 0;
       }
     }
-    for (int tile = 0; tile < tiles; ++tile) {
-      if (tile + 1 < tiles) {
-        copy_tile(tile + 1);
-        warp_.template wait_copies<1>();
-      } else {
-        warp_.template wait_copies<0>();
-      }
-      warp_.sync_block();
-      const uint16_t* keys = buffer(tile);
-      multiply_keys(keys);
-      if ((tile + 1) * Tile::kKeys > args_.keys) hide_missing_keys(tile);
-      soften();
-      multiply_values(keys + Tile::kKeys * kDim);
-      warp_.sync_block();
-    }
-    write();
   }
 
- private:
-  using Tile = AttentionTile<kDim>;
-  static constexpr int kRowTiles = 2;  // of 16 queries
-  static constexpr int kRows = 16 * kRowTiles;
-  static constexpr int kKeyTiles = Tile::kKeys / 8;
-  static constexpr float kLog2E = 1.4426950408889634F;
-
-  [[nodiscard]] SAM3TRT_DEVICE uint16_t* buffer(int tile) const {
-    return shared_ + (Tile::kQueries + (tile % 2) * 2 * Tile::kKeys) * kDim;
+  [[nodiscard]] SAM3TRT_DEVICE int tiles() const {
+    return (args_.keys + Tile::kKeys - 1) / Tile::kKeys;
   }
 
-  /// Keys and values of a tile, without waiting; rows beyond the last key become zero.
-  SAM3TRT_DEVICE void copy_tile(int tile) {
-    uint16_t* keys = buffer(tile);
-    uint16_t* values = keys + Tile::kKeys * kDim;
-    const int64_t head = warp_.block_y();
-    const int64_t batch = warp_.block_z();
-    for (int i = thread_; i < Tile::kKeys * Tile::kChunks; i += Tile::kThreads) {
+  /// Two buffers of keys and two of values, used in turns.
+  [[nodiscard]] SAM3TRT_DEVICE uint16_t* keys(int tile) const {
+    return shared_ + (Tile::kQueries + tile % 2 * Tile::kKeys) * kDim;
+  }
+  [[nodiscard]] SAM3TRT_DEVICE uint16_t* values(int tile) const { return keys(tile) + kBoth; }
+
+  /// One tile of keys or values, without waiting; rows beyond the last key become zero.
+  SAM3TRT_DEVICE void copy_tile(uint16_t* to, const AttentionRows<const uint16_t>& from, int tile) {
+    for (int i = thread_; i < Tile::kKeys * Tile::kChunks; i += kThreads) {
       const int row = i / Tile::kChunks;
       const int chunk = i % Tile::kChunks;
       const int key = tile * Tile::kKeys + row;
       const bool valid = key < args_.keys;
-      const int64_t source = valid ? key : 0;
-      const int place = Tile::place(row, chunk);
-      warp_.copy_chunk(keys + place, args_.key.at(batch, source, head) + chunk * 8, valid);
-      warp_.copy_chunk(values + place, args_.value.at(batch, source, head) + chunk * 8, valid);
+      const uint16_t* source = from.at(warp_.block_z(), valid ? key : 0, warp_.block_y());
+      warp_.copy_chunk(to + Tile::place(row, chunk), source + chunk * 8, valid);
     }
-    warp_.commit_copies();
   }
 
   SAM3TRT_DEVICE void load_queries() {
     constexpr int kPairs = Tile::kChunks / 2;
-    const int64_t head = warp_.block_y();
-    const int64_t batch = warp_.block_z();
-    for (int i = thread_; i < Tile::kQueries * kPairs; i += Tile::kThreads) {
+    for (int i = thread_; i < Tile::kQueries * kPairs; i += kThreads) {
       const int row = i / kPairs;
       const int pair = i % kPairs;
       const int query = first_query_ + row;
       AttentionChunk low{};
       AttentionChunk high{};
       if (query < args_.queries) {
-        const uint16_t* source = args_.query.at(batch, query, head) + pair * 8;
+        const uint16_t* source = args_.query.at(warp_.block_z(), query, warp_.block_y()) + pair * 8;
         low = *reinterpret_cast<const AttentionChunk*>(source);
         high = *reinterpret_cast<const AttentionChunk*>(source + kDim / 2);
         if (args_.cos != nullptr) {
@@ -213,50 +188,10 @@ class AttentionThread {
     }
   }
 
-  SAM3TRT_DEVICE void read_queries() {
-    for (int m = 0; m < kRowTiles; ++m) {
-      for (int k = 0; k < kDim / 16; ++k) {
-        const int row = own_row_ + m * 16 + lane_ % 16;
-        warp_.load_matrices(query_[m][k], shared_ + Tile::place(row, 2 * k + lane_ / 16));
-      }
-    }
-  }
-
-  /// scores = Q K^T of this warp's queries.
-  SAM3TRT_DEVICE void multiply_keys(const uint16_t* keys) {
-    for (int m = 0; m < kRowTiles; ++m) {
-      for (int n = 0; n < kKeyTiles; ++n) {
-        for (int i = 0; i < 4; ++i) scores_[m][n][i] = 0;
-      }
-    }
-    const int row = lane_ / 16 * 8 + lane_ % 8;
-    const int chunk = lane_ / 8 % 2;
-    for (int k = 0; k < kDim / 16; ++k) {
-      for (int n = 0; n < kKeyTiles; n += 2) {
-        uint32_t b[4];
-        warp_.load_matrices(b, keys + Tile::place(8 * n + row, 2 * k + chunk));
-        for (int m = 0; m < kRowTiles; ++m) {
-          warp_.multiply(scores_[m][n], query_[m][k], b[0], b[1]);
-          warp_.multiply(scores_[m][n + 1], query_[m][k], b[2], b[3]);
-        }
-      }
-    }
-  }
-
-  SAM3TRT_DEVICE void hide_missing_keys(int tile) {
-    for (int n = 0; n < kKeyTiles; ++n) {
-      for (int i = 0; i < 4; ++i) {
-        const int key = tile * Tile::kKeys + 8 * n + lane_ % 4 * 2 + i % 2;
-        if (key < args_.keys) continue;
-        for (int m = 0; m < kRowTiles; ++m) {
-          scores_[m][n][i] = kNoScore;
-        }
-      }
-    }
-  }
-
-  /// scores become exp(score - largest so far); sums and products so far are scaled to it.
-  SAM3TRT_DEVICE void soften() {
+  /// scores become exp(score - largest so far); `scale_` is what the sums and products so far have
+  /// to be multiplied by.
+  SAM3TRT_DEVICE void soften(int tile) {
+    if ((tile + 1) * Tile::kKeys > args_.keys) hide_missing_keys(tile);
     for (int m = 0; m < kRowTiles; ++m) {
       for (int r = 0; r < 2; ++r) {
         float top = top_[m][r];
@@ -266,7 +201,7 @@ class AttentionThread {
         top = Warp::max(top, warp_.exchange(top, 1));
         top = Warp::max(top, warp_.exchange(top, 2));
         const float base = top * kLog2E;
-        const float scale = Warp::exp2(Warp::multiply_add(top_[m][r], kLog2E, -base));
+        scale_[m][r] = Warp::exp2(Warp::multiply_add(top_[m][r], kLog2E, -base));
         top_[m][r] = top;
         float sum = 0;
         for (int n = 0; n < kKeyTiles; ++n) {
@@ -275,36 +210,24 @@ class AttentionThread {
             sum += scores_[m][n][i];
           }
         }
-        sum_[m][r] = Warp::multiply_add(sum_[m][r], scale, sum);
-        for (int n = 0; n < kDim / 8; ++n) {
-          mixed_[m][n][2 * r] *= scale;
-          mixed_[m][n][2 * r + 1] *= scale;
-        }
+        sum_[m][r] = Warp::multiply_add(sum_[m][r], scale_[m][r], sum);
       }
     }
   }
 
-  /// mixed += P V. Two neighbouring fragments of scores are the left factor of a product over 16
-  /// keys.
-  SAM3TRT_DEVICE void multiply_values(const uint16_t* values) {
-    const int row = lane_ % 16;
-    const int chunk = lane_ / 16;
-    for (int k = 0; k < Tile::kKeys / 16; ++k) {
-      uint32_t a[kRowTiles][4];
-      for (int m = 0; m < kRowTiles; ++m) {
-        for (int i = 0; i < 4; ++i) {
-          const float* from = scores_[m][2 * k + i / 2] + i % 2 * 2;
-          a[m][i] = Warp::pack(from[0], from[1]);
-        }
+  SAM3TRT_DEVICE void rescale() {
+    for (int m = 0; m < kRowTiles; ++m) {
+      for (int n = 0; n < kDim / 8; ++n) {
+        for (int i = 0; i < 4; ++i) mixed_[m][n][i] *= scale_[m][i / 2];
       }
-      for (int n = 0; n < kDim / 8; n += 2) {
-        uint32_t b[4];
-        warp_.load_transposed(b, values + Tile::place(16 * k + row, n + chunk));
-        for (int m = 0; m < kRowTiles; ++m) {
-          warp_.multiply(mixed_[m][n], a[m], b[0], b[1]);
-          warp_.multiply(mixed_[m][n + 1], a[m], b[2], b[3]);
-        }
-      }
+    }
+  }
+
+  /// Two neighbouring fragments of scores are the left factor of a product over 16 keys.
+  SAM3TRT_DEVICE void pack_scores(int m, int k, uint32_t (&a)[4]) const {
+    for (int i = 0; i < 4; ++i) {
+      const float* from = scores_[m][2 * k + i / 2] + i % 2 * 2;
+      a[i] = Warp::pack(from[0], from[1]);
     }
   }
 
@@ -325,14 +248,12 @@ class AttentionThread {
       }
     }
     warp_.sync_warp();
-    const int64_t head = warp_.block_y();
-    const int64_t batch = warp_.block_z();
     for (int i = lane_; i < kRows * Tile::kChunks; i += 32) {
       const int row = own_row_ + i / Tile::kChunks;
       const int chunk = i % Tile::kChunks;
       const int query = first_query_ + row;
       if (query >= args_.queries) continue;
-      uint16_t* to = args_.result.at(batch, query, head) + chunk * 8;
+      uint16_t* to = args_.result.at(warp_.block_z(), query, warp_.block_y()) + chunk * 8;
       *reinterpret_cast<AttentionChunk*>(to) =
           *reinterpret_cast<const AttentionChunk*>(shared_ + Tile::place(row, chunk));
     }
@@ -346,11 +267,24 @@ class AttentionThread {
   const int own_row_;  // first of this warp's rows of the tile
   const int first_query_;
 
-  uint32_t query_[kRowTiles][kDim / 16][4];
   float scores_[kRowTiles][kKeyTiles][4];
   float mixed_[kRowTiles][kDim / 8][4];
   float top_[kRowTiles][2];
   float sum_[kRowTiles][2];  // of this lane's keys
+  float scale_[kRowTiles][2];
+
+ private:
+  static constexpr int kBoth = 2 * Tile::kKeys * kDim;  // buffers of keys
+
+  SAM3TRT_DEVICE void hide_missing_keys(int tile) {
+    for (int n = 0; n < kKeyTiles; ++n) {
+      for (int i = 0; i < 4; ++i) {
+        const int key = tile * Tile::kKeys + 8 * n + lane_ % 4 * 2 + i % 2;
+        if (key < args_.keys) continue;
+        for (int m = 0; m < kRowTiles; ++m) scores_[m][n][i] = kNoScore;
+      }
+    }
+  }
 };
 
 }  // namespace sam3trt

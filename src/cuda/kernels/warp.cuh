@@ -23,6 +23,37 @@ struct Float16 {
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
   }
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  static __device__ void start_shared(float (&d)[8][4], uint64_t a, uint64_t b, int add) {
+    asm volatile(
+        "{ .reg .pred p; setp.ne.b32 p, %34, 0; "
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, "
+        "%19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, %32, %33, p, 1, 1, 0, "
+        "0; }"
+        : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), "+f"(d[1][0]), "+f"(d[1][1]),
+          "+f"(d[1][2]), "+f"(d[1][3]), "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]),
+          "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3]), "+f"(d[4][0]), "+f"(d[4][1]),
+          "+f"(d[4][2]), "+f"(d[4][3]), "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]),
+          "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]), "+f"(d[7][0]), "+f"(d[7][1]),
+          "+f"(d[7][2]), "+f"(d[7][3])
+        : "l"(a), "l"(b), "r"(add));
+  }
+  static __device__ void start_packed(float (&d)[8][4], const uint32_t (&a)[4], uint64_t b) {
+    asm volatile(
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, "
+        "%19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, {%32, %33, %34, %35}, "
+        "%36, 1, 1, 1, 1;"
+        : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), "+f"(d[1][0]), "+f"(d[1][1]),
+          "+f"(d[1][2]), "+f"(d[1][3]), "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]),
+          "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3]), "+f"(d[4][0]), "+f"(d[4][1]),
+          "+f"(d[4][2]), "+f"(d[4][3]), "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]),
+          "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]), "+f"(d[7][0]), "+f"(d[7][1]),
+          "+f"(d[7][2]), "+f"(d[7][3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+  }
+#endif
 };
 
 /// The same of bfloat16.
@@ -41,6 +72,37 @@ struct BFloat16 {
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
   }
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  static __device__ void start_shared(float (&d)[8][4], uint64_t a, uint64_t b, int add) {
+    asm volatile(
+        "{ .reg .pred p; setp.ne.b32 p, %34, 0; "
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, "
+        "%19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, %32, %33, p, 1, 1, 0, "
+        "0; }"
+        : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), "+f"(d[1][0]), "+f"(d[1][1]),
+          "+f"(d[1][2]), "+f"(d[1][3]), "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]),
+          "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3]), "+f"(d[4][0]), "+f"(d[4][1]),
+          "+f"(d[4][2]), "+f"(d[4][3]), "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]),
+          "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]), "+f"(d[7][0]), "+f"(d[7][1]),
+          "+f"(d[7][2]), "+f"(d[7][3])
+        : "l"(a), "l"(b), "r"(add));
+  }
+  static __device__ void start_packed(float (&d)[8][4], const uint32_t (&a)[4], uint64_t b) {
+    asm volatile(
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, "
+        "%19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, {%32, %33, %34, %35}, "
+        "%36, 1, 1, 1, 1;"
+        : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), "+f"(d[1][0]), "+f"(d[1][1]),
+          "+f"(d[1][2]), "+f"(d[1][3]), "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]),
+          "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3]), "+f"(d[4][0]), "+f"(d[4][1]),
+          "+f"(d[4][2]), "+f"(d[4][3]), "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]),
+          "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]), "+f"(d[7][0]), "+f"(d[7][1]),
+          "+f"(d[7][2]), "+f"(d[7][3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+  }
+#endif
 };
 
 /// A thread's way to its warp and block on a GPU of compute capability 8.0 or later.
@@ -98,6 +160,59 @@ struct GpuWarp : Type {
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                  : "r"(shared_address(row))
                  : "memory");
+  }
+};
+
+/// The same with the matrix instructions of warpgroups, 128 threads. Factors in shared memory are
+/// tiles of 64 rows of 64 channels, placed as AttentionTile<64>::place says, at multiples of 1024
+/// bytes (PTX ISA, "Asynchronous Warpgroup Level Matrix Instructions").
+template <typename Type>
+struct GpuWarpgroup : GpuWarp<Type> {
+  /// Stores and copies of this thread become visible to matrix instructions.
+  static __device__ void fence_shared() {
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+  }
+  /// Before the first of some products that use registers.
+  static __device__ void fence_products() {
+    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+  }
+  static __device__ void commit_products() {
+    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+  }
+  /// All groups of products but the last kLater.
+  template <int kLater>
+  static __device__ void wait_products() {
+    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kLater) : "memory");
+  }
+  /// Keeps the compiler from moving uses of registers that a product writes.
+  static __device__ void hold(float (&d)[8][4]) {
+    for (auto& fragment : d) {
+      for (float& value : fragment) asm volatile("" : "+f"(value)::"memory");
+    }
+  }
+
+  /// A tile's matrix descriptor: 128-byte swizzle, 8 rows every 1024 bytes.
+  static __device__ uint64_t describe(const uint16_t* tile) {
+    constexpr uint64_t kSwizzle128 = uint64_t{1} << 62;
+    constexpr uint64_t kRowsApart = uint64_t{1024 >> 4} << 32;
+    constexpr uint64_t kUnused = uint64_t{1} << 16;
+    return kSwizzle128 | kRowsApart | kUnused |
+           (GpuWarp<Type>::shared_address(tile) & 0x3FFFF) >> 4;
+  }
+
+  /// d = A B^T over channels 16 k to 16 k + 15, added to d unless k is 0. Starts it.
+  static __device__ void multiply_shared(float (&d)[8][4], const uint16_t* a, const uint16_t* b,
+                                         int k) {
+    constexpr int kStep = 32 >> 4;  // bytes of 16 channels
+    Type::start_shared(d, describe(a) + kStep * k, describe(b) + kStep * k, k > 0 ? 1 : 0);
+  }
+
+  /// d += A B over rows 16 k to 16 k + 15 of B; A as mma.m16n8k16 has it. Starts it; `a` must stay
+  /// as it is until then.
+  static __device__ void multiply_packed(float (&d)[8][4], const uint32_t (&a)[4],
+                                         const uint16_t* b, int k) {
+    constexpr int kStep = 16 * 128 >> 4;  // bytes of 16 rows
+    Type::start_packed(d, a, describe(b) + kStep * k);
   }
 };
 

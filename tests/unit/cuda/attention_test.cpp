@@ -18,7 +18,7 @@ TEST(AttentionKernels, GiveWhatAttentionIsDefinedAs) {
     EXPECT_TRUE(result.passed) << result.name << ": differs by up to " << result.largest;
     EXPECT_GT(result.values, 0U) << result.name;
   });
-  EXPECT_EQ(cases, 8);
+  EXPECT_EQ(cases, 15);  // five of them with wgmma, too
 }
 
 TEST(AttentionKernels, AreThereForSomeSizesOfHeads) {
@@ -46,6 +46,20 @@ TEST(AttentionKernels, RefuseSizesThatMakeNoSense) {
   call.type = DType::kF16;
   call.heads = 70000;  // more than a grid takes
   EXPECT_THROW(kernels.launch(call, stream.handle()), Error);
+}
+
+TEST(AttentionKernels, WgmmaIsTakenForHeadsOf64OnAGpuThatHasIt) {
+  const CudaDevice device(0, fake_driver());  // of compute capability 9.0
+  const AttentionKernels kernels(device.driver());
+  RotaryAttention call;
+  call.head_dim = 64;
+  EXPECT_EQ(kernels.best_form(call), AttentionForm::kWarpgroup);
+  call.head_dim = 32;
+  EXPECT_EQ(kernels.best_form(call), AttentionForm::kMma);
+  call.batches = call.heads = 1;
+  call.tokens = call.window = 5;
+  const Stream stream(device);
+  EXPECT_THROW(kernels.launch(call, stream.handle(), AttentionForm::kWarpgroup), Error);
 }
 
 TEST(AttentionKernels, FreeTheirLibraryAndSayWhenThereIsNone) {
