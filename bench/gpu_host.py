@@ -2,11 +2,13 @@
 
     python bench/gpu_host.py --work DIR [--program build/sam3trt] [--steps build bench ...]
 
-Makes a random checkpoint (bench/full_size.py), exports it, builds verified engines, times them, and
-times what a user could take instead in the same run: transformers in half precision, eager and
-compiled, and its traced vision encoder as an engine of the same TensorRT. A step that is done is
-not done again. Needs 30 GB in DIR; the steps "transformers" and "traced" need torch, transformers
-and onnx. Writes DIR/results.json and prints a table.
+Makes a random checkpoint (bench/full_size.py), exports it, builds verified engines in fp16 and fp8,
+times them, and times what a user could take instead in the same run: TensorRT's own attention, the
+vision encoder as torch traces it, as an engine of the same TensorRT, and transformers in half
+precision, eager and compiled. A step that is done is not done again. Needs 30 GB in DIR; the steps
+"trace" and "transformers" need torch, transformers and onnx. --recipes takes a book of recipes that
+begins with the variant that passes, for weights for which the first ones are known to be refused.
+Writes DIR/results.json and prints a table.
 """
 
 import argparse
@@ -17,7 +19,20 @@ import time
 from pathlib import Path
 
 BENCH = Path(__file__).resolve().parent
-STEPS = ("checkpoint", "export", "trace", "build", "bench", "transformers", "traced")
+STEPS = (
+    "checkpoint",
+    "export",
+    "build_fp16",
+    "bench_fp16",
+    "build_fp8",
+    "bench_fp8",
+    "trt_attention",
+    "transformers",
+    "trace",
+    "traced",
+    "verify",
+)
+BATCH = ("--max-batch", "8")
 TEXT = "dog"
 
 
@@ -28,6 +43,7 @@ class Host:
         self.program = str(options.program)
         self.compile = not options.no_compile
         self.photo = str(options.image)
+        self.recipes = ["--recipes", str(options.recipes)] if options.recipes else []
         self.work = options.work
         self.logs = options.work / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
@@ -97,26 +113,42 @@ def trace(host: Host) -> None:
         host.python("trace", "trace_vision_encoder.py", source, str(target))
 
 
-def build(host: Host) -> None:
-    graphs = host.work / "graphs"
-    fp16, fp8, batch = host.work / "fp16", host.work / "fp8", host.work / "batch8"
-    verified = ["--image", host.photo, "--json", "--verbose"]
-    if not (fp16 / "detector.tokenizer.json").exists():
-        host.sam3trt(
-            "build_fp16", "build", "--onnx", str(graphs), "--output", str(fp16), "--fp16", *verified
-        )
-    if not (fp8 / "vision_encoder.engine").exists():
-        graph, engine = str(graphs / "vision_encoder.onnx"), str(fp8 / "vision_encoder.engine")
-        host.sam3trt("build_fp8", "build", "--onnx", graph, "--output", engine, "--fp8", *verified)
-        for file in fp16.glob("detector*"):  # only the vision encoder has FP8 products
-            if fp8.exists() and not (fp8 / file.name).exists():
-                (fp8 / file.name).symlink_to(file)
-    if not (batch / "detector.tokenizer.json").exists():
-        sizes = ["--max-batch", "8", "--tune-batch", "8", "--tune-prompts", "8"]
-        host.sam3trt(
-            "build_batch8",
-            *("build", "--onnx", str(graphs), "--output", str(batch), "--fp16", *sizes, *verified),
-        )
+def build_graph(host: Host, folder: str, graph: str, *options: str) -> None:
+    """The engine of one graph; for the detector those of its parts, too."""
+    engine = host.work / folder / f"{graph}.engine"
+    if engine.exists():
+        return
+    # fmt: off
+    host.sam3trt(
+        f"build_{folder}_{graph}", "build", "--onnx", str(host.work / "graphs" / f"{graph}.onnx"),
+        "--output", str(engine), *options, "--image", host.photo, "--json", "--verbose")
+    # fmt: on
+
+
+def build_fp16(host: Host) -> None:
+    build_graph(host, "fp16", "vision_encoder", "--fp16", *BATCH, *host.recipes)
+    build_graph(host, "fp16", "detector", "--fp16", *BATCH, *host.recipes)
+
+
+def build_fp8(host: Host) -> None:
+    """Only the vision encoder has FP8 products."""
+    build_graph(host, "fp8", "vision_encoder", "--fp8", *host.recipes)
+    for file in (host.work / "fp16").glob("detector*"):
+        link = host.work / "fp8" / file.name
+        if not link.exists():
+            link.symlink_to(file.resolve())
+
+
+def trt_attention(host: Host) -> None:
+    """The vision encoder with TensorRT's own attention in place of this project's kernel."""
+    book = json.loads((BENCH.parent / "configs/precision/recipes.json").read_text())
+    variants = book["precisions"]["fp16"]["variants"]
+    variants[:] = [v for v in variants if v["name"] == "fp16_trt_attention"]
+    path = host.work / "trt_attention.json"
+    path.write_text(json.dumps(book), encoding="utf-8")
+    options = ("--fp16", "--recipes", str(path), "--skip-verification")
+    build_graph(host, "trt_attention", "vision_encoder", *options)
+    time_engine(host, "trt_attention")
 
 
 def threshold_for_few(host: Host, engines: Path) -> str:
@@ -133,25 +165,44 @@ def threshold_for_few(host: Host, engines: Path) -> str:
     return str(scores[10]) if len(scores) > 10 else "0.5"
 
 
-def bench(host: Host) -> None:
-    threshold = threshold_for_few(host, host.work / "fp16")
-    for name in ("fp16", "fp8", "batch8"):
-        engines = host.work / name
-        layers = host.logs / f"layers_{name}"
-        layers.mkdir(exist_ok=True)
-        # fmt: off
-        host.sam3trt(
-            f"bench_{name}", "bench", "--model", str(engines), "--image", host.photo,
-            "--text", TEXT, "--threshold", threshold, "--layers", str(layers),
-            "--allow-unverified", "--json")
-        # fmt: on
-    # From the start of the process to the result, engines on disk.
+def bench(host: Host, name: str) -> None:
+    threshold = threshold_for_few(host, host.work / name)
+    layers = host.logs / f"layers_{name}"
+    layers.mkdir(exist_ok=True)
     # fmt: off
-    cold = ["infer", "--model", str(host.work / "fp16"), "--image", host.photo, "--text", TEXT,
-            "--threshold", threshold, "--allow-unverified"]
+    common = ["--model", str(host.work / name), "--image", host.photo, "--text", TEXT,
+              "--threshold", threshold, "--allow-unverified"]
+    host.sam3trt(f"bench_{name}", "bench", *common, "--layers", str(layers), "--json")
     # fmt: on
-    for i in range(3):
-        host.sam3trt(f"cold_start_{i}", *cold)
+    for i in range(3):  # from the start of the process to the result, engines on disk
+        host.sam3trt(f"cold_start_{name}_{i}", "infer", *common)
+
+
+def bench_fp16(host: Host) -> None:
+    bench(host, "fp16")
+
+
+def bench_fp8(host: Host) -> None:
+    bench(host, "fp8")
+
+
+def time_engine(host: Host, folder: str) -> None:
+    engine = str(host.work / folder / "vision_encoder.engine")
+    layers = host.logs / f"layers_{folder}"
+    layers.mkdir(exist_ok=True)
+    # fmt: off
+    host.sam3trt(f"bench_{folder}", "bench", "--engine", engine, "--layers", str(layers),
+                 "--allow-unverified", "--json")
+    # fmt: on
+
+
+def verify(host: Host) -> None:
+    """Engines together against the reference, end to end."""
+    graphs, engines = str(host.work / "graphs"), str(host.work / "fp16")
+    # fmt: off
+    host.sam3trt("verify", "verify", "--model", engines, "--reference", graphs, "--image",
+                 host.photo, "--json")
+    # fmt: on
 
 
 def transformers(host: Host) -> None:
@@ -164,17 +215,11 @@ def traced(host: Host) -> None:
     graph = host.work / "traced" / "vision_encoder.onnx"
     engine = host.work / "traced" / "vision_encoder.engine"
     if not engine.exists():
-        host.sam3trt(
-            "build_traced",
-            "build",
-            "--onnx",
-            str(graph),
-            "--output",
-            str(engine),
-            "--fp16",
-            "--json",
-        )
-    host.sam3trt("bench_traced", "bench", "--engine", str(engine), "--json")
+        # fmt: off
+        host.sam3trt("build_traced", "build", "--onnx", str(graph), "--output", str(engine),
+                     "--fp16", "--json")
+        # fmt: on
+    time_engine(host, "traced")
 
 
 def time_of(statistics: dict) -> str:
@@ -183,7 +228,7 @@ def time_of(statistics: dict) -> str:
 
 def rows(results: dict) -> list[tuple[str, str]]:
     table = []
-    for name in ("fp16", "fp8", "batch8", "traced"):
+    for name in ("fp16", "fp8", "trt_attention", "traced"):
         result = results.get(f"bench_{name}", {})
         for stage in result.get("stages", []):
             part = stage["component"] or "traced vision encoder"
@@ -197,10 +242,10 @@ def rows(results: dict) -> list[tuple[str, str]]:
         if "device_memory_bytes_one_image" in session:
             memory = session["device_memory_bytes_one_image"] / 1e9
             table.append((f"{name}: device memory with one picture, GB", f"{memory:.2f}"))
-    runs = [result for key, result in results.items() if key.startswith("cold_start")]
-    cold = [run["seconds"] for run in runs if run["exit"] == 0]
-    if cold:
-        table.append(("process start to result, s", f"{sorted(cold)[len(cold) // 2]:.1f}"))
+        runs = [result for key, result in results.items() if key.startswith(f"cold_start_{name}")]
+        cold = sorted(run["seconds"] for run in runs if run["exit"] == 0)
+        if cold:
+            table.append((f"{name}: process start to result, s", f"{cold[len(cold) // 2]:.1f}"))
     for line in results.get("transformers", {}).get("lines", []):
         entry = json.loads(line)
         what = f"transformers {entry['transformers']}, {entry['prompts']} prompts, model only, ms"
@@ -213,6 +258,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--program", type=Path, default=BENCH.parent / "build" / "sam3trt")
     parser.add_argument("--image", type=Path, default=BENCH.parent / "test_images" / "example.jpg")
+    parser.add_argument("--recipes", type=Path, help="in place of the built-in book")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--no-compile", action="store_true", help="transformers eager only")
     options = parser.parse_args()

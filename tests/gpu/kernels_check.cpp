@@ -1,5 +1,6 @@
-// kernels_check [GPU]: runs every kernel on a GPU against the CPU path and prints one JSON line per
-// case. Exit code 0: all passed; 1: a result is wrong; 3: no GPU.
+// kernels_check [GPU [LAUNCHES]]: runs every kernel on a GPU against the CPU path, times it over so
+// many launches (20; with 0 it stays with small sizes, as compute-sanitizer needs) and prints one
+// JSON line per case. Exit code 0: all passed; 1: a result is wrong; 3: no GPU.
 #include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -9,7 +10,7 @@
 
 namespace {
 
-int run(int ordinal) {
+int run(int ordinal, int launches) {
   const sam3trt::CudaDevice device(ordinal);
   int failed = 0;
   int cases = 0;
@@ -25,8 +26,8 @@ int run(int ordinal) {
                      .dump()
               << std::endl;
   };
-  sam3trt::run_kernel_cases(device, {.exact = false, .timed_launches = 20}, report);
-  sam3trt::run_attention_cases(device, {.exact = false, .timed_launches = 20}, report);
+  sam3trt::run_kernel_cases(device, {.exact = false, .timed_launches = launches}, report);
+  sam3trt::run_attention_cases(device, {.exact = false, .timed_launches = launches}, report);
   std::cout << nlohmann::ordered_json{{"gpu", device.info().name},
                                       {"cuda", device.driver().cuda_version()},
                                       {"cases", cases},
@@ -40,7 +41,7 @@ int run(int ordinal) {
 
 int main(int argc, char** argv) {
   try {
-    return run(argc > 1 ? std::atoi(argv[1]) : 0);
+    return run(argc > 1 ? std::atoi(argv[1]) : 0, argc > 2 ? std::atoi(argv[2]) : 20);
   } catch (const sam3trt::Error& error) {
     std::cerr << "kernels_check: " << error.what() << "\n";
     return error.code() == sam3trt::ErrorCode::kUnavailable ? 3 : 1;
