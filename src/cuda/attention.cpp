@@ -123,7 +123,8 @@ void AttentionKernels::launch(const RotaryAttention& a, void* stream, AttentionF
   };
   RotateArgs rotate;
   rotate.source = packed(1);
-  rotate.target = rows<uint16_t>(a.scratch, a.window * width, width, a.head_dim);
+  // Rows of a head next to one another: tiles of them are read faster than from packed projections.
+  rotate.target = rows<uint16_t>(a.scratch, a.window * width, a.head_dim, a.window * a.head_dim);
   rotate.cos = device_pointer<const float>(a.cos);
   rotate.sin = device_pointer<const float>(a.sin);
   rotate.batches = static_cast<int32_t>(windows);
@@ -135,7 +136,7 @@ void AttentionKernels::launch(const RotaryAttention& a, void* stream, AttentionF
 
   AttentionArgs attend;
   attend.query = packed(0);
-  attend.key = rows<const uint16_t>(a.scratch, a.window * width, width, a.head_dim);
+  attend.key = rows<const uint16_t>(a.scratch, a.window * width, a.head_dim, a.window * a.head_dim);
   attend.value = packed(2);
   attend.result = rows<uint16_t>(a.result, a.window * width, width, a.head_dim);
   attend.cos = rotate.cos;

@@ -1,8 +1,9 @@
 #include "trt/layers.hpp"
 
 #include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 namespace sam3trt {
 namespace {
@@ -16,10 +17,13 @@ std::string name_of(const nlohmann::json& layer) {
   return {};
 }
 
-/// "[profile 1"; TensorRT may leave it out for layers of the first profile.
-std::string profile_of(const std::string& name) {
-  const size_t begin = name.find("[profile ");
-  return begin == std::string::npos ? "" : name.substr(begin, name.find(']', begin) - begin);
+/// The profile that a layer's name is marked with, "[profile 1]"; the first one's have no mark.
+int64_t profile_of(const std::string& name) {
+  constexpr std::string_view kMark = "[profile ";
+  const size_t begin = name.find(kMark);
+  if (begin == std::string::npos) return 0;
+  const char digit = name[std::min(begin + kMark.size(), name.size() - 1)];
+  return digit >= '0' && digit <= '9' ? digit - '0' : 0;
 }
 
 }  // namespace
@@ -27,16 +31,18 @@ std::string profile_of(const std::string& name) {
 int64_t count_fused_attentions(std::string_view layers_json) {
   const auto json = nlohmann::json::parse(layers_json, nullptr, false);
   if (!json.is_object() || !json.contains("Layers") || !json["Layers"].is_array()) return 0;
-  std::map<std::string, int64_t> counts;
+  std::vector<int64_t> counts = {0};
+  int64_t unmarked = 0;
   for (const nlohmann::json& layer : json["Layers"]) {
     const std::string name = name_of(layer);
-    counts[profile_of(name)] += name.find("mha") == std::string::npos ? 0 : 1;
+    const auto profile = static_cast<size_t>(profile_of(name));
+    if (profile >= counts.size()) counts.resize(profile + 1);
+    if (name.find("mha") == std::string::npos) continue;
+    // Names that the library makes itself, such as _gemm_mha_v2_myl0_13, have no mark in any
+    // profile.
+    ++(name.front() == '_' ? unmarked : counts[profile]);
   }
-  // Where the layers of the first profile are marked too, those without a mark belong to none.
-  if (counts.contains("[profile 0")) counts.erase("");
-  const auto fewest =
-      std::ranges::min_element(counts, {}, [](const auto& entry) { return entry.second; });
-  return fewest == counts.end() ? 0 : fewest->second;
+  return *std::ranges::min_element(counts) + unmarked / static_cast<int64_t>(counts.size());
 }
 
 }  // namespace sam3trt

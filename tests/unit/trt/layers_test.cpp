@@ -20,9 +20,16 @@ TEST(CountFusedAttentions, OfSeveralProfilesTheOneWithTheFewestCounts) {
       {"Name": "a_mha"}, {"Name": "a_mha [profile 1]"}, {"Name": "b_mha [profile 1]"}]})"),
             1);
   EXPECT_EQ(count_fused_attentions(R"({"Layers": ["a_mha", "b [profile 1]"]})"), 0);
-  EXPECT_EQ(count_fused_attentions(
-                R"({"Layers": ["shape", "a_mha [profile 0]", "a_mha [profile 1]"]})"),
-            1);
+}
+
+// As TensorRT 10.6 named the layers of a detector with two profiles.
+TEST(CountFusedAttentions, NamesOfTheLibrarysOwnAreSharedAmongTheProfiles) {
+  EXPECT_EQ(count_fused_attentions(R"({"Layers": [
+      {"Name": "/encoder/layers_0/self_attn/v_proj/matmul_myl0_9"}, {"Name": "_gemm_mha_v2_myl0_13"},
+      {"Name": "_gemm_mha_v2_myl0_52"}, {"Name": "_gemm_mha_v2_myl1_13"},
+      {"Name": "/encoder/layers_0/self_attn/v_proj/matmul [profile 1]_myl1_9"},
+      {"Name": "_gemm_mha_v2_myl1_52"}]})"),
+            2);
 }
 
 TEST(CountFusedAttentions, OtherTextHasNone) {
