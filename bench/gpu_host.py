@@ -239,6 +239,9 @@ def rows(results: dict) -> list[tuple[str, str]]:
             what = f"{name}: {run['images']} pictures, {run['prompts']} prompts each"
             found = f"{run['instances']} instances, {run['images_per_s']} pictures/s"
             table.append((f"{what}, {found}, ms", time_of(run["total"])))
+            nothing = run["nothing_found"]
+            found = f"nothing found, {nothing['images_per_s']} pictures/s"
+            table.append((f"{what}, {found}, ms", time_of(nothing["total"])))
         if "device_memory_bytes_one_image" in session:
             memory = session["device_memory_bytes_one_image"] / 1e9
             table.append((f"{name}: device memory with one picture, GB", f"{memory:.2f}"))

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/error.hpp"
+#include "base/own_operators.hpp"
 #include "cuda/fatbin.hpp"
 #include "cuda/kernels.hpp"
 #include "cuda/kernels/attention.hpp"
@@ -12,7 +13,6 @@
 namespace sam3trt {
 namespace {
 
-constexpr std::array<int64_t, 3> kHeadDims = {16, 32, 64};
 constexpr int64_t kWarpgroupHeadDim = 64;
 // Of a block, as the kernels are compiled.
 constexpr unsigned kRotateThreads = 256;
@@ -62,11 +62,11 @@ void AttentionKernels::load() {
   const std::array<std::string, kTypes> types = {"f16", "bf16"};
   for (size_t t = 0; t < kTypes; ++t) {
     for (size_t s = 0; s < kSizes; ++s) {
-      const std::string name = types[t] + "_" + std::to_string(kHeadDims[s]);
+      const std::string name = types[t] + "_" + std::to_string(kAttentionHeadDims[s]);
       Functions& functions = functions_[t][s];
       functions.attention = kernel(library_, "sam3trt_attention_" + name);
       functions.rotate_keys = kernel(library_, "sam3trt_rotate_keys_" + name);
-      if (warpgroup_library_ == nullptr || kHeadDims[s] != kWarpgroupHeadDim) continue;
+      if (warpgroup_library_ == nullptr || kAttentionHeadDims[s] != kWarpgroupHeadDim) continue;
       functions.warpgroup_attention =
           kernel(warpgroup_library_, "sam3trt_warpgroup_attention_" + name);
     }
@@ -93,14 +93,10 @@ AttentionForm AttentionKernels::best_form(const RotaryAttention& attention) cons
   return warpgroups ? AttentionForm::kWarpgroup : AttentionForm::kMma;
 }
 
-bool AttentionKernels::supports(int64_t head_dim) {
-  return std::ranges::find(kHeadDims, head_dim) != kHeadDims.end();
-}
-
 const AttentionKernels::Functions& AttentionKernels::functions(DType type, int64_t head_dim) const {
-  const auto size = std::ranges::find(kHeadDims, head_dim);
-  if ((type == DType::kF16 || type == DType::kBF16) && size != kHeadDims.end()) {
-    return functions_[type == DType::kF16 ? 0 : 1][size - kHeadDims.begin()];
+  const auto size = std::ranges::find(kAttentionHeadDims, head_dim);
+  if ((type == DType::kF16 || type == DType::kBF16) && size != kAttentionHeadDims.end()) {
+    return functions_[type == DType::kF16 ? 0 : 1][size - kAttentionHeadDims.begin()];
   }
   throw Error(ErrorCode::kInternal, "no attention kernel for " + std::string(name_of(type)) +
                                         " and heads of " + std::to_string(head_dim));

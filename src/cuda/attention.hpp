@@ -5,12 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "base/own_operators.hpp"
 #include "base/tensor.hpp"
 #include "cuda/driver.hpp"
 
 namespace sam3trt {
 
-/// Self-attention of packed projections, after the rotary embedding of queries and keys.
+/// The operator kRotaryAttention (base/own_operators.hpp) in device memory.
 struct RotaryAttention {
   DType type = DType::kF16;  ///< kF16 or kBF16
   DevicePointer qkv = 0;     ///< [B, T, 3, H, D]; queries carry the factor 1/sqrt(D)
@@ -43,9 +44,6 @@ class AttentionKernels {
   AttentionKernels(const AttentionKernels&) = delete;
   AttentionKernels& operator=(const AttentionKernels&) = delete;
 
-  /// Whether there is a kernel for heads of this size.
-  [[nodiscard]] static bool supports(int64_t head_dim);
-
   /// The fastest form that the GPU of the current context has for these sizes.
   [[nodiscard]] AttentionForm best_form(const RotaryAttention& attention) const;
 
@@ -70,8 +68,8 @@ class AttentionKernels {
              void* arguments) const;
   void unload() noexcept;
 
-  static constexpr int kTypes = 2;
-  static constexpr int kSizes = 3;
+  static constexpr size_t kTypes = 2;
+  static constexpr size_t kSizes = kAttentionHeadDims.size();
 
   const CudaDriver& driver_;
   void* library_ = nullptr;

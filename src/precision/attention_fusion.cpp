@@ -1,19 +1,17 @@
 #include "precision/attention_fusion.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <map>
 #include <optional>
 #include <set>
 
 #include "base/error.hpp"
+#include "base/own_operators.hpp"
 #include "precision/recipe.hpp"
 
 namespace sam3trt {
 namespace {
-
-constexpr std::array<int64_t, 3> kHeadDims = {16, 32, 64};  // of AttentionKernels
 
 struct Step {
   const char* name;
@@ -64,7 +62,7 @@ class Fusion {
   /// Notes the nodes to be removed and what takes their place.
   void add(const std::string& path) {
     const std::vector<int64_t> shape = heads_shape(path);
-    if (std::ranges::find(kHeadDims, shape[4]) == kHeadDims.end()) return;
+    if (!has_attention_kernel(shape[4])) return;
     std::map<std::string, std::string> tables;
     std::set<std::string> removed;
     for (const Step& step : steps()) {

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/error.hpp"
-#include "precision/attention_fusion.hpp"
+#include "base/own_operators.hpp"
 #include "precision/weight_forms.hpp"
 
 namespace sam3trt {
@@ -152,30 +152,27 @@ DType GraphTyper::inherited(const onnx::NodeProto& node, const OperatorTyping& t
   return common.value_or(DType::kF32);
 }
 
-GraphTyper::Decision GraphTyper::decide(const onnx::NodeProto& node, const OperatorTyping& typing) {
+DType GraphTyper::decide(const onnx::NodeProto& node, const OperatorTyping& typing) {
   for (const std::string& output : node.output()) {
     if (!outputs_.contains(output)) continue;
     const auto io = recipe_.io.find(output);
-    return {io == recipe_.io.end() ? DType::kF32 : io->second};
+    return io == recipe_.io.end() ? DType::kF32 : io->second;
   }
   for (size_t i = 0; i < rule_used_.size(); ++i) {
     const TypeRule& rule = (*rules_)[i];
     if (!fits(rule, node)) continue;
     rule_used_[i] = true;
-    const DType type = rule.type.value_or(inherited(node, typing));
-    return {type, rule.f32_sum && type != DType::kF32};
+    return rule.type.value_or(inherited(node, typing));
   }
-  return {typing.moves_data ? inherited(node, typing) : DType::kF32};
+  return typing.moves_data ? inherited(node, typing) : DType::kF32;
 }
 
 void GraphTyper::add_node(const onnx::NodeProto& node) {
   const OperatorTyping typing = *typing_of(node.op_type());
   onnx::NodeProto typed = node;
   int type = 0;
-  bool f32_sum = false;
   if (is_float(node, typing)) {
-    const auto [decided, wide] = decide(node, typing);
-    f32_sum = wide;
+    const DType decided = decide(node, typing);
     type = element_type(decided);
     ++report_.nodes[decided];
     const bool attends = node.op_type() == "Softmax" || node.op_type() == kRotaryAttention;
@@ -193,13 +190,6 @@ void GraphTyper::add_node(const onnx::NodeProto& node) {
     if (is_quantised(node.name())) quantise(typed, node, decided);
   } else {
     type = type_of(node.input(0), node);
-  }
-  if (f32_sum) {
-    for (int i = 0; i < typed.input_size(); ++i) {
-      if (typed.input(i).empty() || !typing.has_result_type(static_cast<size_t>(i))) continue;
-      typed.set_input(i, cast(typed.input(i), DType::kF32));
-    }
-    type = TensorProto::FLOAT;
   }
   for (const std::string& output : node.output()) types_[output] = type;
   *result_.add_node() = std::move(typed);

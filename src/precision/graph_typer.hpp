@@ -57,11 +57,7 @@ class GraphTyper {
   [[nodiscard]] int type_of(const std::string& tensor, const onnx::NodeProto& node) const;
   /// Whether the inputs that have the result's type hold floats (as opposed to integers).
   [[nodiscard]] bool is_float(const onnx::NodeProto& node, const OperatorTyping& typing) const;
-  struct Decision {
-    DType type = DType::kF32;
-    bool f32_sum = false;  ///< TypeRule::f32_sum, for a type that is narrower.
-  };
-  [[nodiscard]] Decision decide(const onnx::NodeProto& node, const OperatorTyping& typing);
+  [[nodiscard]] DType decide(const onnx::NodeProto& node, const OperatorTyping& typing);
   /// The type that all inputs but weights have; float32 when they differ or there is none.
   [[nodiscard]] DType inherited(const onnx::NodeProto& node, const OperatorTyping& typing) const;
   [[nodiscard]] bool is_quantised(const std::string& node);

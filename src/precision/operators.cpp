@@ -2,7 +2,7 @@
 
 #include <map>
 
-#include "precision/attention_fusion.hpp"
+#include "base/own_operators.hpp"
 
 namespace sam3trt {
 

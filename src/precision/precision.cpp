@@ -6,6 +6,7 @@
 
 #include "base/checked.hpp"
 #include "base/error.hpp"
+#include "base/own_operators.hpp"
 #include "base/sha256.hpp"
 #include "onnx/model_file.hpp"
 #include "precision/attention_fusion.hpp"

@@ -19,7 +19,7 @@ nlohmann::ordered_json to_json(const Recipe& recipe) {
   for (const auto& [component, rules] : recipe.rules) {
     for (const TypeRule& rule : rules) {
       const std::string_view type = rule.type ? name_of(*rule.type) : "inherit";
-      json["rules"][component].push_back({rule.nodes, rule.op, type, rule.f32_sum ? "f32" : ""});
+      json["rules"][component].push_back({rule.nodes, rule.op, type});
     }
   }
   for (const auto& [tensor, type] : recipe.io) json["io"][tensor] = name_of(type);

@@ -23,9 +23,6 @@ struct TypeRule {
   std::string nodes;          ///< Path pattern (see matches_path); empty: every node.
   std::string op;             ///< ONNX operator; empty: every operator.
   std::optional<DType> type;  ///< kF32, kF16 or kBF16; none: the type of the node's inputs.
-  /// The factors are rounded to `type` and then cast to float32, and the result stays float32:
-  /// TensorRT makes that one product of narrow factors with a float32 sum.
-  bool f32_sum = false;
 };
 
 /// Which node of which component computes in which type.

@@ -138,12 +138,11 @@ class Reader {
           problem(at + ": expected an object with \"type\" and \"nodes\" or \"op\"");
           continue;
         }
-        check_keys(rule, at, {"nodes", "op", "type", "sum"});
-        if (rule.value("sum", Json("f32")) != Json("f32")) problem(at + "/sum: expected \"f32\"");
+        check_keys(rule, at, {"nodes", "op", "type"});
         recipe.rules[item.key()].push_back(
             {rule.contains("nodes") ? pattern(rule["nodes"], at + "/nodes") : "",
              rule.contains("op") ? text(rule["op"], at + "/op") : "",
-             type(text(rule["type"], at + "/type"), aliases, at + "/type"), rule.contains("sum")});
+             type(text(rule["type"], at + "/type"), aliases, at + "/type")});
       }
     }
   }

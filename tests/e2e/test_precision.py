@@ -38,6 +38,8 @@ OUTPUTS = (
 )
 SAFER = (
     "fp16_trt_attention",
+    "fp16_fp32_decoder_softmax",
+    "fp16_fp32_decoder",
     "fp16_fp32_residual",
     "fp16_fp32_softmax",
     "fp16_fp32_attention",

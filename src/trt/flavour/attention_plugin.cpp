@@ -8,12 +8,12 @@
 #include <string_view>
 
 #include "base/log.hpp"
+#include "base/own_operators.hpp"
 #include "cuda/attention.hpp"
 
 namespace sam3trt {
 namespace {
 
-constexpr const char* kName = "Sam3trtRotaryAttention";
 constexpr const char* kVersion = "1";
 constexpr const char* kNamespace = "";
 constexpr int kInputs = 3;  // packed projections, cos, sin
@@ -52,7 +52,7 @@ AttentionSizes read_fields(const nvinfer1::PluginFieldCollection* fields) {
 }
 
 bool is_valid(const AttentionSizes& sizes) {
-  return sizes.window > 0 && sizes.heads > 0 && AttentionKernels::supports(sizes.head_dim);
+  return sizes.window > 0 && sizes.heads > 0 && has_attention_kernel(sizes.head_dim);
 }
 
 // TensorRT calls these functions through its own interfaces; an exception must not reach it.
@@ -87,7 +87,7 @@ class AttentionPlugin final : public nvinfer1::IPluginV3,
     }
   }
 
-  const char* getPluginName() const noexcept override { return kName; }
+  const char* getPluginName() const noexcept override { return kRotaryAttention; }
   const char* getPluginVersion() const noexcept override { return kVersion; }
   const char* getPluginNamespace() const noexcept override { return kNamespace; }
 
@@ -227,7 +227,7 @@ class AttentionCreator final : public nvinfer1::IPluginCreatorV3One {
   }
 
   const nvinfer1::PluginFieldCollection* getFieldNames() noexcept override { return &collection_; }
-  const char* getPluginName() const noexcept override { return kName; }
+  const char* getPluginName() const noexcept override { return kRotaryAttention; }
   const char* getPluginVersion() const noexcept override { return kVersion; }
   const char* getPluginNamespace() const noexcept override { return kNamespace; }
 

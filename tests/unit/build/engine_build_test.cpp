@@ -67,7 +67,7 @@ class BuildEngine : public testing::Test {
   void save_graph(const std::string& component) {
     Graph graph(component);
     Value x = graph.add_input("x", DType::kF32, {Dim("P"), Dim(2)});
-    for (const char* name : {"/encoder/layers.0/mlp", "/decoder/layers.0/self_attn/scores",
+    for (const char* name : {"/encoder/layers.0/mlp", "/decoder/layers.0/image_attn/scores",
                              "/decoder/layers.0/self_attn/q_proj", "/y"}) {
       x = add_relu(graph, name, x);
     }
@@ -122,11 +122,10 @@ TEST_F(BuildEngine, TriesTheNextSaferRecipeWhenTheVerificationFails) {
   request_.report = [&told](const std::string& message) { told.push_back(message); };
   const EngineBuildResult result = build_engine(api_, request_);
   EXPECT_EQ(result.manifest.recipe, "fp16_fp32_decoder");
-  EXPECT_THAT(api_.recipes,
-              ElementsAre("fp16", "fp16_fp32_decoder_attention", "fp16_fp32_decoder"));
+  EXPECT_THAT(api_.recipes, ElementsAre("fp16", "fp16_fp32_decoder_softmax", "fp16_fp32_decoder"));
   EXPECT_THAT(result.refused,
               ElementsAre("fp16: looked at fp16",
-                          "fp16_fp32_decoder_attention: looked at fp16_fp32_decoder_attention"));
+                          "fp16_fp32_decoder_softmax: looked at fp16_fp32_decoder_softmax"));
   EXPECT_EQ(told.size(), 2U);
 }
 

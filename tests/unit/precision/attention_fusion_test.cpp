@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "base/error.hpp"
+#include "base/own_operators.hpp"
 
 namespace sam3trt {
 namespace {

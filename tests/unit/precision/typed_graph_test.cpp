@@ -138,21 +138,6 @@ TEST_F(TypedGraph, CastsStandWhereTypesMeetAndAreShared) {
   EXPECT_EQ(model.graph().output(0).type().tensor_type().elem_type(), TensorProto::FLOAT);
 }
 
-TEST_F(TypedGraph, AFloat32SumTakesRoundedFactorsAndStaysFloat32) {
-  save_sample();
-  TypeRule product{"/product", "", DType::kF16};
-  product.f32_sum = true;
-  const TypedGraphReport report = type(recipe_of({product}));
-  const onnx::ModelProto model = read_model(output());
-  auto nodes = nodes_of(model);
-  EXPECT_EQ(inputs_of(nodes["/product"]),
-            (std::vector<std::string>{"/norm/to_f16/to_f32", "w/f16/to_f32"}));
-  EXPECT_EQ(inputs_of(nodes["w/f16/to_f32"]), (std::vector<std::string>{"w/f16"}));
-  EXPECT_EQ(weights_of(model).at("w/f16").data_type(), TensorProto::FLOAT16);
-  EXPECT_EQ(inputs_of(nodes["/sum"]), (std::vector<std::string>{"/product", "x"}));
-  EXPECT_EQ(report.casts, 3);
-}
-
 TEST_F(TypedGraph, TheHashTellsTypesApartAndNotNames) {
   save_sample();
   Recipe renamed = recipe_of({kNorm, kAllF16});
