@@ -25,7 +25,8 @@ struct ManifestShapes {
 };
 
 /// What an engine file is and what it may be used for; lies beside it as FILE.engine.json. The
-/// engine file itself is what TensorRT wrote, so that other tools load it too.
+/// engine file itself is what TensorRT wrote, so that other tools load it too, where they know the
+/// plugin kRotaryAttention (base/own_operators.hpp) or the recipe names no fused attentions.
 struct EngineManifest {
   std::string component;                        ///< As in the graph's metadata; empty: foreign.
   std::map<std::string, std::string> metadata;  ///< Of the graph (docs/graphs.md).

@@ -4,9 +4,8 @@
 
 namespace sam3trt {
 
-/// Makes the attention kernel (src/cuda/attention.hpp) a layer of TensorRT 10 and 11: graphs name
-/// it Sam3trtRotaryAttention (src/precision/attention_fusion.hpp). One object per flavour for the
-/// whole process.
+/// Makes the attention kernel (src/cuda/attention.hpp) a layer of TensorRT 10 and 11, which graphs
+/// name kRotaryAttention (base/own_operators.hpp). One object per flavour for the whole process.
 template <int kFlavour>
 [[nodiscard]] nvinfer1::IPluginCreatorV3One& attention_plugin_creator();
 

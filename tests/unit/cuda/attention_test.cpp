@@ -22,9 +22,9 @@ TEST(AttentionKernels, GiveWhatAttentionIsDefinedAs) {
 }
 
 TEST(AttentionKernels, AreThereForSomeSizesOfHeads) {
-  EXPECT_TRUE(AttentionKernels::supports(64));
-  EXPECT_FALSE(AttentionKernels::supports(12));
-  EXPECT_FALSE(AttentionKernels::supports(0));
+  EXPECT_TRUE(has_attention_kernel(64));
+  EXPECT_FALSE(has_attention_kernel(12));
+  EXPECT_FALSE(has_attention_kernel(0));
 }
 
 TEST(AttentionKernels, RefuseSizesThatMakeNoSense) {
