@@ -16,7 +16,7 @@ struct TensorRtEntryPoints {
   void* (*create_parser)(void* network, void* logger, int32_t version) = nullptr;
   int32_t (*library_version)() = nullptr;
   void* (*plugin_registry)() = nullptr;  ///< Null where the library has no plugins.
-  std::shared_ptr<void> library;  ///< Keeps the library loaded.
+  std::shared_ptr<void> library;         ///< Keeps the library loaded.
   std::shared_ptr<void> parser;
 };
 
