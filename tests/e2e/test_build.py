@@ -59,16 +59,16 @@ def test_a_folder_of_graphs_becomes_a_folder_of_engines(build, graphs, tmp_path,
 
 @needs_rtx
 def test_inspect_shows_what_an_engine_is(build, run, graphs, tmp_path):
-    output = tmp_path / "g.engine"
-    build("--onnx", graphs / "detector.geometry_encoder.onnx", "--output", output, *RTX, check=True)
+    output = tmp_path / "m.engine"
+    build("--onnx", graphs / "detector.mask_head.onnx", "--output", output, *RTX, check=True)
     described = json.loads(run("inspect", output, "--json", check=True).stdout)
     assert described["kind"] == "engine"
-    assert described["component"] == "geometry_encoder"
-    assert described["attentions"] == 2
+    assert described["component"] == "mask_head"
+    assert described["attentions"] == 1
     assert described["verification"]["state"] == "none"
     table = run("inspect", output, check=True).stdout
-    assert "TensorRT engine of the geometry_encoder" in table
-    assert "fpn_feat_2" in table
+    assert "TensorRT engine of the mask_head" in table
+    assert "fpn_feat_0" in table
     assert "shapes of profile 2 of 2" in table
 
 
@@ -98,13 +98,18 @@ def test_fp8_keeps_its_calibration_beside_the_graph(build, graphs, tmp_path):
 @needs_rtx
 def test_limits_become_the_profiles(build, graphs, tmp_path):
     limits = ("--max-prompts", 5, "--max-boxes", 3)
-    output = tmp_path / "t.engine"
-    graph = graphs / "detector.text_encoder.onnx"
-    build("--onnx", graph, "--output", output, *limits, *RTX, check=True)
-    manifest = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
-    one, several = (profile["input_ids"] for profile in manifest["profiles"])
-    assert one == {"min": [1, 32], "opt": [1, 32], "max": [1, 32]}
-    assert several == {"min": [1, 32], "opt": [5, 32], "max": [5, 32]}
+
+    def profiles(part: str) -> list[dict]:
+        output = tmp_path / f"{part}.engine"
+        graph = graphs / f"detector.{part}.onnx"
+        build("--onnx", graph, "--output", output, *limits, *RTX, check=True)
+        return json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))["profiles"]
+
+    (text,) = (profile["input_ids"] for profile in profiles("text_encoder"))
+    assert text == {"min": [1, 32], "opt": [1, 32], "max": [5, 32]}
+    one, several = (profile["prompt_index"] for profile in profiles("mask_head"))
+    assert one == {"min": [1], "opt": [1], "max": [1]}
+    assert several == {"min": [1], "opt": [4], "max": [4]}
 
 
 @needs_rtx
