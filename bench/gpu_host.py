@@ -24,6 +24,8 @@ STEPS = (
     "export",
     "build_fp16",
     "bench_fp16",
+    "build_batch8",
+    "bench_batch8",
     "build_fp8",
     "bench_fp8",
     "trt_attention",
@@ -126,17 +128,28 @@ def build_graph(host: Host, folder: str, graph: str, *options: str) -> None:
 
 
 def build_fp16(host: Host) -> None:
-    build_graph(host, "fp16", "vision_encoder", "--fp16", *BATCH, *host.recipes)
+    """A vision encoder for one picture; the detector takes the features of several, too."""
+    build_graph(host, "fp16", "vision_encoder", "--fp16", *host.recipes)
     build_graph(host, "fp16", "detector", "--fp16", *BATCH, *host.recipes)
+
+
+def link_detector(host: Host, folder: str) -> None:
+    """The fp16 detector beside another vision encoder."""
+    for file in (host.work / "fp16").glob("detector*"):
+        link = host.work / folder / file.name
+        if not link.exists():
+            link.symlink_to(file.resolve())
+
+
+def build_batch8(host: Host) -> None:
+    build_graph(host, "batch8", "vision_encoder", "--fp16", *BATCH, *host.recipes)
+    link_detector(host, "batch8")
 
 
 def build_fp8(host: Host) -> None:
     """Only the vision encoder has FP8 products."""
-    build_graph(host, "fp8", "vision_encoder", "--fp8", *host.recipes)
-    for file in (host.work / "fp16").glob("detector*"):
-        link = host.work / "fp8" / file.name
-        if not link.exists():
-            link.symlink_to(file.resolve())
+    build_graph(host, "fp8", "vision_encoder", "--fp8", *BATCH, *host.recipes)
+    link_detector(host, "fp8")
 
 
 def trt_attention(host: Host) -> None:
@@ -180,6 +193,10 @@ def bench(host: Host, name: str) -> None:
 
 def bench_fp16(host: Host) -> None:
     bench(host, "fp16")
+
+
+def bench_batch8(host: Host) -> None:
+    bench(host, "batch8")
 
 
 def bench_fp8(host: Host) -> None:
@@ -228,7 +245,7 @@ def time_of(statistics: dict) -> str:
 
 def rows(results: dict) -> list[tuple[str, str]]:
     table = []
-    for name in ("fp16", "fp8", "trt_attention", "traced"):
+    for name in ("fp16", "batch8", "fp8", "trt_attention", "traced"):
         result = results.get(f"bench_{name}", {})
         for stage in result.get("stages", []):
             part = stage["component"] or "traced vision encoder"

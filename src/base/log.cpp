@@ -1,5 +1,6 @@
 #include "base/log.hpp"
 
+#include <mutex>
 #include <utility>
 
 namespace sam3trt {
@@ -15,6 +16,8 @@ LogSink& sink() {
 void set_log_sink(LogSink new_sink) { sink() = std::move(new_sink); }
 
 void log(LogLevel level, std::string_view message) {
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
   if (sink()) sink()(level, message);
 }
 

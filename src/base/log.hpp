@@ -13,7 +13,7 @@ using LogSink = std::function<void(LogLevel, std::string_view)>;
 /// a sink messages are dropped. Not thread safe: set it once, before any other call.
 void set_log_sink(LogSink sink);
 
-/// Hands one message to the sink.
+/// Hands one message to the sink; of several threads, one after the other.
 void log(LogLevel level, std::string_view message);
 
 }  // namespace sam3trt

@@ -4,7 +4,6 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
-#include "base/mapped_file.hpp"
 #include "base/sha256.hpp"
 #include "openvino/openvino_engine.hpp"
 #include "runtime/float32_engine.hpp"
@@ -13,23 +12,10 @@
 namespace sam3trt {
 namespace {
 
-/// The manifest of an engine that may run here.
-EngineManifest check_manifest(const TensorRtHost& host, const std::filesystem::path& path,
-                              const LoadOptions& options) {
-  EngineManifest manifest = EngineManifest::load(path);
-  const std::string reason = refusal(manifest, host.describe(), options.allow_unverified);
-  if (!reason.empty()) throw_bad_input(path.string() + ": " + reason);
-  return manifest;
-}
-
-/// A plan is machine code: it is loaded only when it is the one that was verified.
-void check_bytes(const EngineManifest& manifest, const MappedFile& file) {
+std::string digest_of(std::span<const std::byte> bytes) {
   Sha256 hash;
-  hash.update(file.bytes());
-  if (file.bytes().size() != manifest.plan_bytes || hash.hex_digest() != manifest.plan_sha256) {
-    throw_bad_input(file.path().string() +
-                    ": is not the engine that its manifest describes; build it again");
-  }
+  hash.update(bytes);
+  return hash.hex_digest();
 }
 
 SessionLimits limits_of(const ModelFiles& files) {
@@ -62,20 +48,49 @@ bool all_verified(const ModelFiles& files) {
   });
 }
 
-std::unique_ptr<LoadedPlan> load_plan(TensorRtHost& host, const std::filesystem::path& path,
-                                      const LoadOptions& options, ActivationMemory memory) {
-  const EngineManifest manifest = check_manifest(host, path, options);
-  const MappedFile file(path);
-  check_bytes(manifest, file);
-  log(LogLevel::kInfo, "loading " + path.string() + " in " + host.describe().flavour + " " +
+EngineFile::EngineFile(const std::filesystem::path& path)
+    : manifest_(EngineManifest::load(path)),
+      file_(path),
+      digest_(std::async(std::launch::async, digest_of, file_.bytes())) {}
+
+std::unique_ptr<LoadedPlan> EngineFile::load(TensorRtHost& host, const LoadOptions& options,
+                                             ActivationMemory memory) {
+  const std::string path = file_.path().string();
+  const std::string reason = refusal(manifest_, host.describe(), options.allow_unverified);
+  if (!reason.empty()) throw_bad_input(path + ": " + reason);
+  // A plan is machine code: it is loaded only when it is the one that was verified.
+  if (file_.bytes().size() != manifest_.plan_bytes || digest_.get() != manifest_.plan_sha256) {
+    throw_bad_input(path + ": is not the engine that its manifest describes; build it again");
+  }
+  log(LogLevel::kInfo, "loading " + path + " in " + host.describe().flavour + " " +
                            host.api->version() + " on " + host.device.info().name);
-  return host.api->load(file.bytes(), memory);
+  return host.api->load(file_.bytes(), memory);
+}
+
+EngineFiles open_engines(const ModelFiles& files) {
+  const auto parts = files.parts();
+  return {EngineFile(parts[0].second), EngineFile(parts[1].second), EngineFile(parts[2].second),
+          EngineFile(parts[3].second), EngineFile(parts[4].second)};
+}
+
+LoadedPlans load_plans(TensorRtHost& host, EngineFiles files, const LoadOptions& options,
+                       ActivationMemory memory) {
+  std::array<std::future<std::unique_ptr<LoadedPlan>>, 5> loading;
+  for (size_t i = 0; i < files.size(); ++i) {
+    loading[i] = std::async(std::launch::async, [&, i] {
+      host.device.make_current();
+      return files[i].load(host, options, memory);
+    });
+  }
+  LoadedPlans plans;
+  std::ranges::transform(loading, plans.begin(), [](auto& plan) { return plan.get(); });
+  return plans;
 }
 
 std::unique_ptr<Engine> load_engine_file(TensorRtHost& host, const std::filesystem::path& path,
                                          const LoadOptions& options) {
   return with_float32_tensors(make_tensorrt_engine(
-      load_plan(host, path, options, ActivationMemory::kOwn), path.string(), host.device));
+      EngineFile(path).load(host, options, ActivationMemory::kOwn), path.string(), host.device));
 }
 
 LoadedModel load_model(const ModelFiles& files, const LoadOptions& options) {

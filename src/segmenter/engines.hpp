@@ -1,9 +1,12 @@
 #pragma once
 
+#include <array>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "base/mapped_file.hpp"
 #include "cuda/device.hpp"
 #include "manifest/manifest.hpp"
 #include "runtime/model_files.hpp"
@@ -46,12 +49,38 @@ struct LoadedModel {
 /// Error(kBadInput), except what `allow_unverified` allows.
 [[nodiscard]] LoadedModel load_model(const ModelFiles& files, const LoadOptions& options);
 
-/// One engine file on its own terms: verified or allowed, and unchanged since. Throws as load_model
-/// does.
-[[nodiscard]] std::unique_ptr<LoadedPlan> load_plan(TensorRtHost& host,
-                                                    const std::filesystem::path& path,
-                                                    const LoadOptions& options,
-                                                    ActivationMemory memory);
+/// An engine file with its manifest. A thread hashes the bytes from the construction on: that takes
+/// as long as starting CUDA and TensorRT, which therefore comes after.
+class EngineFile {
+ public:
+  /// Throws Error(kBadInput) when the file or its manifest is missing or the latter is none.
+  explicit EngineFile(const std::filesystem::path& path);
+  EngineFile(EngineFile&&) = default;
+  EngineFile& operator=(EngineFile&&) = delete;
+  EngineFile(const EngineFile&) = delete;
+  EngineFile& operator=(const EngineFile&) = delete;
+  ~EngineFile() = default;
+
+  /// Whether it is verified or allowed, and unchanged since; then the plan. Throws as load_model
+  /// does.
+  [[nodiscard]] std::unique_ptr<LoadedPlan> load(TensorRtHost& host, const LoadOptions& options,
+                                                 ActivationMemory memory);
+
+ private:
+  EngineManifest manifest_;
+  MappedFile file_;
+  std::future<std::string> digest_;  ///< Its end waits for the thread, so it goes before the file.
+};
+
+/// Engines of a model in the order of ModelFiles::parts().
+using EngineFiles = std::array<EngineFile, 5>;
+using LoadedPlans = std::array<std::unique_ptr<LoadedPlan>, 5>;
+
+[[nodiscard]] EngineFiles open_engines(const ModelFiles& files);
+
+/// All of them at once, each in a thread of its own.
+[[nodiscard]] LoadedPlans load_plans(TensorRtHost& host, EngineFiles files,
+                                     const LoadOptions& options, ActivationMemory memory);
 
 /// Whether all engines of the model passed their verification.
 [[nodiscard]] bool all_verified(const ModelFiles& files);

@@ -18,15 +18,14 @@ class Segmenter::Impl {
     }
     backend_ = "tensorrt";
     verified_ = all_verified(files);
+    EngineFiles engines = open_engines(files);
     host_ = open_tensorrt(false);
-    const auto load = [&](const std::filesystem::path& path) {
-      return load_plan(*host_, path, options, ActivationMemory::kCallers);
-    };
-    gpu_.emplace(
-        host_->device,
-        GpuPlans{load(files.vision_encoder), load(files.text_encoder), load(files.geometry_encoder),
-                 load(files.detector), load(files.mask_head)},
-        Tokenizer::load(files.tokenizer), files.config, files.semantics);
+    auto [vision_encoder, text_encoder, geometry_encoder, detector, mask_head] =
+        load_plans(*host_, std::move(engines), options, ActivationMemory::kCallers);
+    gpu_.emplace(host_->device,
+                 GpuPlans{std::move(vision_encoder), std::move(text_encoder),
+                          std::move(geometry_encoder), std::move(detector), std::move(mask_head)},
+                 Tokenizer::load(files.tokenizer), files.config, files.semantics);
   }
 
   [[nodiscard]] std::vector<ImageResult> run(std::span<const ImageRequest> requests,
