@@ -14,3 +14,10 @@
 #else
 #define SAM3TRT_DEVICE
 #endif
+
+/// Before a loop whose trip count the compiler knows: registers have no index.
+#ifdef __CUDACC__
+#define SAM3TRT_UNROLL _Pragma("unroll")
+#else
+#define SAM3TRT_UNROLL
+#endif

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 namespace sam3trt {
 
@@ -16,8 +17,19 @@ inline constexpr const char* kOwnDomain = "sam3trt";
 /// divide T. Channel i of a head rotates with channel i + D / 2.
 inline constexpr const char* kRotaryAttention = "Sam3trtRotaryAttention";
 
-/// Sizes of heads (D) that it is there for.
+/// Attention of queries to the cells of a grid, with a bias that is the sum of one term per row and
+/// one per column of the grid, as one node and one TensorRT plugin of this name. Inputs: queries
+/// [P, Q, H * D], which carry the factor 1/sqrt(D); keys and values [P, Y * X, H * D], row by row;
+/// float32 bias of the rows [P, H, Q, Y] and of the columns [P, H, Q, X]. Output: [P, Q, H * D].
+/// Attributes `heads` H and `head_dim` D.
+inline constexpr const char* kGridAttention = "Sam3trtGridAttention";
+
+/// Sizes of heads (D) that both are there for.
 inline constexpr std::array<int64_t, 3> kAttentionHeadDims = {16, 32, 64};
+
+[[nodiscard]] constexpr bool is_own_operator(std::string_view op_type) {
+  return op_type == kRotaryAttention || op_type == kGridAttention;
+}
 
 [[nodiscard]] constexpr bool has_attention_kernel(int64_t head_dim) {
   return std::ranges::find(kAttentionHeadDims, head_dim) != kAttentionHeadDims.end();

@@ -18,7 +18,8 @@ constexpr int64_t kWarpgroupHeadDim = 64;
 constexpr unsigned kRotateThreads = 256;
 constexpr unsigned kMmaThreads = 128;
 constexpr unsigned kWarpgroupThreads = 256;
-constexpr int64_t kMaxGrid = 65535;  // of y and z
+constexpr int64_t kMaxGrid = 65535;    // of y and z
+constexpr int64_t kMaxRows = 1 << 30;  // of queries and keys
 
 template <typename Element>
 AttentionRows<Element> rows(DevicePointer data, int64_t batch, int64_t row, int64_t head) {
@@ -28,12 +29,23 @@ AttentionRows<Element> rows(DevicePointer data, int64_t batch, int64_t row, int6
 void check(const RotaryAttention& a) {
   const bool sizes = a.batches > 0 && a.tokens > 0 && a.window > 0 && a.heads > 0 &&
                      a.tokens % a.window == 0 && a.heads <= kMaxGrid &&
-                     a.batches * (a.tokens / a.window) <= kMaxGrid && a.window <= (1 << 30);
+                     a.batches * (a.tokens / a.window) <= kMaxGrid && a.window <= kMaxRows;
   if (sizes) return;
   throw Error(ErrorCode::kInternal, "rotary attention of " + std::to_string(a.batches) + " x " +
                                         std::to_string(a.tokens) + " tokens in windows of " +
                                         std::to_string(a.window) + ", " + std::to_string(a.heads) +
                                         " heads");
+}
+
+void check(const GridAttention& a) {
+  const bool sizes = a.prompts > 0 && a.queries > 0 && a.rows > 0 && a.columns > 0 && a.heads > 0 &&
+                     a.prompts <= kMaxGrid && a.heads <= kMaxGrid && a.queries <= kMaxRows &&
+                     a.rows <= kMaxRows / a.columns;
+  if (sizes) return;
+  throw Error(ErrorCode::kInternal,
+              "grid attention of " + std::to_string(a.prompts) + " x " + std::to_string(a.queries) +
+                  " queries to " + std::to_string(a.rows) + " x " + std::to_string(a.columns) +
+                  " cells, " + std::to_string(a.heads) + " heads");
 }
 
 }  // namespace
@@ -66,6 +78,7 @@ void AttentionKernels::load() {
       Functions& functions = functions_[t][s];
       functions.attention = kernel(library_, "sam3trt_attention_" + name);
       functions.rotate_keys = kernel(library_, "sam3trt_rotate_keys_" + name);
+      functions.grid_attention = kernel(library_, "sam3trt_grid_attention_" + name);
       if (warpgroup_library_ == nullptr || kAttentionHeadDims[s] != kWarpgroupHeadDim) continue;
       functions.warpgroup_attention =
           kernel(warpgroup_library_, "sam3trt_warpgroup_attention_" + name);
@@ -141,6 +154,27 @@ void AttentionKernels::launch(const RotaryAttention& a, void* stream, AttentionF
   constexpr int64_t kQueries = AttentionTile<64>::kQueries;  // the same for all sizes
   start(kernel, {(a.window + kQueries - 1) / kQueries, a.heads, windows},
         warpgroup ? kWarpgroupThreads : kMmaThreads, stream, &attend);
+}
+
+void AttentionKernels::launch(const GridAttention& a, void* stream) const {
+  check(a);
+  const int64_t width = a.heads * a.head_dim;
+  const int64_t cells = a.rows * a.columns;
+  AttentionArgs attend;
+  attend.query = rows<const uint16_t>(a.query, a.queries * width, width, a.head_dim);
+  attend.key = rows<const uint16_t>(a.key, cells * width, width, a.head_dim);
+  attend.value = rows<const uint16_t>(a.value, cells * width, width, a.head_dim);
+  attend.result = rows<uint16_t>(a.result, a.queries * width, width, a.head_dim);
+  attend.row_bias =
+      rows<const float>(a.row_bias, a.heads * a.queries * a.rows, a.rows, a.queries * a.rows);
+  attend.column_bias = rows<const float>(a.column_bias, a.heads * a.queries * a.columns, a.columns,
+                                         a.queries * a.columns);
+  attend.columns = static_cast<int32_t>(a.columns);
+  attend.queries = static_cast<int32_t>(a.queries);
+  attend.keys = static_cast<int32_t>(cells);
+  constexpr int64_t kQueries = GridAttentionTile<64>::kQueries;  // the same for all sizes
+  start(functions(a.type, a.head_dim).grid_attention,
+        {(a.queries + kQueries - 1) / kQueries, a.heads, a.prompts}, kMmaThreads, stream, &attend);
 }
 
 void AttentionKernels::start(void* kernel, const std::array<int64_t, 3>& grid, unsigned threads,

@@ -30,6 +30,23 @@ struct RotaryAttention {
   }
 };
 
+/// The operator kGridAttention in device memory.
+struct GridAttention {
+  DType type = DType::kF16;       ///< kF16 or kBF16
+  DevicePointer query = 0;        ///< [P, Q, H, D]; carries the factor 1/sqrt(D)
+  DevicePointer key = 0;          ///< [P, Y * X, H, D]
+  DevicePointer value = 0;        ///< [P, Y * X, H, D]
+  DevicePointer row_bias = 0;     ///< float32 [P, H, Q, Y]
+  DevicePointer column_bias = 0;  ///< float32 [P, H, Q, X]
+  DevicePointer result = 0;       ///< [P, Q, H, D]
+  int64_t prompts = 0;            ///< P
+  int64_t queries = 0;            ///< Q
+  int64_t rows = 0;               ///< Y
+  int64_t columns = 0;            ///< X
+  int64_t heads = 0;              ///< H
+  int64_t head_dim = 0;           ///< D
+};
+
 /// Which instructions multiply: mma.sync, which all GPUs have, or wgmma, which is faster and which
 /// GPUs of compute capability 9.0 have for heads of 64 channels.
 enum class AttentionForm { kMma, kWarpgroup };
@@ -53,12 +70,14 @@ class AttentionKernels {
   void launch(const RotaryAttention& attention, void* stream) const {
     launch(attention, stream, best_form(attention));
   }
+  void launch(const GridAttention& attention, void* stream) const;
 
  private:
   struct Functions {
     void* attention = nullptr;
     void* warpgroup_attention = nullptr;  ///< Null where there is none.
     void* rotate_keys = nullptr;
+    void* grid_attention = nullptr;
   };
 
   [[nodiscard]] const Functions& functions(DType type, int64_t head_dim) const;

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string_view>
 
 #include "base/error.hpp"
 #include "base/own_operators.hpp"
@@ -16,12 +17,25 @@ namespace {
 struct Step {
   const char* name;
   const char* op;
-  std::vector<const char*> inputs;  ///< Tensors below the path; "cos", "sin", or null: a constant.
+  std::vector<const char*> inputs;  ///< Tensors below the base; "cos", "sin", or null: a constant.
+};
+
+/// A form of attention and the operator that takes its place. Names are relative to a base.
+struct Form {
+  std::string_view attention;  ///< "/image_attn" below the base, or empty.
+  std::vector<Step> steps;
+  const char* heads_shape;  ///< Ends with heads and size of a head.
+  const char* op;
+  const char* name;
+  std::vector<const char*> inputs;
+  const char* output;
+  bool windows;  ///< The heads' shape is [-1, window, 3, heads, size].
 };
 
 /// What src/model/vision_encoder.cpp writes between the packed projections and the joined heads.
-const std::vector<Step>& steps() {
-  static const std::vector<Step> kSteps = {{"heads", "Reshape", {"qkv", nullptr}},
+const Form& rotary_form() {
+  static const Form kForm = {"",
+                             {{"heads", "Reshape", {"qkv", nullptr}},
                                            {"order", "Transpose", {"heads"}},
                                            {"split", "Split", {"order", nullptr}},
                                            {"q_in", "Squeeze", {"split.0", nullptr}},
@@ -48,8 +62,45 @@ const std::vector<Step>& steps() {
                                            {"softmax", "Softmax", {"scores"}},
                                            {"mix", "MatMul", {"softmax", "v"}},
                                            {"join", "Transpose", {"mix"}},
-                                           {"flat", "Reshape", {"join", nullptr}}};
-  return kSteps;
+                                           {"flat", "Reshape", {"join", nullptr}}},
+                             "heads/shape",
+                             kRotaryAttention,
+                             "rotary_mha",
+                             {"qkv", "cos", "sin"},
+                             "flat",
+                             true};
+  return kForm;
+}
+
+/// What src/model/detector.cpp writes of the decoder's attention to the picture, after the
+/// projections.
+const Form& grid_form() {
+  static const Form kForm = {
+      "/image_attn",
+      {{"image_attn/q_heads", "Reshape", {"image_attn/q_proj", nullptr}},
+       {"image_attn/q", "Transpose", {"image_attn/q_heads"}},
+       {"image_attn/k_heads", "Reshape", {"image_attn/k_proj", nullptr}},
+       {"image_attn/k", "Transpose", {"image_attn/k_heads"}},
+       {"image_attn/v_heads", "Reshape", {"image_attn/v_proj", nullptr}},
+       {"image_attn/v", "Transpose", {"image_attn/v_heads"}},
+       {"bias/rows", "Unsqueeze", {"bias/y/with_presence", nullptr}},
+       {"bias/columns", "Unsqueeze", {"bias/x/with_presence", nullptr}},
+       {"bias/sum", "Add", {"bias/rows", "bias/columns"}},
+       {"bias", "Reshape", {"bias/sum", nullptr}},
+       {"image_attn/scores", "MatMul", {"image_attn/q", "image_attn/k"}},
+       {"image_attn/masked", "Add", {"image_attn/scores", "bias"}},
+       {"image_attn/softmax", "Softmax", {"image_attn/masked"}},
+       {"image_attn/mix", "MatMul", {"image_attn/softmax", "image_attn/v"}},
+       {"image_attn/join", "Transpose", {"image_attn/mix"}},
+       {"image_attn/flat", "Reshape", {"image_attn/join", nullptr}}},
+      "image_attn/q_heads/shape",
+      kGridAttention,
+      "image_attn/grid_mha",
+      {"image_attn/q_proj", "image_attn/k_proj", "image_attn/v_proj", "bias/y/with_presence",
+       "bias/x/with_presence"},
+      "image_attn/flat",
+      false};
+  return kForm;
 }
 
 class Fusion {
@@ -61,30 +112,37 @@ class Fusion {
 
   /// Notes the nodes to be removed and what takes their place.
   void add(const std::string& path) {
-    const std::vector<int64_t> shape = heads_shape(path);
-    if (!has_attention_kernel(shape[4])) return;
+    const bool grid = path.ends_with(grid_form().attention);
+    const Form& form = grid ? grid_form() : rotary_form();
+    const std::string base = path.substr(0, path.size() - form.attention.size());
+    const std::vector<int64_t> shape = heads_shape(path, base + "/" + form.heads_shape, form);
+    const int64_t heads = shape[shape.size() - 2];
+    const int64_t head_dim = shape.back();
+    if (!has_attention_kernel(head_dim)) return;
     std::map<std::string, std::string> tables;
     std::set<std::string> removed;
-    for (const Step& step : steps()) {
-      const onnx::NodeProto& node = node_of(path, step);
+    for (const Step& step : form.steps) {
+      const onnx::NodeProto& node = node_of(path, base, step);
       for (size_t i = 0; i < step.inputs.size(); ++i) {
-        check_input(path, step, node.input(static_cast<int>(i)), i, tables);
+        check_input(path, base, node, step.inputs[i], node.input(static_cast<int>(i)), tables);
       }
       removed.insert(node.name());
     }
-    check_uses(path, removed);
+    const std::string output = base + "/" + form.output;
+    check_uses(path, output, removed);
     onnx::NodeProto fused;
-    fused.set_name(path + "/rotary_mha");
-    fused.set_op_type(kRotaryAttention);
+    fused.set_name(base + "/" + form.name);
+    fused.set_op_type(form.op);
     fused.set_domain(kOwnDomain);
-    fused.add_input(path + "/qkv");
-    fused.add_input(tables.at("cos"));
-    fused.add_input(tables.at("sin"));
-    fused.add_output(path + "/flat");
-    add_attribute(fused, "window", shape[1]);
-    add_attribute(fused, "heads", shape[3]);
-    add_attribute(fused, "head_dim", shape[4]);
-    fused_[path + "/flat"] = std::move(fused);
+    for (const char* input : form.inputs) {
+      const auto table = tables.find(input);
+      fused.add_input(table != tables.end() ? table->second : base + "/" + input);
+    }
+    fused.add_output(output);
+    if (form.windows) add_attribute(fused, "window", shape[1]);
+    add_attribute(fused, "heads", heads);
+    add_attribute(fused, "head_dim", head_dim);
+    fused_[output] = std::move(fused);
     removed_.merge(removed);
   }
 
@@ -126,34 +184,41 @@ class Fusion {
     attribute->set_i(value);
   }
 
-  /// [-1, N, 3, H, D] of the first step.
-  [[nodiscard]] std::vector<int64_t> heads_shape(const std::string& path) const {
-    const auto found = constants_.find(path + "/heads/shape");
-    std::vector<int64_t> shape(5);
+  /// [-1, N, 3, H, D] or [0, N, H, D].
+  [[nodiscard]] std::vector<int64_t> heads_shape(const std::string& path, const std::string& name,
+                                                 const Form& form) const {
+    const auto found = constants_.find(name);
+    std::vector<int64_t> shape(form.windows ? 5 : 4);
     const size_t bytes = shape.size() * sizeof(int64_t);
     if (found == constants_.end() || found->second->data_type() != onnx::TensorProto::INT64 ||
         found->second->raw_data().size() != bytes) {
-      fail(path, "there is no " + path + "/heads/shape of 5 numbers");
+      fail(path, "there is no " + name + " of " + std::to_string(shape.size()) + " numbers");
     }
     std::memcpy(shape.data(), found->second->raw_data().data(), bytes);
-    if (shape[1] <= 0 || shape[2] != 3 || shape[3] <= 0 || shape[4] <= 0) {
-      fail(path, "its heads are not [batch, window, 3, heads, size]");
+    const bool positive = std::all_of(shape.begin() + 1, shape.end(), [](int64_t n) {
+      return n > 0;
+    });
+    if (!positive || (form.windows && shape[2] != 3)) {
+      fail(path, form.windows ? "its heads are not [batch, window, 3, heads, size]"
+                              : "its heads are not [batch, tokens, heads, size]");
     }
     return shape;
   }
 
-  [[nodiscard]] const onnx::NodeProto& node_of(const std::string& path, const Step& step) const {
-    const auto found = nodes_.find(path + "/" + step.name);
+  [[nodiscard]] const onnx::NodeProto& node_of(const std::string& path, const std::string& base,
+                                               const Step& step) const {
+    const std::string name = base + "/" + step.name;
+    const auto found = nodes_.find(name);
     if (found == nodes_.end() || found->second->op_type() != step.op ||
         found->second->input_size() != static_cast<int>(step.inputs.size())) {
-      fail(path, "expected a node " + path + "/" + step.name + " (" + step.op + ")");
+      fail(path, "expected a node " + name + " (" + step.op + ")");
     }
     return *found->second;
   }
 
-  void check_input(const std::string& path, const Step& step, const std::string& input,
-                   size_t index, std::map<std::string, std::string>& tables) const {
-    const char* expected = step.inputs[index];
+  void check_input(const std::string& path, const std::string& base, const onnx::NodeProto& node,
+                   const char* expected, const std::string& input,
+                   std::map<std::string, std::string>& tables) const {
     const bool constant = constants_.contains(input);
     bool right = constant;
     if (expected != nullptr) {
@@ -161,17 +226,18 @@ class Fusion {
       if (name == "cos" || name == "sin") {
         right = constant && tables.try_emplace(name, input).first->second == input;
       } else {
-        right = input == path + "/" + name;
+        right = input == base + "/" + name;
       }
     }
-    if (!right) fail(path, "node " + path + "/" + step.name + " uses '" + input + "'");
+    if (!right) fail(path, "node " + node.name() + " uses '" + input + "'");
   }
 
   /// Nothing else may use what lies between.
-  void check_uses(const std::string& path, const std::set<std::string>& removed) const {
+  void check_uses(const std::string& path, const std::string& result,
+                  const std::set<std::string>& removed) const {
     std::set<std::string> inner;
     for (const std::string& name : removed) {
-      if (name == path + "/flat") continue;
+      if (name == result) continue;
       for (const std::string& output : nodes_.at(name)->output()) inner.insert(output);
     }
     for (const auto& node : graph_.node()) {
@@ -203,8 +269,8 @@ std::optional<std::string> attention_path(const onnx::NodeProto& node) {
 
 }  // namespace
 
-int64_t fuse_rotary_attention(onnx::GraphProto& graph, const std::vector<std::string>& patterns,
-                              const std::string& where) {
+int64_t fuse_attentions(onnx::GraphProto& graph, const std::vector<std::string>& patterns,
+                        const std::string& where) {
   Fusion fusion(graph, where);
   for (const auto& node : graph.node()) {
     const auto path = attention_path(node);

@@ -78,7 +78,7 @@ void GraphTyper::fail(const std::string& text) const { throw_bad_input(where_ + 
 void GraphTyper::check_operators() const {
   std::string unknown;
   for (const auto& node : source_.node()) {
-    const bool own = node.op_type() == kRotaryAttention;
+    const bool own = is_own_operator(node.op_type());
     if (node.domain() == (own ? kOwnDomain : "") && typing_of(node.op_type())) continue;
     unknown += "\n  " + node.op_type() + " (node '" + node.name() + "')";
   }
@@ -175,7 +175,7 @@ void GraphTyper::add_node(const onnx::NodeProto& node) {
     const DType decided = decide(node, typing);
     type = element_type(decided);
     ++report_.nodes[decided];
-    const bool attends = node.op_type() == "Softmax" || node.op_type() == kRotaryAttention;
+    const bool attends = node.op_type() == "Softmax" || is_own_operator(node.op_type());
     if (attends && decided != DType::kF32) ++report_.low_softmaxes;
     for (int i = 0; i < node.input_size(); ++i) {
       const std::string& input = node.input(i);

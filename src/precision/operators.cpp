@@ -9,9 +9,10 @@ namespace sam3trt {
 std::optional<OperatorTyping> typing_of(std::string_view op_type) {
   constexpr OperatorTyping kCompute{};
   // The other inputs are axes, sizes, indices or scales.
-  constexpr OperatorTyping kComputeFirst{.moves_data = false, .first_only = true};
-  constexpr OperatorTyping kMove{.moves_data = true, .first_only = false};
-  constexpr OperatorTyping kMoveFirst{.moves_data = true, .first_only = true};
+  constexpr OperatorTyping kComputeFirst{.moves_data = false, .typed_inputs = 1};
+  constexpr OperatorTyping kComputeFirst3{.moves_data = false, .typed_inputs = 3};
+  constexpr OperatorTyping kMove{.moves_data = true};
+  constexpr OperatorTyping kMoveFirst{.moves_data = true, .typed_inputs = 1};
   static const std::map<std::string_view, OperatorTyping> kOperators = {
       {"Abs", kCompute},
       {"Add", kCompute},
@@ -45,6 +46,7 @@ std::optional<OperatorTyping> typing_of(std::string_view op_type) {
       {"Transpose", kMoveFirst},
       {"Unsqueeze", kMoveFirst},
       {kRotaryAttention, kComputeFirst},
+      {kGridAttention, kComputeFirst3},
   };
   const auto found = kOperators.find(op_type);
   if (found == kOperators.end()) return std::nullopt;

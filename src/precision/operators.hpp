@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <optional>
 #include <string_view>
 
@@ -9,9 +10,10 @@ namespace sam3trt {
 /// How an ONNX operator treats element types.
 struct OperatorTyping {
   bool moves_data = false;  ///< Copies values unchanged; the result has the type of the input.
-  bool first_only = false;  ///< Only input 0 has the result's type; the others keep theirs.
+  /// So many first inputs have the result's type; the others are float32 or no floats.
+  size_t typed_inputs = std::numeric_limits<size_t>::max();
 
-  [[nodiscard]] bool has_result_type(size_t input) const { return !first_only || input == 0; }
+  [[nodiscard]] bool has_result_type(size_t input) const { return input < typed_inputs; }
 };
 
 /// The operators that src/model writes; nothing for others.

@@ -97,7 +97,7 @@ void raise_versions_for_bf16(onnx::ModelProto& model) {
 
 void fuse_attention(onnx::ModelProto& model, const std::vector<std::string>& patterns,
                     const std::string& where) {
-  if (fuse_rotary_attention(*model.mutable_graph(), patterns, where) == 0) return;
+  if (fuse_attentions(*model.mutable_graph(), patterns, where) == 0) return;
   auto* own = model.add_opset_import();
   own->set_domain(kOwnDomain);
   own->set_version(1);

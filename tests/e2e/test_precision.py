@@ -37,13 +37,13 @@ OUTPUTS = (
     "semantic_seg",
 )
 SAFER = (
-    "fp16_trt_attention",
-    "fp16_fp32_decoder_softmax",
     "fp16_fp32_decoder",
+    "fp16_trt_attention",
     "fp16_fp32_residual",
     "fp16_fp32_softmax",
     "fp16_fp32_attention",
     "fp16_fp32_blocks",
+    "bf16_fp32_decoder",
     "bf16_trt_attention",
     "bf16_fp32_softmax",
     "bf16_fp32_blocks",

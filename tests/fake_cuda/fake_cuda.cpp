@@ -144,7 +144,15 @@ Work attention(Grid grid, void* parameters) {
 template <int kDim, typename Type>
 Work mma_attention(Grid grid, void* parameters) {
   using Warp = sam3trt::FakeWarp<Type>;
-  return attention<sam3trt::MmaAttention<kDim, Warp>, Warp>(grid, parameters);
+  using Attention = sam3trt::MmaAttention<sam3trt::AttentionTile<kDim>, Warp>;
+  return attention<Attention, Warp>(grid, parameters);
+}
+
+template <int kDim, typename Type>
+Work grid_attention(Grid grid, void* parameters) {
+  using Warp = sam3trt::FakeWarp<Type>;
+  using Attention = sam3trt::MmaAttention<sam3trt::GridAttentionTile<kDim>, Warp>;
+  return attention<Attention, Warp>(grid, parameters);
 }
 
 template <typename Type>
@@ -197,16 +205,22 @@ std::map<std::string, Kernel>& kernels() {
        {warpgroup_attention<FakeBFloat16>, kWarpgroupThreads}},
       {"sam3trt_attention_f16_16", {mma_attention<16, FakeFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_f16_16", {rotate_keys<16, FakeFloat16>}},
+      {"sam3trt_grid_attention_f16_16", {grid_attention<16, FakeFloat16>, kMmaThreads}},
       {"sam3trt_attention_f16_32", {mma_attention<32, FakeFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_f16_32", {rotate_keys<32, FakeFloat16>}},
+      {"sam3trt_grid_attention_f16_32", {grid_attention<32, FakeFloat16>, kMmaThreads}},
       {"sam3trt_attention_f16_64", {mma_attention<64, FakeFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_f16_64", {rotate_keys<64, FakeFloat16>}},
+      {"sam3trt_grid_attention_f16_64", {grid_attention<64, FakeFloat16>, kMmaThreads}},
       {"sam3trt_attention_bf16_16", {mma_attention<16, FakeBFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_bf16_16", {rotate_keys<16, FakeBFloat16>}},
+      {"sam3trt_grid_attention_bf16_16", {grid_attention<16, FakeBFloat16>, kMmaThreads}},
       {"sam3trt_attention_bf16_32", {mma_attention<32, FakeBFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_bf16_32", {rotate_keys<32, FakeBFloat16>}},
+      {"sam3trt_grid_attention_bf16_32", {grid_attention<32, FakeBFloat16>, kMmaThreads}},
       {"sam3trt_attention_bf16_64", {mma_attention<64, FakeBFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_bf16_64", {rotate_keys<64, FakeBFloat16>}},
+      {"sam3trt_grid_attention_bf16_64", {grid_attention<64, FakeBFloat16>, kMmaThreads}},
   };
   return all;
 }

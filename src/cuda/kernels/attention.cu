@@ -4,11 +4,13 @@
 
 namespace {
 
-template <int kDim, typename Type>
+template <typename Sizes, typename Type>
 __device__ void attention(const sam3trt::AttentionArgs& args) {
-  __shared__ alignas(128) uint16_t shared[sam3trt::AttentionTile<kDim>::kSharedElements];
+  using Attention = sam3trt::MmaAttention<Sizes, sam3trt::GpuWarp<Type>>;
+  static_assert(Attention::kThreads == 128);
+  __shared__ alignas(128) uint16_t shared[Sizes::kSharedElements];
   sam3trt::GpuWarp<Type> warp;
-  sam3trt::MmaAttention<kDim, sam3trt::GpuWarp<Type>>(args, warp, shared).run();
+  Attention(args, warp, shared).run();
 }
 
 template <int kDim, typename Type>
@@ -22,7 +24,11 @@ __device__ void rotate_keys(const sam3trt::RotateArgs& args) {
 #define SAM3TRT_ATTENTION(name, dim, type)                                            \
   extern "C" __global__ void __launch_bounds__(128, 2)                                \
       sam3trt_attention_##name(const __grid_constant__ sam3trt::AttentionArgs args) { \
-    attention<dim, sam3trt::type>(args);                                              \
+    attention<sam3trt::AttentionTile<dim>, sam3trt::type>(args);                      \
+  }                                                                                   \
+  extern "C" __global__ void __launch_bounds__(128, 2) sam3trt_grid_attention_##name( \
+      const __grid_constant__ sam3trt::AttentionArgs args) {                          \
+    attention<sam3trt::GridAttentionTile<dim>, sam3trt::type>(args);                  \
   }                                                                                   \
   extern "C" __global__ void sam3trt_rotate_keys_##name(                              \
       const __grid_constant__ sam3trt::RotateArgs args) {                             \

@@ -7,8 +7,8 @@
 
 namespace sam3trt {
 
-/// Rows of a [batch, row, head, dim] tensor of 16-bit floats; steps in elements, `dim` is packed.
-/// Rows begin at multiples of 16 bytes.
+/// Rows of a [batch, row, head, dim] tensor; steps in elements, `dim` is packed. Rows of 16-bit floats
+/// begin at multiples of 16 bytes.
 template <typename Element>
 struct AttentionRows {
   Element* data = nullptr;
@@ -21,9 +21,10 @@ struct AttentionRows {
   }
 };
 
-/// softmax(rotate(Q) K^T) V per batch and head, with float32 sums: scores never leave the
+/// softmax(rotate(Q) K^T + bias) V per batch and head, with float32 sums: scores never leave the
 /// multiprocessor (FlashAttention-2: Dao 2023, algorithm 1). Queries carry the factor 1/sqrt(dim),
-/// keys are rotated already. Rotation pairs channel i with channel i + dim / 2.
+/// keys are rotated already. Rotation pairs channel i with channel i + dim / 2. Keys that are the
+/// cells of a grid, row by row, may have a bias: that of the cell's row plus that of its column.
 struct AttentionArgs {
   AttentionRows<const uint16_t> query;  ///< [B, queries, H, dim]
   AttentionRows<const uint16_t> key;    ///< [B, keys, H, dim]
@@ -31,6 +32,9 @@ struct AttentionArgs {
   AttentionRows<uint16_t> result;       ///< [B, queries, H, dim]
   const float* cos = nullptr;           ///< [queries, dim / 2]; null: queries are not rotated
   const float* sin = nullptr;
+  AttentionRows<const float> row_bias;     ///< [B, queries, H, keys / columns]
+  AttentionRows<const float> column_bias;  ///< [B, queries, H, columns]
+  int32_t columns = 0;                     ///< Of the grid.
   int32_t queries = 0;
   int32_t keys = 0;
 };
@@ -54,13 +58,17 @@ struct alignas(16) AttentionChunk {
   uint32_t words[4];
 };
 
-/// Sizes of the attention of one block.
-template <int kDim>
-struct AttentionTile {
-  static constexpr int kQueries = 128;
-  static constexpr int kKeys = 64;
+/// Sizes of the attention of one block: its queries, and the keys that it looks at together. Warps
+/// that together have all queries are a team; several teams share the keys.
+template <int kHeadDim, int kQueryRows, int kKeyRows, int kTeamCount, bool kHasBias>
+struct AttentionSizes {
+  static constexpr int kDim = kHeadDim;
+  static constexpr int kQueries = kQueryRows;
+  static constexpr int kKeys = kKeyRows;
+  static constexpr int kTeams = kTeamCount;
+  static constexpr bool kBias = kHasBias;
   static constexpr int kChunks = kDim / 8;  ///< Of a row.
-  static constexpr int kSharedElements = (kQueries + 4 * kKeys) * kDim;
+  static constexpr int kSharedElements = (kQueries + kTeams * 4 * kKeys) * kDim;
 
   static_assert(kDim == 16 || kDim == 32 || kDim == 64);
 
@@ -72,6 +80,14 @@ struct AttentionTile {
     return (row * kChunks + (chunk ^ ((row / kRowsPerLine) & (kChunks - 1)))) * 8;
   }
 };
+
+/// For as many queries as keys.
+template <int kDim>
+using AttentionTile = AttentionSizes<kDim, 128, 64, 1, false>;
+
+/// For a few queries and the cells of a grid: every warp has the same queries and cells of its own.
+template <int kDim>
+using GridAttentionTile = AttentionSizes<kDim, 32, kDim == 64 ? 16 : 32, 4, true>;
 
 /// Rotates the pairs (low[i], high[i]); cos and sin: 8 values.
 template <typename Warp>
@@ -109,18 +125,19 @@ SAM3TRT_DEVICE inline void rotate_keys_body(const RotateArgs& args, int64_t thre
   *reinterpret_cast<AttentionChunk*>(target + kDim / 2) = high;
 }
 
-/// What one thread has to do with `AttentionTile::kQueries` queries of one head, whatever
-/// instructions multiply: block x counts tiles of queries, y heads, z batches. Each warp owns
-/// 16 * kRowTiles queries. `Warp` is the thread's way to its warp and block: the GPU's instructions
+/// What one thread has to do with `kQueries` queries of one head, whatever instructions multiply:
+/// block x counts tiles of queries, y heads, z batches. Each warp owns 16 * kRowTiles queries. `Warp` is the thread's way to its warp and block: the GPU's instructions
 /// (warp.cuh) or a stand-in for them. Scores and results lie in registers as mma.m16n8k16 has them
 /// (PTX ISA, "Matrix Fragments for mma.m16n8k16"): 16 queries by 8 keys or channels each.
-template <int kDim, int kRowTiles, typename Warp>
+template <typename Sizes, int kRowTiles, typename Warp>
 class AttentionCore {
  public:
-  using Tile = AttentionTile<kDim>;
-  static constexpr int kThreads = Tile::kQueries / (16 * kRowTiles) * 32;
+  using Tile = Sizes;
+  static constexpr int kTeamThreads = Tile::kQueries / (16 * kRowTiles) * 32;
+  static constexpr int kThreads = Tile::kTeams * kTeamThreads;
 
  protected:
+  static constexpr int kDim = Tile::kDim;
   static constexpr int kRows = 16 * kRowTiles;
   static constexpr int kKeyTiles = Tile::kKeys / 8;
   static constexpr float kLog2E = 1.4426950408889634F;
@@ -131,7 +148,8 @@ class AttentionCore {
         shared_(shared),
         thread_(warp.thread()),
         lane_(thread_ % 32),
-        own_row_(thread_ / 32 * kRows),
+        team_(thread_ / kTeamThreads),
+        own_row_(thread_ % kTeamThreads / 32 * kRows),
         first_query_(warp.block_x() * Tile::kQueries) {
     for (int m = 0; m < kRowTiles; ++m) {
       for (int r = 0; r < 2; ++r) {
@@ -148,15 +166,15 @@ class AttentionCore {
     return (args_.keys + Tile::kKeys - 1) / Tile::kKeys;
   }
 
-  /// Two buffers of keys and two of values, used in turns.
-  [[nodiscard]] SAM3TRT_DEVICE uint16_t* keys(int tile) const {
-    return shared_ + (Tile::kQueries + tile % 2 * Tile::kKeys) * kDim;
+  /// Two buffers of keys and two of values per team, used in turns.
+  [[nodiscard]] SAM3TRT_DEVICE uint16_t* keys(int turn) const {
+    return shared_ + (Tile::kQueries + (4 * team_ + turn % 2) * Tile::kKeys) * kDim;
   }
-  [[nodiscard]] SAM3TRT_DEVICE uint16_t* values(int tile) const { return keys(tile) + kBoth; }
+  [[nodiscard]] SAM3TRT_DEVICE uint16_t* values(int turn) const { return keys(turn) + kBoth; }
 
   /// One tile of keys or values, without waiting; rows beyond the last key become zero.
   SAM3TRT_DEVICE void copy_tile(uint16_t* to, const AttentionRows<const uint16_t>& from, int tile) {
-    for (int i = thread_; i < Tile::kKeys * Tile::kChunks; i += kThreads) {
+    for (int i = thread_ % kTeamThreads; i < Tile::kKeys * Tile::kChunks; i += kTeamThreads) {
       const int row = i / Tile::kChunks;
       const int chunk = i % Tile::kChunks;
       const int key = tile * Tile::kKeys + row;
@@ -185,6 +203,33 @@ class AttentionCore {
       }
       *reinterpret_cast<AttentionChunk*>(shared_ + Tile::place(row, pair)) = low;
       *reinterpret_cast<AttentionChunk*>(shared_ + Tile::place(row, pair + kPairs)) = high;
+    }
+  }
+
+  /// What the cells of a tile add to the scores.
+  SAM3TRT_DEVICE void add_bias(int tile) {
+    const float* rows[kRowTiles][2];
+    const float* columns[kRowTiles][2];
+    SAM3TRT_UNROLL for (int m = 0; m < kRowTiles; ++m) {
+      SAM3TRT_UNROLL for (int r = 0; r < 2; ++r) {
+        const int query = first_query_ + own_row_ + m * 16 + r * 8 + lane_ / 4;
+        const int valid = query < args_.queries ? query : args_.queries - 1;
+        rows[m][r] = args_.row_bias.at(warp_.block_z(), valid, warp_.block_y());
+        columns[m][r] = args_.column_bias.at(warp_.block_z(), valid, warp_.block_y());
+      }
+    }
+    SAM3TRT_UNROLL for (int n = 0; n < kKeyTiles; ++n) {
+      SAM3TRT_UNROLL for (int i = 0; i < 2; ++i) {
+        const int key = key_of(tile, n, i);
+        const int cell = key < args_.keys ? key : 0;  // of a missing key: hidden later
+        const int row = cell / args_.columns;
+        const int column = cell - row * args_.columns;
+        SAM3TRT_UNROLL for (int m = 0; m < kRowTiles; ++m) {
+          SAM3TRT_UNROLL for (int r = 0; r < 2; ++r) {
+            scores_[m][n][2 * r + i] += rows[m][r][row] + columns[m][r][column];
+          }
+        }
+      }
     }
   }
 
@@ -259,11 +304,42 @@ class AttentionCore {
     }
   }
 
+  /// What the teams found with their keys becomes one result; no copy may be under way.
+  SAM3TRT_DEVICE void join_teams() {
+    constexpr int kTeamFloats = Tile::kQueries * (kDim + 2);
+    static_assert(2 * Tile::kTeams * kTeamFloats <= Tile::kSharedElements);
+    auto* all = reinterpret_cast<float*>(shared_);
+    float* own = all + team_ * kTeamFloats;
+    warp_.sync_block();  // nobody reads keys or values any more
+    for (int m = 0; m < kRowTiles; ++m) {
+      for (int r = 0; r < 2; ++r) {
+        float sum = sum_[m][r];
+        sum += warp_.exchange(sum, 1);
+        sum += warp_.exchange(sum, 2);
+        const int row = own_row_ + m * 16 + r * 8 + lane_ / 4;
+        for (int n = 0; n < kDim / 8; ++n) {
+          float* to = own + row * kDim + n * 8 + lane_ % 4 * 2;
+          to[0] = mixed_[m][n][2 * r];
+          to[1] = mixed_[m][n][2 * r + 1];
+        }
+        own[Tile::kQueries * kDim + row] = top_[m][r];
+        own[Tile::kQueries * (kDim + 1) + row] = sum;
+      }
+    }
+    warp_.sync_block();
+    for (int i = thread_; i < Tile::kQueries * Tile::kChunks; i += kThreads) {
+      const int row = i / Tile::kChunks;
+      const int query = first_query_ + row;
+      if (query < args_.queries) write_joined(all, kTeamFloats, row, i % Tile::kChunks);
+    }
+  }
+
   const AttentionArgs& args_;
   Warp& warp_;
   uint16_t* shared_;
   const int thread_;
   const int lane_;
+  const int team_;
   const int own_row_;  // first of this warp's rows of the tile
   const int first_query_;
 
@@ -276,11 +352,40 @@ class AttentionCore {
  private:
   static constexpr int kBoth = 2 * Tile::kKeys * kDim;  // buffers of keys
 
+  /// The key of a lane's element of scores.
+  [[nodiscard]] SAM3TRT_DEVICE int key_of(int tile, int n, int i) const {
+    return tile * Tile::kKeys + 8 * n + lane_ % 4 * 2 + i % 2;
+  }
+
+  /// One chunk of a query's result.
+  SAM3TRT_DEVICE void write_joined(const float* all, int team_floats, int row, int chunk) {
+    float top = kNoScore;
+    for (int t = 0; t < Tile::kTeams; ++t) {
+      top = Warp::max(top, all[t * team_floats + Tile::kQueries * kDim + row]);
+    }
+    float total = 0;
+    float values[8] = {};
+    for (int t = 0; t < Tile::kTeams; ++t) {
+      const float* team = all + t * team_floats;
+      const float scale = Warp::exp2((team[Tile::kQueries * kDim + row] - top) * kLog2E);
+      total = Warp::multiply_add(team[Tile::kQueries * (kDim + 1) + row], scale, total);
+      for (int i = 0; i < 8; ++i) {
+        values[i] = Warp::multiply_add(team[row * kDim + chunk * 8 + i], scale, values[i]);
+      }
+    }
+    const float factor = 1.0F / total;
+    AttentionChunk result;
+    for (int i = 0; i < 4; ++i) {
+      result.words[i] = Warp::pack(values[2 * i] * factor, values[2 * i + 1] * factor);
+    }
+    uint16_t* to = args_.result.at(warp_.block_z(), first_query_ + row, warp_.block_y());
+    *reinterpret_cast<AttentionChunk*>(to + chunk * 8) = result;
+  }
+
   SAM3TRT_DEVICE void hide_missing_keys(int tile) {
     for (int n = 0; n < kKeyTiles; ++n) {
       for (int i = 0; i < 4; ++i) {
-        const int key = tile * Tile::kKeys + 8 * n + lane_ % 4 * 2 + i % 2;
-        if (key < args_.keys) continue;
+        if (key_of(tile, n, i) < args_.keys) continue;
         for (int m = 0; m < kRowTiles; ++m) scores_[m][n][i] = kNoScore;
       }
     }

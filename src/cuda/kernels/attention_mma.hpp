@@ -6,10 +6,10 @@ namespace sam3trt {
 
 /// Attention by mma.m16n8k16, which every GPU of compute capability 8.0 and later has. A warp owns
 /// 32 queries, so that each fragment of keys and values that it loads serves two products.
-template <int kDim, typename Warp>
-class MmaAttention : public AttentionCore<kDim, 2, Warp> {
+template <typename Sizes, typename Warp>
+class MmaAttention : public AttentionCore<Sizes, 2, Warp> {
  public:
-  using Core = AttentionCore<kDim, 2, Warp>;
+  using Core = AttentionCore<Sizes, 2, Warp>;
   using typename Core::Tile;
 
   SAM3TRT_DEVICE MmaAttention(const AttentionArgs& args, Warp& warp, uint16_t* shared)
@@ -17,35 +17,52 @@ class MmaAttention : public AttentionCore<kDim, 2, Warp> {
 
   SAM3TRT_DEVICE void run() {
     const int tiles = this->tiles();
-    copy(0);
+    int tile = this->team_;
+    copy(tile, 0);
     this->load_queries();
     warp().sync_block();
     read_queries();
-    for (int tile = 0; tile < tiles; ++tile) {
-      if (tile + 1 < tiles) {
-        copy(tile + 1);
+    for (int turn = 0; tile < tiles; ++turn, tile += Tile::kTeams) {
+      if (tile + Tile::kTeams < tiles) {
+        copy(tile + Tile::kTeams, turn + 1);
         warp().template wait_copies<1>();
       } else {
         warp().template wait_copies<0>();
       }
-      warp().sync_block();
-      multiply_keys(this->keys(tile));
+      sync_team();
+      multiply_keys(this->keys(turn));
+      if constexpr (Tile::kBias) this->add_bias(tile);
       this->soften(tile);
       this->rescale();
-      multiply_values(this->values(tile));
-      warp().sync_block();
+      multiply_values(this->values(turn));
+      sync_team();
     }
-    this->write();
+    if constexpr (Tile::kTeams > 1) {
+      warp().template wait_copies<0>();  // of a team that had nothing to do
+      this->join_teams();
+    } else {
+      this->write();
+    }
   }
 
  private:
   static constexpr int kRowTiles = 2;
+  static constexpr int kDim = Tile::kDim;
+  static_assert(Tile::kTeams == 1 || Core::kTeamThreads == 32, "a team syncs as a warp or a block");
 
   [[nodiscard]] SAM3TRT_DEVICE Warp& warp() const { return this->warp_; }
 
-  SAM3TRT_DEVICE void copy(int tile) {
-    this->copy_tile(this->keys(tile), this->args_.key, tile);
-    this->copy_tile(this->values(tile), this->args_.value, tile);
+  SAM3TRT_DEVICE void sync_team() {
+    if constexpr (Tile::kTeams > 1) {
+      warp().sync_warp();
+    } else {
+      warp().sync_block();
+    }
+  }
+
+  SAM3TRT_DEVICE void copy(int tile, int turn) {
+    this->copy_tile(this->keys(turn), this->args_.key, tile);
+    this->copy_tile(this->values(turn), this->args_.value, tile);
     warp().commit_copies();
   }
 

@@ -8,9 +8,9 @@ namespace sam3trt {
 /// The exponentials of one tile of keys are computed while the products with the values of the one
 /// before run (FlashAttention-3: Shah et al. 2024, section 3.2).
 template <typename Warp>
-class WarpgroupAttention : public AttentionCore<64, 1, Warp> {
+class WarpgroupAttention : public AttentionCore<AttentionTile<64>, 1, Warp> {
  public:
-  using Core = AttentionCore<64, 1, Warp>;
+  using Core = AttentionCore<AttentionTile<64>, 1, Warp>;
   using typename Core::Tile;
 
   SAM3TRT_DEVICE WarpgroupAttention(const AttentionArgs& args, Warp& warp, uint16_t* shared)

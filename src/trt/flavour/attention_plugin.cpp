@@ -6,6 +6,7 @@
 #include <exception>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/log.hpp"
 #include "base/own_operators.hpp"
@@ -16,55 +17,140 @@ namespace {
 
 constexpr const char* kVersion = "1";
 constexpr const char* kNamespace = "";
-constexpr int kInputs = 3;  // packed projections, cos, sin
+using Field = std::pair<const char*, int64_t>;
 
-struct AttentionSizes {
-  int64_t window = 0;
-  int64_t heads = 0;
-  int64_t head_dim = 0;
-};
-
-constexpr std::array<const char*, 3> kFieldNames = {"window", "heads", "head_dim"};
-
-std::array<int64_t*, 3> members_of(AttentionSizes& sizes) {
-  return {&sizes.window, &sizes.heads, &sizes.head_dim};
+int64_t elements(const nvinfer1::Dims& dims) {
+  int64_t count = 1;
+  for (int32_t i = 0; i < dims.nbDims; ++i) count *= dims.d[i];
+  return count;
 }
 
+DevicePointer address(const void* pointer) { return reinterpret_cast<DevicePointer>(pointer); }
+
+/// What the plugin needs to know of kRotaryAttention.
+struct RotaryOperator {
+  static constexpr const char* kName = kRotaryAttention;
+  static constexpr int kInputs = 3;     ///< Packed projections, cos, sin.
+  static constexpr int kLowInputs = 1;  ///< So many first ones are 16 bits wide.
+
+  std::array<Field, 3> fields = {{{"heads", 0}, {"head_dim", 0}, {"window", 0}}};
+
+  [[nodiscard]] int64_t heads() const { return fields[0].second; }
+  [[nodiscard]] int64_t head_dim() const { return fields[1].second; }
+  [[nodiscard]] int64_t window() const { return fields[2].second; }
+
+  [[nodiscard]] bool fits(const std::array<nvinfer1::Dims, kInputs>& inputs) const {
+    const auto& [packed, cos, sin] = inputs;
+    return packed.nbDims == 3 && packed.d[1] % window() == 0 &&
+           packed.d[2] == 3 * heads() * head_dim() &&
+           elements(cos) == window() * head_dim() / 2 && elements(sin) == elements(cos);
+  }
+  [[nodiscard]] RotaryAttention call_for(const nvinfer1::Dims& packed) const {
+    RotaryAttention call;
+    call.batches = packed.d[0];
+    call.tokens = packed.d[1];
+    call.window = window();
+    call.heads = heads();
+    call.head_dim = head_dim();
+    return call;
+  }
+  [[nodiscard]] size_t scratch_bytes(const nvinfer1::Dims& packed) const {
+    return call_for(packed).scratch_bytes();
+  }
+  void launch(DType type, const std::array<nvinfer1::Dims, kInputs>& inputs, const void* const* in,
+              void* result, void* workspace, cudaStream_t stream) const {
+    RotaryAttention call = call_for(inputs[0]);
+    call.type = type;
+    call.qkv = address(in[0]);
+    call.cos = address(in[1]);
+    call.sin = address(in[2]);
+    call.result = address(result);
+    call.scratch = address(workspace);
+    attention_kernels().launch(call, stream);
+  }
+};
+
+/// The same of kGridAttention.
+struct GridOperator {
+  static constexpr const char* kName = kGridAttention;
+  static constexpr int kInputs = 5;  ///< Queries, keys, values, bias of rows and of columns.
+  static constexpr int kLowInputs = 3;
+
+  std::array<Field, 2> fields = {{{"heads", 0}, {"head_dim", 0}}};
+
+  [[nodiscard]] int64_t heads() const { return fields[0].second; }
+  [[nodiscard]] int64_t head_dim() const { return fields[1].second; }
+  [[nodiscard]] static int64_t window() { return 1; }
+
+  [[nodiscard]] bool fits(const std::array<nvinfer1::Dims, kInputs>& inputs) const {
+    const auto& [query, key, value, rows, columns] = inputs;
+    const int64_t width = heads() * head_dim();
+    const auto is_bias = [&](const nvinfer1::Dims& bias) {
+      return bias.nbDims == 4 && bias.d[0] == query.d[0] && bias.d[1] == heads() &&
+             bias.d[2] == query.d[1];
+    };
+    return query.nbDims == 3 && key.nbDims == 3 && value.nbDims == 3 && query.d[2] == width &&
+           key.d[2] == width && value.d[2] == width && key.d[0] == query.d[0] &&
+           value.d[0] == query.d[0] && value.d[1] == key.d[1] && is_bias(rows) &&
+           is_bias(columns) && rows.d[3] * columns.d[3] == key.d[1];
+  }
+  [[nodiscard]] static size_t scratch_bytes(const nvinfer1::Dims& /*query*/) { return 0; }
+  void launch(DType type, const std::array<nvinfer1::Dims, kInputs>& inputs, const void* const* in,
+              void* result, void* /*workspace*/, cudaStream_t stream) const {
+    GridAttention call;
+    call.type = type;
+    call.query = address(in[0]);
+    call.key = address(in[1]);
+    call.value = address(in[2]);
+    call.row_bias = address(in[3]);
+    call.column_bias = address(in[4]);
+    call.result = address(result);
+    call.prompts = inputs[0].d[0];
+    call.queries = inputs[0].d[1];
+    call.rows = inputs[3].d[3];
+    call.columns = inputs[4].d[3];
+    call.heads = heads();
+    call.head_dim = head_dim();
+    attention_kernels().launch(call, stream);
+  }
+};
+
 /// The attributes of a graph's node, or the fields of a plan.
-AttentionSizes read_fields(const nvinfer1::PluginFieldCollection* fields) {
-  AttentionSizes sizes;
-  if (fields == nullptr) return sizes;
-  const auto members = members_of(sizes);
-  for (int32_t i = 0; i < fields->nbFields; ++i) {
-    const nvinfer1::PluginField& field = fields->fields[i];
-    for (size_t m = 0; m < members.size(); ++m) {
-      if (std::string_view(field.name) != kFieldNames[m] || field.data == nullptr) continue;
+template <typename Operator>
+Operator read_fields(const nvinfer1::PluginFieldCollection* collection) {
+  Operator result;
+  if (collection == nullptr) return result;
+  for (int32_t i = 0; i < collection->nbFields; ++i) {
+    const nvinfer1::PluginField& field = collection->fields[i];
+    for (auto& [name, value] : result.fields) {
+      if (std::string_view(field.name) != name || field.data == nullptr) continue;
       if (field.type == nvinfer1::PluginFieldType::kINT64) {
-        std::memcpy(members[m], field.data, sizeof(int64_t));
+        std::memcpy(&value, field.data, sizeof(int64_t));
       } else if (field.type == nvinfer1::PluginFieldType::kINT32) {
-        int32_t value = 0;
-        std::memcpy(&value, field.data, sizeof(value));
-        *members[m] = value;
+        int32_t narrow = 0;
+        std::memcpy(&narrow, field.data, sizeof(narrow));
+        value = narrow;
       }
     }
   }
-  return sizes;
+  return result;
 }
 
-bool is_valid(const AttentionSizes& sizes) {
-  return sizes.window > 0 && sizes.heads > 0 && has_attention_kernel(sizes.head_dim);
+template <typename Operator>
+bool is_valid(const Operator& op) {
+  return op.heads() > 0 && op.window() > 0 && has_attention_kernel(op.head_dim());
 }
 
 // TensorRT calls these functions through its own interfaces; an exception must not reach it.
+template <typename Operator>
 class AttentionPlugin final : public nvinfer1::IPluginV3,
                               public nvinfer1::IPluginV3OneCore,
                               public nvinfer1::IPluginV3OneBuild,
                               public nvinfer1::IPluginV3OneRuntime {
  public:
-  explicit AttentionPlugin(const AttentionSizes& sizes)
-      : sizes_(sizes),
-        timing_id_(std::to_string(sizes.window) + "x" + std::to_string(sizes.heads) + "x" +
-                   std::to_string(sizes.head_dim)) {}
+  explicit AttentionPlugin(const Operator& op) : op_(op) {
+    for (const auto& [name, value] : op_.fields) timing_id_ += std::to_string(value) + " ";
+  }
 
   nvinfer1::IPluginCapability* getCapabilityInterface(
       nvinfer1::PluginCapabilityType type) noexcept override {
@@ -81,13 +167,13 @@ class AttentionPlugin final : public nvinfer1::IPluginV3,
 
   nvinfer1::IPluginV3* clone() noexcept override {
     try {
-      return new AttentionPlugin(sizes_);  // TensorRT deletes it
+      return new AttentionPlugin(op_);  // TensorRT deletes it
     } catch (const std::exception&) {
       return nullptr;
     }
   }
 
-  const char* getPluginName() const noexcept override { return kRotaryAttention; }
+  const char* getPluginName() const noexcept override { return Operator::kName; }
   const char* getPluginVersion() const noexcept override { return kVersion; }
   const char* getPluginNamespace() const noexcept override { return kNamespace; }
 
@@ -109,7 +195,7 @@ class AttentionPlugin final : public nvinfer1::IPluginV3,
     outputs[0].nbDims = 3;
     outputs[0].d[0] = inputs[0].d[0];
     outputs[0].d[1] = inputs[0].d[1];
-    outputs[0].d[2] = builder.constant(sizes_.heads * sizes_.head_dim);
+    outputs[0].d[2] = builder.constant(op_.heads() * op_.head_dim());
     return 0;
   }
 
@@ -118,22 +204,26 @@ class AttentionPlugin final : public nvinfer1::IPluginV3,
     if (input_count != kInputs || output_count != 1) return false;
     const nvinfer1::PluginTensorDesc& tensor = tensors[position].desc;
     if (tensor.format != nvinfer1::TensorFormat::kLINEAR) return false;
-    if (position == 1 || position == 2) return tensor.type == nvinfer1::DataType::kFLOAT;
-    if (position == kInputs) return tensor.type == tensors[0].desc.type;
-    return tensor.type == nvinfer1::DataType::kHALF || tensor.type == nvinfer1::DataType::kBF16;
+    if (position == 0) {
+      return tensor.type == nvinfer1::DataType::kHALF || tensor.type == nvinfer1::DataType::kBF16;
+    }
+    const bool low = position < Operator::kLowInputs || position == kInputs;
+    return tensor.type == (low ? tensors[0].desc.type : nvinfer1::DataType::kFLOAT);
   }
 
   int32_t configurePlugin(const nvinfer1::DynamicPluginTensorDesc* inputs, int32_t input_count,
                           const nvinfer1::DynamicPluginTensorDesc* /*outputs*/,
                           int32_t output_count) noexcept override {
     if (input_count != kInputs || output_count != 1) return -1;
-    return fits(inputs[0].max, inputs[1].max, inputs[2].max) ? 0 : -1;
+    std::array<nvinfer1::Dims, kInputs> dims;
+    for (size_t i = 0; i < dims.size(); ++i) dims[i] = inputs[i].max;
+    return op_.fits(dims) ? 0 : -1;
   }
 
   size_t getWorkspaceSize(const nvinfer1::DynamicPluginTensorDesc* inputs, int32_t /*input_count*/,
                           const nvinfer1::DynamicPluginTensorDesc* /*outputs*/,
                           int32_t /*output_count*/) const noexcept override {
-    return call_for(inputs[0].max).scratch_bytes();
+    return op_.scratch_bytes(inputs[0].max);
   }
 
   const char* getTimingCacheID() noexcept override { return timing_id_.c_str(); }
@@ -142,21 +232,16 @@ class AttentionPlugin final : public nvinfer1::IPluginV3,
                         const nvinfer1::PluginTensorDesc* /*outputs*/,
                         int32_t output_count) noexcept override {
     if (input_count != kInputs || output_count != 1) return -1;
-    return fits(inputs[0].dims, inputs[1].dims, inputs[2].dims) ? 0 : -1;
+    return op_.fits(dims_of(inputs)) ? 0 : -1;
   }
 
   int32_t enqueue(const nvinfer1::PluginTensorDesc* inputs,
                   const nvinfer1::PluginTensorDesc* /*outputs*/, const void* const* in,
                   void* const* out, void* workspace, cudaStream_t stream) noexcept override {
     try {
-      RotaryAttention call = call_for(inputs[0].dims);
-      call.type = inputs[0].type == nvinfer1::DataType::kBF16 ? DType::kBF16 : DType::kF16;
-      call.qkv = reinterpret_cast<DevicePointer>(in[0]);
-      call.cos = reinterpret_cast<DevicePointer>(in[1]);
-      call.sin = reinterpret_cast<DevicePointer>(in[2]);
-      call.result = reinterpret_cast<DevicePointer>(out[0]);
-      call.scratch = reinterpret_cast<DevicePointer>(workspace);
-      attention_kernels().launch(call, stream);
+      const bool bfloat = inputs[0].type == nvinfer1::DataType::kBF16;
+      op_.launch(bfloat ? DType::kBF16 : DType::kF16, dims_of(inputs), in, out[0], workspace,
+                 stream);
       return 0;
     } catch (const std::exception& error) {
       log(LogLevel::kWarning, std::string("the attention kernel did not start: ") + error.what());
@@ -170,47 +255,35 @@ class AttentionPlugin final : public nvinfer1::IPluginV3,
   }
 
   const nvinfer1::PluginFieldCollection* getFieldsToSerialize() noexcept override {
-    const auto members = members_of(sizes_);
-    for (size_t i = 0; i < members.size(); ++i) {
-      fields_[i] = {kFieldNames[i], members[i], nvinfer1::PluginFieldType::kINT64, 1};
+    for (size_t i = 0; i < fields_.size(); ++i) {
+      const auto& [name, value] = op_.fields[i];
+      fields_[i] = {name, &value, nvinfer1::PluginFieldType::kINT64, 1};
     }
     collection_ = {static_cast<int32_t>(fields_.size()), fields_.data()};
     return &collection_;
   }
 
  private:
-  [[nodiscard]] RotaryAttention call_for(const nvinfer1::Dims& packed) const {
-    RotaryAttention call;
-    call.batches = packed.d[0];
-    call.tokens = packed.d[1];
-    call.window = sizes_.window;
-    call.heads = sizes_.heads;
-    call.head_dim = sizes_.head_dim;
-    return call;
+  static constexpr int kInputs = Operator::kInputs;
+
+  static std::array<nvinfer1::Dims, kInputs> dims_of(const nvinfer1::PluginTensorDesc* inputs) {
+    std::array<nvinfer1::Dims, kInputs> dims;
+    for (size_t i = 0; i < dims.size(); ++i) dims[i] = inputs[i].dims;
+    return dims;
   }
 
-  [[nodiscard]] bool fits(const nvinfer1::Dims& packed, const nvinfer1::Dims& cos,
-                          const nvinfer1::Dims& sin) const {
-    int64_t angles = 1;
-    int64_t others = 1;
-    for (int32_t i = 0; i < cos.nbDims; ++i) angles *= cos.d[i];
-    for (int32_t i = 0; i < sin.nbDims; ++i) others *= sin.d[i];
-    return packed.nbDims == 3 && packed.d[1] % sizes_.window == 0 &&
-           packed.d[2] == 3 * sizes_.heads * sizes_.head_dim &&
-           angles == sizes_.window * sizes_.head_dim / 2 && others == angles;
-  }
-
-  AttentionSizes sizes_;
+  Operator op_;
   std::string timing_id_;
-  std::array<nvinfer1::PluginField, 3> fields_;
+  std::array<nvinfer1::PluginField, std::tuple_size_v<decltype(Operator::fields)>> fields_;
   nvinfer1::PluginFieldCollection collection_;
 };
 
+template <typename Operator>
 class AttentionCreator final : public nvinfer1::IPluginCreatorV3One {
  public:
   AttentionCreator() {
     for (size_t i = 0; i < fields_.size(); ++i) {
-      fields_[i] = {kFieldNames[i], nullptr, nvinfer1::PluginFieldType::kINT64, 1};
+      fields_[i] = {Operator().fields[i].first, nullptr, nvinfer1::PluginFieldType::kINT64, 1};
     }
     collection_ = {static_cast<int32_t>(fields_.size()), fields_.data()};
   }
@@ -219,29 +292,30 @@ class AttentionCreator final : public nvinfer1::IPluginCreatorV3One {
                                     const nvinfer1::PluginFieldCollection* fields,
                                     nvinfer1::TensorRTPhase /*phase*/) noexcept override {
     try {
-      const AttentionSizes sizes = read_fields(fields);
-      return is_valid(sizes) ? new AttentionPlugin(sizes) : nullptr;  // TensorRT deletes it
+      const auto op = read_fields<Operator>(fields);
+      return is_valid(op) ? new AttentionPlugin<Operator>(op) : nullptr;  // TensorRT deletes it
     } catch (const std::exception&) {
       return nullptr;
     }
   }
 
   const nvinfer1::PluginFieldCollection* getFieldNames() noexcept override { return &collection_; }
-  const char* getPluginName() const noexcept override { return kRotaryAttention; }
+  const char* getPluginName() const noexcept override { return Operator::kName; }
   const char* getPluginVersion() const noexcept override { return kVersion; }
   const char* getPluginNamespace() const noexcept override { return kNamespace; }
 
  private:
-  std::array<nvinfer1::PluginField, 3> fields_;
+  std::array<nvinfer1::PluginField, std::tuple_size_v<decltype(Operator::fields)>> fields_;
   nvinfer1::PluginFieldCollection collection_;
 };
 
 }  // namespace
 
 template <>
-nvinfer1::IPluginCreatorV3One& attention_plugin_creator<SAM3TRT_FLAVOUR>() {
-  static AttentionCreator creator;
-  return creator;
+std::array<nvinfer1::IPluginCreatorV3One*, 2> attention_plugin_creators<SAM3TRT_FLAVOUR>() {
+  static AttentionCreator<RotaryOperator> rotary;
+  static AttentionCreator<GridOperator> grid;
+  return {&rotary, &grid};
 }
 
 }  // namespace sam3trt

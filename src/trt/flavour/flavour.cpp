@@ -344,10 +344,12 @@ class FlavourApi : public TensorRtApi {
                            ? nullptr
                            : static_cast<nvinfer1::IPluginRegistry*>(entry_.plugin_registry());
       return registry != nullptr &&
-             registry->registerCreator(attention_plugin_creator<SAM3TRT_FLAVOUR>(), "");
+             std::ranges::all_of(attention_plugin_creators<SAM3TRT_FLAVOUR>(), [&](auto* creator) {
+               return registry->registerCreator(*creator, "");
+             });
     }();
     if (kAdded) return;
-    fail(*logger_, ErrorCode::kUnavailable, "does not take the attention kernel as a plugin");
+    fail(*logger_, ErrorCode::kUnavailable, "does not take the attention kernels as plugins");
 #endif
   }
 

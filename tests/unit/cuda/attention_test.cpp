@@ -21,6 +21,18 @@ TEST(AttentionKernels, GiveWhatAttentionIsDefinedAs) {
   EXPECT_EQ(cases, 15);  // five of them with wgmma, too
 }
 
+TEST(AttentionKernels, GiveWhatAttentionToAGridIsDefinedAs) {
+  const CudaDevice device(0, fake_driver());
+  int cases = 0;
+  const auto report = [&](const CaseResult& result) {
+    ++cases;
+    EXPECT_TRUE(result.passed) << result.name << ": differs by up to " << result.largest;
+    EXPECT_GT(result.values, 0U) << result.name;
+  };
+  run_grid_attention_cases(device, {.exact = false, .timed_launches = 0}, report);
+  EXPECT_EQ(cases, 7);
+}
+
 TEST(AttentionKernels, AreThereForSomeSizesOfHeads) {
   EXPECT_TRUE(has_attention_kernel(64));
   EXPECT_FALSE(has_attention_kernel(12));
@@ -46,6 +58,15 @@ TEST(AttentionKernels, RefuseSizesThatMakeNoSense) {
   call.type = DType::kF16;
   call.heads = 70000;  // more than a grid takes
   EXPECT_THROW(kernels.launch(call, stream.handle()), Error);
+  GridAttention grid{.prompts = 1, .queries = 1, .rows = 1, .columns = 0, .heads = 1};
+  grid.head_dim = 16;
+  EXPECT_THROW(kernels.launch(grid, stream.handle()), Error);
+  grid.columns = 1;
+  grid.rows = int64_t{1} << 40;
+  EXPECT_THROW(kernels.launch(grid, stream.handle()), Error);
+  grid.rows = 1;
+  grid.head_dim = 12;
+  EXPECT_THROW(kernels.launch(grid, stream.handle()), Error);
 }
 
 TEST(AttentionKernels, WgmmaIsTakenForHeadsOf64OnAGpuThatHasIt) {

@@ -88,7 +88,7 @@ onnx::NodeProto& node_of(onnx::GraphProto& graph, const std::string& name) {
 }
 
 int64_t fuse(onnx::GraphProto& graph, const std::string& pattern = "/vision/blocks.*/attn") {
-  return fuse_rotary_attention(graph, {pattern}, "in.onnx");
+  return fuse_attentions(graph, {pattern}, "in.onnx");
 }
 
 std::string refusal_of(const std::function<void(onnx::GraphProto&)>& damage) {
@@ -103,7 +103,7 @@ std::string refusal_of(const std::function<void(onnx::GraphProto&)>& damage) {
   return "no error";
 }
 
-TEST(FuseRotaryAttention, OneNodeTakesThePlaceOfAll) {
+TEST(FuseAttentions, OneNodeTakesThePlaceOfAll) {
   onnx::GraphProto graph = attention();
   EXPECT_EQ(fuse(graph), 1);
   std::vector<std::string> names;
@@ -120,7 +120,7 @@ TEST(FuseRotaryAttention, OneNodeTakesThePlaceOfAll) {
             (std::map<std::string, int64_t>{{"window", 64}, {"heads", 5}, {"head_dim", 32}}));
 }
 
-TEST(FuseRotaryAttention, ConstantsThatNothingNeedsGo) {
+TEST(FuseAttentions, ConstantsThatNothingNeedsGo) {
   onnx::GraphProto graph = attention();
   fuse(graph);
   std::vector<std::string> names;
@@ -128,7 +128,7 @@ TEST(FuseRotaryAttention, ConstantsThatNothingNeedsGo) {
   EXPECT_THAT(names, ElementsAre("cos", "sin"));
 }
 
-TEST(FuseRotaryAttention, WhatNoPatternNamesOrNoKernelComputesStays) {
+TEST(FuseAttentions, WhatNoPatternNamesOrNoKernelComputesStays) {
   onnx::GraphProto graph = attention();
   const int nodes = graph.node_size();
   EXPECT_EQ(fuse(graph, "/vision/blocks.4/attn"), 0);
@@ -138,7 +138,7 @@ TEST(FuseRotaryAttention, WhatNoPatternNamesOrNoKernelComputesStays) {
   EXPECT_EQ(odd.node_size(), nodes);
 }
 
-TEST(FuseRotaryAttention, RefusesAGraphThatIsNotWhatExportWrites) {
+TEST(FuseAttentions, RefusesAGraphThatIsNotWhatExportWrites) {
   EXPECT_THAT(refusal_of([](auto& g) { node_of(g, below("q/bs")).set_op_type("Add"); }),
               HasSubstr("in.onnx: the attention /vision/blocks.3/attn cannot become one kernel: "
                         "expected a node /vision/blocks.3/attn/q/bs (Mul)"));
