@@ -8,7 +8,7 @@
 #include "base/own_operators.hpp"
 #include "cuda/fatbin.hpp"
 #include "cuda/kernels.hpp"
-#include "cuda/kernels/attention.hpp"
+#include "cuda/kernels/attention_warpgroup.hpp"
 
 namespace sam3trt {
 namespace {
@@ -17,7 +17,8 @@ constexpr int64_t kWarpgroupHeadDim = 64;
 // Of a block, as the kernels are compiled.
 constexpr unsigned kRotateThreads = 256;
 constexpr unsigned kMmaThreads = 128;
-constexpr unsigned kWarpgroupThreads = 256;
+constexpr unsigned kWarpgroupShared = kWarpgroupSharedElements * sizeof(uint16_t);
+constexpr int kMaxDynamicShared = 8;  // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 constexpr int64_t kMaxGrid = 65535;    // of y and z
 constexpr int64_t kMaxRows = 1 << 30;  // of queries and keys
 
@@ -82,6 +83,11 @@ void AttentionKernels::load() {
       if (warpgroup_library_ == nullptr || kAttentionHeadDims[s] != kWarpgroupHeadDim) continue;
       functions.warpgroup_attention =
           kernel(warpgroup_library_, "sam3trt_warpgroup_attention_" + name);
+      for (size_t gpu = 0; gpu < has_warpgroups_.size(); ++gpu) {
+        if (!has_warpgroups_[gpu]) continue;
+        driver_.kernel_set_attribute(kMaxDynamicShared, kWarpgroupShared,
+                                     functions.warpgroup_attention, static_cast<int>(gpu));
+      }
     }
   }
 }
@@ -151,9 +157,11 @@ void AttentionKernels::launch(const RotaryAttention& a, void* stream, AttentionF
   attend.cos = rotate.cos;
   attend.sin = rotate.sin;
   attend.queries = attend.keys = static_cast<int32_t>(a.window);
-  constexpr int64_t kQueries = AttentionTile<64>::kQueries;  // the same for all sizes
-  start(kernel, {(a.window + kQueries - 1) / kQueries, a.heads, windows},
-        warpgroup ? kWarpgroupThreads : kMmaThreads, stream, &attend);
+  const int64_t queries =
+      warpgroup ? WarpgroupTile::kQueries : AttentionTile<64>::kQueries;
+  start(kernel, {(a.window + queries - 1) / queries, a.heads, windows},
+        warpgroup ? kWarpgroupThreads : kMmaThreads, stream, &attend,
+        warpgroup ? kWarpgroupShared : 0);
 }
 
 void AttentionKernels::launch(const GridAttention& a, void* stream) const {
@@ -178,10 +186,10 @@ void AttentionKernels::launch(const GridAttention& a, void* stream) const {
 }
 
 void AttentionKernels::start(void* kernel, const std::array<int64_t, 3>& grid, unsigned threads,
-                             void* stream, void* arguments) const {
+                             void* stream, void* arguments, unsigned shared_bytes) const {
   void* parameters[] = {arguments};
   driver_.launch_kernel(kernel, static_cast<unsigned>(grid[0]), static_cast<unsigned>(grid[1]),
-                        static_cast<unsigned>(grid[2]), threads, 1, 1, 0, stream, parameters,
+                        static_cast<unsigned>(grid[2]), threads, 1, 1, shared_bytes, stream, parameters,
                         nullptr);
 }
 

@@ -84,7 +84,7 @@ class AttentionKernels {
   [[nodiscard]] void* kernel(void* library, const std::string& name) const;
   void load();
   void start(void* kernel, const std::array<int64_t, 3>& grid, unsigned threads, void* stream,
-             void* arguments) const;
+             void* arguments, unsigned shared_bytes = 0) const;
   void unload() noexcept;
 
   static constexpr size_t kTypes = 2;

@@ -66,7 +66,7 @@ CudaDriver::CudaDriver(const std::string& library) {
   resolve_all(stream_begin_capture, stream_end_capture, graph_instantiate, graph_launch,
               graph_exec_destroy, graph_destroy);
   resolve_all(module_load_data, module_unload, module_get_function, launch_kernel);
-  resolve_all(library_load_data, library_unload, library_get_kernel);
+  resolve_all(library_load_data, library_unload, library_get_kernel, kernel_set_attribute);
   if (!missing.empty()) {
     throw Error(ErrorCode::kUnavailable,
                 "the NVIDIA driver (" + library + ") lacks " + missing + kAdvice);

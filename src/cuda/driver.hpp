@@ -107,6 +107,7 @@ class CudaDriver {
       "cuLibraryLoadData"};
   DriverCall<void*> library_unload{"cuLibraryUnload"};
   DriverCall<void**, void*, const char*> library_get_kernel{"cuLibraryGetKernel"};
+  DriverCall<int, int, void*, int> kernel_set_attribute{"cuKernelSetAttribute"};
   DriverCall<void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*,
              void**, void**>
       launch_kernel{"cuLaunchKernel"};

@@ -132,7 +132,7 @@ Work attention(Grid grid, void* parameters) {
   return [=, args = *static_cast<const AttentionArgs*>(parameters)] {
     for_each_block(grid, [&](KernelThread at) {
       sam3trt::FakeBlock block(Attention::kThreads, {at.block_x, at.block_y, at.block_z});
-      std::vector<uint16_t> shared(Attention::Tile::kSharedElements, 0xFFFF);  // NaN
+      std::vector<uint16_t> shared(Attention::kSharedElements, 0xFFFF);  // NaN
       block.run([&](int /*thread*/) {
         Warp warp(block);
         Attention(args, warp, shared.data()).run();
@@ -175,6 +175,7 @@ Work rotate_keys(Grid grid, void* parameters) {
 struct Kernel {
   std::function<Work(Grid, void*)> work;
   unsigned threads = sam3trt::kBlockThreads;  ///< Of a block.
+  unsigned dynamic_shared = 48U << 10U;       ///< Most bytes that a launch may ask for.
 };
 
 /// Functions as kernels.cu and attention.cu name them.
@@ -182,7 +183,7 @@ std::map<std::string, Kernel>& kernels() {
   using sam3trt::FakeBFloat16;
   using sam3trt::FakeFloat16;
   constexpr unsigned kMmaThreads = 128;
-  constexpr unsigned kWarpgroupThreads = 256;
+  constexpr unsigned kWarpgroupThreads = sam3trt::kWarpgroupThreads;
   static std::map<std::string, Kernel> all = {
       {"sam3trt_resize_columns", {plain<ResizeArgs>(sam3trt::resize_columns_body)}},
       {"sam3trt_resize_rows", {plain<ResizeArgs>(resize_rows)}},
@@ -479,8 +480,14 @@ int cuLaunchHostFunc(void* stream, void (*function)(void*), void* data) {
   return 0;
 }
 
+int cuKernelSetAttribute(int attribute, int value, void* kernel, int) {
+  if (attribute != 8 || value < 0) return kInvalidValue;
+  static_cast<Kernel*>(kernel)->dynamic_shared = static_cast<unsigned>(value);
+  return injected("cuKernelSetAttribute");
+}
+
 int cuLaunchKernel(void* function, unsigned x, unsigned y, unsigned z, unsigned threads,
-                   unsigned threads_y, unsigned threads_z, unsigned, void* stream,
+                   unsigned threads_y, unsigned threads_z, unsigned shared_bytes, void* stream,
                    void** parameters, void**) {
   if (const int status = needs_context("cuLaunchKernel")) return status;
   if (x == 0 || y == 0 || z == 0 || x > 0x7FFFFFFFU || y > 65535 || z > 65535 || threads_y != 1 ||
@@ -488,7 +495,7 @@ int cuLaunchKernel(void* function, unsigned x, unsigned y, unsigned z, unsigned 
     return kInvalidValue;
   }
   const auto& kernel = *static_cast<Kernel*>(function);
-  if (threads != kernel.threads) return kInvalidValue;
+  if (threads != kernel.threads || shared_bytes > kernel.dynamic_shared) return kInvalidValue;
   as_stream(stream).run(kernel.work(Grid{x, y, z}, parameters[0]));
   return 0;
 }

@@ -135,12 +135,14 @@ class AttentionCore {
   using Tile = Sizes;
   static constexpr int kTeamThreads = Tile::kQueries / (16 * kRowTiles) * 32;
   static constexpr int kThreads = Tile::kTeams * kTeamThreads;
+  static constexpr int kSharedElements = Tile::kSharedElements;
 
  protected:
   static constexpr int kDim = Tile::kDim;
   static constexpr int kRows = 16 * kRowTiles;
   static constexpr int kKeyTiles = Tile::kKeys / 8;
   static constexpr float kLog2E = 1.4426950408889634F;
+  using Scores = float[kRowTiles][kKeyTiles][4];
 
   SAM3TRT_DEVICE AttentionCore(const AttentionArgs& args, Warp& warp, uint16_t* shared)
       : args_(args),
@@ -207,7 +209,7 @@ class AttentionCore {
   }
 
   /// What the cells of a tile add to the scores.
-  SAM3TRT_DEVICE void add_bias(int tile) {
+  SAM3TRT_DEVICE void add_bias(Scores& scores, int tile) const {
     const float* rows[kRowTiles][2];
     const float* columns[kRowTiles][2];
     SAM3TRT_UNROLL for (int m = 0; m < kRowTiles; ++m) {
@@ -226,7 +228,7 @@ class AttentionCore {
         const int column = cell - row * args_.columns;
         SAM3TRT_UNROLL for (int m = 0; m < kRowTiles; ++m) {
           SAM3TRT_UNROLL for (int r = 0; r < 2; ++r) {
-            scores_[m][n][2 * r + i] += rows[m][r][row] + columns[m][r][column];
+            scores[m][n][2 * r + i] += rows[m][r][row] + columns[m][r][column];
           }
         }
       }
@@ -235,13 +237,13 @@ class AttentionCore {
 
   /// scores become exp(score - largest so far); `scale_` is what the sums and products so far have
   /// to be multiplied by.
-  SAM3TRT_DEVICE void soften(int tile) {
-    if ((tile + 1) * Tile::kKeys > args_.keys) hide_missing_keys(tile);
+  SAM3TRT_DEVICE void soften(Scores& scores, int tile) {
+    if ((tile + 1) * Tile::kKeys > args_.keys) hide_missing_keys(scores, tile);
     for (int m = 0; m < kRowTiles; ++m) {
       for (int r = 0; r < 2; ++r) {
         float top = top_[m][r];
         for (int n = 0; n < kKeyTiles; ++n) {
-          top = Warp::max(top, Warp::max(scores_[m][n][2 * r], scores_[m][n][2 * r + 1]));
+          top = Warp::max(top, Warp::max(scores[m][n][2 * r], scores[m][n][2 * r + 1]));
         }
         top = Warp::max(top, warp_.exchange(top, 1));
         top = Warp::max(top, warp_.exchange(top, 2));
@@ -251,8 +253,8 @@ class AttentionCore {
         float sum = 0;
         for (int n = 0; n < kKeyTiles; ++n) {
           for (int i = 2 * r; i < 2 * r + 2; ++i) {
-            scores_[m][n][i] = Warp::exp2(Warp::multiply_add(scores_[m][n][i], kLog2E, -base));
-            sum += scores_[m][n][i];
+            scores[m][n][i] = Warp::exp2(Warp::multiply_add(scores[m][n][i], kLog2E, -base));
+            sum += scores[m][n][i];
           }
         }
         sum_[m][r] = Warp::multiply_add(sum_[m][r], scale_[m][r], sum);
@@ -269,9 +271,9 @@ class AttentionCore {
   }
 
   /// Two neighbouring fragments of scores are the left factor of a product over 16 keys.
-  SAM3TRT_DEVICE void pack_scores(int m, int k, uint32_t (&a)[4]) const {
+  static SAM3TRT_DEVICE void pack_scores(const Scores& scores, int m, int k, uint32_t (&a)[4]) {
     for (int i = 0; i < 4; ++i) {
-      const float* from = scores_[m][2 * k + i / 2] + i % 2 * 2;
+      const float* from = scores[m][2 * k + i / 2] + i % 2 * 2;
       a[i] = Warp::pack(from[0], from[1]);
     }
   }
@@ -343,7 +345,6 @@ class AttentionCore {
   const int own_row_;  // first of this warp's rows of the tile
   const int first_query_;
 
-  float scores_[kRowTiles][kKeyTiles][4];
   float mixed_[kRowTiles][kDim / 8][4];
   float top_[kRowTiles][2];
   float sum_[kRowTiles][2];  // of this lane's keys
@@ -382,11 +383,11 @@ class AttentionCore {
     *reinterpret_cast<AttentionChunk*>(to + chunk * 8) = result;
   }
 
-  SAM3TRT_DEVICE void hide_missing_keys(int tile) {
+  SAM3TRT_DEVICE void hide_missing_keys(Scores& scores, int tile) const {
     for (int n = 0; n < kKeyTiles; ++n) {
       for (int i = 0; i < 4; ++i) {
         if (key_of(tile, n, i) < args_.keys) continue;
-        for (int m = 0; m < kRowTiles; ++m) scores_[m][n][i] = kNoScore;
+        for (int m = 0; m < kRowTiles; ++m) scores[m][n][i] = kNoScore;
       }
     }
   }

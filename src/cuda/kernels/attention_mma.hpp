@@ -31,8 +31,8 @@ class MmaAttention : public AttentionCore<Sizes, 2, Warp> {
       }
       sync_team();
       multiply_keys(this->keys(turn));
-      if constexpr (Tile::kBias) this->add_bias(tile);
-      this->soften(tile);
+      if constexpr (Tile::kBias) this->add_bias(scores_, tile);
+      this->soften(scores_, tile);
       this->rescale();
       multiply_values(this->values(turn));
       sync_team();
@@ -78,10 +78,9 @@ class MmaAttention : public AttentionCore<Sizes, 2, Warp> {
 
   /// scores = Q K^T of this warp's queries.
   SAM3TRT_DEVICE void multiply_keys(const uint16_t* keys) {
-    auto& scores = this->scores_;
     for (int m = 0; m < kRowTiles; ++m) {
       for (int n = 0; n < Core::kKeyTiles; ++n) {
-        for (int i = 0; i < 4; ++i) scores[m][n][i] = 0;
+        for (int i = 0; i < 4; ++i) scores_[m][n][i] = 0;
       }
     }
     const int row = this->lane_ / 16 * 8 + this->lane_ % 8;
@@ -91,8 +90,8 @@ class MmaAttention : public AttentionCore<Sizes, 2, Warp> {
         uint32_t b[4];
         warp().load_matrices(b, keys + Tile::place(8 * n + row, 2 * k + chunk));
         for (int m = 0; m < kRowTiles; ++m) {
-          warp().multiply(scores[m][n], query_[m][k], b[0], b[1]);
-          warp().multiply(scores[m][n + 1], query_[m][k], b[2], b[3]);
+          warp().multiply(scores_[m][n], query_[m][k], b[0], b[1]);
+          warp().multiply(scores_[m][n + 1], query_[m][k], b[2], b[3]);
         }
       }
     }
@@ -104,7 +103,7 @@ class MmaAttention : public AttentionCore<Sizes, 2, Warp> {
     const int chunk = this->lane_ / 16;
     for (int k = 0; k < Tile::kKeys / 16; ++k) {
       uint32_t a[kRowTiles][4];
-      for (int m = 0; m < kRowTiles; ++m) this->pack_scores(m, k, a[m]);
+      for (int m = 0; m < kRowTiles; ++m) this->pack_scores(scores_, m, k, a[m]);
       for (int n = 0; n < kDim / 8; n += 2) {
         uint32_t b[4];
         warp().load_transposed(b, values + Tile::place(16 * k + row, n + chunk));
@@ -116,6 +115,7 @@ class MmaAttention : public AttentionCore<Sizes, 2, Warp> {
     }
   }
 
+  typename Core::Scores scores_;
   uint32_t query_[kRowTiles][kDim / 16][4];
 };
 

@@ -2,15 +2,14 @@
 #include "cuda/kernels/attention_warpgroup.hpp"
 #include "cuda/kernels/warp.cuh"
 
+extern __shared__ __align__(1024) uint16_t shared[];  // kWarpgroupSharedElements
+
 #define SAM3TRT_ATTENTION(name, type)                                                           \
-  extern "C" __global__ void __launch_bounds__(256, 2)                                          \
+  extern "C" __global__ void __launch_bounds__(sam3trt::kWarpgroupThreads, 1)                   \
       sam3trt_warpgroup_attention_##name(const __grid_constant__ sam3trt::AttentionArgs args) { \
     using Warp = sam3trt::GpuWarpgroup<sam3trt::type>;                                          \
-    using Attention = sam3trt::WarpgroupAttention<Warp>;                                        \
-    static_assert(Attention::kThreads == 256);                                                  \
-    __shared__ alignas(1024) uint16_t shared[Attention::Tile::kSharedElements];                 \
     Warp warp;                                                                                  \
-    Attention(args, warp, shared).run();                                                        \
+    sam3trt::WarpgroupAttention<Warp>(args, warp, shared).run();                                \
   }
 
 SAM3TRT_ATTENTION(f16_64, Float16)

@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <functional>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "base/error.hpp"
 #include "base/own_operators.hpp"
@@ -16,8 +19,13 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 constexpr const char* kPath = "/vision/blocks.3/attn";
+constexpr const char* kLayer = "/decoder/layers.2";
 
 std::string below(const std::string& name) { return std::string(kPath) + "/" + name; }
+
+std::string in_layer(const std::string& name) { return std::string(kLayer) + "/" + name; }
+
+std::string of_image(const std::string& name) { return in_layer("image_attn/" + name); }
 
 void add_node(onnx::GraphProto& graph, const std::string& name, const std::string& op,
               const std::vector<std::string>& inputs,
@@ -80,6 +88,54 @@ onnx::GraphProto attention(int64_t head_dim = 32) {
   return graph;
 }
 
+/// One part of the heads: PART_proj -> PART_heads -> PART.
+void add_heads(onnx::GraphProto& graph, const std::string& image, const std::string& part,
+               const std::vector<int64_t>& shape) {
+  const std::string x = image + "/" + part;
+  add_constant(graph, x + "_heads/shape", shape);
+  add_node(graph, x + "_proj", "Add", {"x", "x"});
+  add_node(graph, x + "_heads", "Reshape", {x + "_proj", x + "_heads/shape"});
+  add_node(graph, x, "Transpose", {x + "_heads"});
+}
+
+void add_bias(onnx::GraphProto& graph, const std::string& layer) {
+  const std::string bias = layer + "/bias";
+  for (const char* name : {"/rows/axes", "/columns/axes", "/shape"}) {
+    add_constant(graph, bias + name, {1});
+  }
+  add_node(graph, bias + "/y/with_presence", "Concat", {"x", "x"});
+  add_node(graph, bias + "/x/with_presence", "Concat", {"x", "x"});
+  add_node(graph, bias + "/columns", "Unsqueeze",
+           {bias + "/x/with_presence", bias + "/columns/axes"});
+  add_node(graph, bias + "/rows", "Unsqueeze", {bias + "/y/with_presence", bias + "/rows/axes"});
+  add_node(graph, bias + "/sum", "Add", {bias + "/rows", bias + "/columns"});
+  add_node(graph, bias, "Reshape", {bias + "/sum", bias + "/shape"});
+}
+
+/// x -> projections and bias -> attention to the picture, as src/model/detector.cpp writes it.
+void add_image_attention(onnx::GraphProto& graph, const std::string& layer, int64_t head_dim) {
+  const std::string image = layer + "/image_attn";
+  add_heads(graph, image, "q", {0, 37, 3, head_dim});
+  add_heads(graph, image, "k", {0, 576, 3, head_dim});
+  add_heads(graph, image, "v", {0, 576, 3, head_dim});
+  add_bias(graph, layer);
+  add_constant(graph, image + "/flat/shape", {0, 37, 3 * head_dim});
+  add_node(graph, image + "/scores", "MatMul", {image + "/q", image + "/k"});
+  add_node(graph, image + "/masked", "Add", {image + "/scores", layer + "/bias"});
+  add_node(graph, image + "/softmax", "Softmax", {image + "/masked"});
+  add_node(graph, image + "/mix", "MatMul", {image + "/softmax", image + "/v"});
+  add_node(graph, image + "/join", "Transpose", {image + "/mix"});
+  add_node(graph, image + "/flat", "Reshape", {image + "/join", image + "/flat/shape"});
+}
+
+onnx::GraphProto image_attention(int64_t head_dim = 32) {
+  onnx::GraphProto graph;
+  add_image_attention(graph, kLayer, head_dim);
+  add_node(graph, "y", "Relu", {of_image("flat")});
+  graph.add_output()->set_name("y");
+  return graph;
+}
+
 onnx::NodeProto& node_of(onnx::GraphProto& graph, const std::string& name) {
   for (auto& node : *graph.mutable_node()) {
     if (node.name() == name) return node;
@@ -87,15 +143,40 @@ onnx::NodeProto& node_of(onnx::GraphProto& graph, const std::string& name) {
   throw std::logic_error(name);
 }
 
+onnx::TensorProto& constant_of(onnx::GraphProto& graph, const std::string& name) {
+  for (auto& tensor : *graph.mutable_initializer()) {
+    if (tensor.name() == name) return tensor;
+  }
+  throw std::logic_error(name);
+}
+
+std::vector<std::string> node_names(const onnx::GraphProto& graph) {
+  std::vector<std::string> names;
+  for (const auto& node : graph.node()) names.push_back(node.name());
+  return names;
+}
+
+std::map<std::string, int64_t> attributes_of(const onnx::NodeProto& node) {
+  std::map<std::string, int64_t> attributes;
+  for (const auto& attribute : node.attribute()) {
+    EXPECT_EQ(attribute.type(), onnx::AttributeProto::INT);
+    attributes[attribute.name()] = attribute.i();
+  }
+  return attributes;
+}
+
 int64_t fuse(onnx::GraphProto& graph, const std::string& pattern = "/vision/blocks.*/attn") {
   return fuse_attentions(graph, {pattern}, "in.onnx");
 }
 
-std::string refusal_of(const std::function<void(onnx::GraphProto&)>& damage) {
-  onnx::GraphProto graph = attention();
+int64_t fuse_image(onnx::GraphProto& graph) { return fuse(graph, "/decoder/layers.*/image_attn"); }
+
+using Damage = std::function<void(onnx::GraphProto&)>;
+
+std::string refusal_of(onnx::GraphProto graph, const Damage& damage) {
   damage(graph);
   try {
-    fuse(graph);
+    fuse_attentions(graph, {"/vision/blocks.*/attn", "/decoder/layers.*/image_attn"}, "in.onnx");
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kBadInput);
     return error.what();
@@ -103,20 +184,20 @@ std::string refusal_of(const std::function<void(onnx::GraphProto&)>& damage) {
   return "no error";
 }
 
+std::string refusal_of(const Damage& damage) { return refusal_of(attention(), damage); }
+
+std::string image_refusal_of(const Damage& damage) { return refusal_of(image_attention(), damage); }
+
 TEST(FuseAttentions, OneNodeTakesThePlaceOfAll) {
   onnx::GraphProto graph = attention();
   EXPECT_EQ(fuse(graph), 1);
-  std::vector<std::string> names;
-  for (const auto& node : graph.node()) names.push_back(node.name());
-  EXPECT_THAT(names, ElementsAre(below("qkv"), below("rotary_mha"), "y"));
+  EXPECT_THAT(node_names(graph), ElementsAre(below("qkv"), below("rotary_mha"), "y"));
   const auto& fused = graph.node(1);
   EXPECT_EQ(fused.op_type(), kRotaryAttention);
   EXPECT_EQ(fused.domain(), kOwnDomain);
   EXPECT_THAT(fused.input(), ElementsAre(below("qkv"), "cos", "sin"));
   EXPECT_THAT(fused.output(), ElementsAre(below("flat")));
-  std::map<std::string, int64_t> attributes;
-  for (const auto& attribute : fused.attribute()) attributes[attribute.name()] = attribute.i();
-  EXPECT_EQ(attributes,
+  EXPECT_EQ(attributes_of(fused),
             (std::map<std::string, int64_t>{{"window", 64}, {"heads", 5}, {"head_dim", 32}}));
 }
 
@@ -156,6 +237,125 @@ TEST(FuseAttentions, RefusesAGraphThatIsNotWhatExportWrites) {
               HasSubstr("'/vision/blocks.3/attn/scores' is an output"));
   EXPECT_THAT(refusal_of([](auto& g) { g.mutable_initializer(6)->set_raw_data("short"); }),
               HasSubstr("there is no /vision/blocks.3/attn/heads/shape of 5 numbers"));
+}
+
+TEST(FuseImageAttentions, OneNodeTakesThePlaceOfAll) {
+  onnx::GraphProto graph = image_attention();
+  EXPECT_EQ(fuse_image(graph), 1);
+  EXPECT_THAT(node_names(graph),
+              ElementsAre(of_image("q_proj"), of_image("k_proj"), of_image("v_proj"),
+                          in_layer("bias/y/with_presence"), in_layer("bias/x/with_presence"),
+                          of_image("grid_mha"), "y"));
+  const auto& fused = graph.node(5);
+  EXPECT_EQ(fused.op_type(), kGridAttention);
+  EXPECT_EQ(fused.domain(), kOwnDomain);
+  EXPECT_THAT(fused.input(),
+              ElementsAre(of_image("q_proj"), of_image("k_proj"), of_image("v_proj"),
+                          in_layer("bias/y/with_presence"), in_layer("bias/x/with_presence")));
+  EXPECT_THAT(fused.output(), ElementsAre(of_image("flat")));
+  EXPECT_EQ(attributes_of(fused), (std::map<std::string, int64_t>{{"heads", 3}, {"head_dim", 32}}));
+  EXPECT_EQ(graph.initializer_size(), 0);
+}
+
+TEST(FuseImageAttentions, EveryLayerGetsItsOwnNode) {
+  onnx::GraphProto graph;
+  for (const char* layer : {"/decoder/layers.0", "/decoder/layers.1"}) {
+    add_image_attention(graph, layer, 64);
+  }
+  EXPECT_EQ(fuse_image(graph), 2);
+  for (const std::string layer : {"/decoder/layers.0", "/decoder/layers.1"}) {
+    const auto& fused = node_of(graph, layer + "/image_attn/grid_mha");
+    EXPECT_EQ(fused.input(0), layer + "/image_attn/q_proj");
+    EXPECT_EQ(fused.input(3), layer + "/bias/y/with_presence");
+    EXPECT_THAT(fused.output(), ElementsAre(layer + "/image_attn/flat"));
+  }
+}
+
+TEST(FuseImageAttentions, WhatNoPatternNamesOrNoKernelComputesStays) {
+  onnx::GraphProto graph = image_attention();
+  const std::string before = graph.SerializeAsString();
+  EXPECT_EQ(fuse(graph, "/decoder/layers.*/text_attn"), 0);
+  EXPECT_EQ(graph.SerializeAsString(), before);
+  for (const int64_t head_dim : {8, 20, 48, 128}) {
+    onnx::GraphProto odd = image_attention(head_dim);
+    const std::string odd_before = odd.SerializeAsString();
+    EXPECT_EQ(fuse_image(odd), 0) << head_dim;
+    EXPECT_EQ(odd.SerializeAsString(), odd_before) << head_dim;
+  }
+  for (const int64_t head_dim : kAttentionHeadDims) {
+    onnx::GraphProto even = image_attention(head_dim);
+    EXPECT_EQ(fuse_image(even), 1) << head_dim;
+  }
+}
+
+TEST(FuseImageAttentions, WhatGoesInMayBeUsedElsewhere) {
+  onnx::GraphProto graph = image_attention();
+  for (const std::string& name : {of_image("k_proj"), in_layer("bias/x/with_presence")}) {
+    node_of(graph, "y").add_input(name);
+    graph.add_output()->set_name(name);
+  }
+  EXPECT_EQ(fuse_image(graph), 1);
+}
+
+TEST(FuseImageAttentions, RefusesNodesThatExportDoesNotWrite) {
+  EXPECT_THAT(
+      image_refusal_of([](auto& g) { node_of(g, of_image("masked")).set_op_type("Mul"); }),
+      HasSubstr("in.onnx: the attention /decoder/layers.2/image_attn cannot become one kernel: "
+                "expected a node /decoder/layers.2/image_attn/masked (Add)"));
+  EXPECT_THAT(image_refusal_of([](auto& g) { node_of(g, in_layer("bias/sum")).set_name("other"); }),
+              HasSubstr("expected a node /decoder/layers.2/bias/sum (Add)"));
+  EXPECT_THAT(image_refusal_of([](auto& g) { node_of(g, of_image("mix")).add_input("x"); }),
+              HasSubstr("expected a node /decoder/layers.2/image_attn/mix (MatMul)"));
+  EXPECT_THAT(image_refusal_of([](auto& g) { node_of(g, of_image("flat")).set_input(1, "x"); }),
+              HasSubstr("node /decoder/layers.2/image_attn/flat uses 'x'"));
+}
+
+TEST(FuseImageAttentions, RefusesTensorsFromElsewhere) {
+  const auto uses = [](const std::string& node, int input, const std::string& tensor) {
+    return image_refusal_of([&](auto& g) { node_of(g, in_layer(node)).set_input(input, tensor); });
+  };
+  EXPECT_THAT(uses("image_attn/q_heads", 0, "x"),
+              HasSubstr("node /decoder/layers.2/image_attn/q_heads uses 'x'"));
+  EXPECT_THAT(uses("image_attn/mix", 1, of_image("k")),
+              HasSubstr("node /decoder/layers.2/image_attn/mix uses "
+                        "'/decoder/layers.2/image_attn/k'"));
+  EXPECT_THAT(uses("image_attn/masked", 1, in_layer("bias/sum")),
+              HasSubstr("node /decoder/layers.2/image_attn/masked uses "
+                        "'/decoder/layers.2/bias/sum'"));
+  EXPECT_THAT(uses("bias/rows", 0, in_layer("bias/x/with_presence")),
+              HasSubstr("node /decoder/layers.2/bias/rows uses "
+                        "'/decoder/layers.2/bias/x/with_presence'"));
+  EXPECT_THAT(uses("bias/columns", 0, "/decoder/layers.1/bias/x/with_presence"),
+              HasSubstr("node /decoder/layers.2/bias/columns uses "
+                        "'/decoder/layers.1/bias/x/with_presence'"));
+}
+
+TEST(FuseImageAttentions, RefusesInnerTensorsThatAreUsedElsewhere) {
+  for (const std::string& name : {in_layer("bias"), of_image("softmax"), of_image("v_heads")}) {
+    EXPECT_THAT(image_refusal_of([&](auto& g) { node_of(g, "y").add_input(name); }),
+                HasSubstr("node y uses '" + name + "'"));
+    EXPECT_THAT(image_refusal_of([&](auto& g) { g.add_output()->set_name(name); }),
+                HasSubstr("'" + name + "' is an output"));
+  }
+}
+
+TEST(FuseImageAttentions, RefusesHeadsThatAreNotFourPositiveNumbers) {
+  const std::string shape = of_image("q_heads/shape");
+  const auto of = [&](const std::vector<int64_t>& numbers) {
+    return image_refusal_of([&](auto& g) {
+      constant_of(g, shape).set_raw_data(numbers.data(), numbers.size() * sizeof(int64_t));
+    });
+  };
+  const auto missing = HasSubstr("there is no " + shape + " of 4 numbers");
+  EXPECT_THAT(image_refusal_of([&](auto& g) { constant_of(g, shape).set_name("other"); }), missing);
+  EXPECT_THAT(image_refusal_of(
+                  [&](auto& g) { constant_of(g, shape).set_data_type(onnx::TensorProto::FLOAT); }),
+              missing);
+  EXPECT_THAT(of({0, 37, 3}), missing);
+  EXPECT_THAT(of({-1, 37, 3, 3, 32}), missing);
+  const auto wrong = HasSubstr("its heads are not [batch, tokens, heads, size]");
+  EXPECT_THAT(of({0, 37, 0, 32}), wrong);
+  EXPECT_THAT(of({0, 37, 3, -1}), wrong);
 }
 
 }  // namespace
