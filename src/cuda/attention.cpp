@@ -38,6 +38,27 @@ void check(const RotaryAttention& a) {
                                         " heads");
 }
 
+int64_t windows_of(const RotaryAttention& a) { return a.batches * (a.tokens / a.window); }
+
+/// Queries (0), keys (1) or values (2) of the packed projections.
+AttentionRows<const uint16_t> packed_rows(const RotaryAttention& a, int64_t part) {
+  const int64_t width = a.heads * a.head_dim;
+  return rows<const uint16_t>(a.qkv + static_cast<uint64_t>(part * width) * sizeof(uint16_t),
+                              a.window * 3 * width, 3 * width, a.head_dim);
+}
+
+/// All but keys and values.
+AttentionArgs attention_args(const RotaryAttention& a) {
+  const int64_t width = a.heads * a.head_dim;
+  AttentionArgs attend;
+  attend.query = packed_rows(a, 0);
+  attend.result = rows<uint16_t>(a.result, a.window * width, width, a.head_dim);
+  attend.cos = device_pointer<const float>(a.cos);
+  attend.sin = device_pointer<const float>(a.sin);
+  attend.queries = attend.keys = static_cast<int32_t>(a.window);
+  return attend;
+}
+
 void check(const GridAttention& a) {
   const bool sizes = a.prompts > 0 && a.queries > 0 && a.rows > 0 && a.columns > 0 && a.heads > 0 &&
                      a.prompts <= kMaxGrid && a.heads <= kMaxGrid && a.queries <= kMaxRows &&
@@ -50,6 +71,12 @@ void check(const GridAttention& a) {
 }
 
 }  // namespace
+
+uint64_t RotaryAttention::scratch_bytes() const {
+  constexpr int64_t kKeys = WarpgroupTile::kKeys;
+  const int64_t rows = (window + kKeys - 1) / kKeys * kKeys;
+  return static_cast<uint64_t>(windows_of(*this) * rows * heads * head_dim * 2) * sizeof(uint16_t);
+}
 
 AttentionKernels::AttentionKernels(const CudaDriver& driver) : driver_(driver) {
   for (const CudaDeviceInfo& info : list_cuda_devices(driver)) {
@@ -83,6 +110,7 @@ void AttentionKernels::load() {
       if (warpgroup_library_ == nullptr || kAttentionHeadDims[s] != kWarpgroupHeadDim) continue;
       functions.warpgroup_attention =
           kernel(warpgroup_library_, "sam3trt_warpgroup_attention_" + name);
+      functions.tile_keys = kernel(warpgroup_library_, "sam3trt_tile_keys_" + name);
       for (size_t gpu = 0; gpu < has_warpgroups_.size(); ++gpu) {
         if (!has_warpgroups_[gpu]) continue;
         driver_.kernel_set_attribute(kMaxDynamicShared, kWarpgroupShared,
@@ -123,45 +151,61 @@ const AttentionKernels::Functions& AttentionKernels::functions(DType type, int64
 
 void AttentionKernels::launch(const RotaryAttention& a, void* stream, AttentionForm form) const {
   check(a);
-  const Functions& kernels = functions(a.type, a.head_dim);
-  const bool warpgroup = form == AttentionForm::kWarpgroup;
-  void* kernel = warpgroup ? kernels.warpgroup_attention : kernels.attention;
-  if (kernel == nullptr) {
+  if (form == AttentionForm::kMma) return launch_mma(a, stream);
+  if (functions(a.type, a.head_dim).warpgroup_attention == nullptr) {
     throw Error(ErrorCode::kInternal, "no attention kernel with wgmma for heads of " +
                                           std::to_string(a.head_dim) + " on this machine");
   }
+  launch_warpgroup(a, stream);
+}
+
+void AttentionKernels::launch_mma(const RotaryAttention& a, void* stream) const {
+  const Functions& kernels = functions(a.type, a.head_dim);
   const int64_t width = a.heads * a.head_dim;
-  const int64_t windows = a.batches * (a.tokens / a.window);
-  const auto packed = [&](int64_t part) {
-    return rows<const uint16_t>(a.qkv + static_cast<uint64_t>(part * width) * sizeof(uint16_t),
-                                a.window * 3 * width, 3 * width, a.head_dim);
-  };
   RotateArgs rotate;
-  rotate.source = packed(1);
+  rotate.source = packed_rows(a, 1);
   // Rows of a head next to one another: tiles of them are read faster than from packed projections.
   rotate.target = rows<uint16_t>(a.scratch, a.window * width, a.head_dim, a.window * a.head_dim);
   rotate.cos = device_pointer<const float>(a.cos);
   rotate.sin = device_pointer<const float>(a.sin);
-  rotate.batches = static_cast<int32_t>(windows);
+  rotate.batches = static_cast<int32_t>(windows_of(a));
   rotate.keys = static_cast<int32_t>(a.window);
   rotate.heads = static_cast<int32_t>(a.heads);
-  const int64_t threads = windows * a.window * a.heads * (a.head_dim / 16);
+  const int64_t threads = windows_of(a) * a.window * a.heads * (a.head_dim / 16);
   start(kernels.rotate_keys, {(threads + kRotateThreads - 1) / kRotateThreads, 1, 1},
         kRotateThreads, stream, &rotate);
 
-  AttentionArgs attend;
-  attend.query = packed(0);
+  AttentionArgs attend = attention_args(a);
   attend.key = rows<const uint16_t>(a.scratch, a.window * width, a.head_dim, a.window * a.head_dim);
-  attend.value = packed(2);
-  attend.result = rows<uint16_t>(a.result, a.window * width, width, a.head_dim);
-  attend.cos = rotate.cos;
-  attend.sin = rotate.sin;
-  attend.queries = attend.keys = static_cast<int32_t>(a.window);
-  const int64_t queries =
-      warpgroup ? WarpgroupTile::kQueries : AttentionTile<64>::kQueries;
-  start(kernel, {(a.window + queries - 1) / queries, a.heads, windows},
-        warpgroup ? kWarpgroupThreads : kMmaThreads, stream, &attend,
-        warpgroup ? kWarpgroupShared : 0);
+  attend.value = packed_rows(a, 2);
+  constexpr int64_t kQueries = AttentionTile<64>::kQueries;  // the same for all sizes
+  start(kernels.attention, {(a.window + kQueries - 1) / kQueries, a.heads, windows_of(a)},
+        kMmaThreads, stream, &attend);
+}
+
+void AttentionKernels::launch_warpgroup(const RotaryAttention& a, void* stream) const {
+  const Functions& kernels = functions(a.type, a.head_dim);
+  TileArgs tile;
+  tile.key = packed_rows(a, 1);
+  tile.value = packed_rows(a, 2);
+  tile.target = device_pointer<uint16_t>(a.scratch);
+  tile.cos = device_pointer<const float>(a.cos);
+  tile.sin = device_pointer<const float>(a.sin);
+  tile.batches = static_cast<int32_t>(windows_of(a));
+  tile.keys = static_cast<int32_t>(a.window);
+  tile.heads = static_cast<int32_t>(a.heads);
+  const int64_t rows_of_tiles = tile.tiles() * WarpgroupTile::kKeys;
+  const int64_t threads = windows_of(a) * rows_of_tiles * a.heads * (a.head_dim / 16);
+  start(kernels.tile_keys, {(threads + kRotateThreads - 1) / kRotateThreads, 1, 1}, kRotateThreads,
+        stream, &tile);
+
+  AttentionArgs attend = attention_args(a);
+  const int64_t head = tile.tiles() * 2 * kWarpgroupTileElements;
+  attend.key = rows<const uint16_t>(a.scratch, a.heads * head, 0, head);
+  constexpr int64_t kQueries = WarpgroupTile::kQueries;
+  start(kernels.warpgroup_attention,
+        {(a.window + kQueries - 1) / kQueries, a.heads, windows_of(a)}, kWarpgroupThreads, stream,
+        &attend, kWarpgroupShared);
 }
 
 void AttentionKernels::launch(const GridAttention& a, void* stream) const {

@@ -25,9 +25,8 @@ struct RotaryAttention {
   int64_t heads = 0;          ///< H
   int64_t head_dim = 0;       ///< D
 
-  [[nodiscard]] uint64_t scratch_bytes() const {
-    return static_cast<uint64_t>(batches * tokens * heads * head_dim) * 2;
-  }
+  /// For rotated keys, or for tiles of keys and values, whose last one may not be full.
+  [[nodiscard]] uint64_t scratch_bytes() const;
 };
 
 /// The operator kGridAttention in device memory.
@@ -77,12 +76,15 @@ class AttentionKernels {
     void* attention = nullptr;
     void* warpgroup_attention = nullptr;  ///< Null where there is none.
     void* rotate_keys = nullptr;
+    void* tile_keys = nullptr;  ///< Null where there is no warpgroup_attention.
     void* grid_attention = nullptr;
   };
 
   [[nodiscard]] const Functions& functions(DType type, int64_t head_dim) const;
   [[nodiscard]] void* kernel(void* library, const std::string& name) const;
   void load();
+  void launch_mma(const RotaryAttention& attention, void* stream) const;
+  void launch_warpgroup(const RotaryAttention& attention, void* stream) const;
   void start(void* kernel, const std::array<int64_t, 3>& grid, unsigned threads, void* stream,
              void* arguments, unsigned shared_bytes = 0) const;
   void unload() noexcept;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -57,6 +58,32 @@ class FakeBlock {
 
   void sync() { wait(block_, static_cast<int>(fibers_.size())); }
   void sync_warp() { wait(warps_[static_cast<size_t>(current_ / kLanes)].barrier, kLanes); }
+
+  /// A barrier in the memory that the block shares (PTX ISA, "mbarrier"), and the copies that its
+  /// phase waits for.
+  struct MemoryBarrier {
+    int arrivals = 0;
+    int missing = 0;
+    int phase = 0;
+    std::vector<std::function<void()>> copies;
+  };
+  MemoryBarrier& barrier(const void* address) { return barriers_[address]; }
+
+  /// Waits until the barrier's phase of this parity is complete; its copies happen only then.
+  void wait_phase(const void* address, int parity) {
+    MemoryBarrier& barrier = barriers_[address];
+    const auto own = static_cast<size_t>(current_);
+    while (barrier.phase % 2 == parity) {
+      if (barrier.missing > 0) {
+        swapcontext(&fibers_[own]->context, &scheduler_);
+        continue;
+      }
+      for (const auto& copy : barrier.copies) copy();
+      barrier.copies.clear();
+      barrier.missing = barrier.arrivals;
+      ++barrier.phase;
+    }
+  }
 
   /// What the lanes of the caller's warp gave to this call of it, all at once.
   template <typename T>
@@ -109,6 +136,7 @@ class FakeBlock {
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Warp> warps_;
   Barrier block_;
+  std::map<const void*, MemoryBarrier> barriers_;
   ucontext_t scheduler_{};
   const std::function<void(int)>* body_ = nullptr;
   int current_ = 0;
@@ -254,6 +282,19 @@ class FakeWarpgroup : public FakeWarp<Type> {
   using FakeWarp<Type>::FakeWarp;
 
   static void fence_shared() {}
+  static void fence_barriers() {}
+  void init_barrier(const uint64_t* barrier, int arrivals) {
+    this->block().barrier(barrier) = {arrivals, arrivals, 0, {}};
+  }
+  void arrive(const uint64_t* barrier) { --this->block().barrier(barrier).missing; }
+  void wait_barrier(const uint64_t* barrier, int parity) {
+    this->block().wait_phase(barrier, parity);
+  }
+  void copy_bulk(uint16_t* to, const uint16_t* from, int bytes, const uint64_t* barrier) {
+    this->block().barrier(barrier).copies.push_back(
+        [=] { std::memcpy(to, from, static_cast<size_t>(bytes)); });
+    arrive(barrier);
+  }
   static void fence_products() {}
   static void hold(float (&/*d*/)[8][4]) {}
 

@@ -161,6 +161,17 @@ Work warpgroup_attention(Grid grid, void* parameters) {
   return attention<sam3trt::WarpgroupAttention<Warp>, Warp>(grid, parameters);
 }
 
+template <typename Type>
+Work tile_keys(Grid grid, void* parameters) {
+  return [=, args = *static_cast<const sam3trt::TileArgs*>(parameters)] {
+    for_each_block(grid, [&](KernelThread block) {
+      for_each_thread(block, [&](KernelThread at) {
+        sam3trt::tile_keys_body<sam3trt::FakeWarp<Type>>(args, at.x());
+      });
+    });
+  };
+}
+
 template <int kDim, typename Type>
 Work rotate_keys(Grid grid, void* parameters) {
   return [=, args = *static_cast<const RotateArgs*>(parameters)] {
@@ -204,6 +215,8 @@ std::map<std::string, Kernel>& kernels() {
       {"sam3trt_warpgroup_attention_f16_64", {warpgroup_attention<FakeFloat16>, kWarpgroupThreads}},
       {"sam3trt_warpgroup_attention_bf16_64",
        {warpgroup_attention<FakeBFloat16>, kWarpgroupThreads}},
+      {"sam3trt_tile_keys_f16_64", {tile_keys<FakeFloat16>}},
+      {"sam3trt_tile_keys_bf16_64", {tile_keys<FakeBFloat16>}},
       {"sam3trt_attention_f16_16", {mma_attention<16, FakeFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_f16_16", {rotate_keys<16, FakeFloat16>}},
       {"sam3trt_grid_attention_f16_16", {grid_attention<16, FakeFloat16>, kMmaThreads}},

@@ -26,8 +26,8 @@ struct Sizes {
   int64_t head_dim;
 };
 
-/// Odd sizes, a single token, exactly one tile and one more than that.
-constexpr std::array<Sizes, 10> kCases = {{{DType::kF16, 2, 2, 35, 2, 16},
+/// Odd sizes, a single token, exactly one tile and one more than that, more tiles than stages.
+constexpr std::array<Sizes, 11> kCases = {{{DType::kF16, 2, 2, 35, 2, 16},
                                            {DType::kBF16, 1, 3, 17, 3, 16},
                                            {DType::kF16, 1, 2, 64, 2, 32},
                                            {DType::kBF16, 1, 1, 65, 1, 32},
@@ -35,6 +35,7 @@ constexpr std::array<Sizes, 10> kCases = {{{DType::kF16, 2, 2, 35, 2, 16},
                                            {DType::kBF16, 1, 1, 129, 1, 64},
                                            {DType::kF16, 1, 1, 128, 1, 64},
                                            {DType::kF16, 1, 2, 200, 1, 64},
+                                           {DType::kF16, 1, 1, 420, 1, 64},
                                            {DType::kBF16, 1, 1, 1, 2, 64},
                                            {DType::kF16, 3, 1, 1, 1, 32}}};
 

@@ -172,6 +172,44 @@ struct GpuWarpgroup : GpuWarp<Type> {
   static __device__ void fence_shared() {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
   }
+  /// Barriers that were made become visible to copies.
+  static __device__ void fence_barriers() {
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+    fence_shared();
+  }
+  static __device__ void init_barrier(uint64_t* barrier, int arrivals) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(
+                     GpuWarp<Type>::shared_address(barrier)),
+                 "r"(arrivals)
+                 : "memory");
+  }
+  static __device__ void arrive(uint64_t* barrier) {
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(
+                     GpuWarp<Type>::shared_address(barrier))
+                 : "memory");
+  }
+  /// Until the barrier's phase of this parity is complete.
+  static __device__ void wait_barrier(uint64_t* barrier, int parity) {
+    asm volatile(
+        "{ .reg .pred done; wait: mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1; "
+        "@done bra ready; bra wait; ready: }" ::"r"(GpuWarp<Type>::shared_address(barrier)),
+        "r"(parity)
+        : "memory");
+  }
+  /// Arrives at the barrier, whose phase is complete when the bytes are there, too.
+  static __device__ void copy_bulk(uint16_t* to, const uint16_t* from, int bytes,
+                                   uint64_t* barrier) {
+    const uint32_t address = GpuWarp<Type>::shared_address(barrier);
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(address),
+                 "r"(bytes)
+                 : "memory");
+    asm volatile(
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, "
+        "[%3];" ::"r"(GpuWarp<Type>::shared_address(to)),
+        "l"(from), "r"(bytes), "r"(address)
+        : "memory");
+  }
+
   /// Before the first of some products that use registers.
   static __device__ void fence_products() {
     asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
