@@ -1,41 +1,29 @@
-"""The operator Sam3trtRotaryAttention written out in standard operators, from its definition
-(src/precision/attention_fusion.hpp): an independent reading of what the kernel computes."""
+"""The operators Sam3trtRotaryAttention and Sam3trtGridAttention written out in standard operators,
+from their definitions (src/base/own_operators.hpp): an independent reading of what the kernels
+compute."""
 
 import numpy as np
 
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-OPERATOR = "Sam3trtRotaryAttention"
+ROTARY = "Sam3trtRotaryAttention"
+GRID = "Sam3trtGridAttention"
 
 
-def count(model: onnx.ModelProto) -> int:
-    return sum(node.op_type == OPERATOR for node in model.graph.node)
+def nodes(model: onnx.ModelProto, operator: str) -> list[onnx.NodeProto]:
+    return [node for node in model.graph.node if node.op_type == operator]
 
 
 class _Expansion:
-    """The nodes that take the place of one fused node; sums in float32."""
+    """The nodes that take the place of one fused node; sums and softmax in float32."""
 
-    def __init__(self, node: onnx.NodeProto, tokens: int, element_type: int) -> None:
+    def __init__(self, node: onnx.NodeProto, element_type: int) -> None:
         self.name = node.name
         self.element_type = element_type
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
-        sizes = {attribute.name: attribute.i for attribute in node.attribute}
-        window, heads, dim = sizes["window"], sizes["heads"], sizes["head_dim"]
-        packed = self.op("Cast", node.input[0], to=TensorProto.FLOAT)
-        shape = self.ints("shape", [-1, window, 3, heads, dim])
-        parts = self.op("Transpose", self.op("Reshape", packed, shape), perm=[2, 0, 3, 1, 4])
-        query, key, value = (
-            self.op("Gather", parts, self.scalar(f"part{i}", i), axis=0) for i in range(3)
-        )
-        query, key = (self.rounded(self.rotated(x, *node.input[1:], dim)) for x in (query, key))
-        scores = self.op("MatMul", query, self.op("Transpose", key, perm=[0, 1, 3, 2]))
-        mixed = self.op("MatMul", self.op("Softmax", scores, axis=-1), value)
-        rows = self.op("Transpose", mixed, perm=[0, 2, 1, 3])
-        target = self.ints("target", [-1, tokens, heads * dim])
-        flat = self.op("Reshape", rows, target)
-        self.nodes.append(helper.make_node("Cast", [flat], list(node.output), to=element_type))
+        self.sizes = {attribute.name: attribute.i for attribute in node.attribute}
 
     def op(self, op_type: str, *inputs: str, **attributes: object) -> str:
         output = f"{self.name}/{len(self.nodes)}"
@@ -52,9 +40,33 @@ class _Expansion:
     def scalar(self, name: str, value: int) -> str:
         return self.constant(name, np.array(value, np.int64))
 
+    def wide(self, x: str) -> str:
+        return self.op("Cast", x, to=TensorProto.FLOAT)
+
     def rounded(self, x: str) -> str:
-        narrow = self.op("Cast", x, to=self.element_type)
-        return self.op("Cast", narrow, to=TensorProto.FLOAT)
+        return self.wide(self.op("Cast", x, to=self.element_type))
+
+    def finish(self, mixed: str, shape: list[int], node: onnx.NodeProto) -> None:
+        """[B, H, T, D] in float32 to the node's result."""
+        rows = self.op("Transpose", mixed, perm=[0, 2, 1, 3])
+        flat = self.op("Reshape", rows, self.ints("target", shape))
+        self.nodes.append(helper.make_node("Cast", [flat], list(node.output), to=self.element_type))
+
+
+class _Rotary(_Expansion):
+    def __init__(self, node: onnx.NodeProto, element_type: int, tokens: int) -> None:
+        super().__init__(node, element_type)
+        window, heads, dim = (self.sizes[name] for name in ("window", "heads", "head_dim"))
+        shape = self.ints("shape", [-1, window, 3, heads, dim])
+        split = self.op("Reshape", self.wide(node.input[0]), shape)
+        parts = self.op("Transpose", split, perm=[2, 0, 3, 1, 4])
+        query, key, value = (
+            self.op("Gather", parts, self.scalar(f"part{i}", i), axis=0) for i in range(3)
+        )
+        query, key = (self.rounded(self.rotated(x, *node.input[1:], dim)) for x in (query, key))
+        scores = self.op("MatMul", query, self.op("Transpose", key, perm=[0, 1, 3, 2]))
+        mixed = self.op("MatMul", self.op("Softmax", scores, axis=-1), value)
+        self.finish(mixed, [-1, tokens, heads * dim], node)
 
     def rotated(self, x: str, cos: str, sin: str, dim: int) -> str:
         """(a, b) to (a cos - b sin, a sin + b cos), a and b the halves of the channels."""
@@ -67,18 +79,44 @@ class _Expansion:
         return self.op("Concat", first, second, axis=3)
 
 
+class _Grid(_Expansion):
+    """scores[p, h, q, y * X + x] = query . key + rows[p, h, q, y] + columns[p, h, q, x]"""
+
+    def __init__(self, node: onnx.NodeProto, element_type: int) -> None:
+        super().__init__(node, element_type)
+        heads, dim = self.sizes["heads"], self.sizes["head_dim"]
+        split = self.ints("split", [0, 0, heads, dim])
+        query, key, value = (
+            self.op("Transpose", self.op("Reshape", self.wide(x), split), perm=[0, 2, 1, 3])
+            for x in node.input[:3]
+        )
+        rows = self.op("Unsqueeze", node.input[3], self.ints("each_column", [4]))
+        columns = self.op("Unsqueeze", node.input[4], self.ints("each_row", [3]))
+        cells = self.ints("cells", [0, 0, 0, -1])
+        bias = self.op("Reshape", self.op("Add", rows, columns), cells)
+        products = self.op("MatMul", query, self.op("Transpose", key, perm=[0, 1, 3, 2]))
+        weights = self.op("Softmax", self.op("Add", products, bias), axis=-1)
+        self.finish(self.op("MatMul", weights, value), [0, 0, heads * dim], node)
+
+
+def _tokens(model: onnx.ModelProto) -> int:
+    dims = next(o for o in model.graph.output if o.name == "fpn_feat_2").type.tensor_type.shape.dim
+    return dims[2].dim_value * dims[3].dim_value
+
+
 def in_standard_operators(model: onnx.ModelProto, element_type: int) -> onnx.ModelProto:
     """Without fused nodes; element_type is that of their results."""
-    dims = next(o for o in model.graph.output if o.name == "fpn_feat_2").type.tensor_type.shape.dim
-    tokens = dims[2].dim_value * dims[3].dim_value
-    nodes = []
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    del result.graph.node[:]
     for node in model.graph.node:
-        if node.op_type != OPERATOR:
-            nodes.append(node)
+        if node.op_type == ROTARY:
+            expansion = _Rotary(node, element_type, _tokens(model))
+        elif node.op_type == GRID:
+            expansion = _Grid(node, element_type)
+        else:
+            result.graph.node.append(node)
             continue
-        expansion = _Expansion(node, tokens, element_type)
-        nodes += expansion.nodes
-        model.graph.initializer.extend(expansion.constants)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    return model
+        result.graph.node.extend(expansion.nodes)
+        result.graph.initializer.extend(expansion.constants)
+    return result
