@@ -148,7 +148,7 @@ def build_batch8(host: Host) -> None:
 
 def build_fp8(host: Host) -> None:
     """Only the vision encoder has FP8 products."""
-    build_graph(host, "fp8", "vision_encoder", "--fp8", *BATCH, *host.recipes)
+    build_graph(host, "fp8", "vision_encoder", "--fp8", *host.recipes)
     link_detector(host, "fp8")
 
 
@@ -178,14 +178,16 @@ def threshold_for_few(host: Host, engines: Path) -> str:
     return str(scores[10]) if len(scores) > 10 else "0.5"
 
 
-def bench(host: Host, name: str) -> None:
+def bench(host: Host, name: str, *runs: str) -> None:
+    """Stages and whole runs, all where none are named."""
     threshold = threshold_for_few(host, host.work / name)
     layers = host.logs / f"layers_{name}"
     layers.mkdir(exist_ok=True)
+    chosen = ["--runs", *runs] if runs else []
     # fmt: off
     common = ["--model", str(host.work / name), "--image", host.photo, "--text", TEXT,
               "--threshold", threshold, "--allow-unverified"]
-    host.sam3trt(f"bench_{name}", "bench", *common, "--layers", str(layers), "--json")
+    host.sam3trt(f"bench_{name}", "bench", *common, "--layers", str(layers), "--json", *chosen)
     # fmt: on
     for i in range(3):  # from the start of the process to the result, engines on disk
         host.sam3trt(f"cold_start_{name}_{i}", "infer", *common)
@@ -196,11 +198,11 @@ def bench_fp16(host: Host) -> None:
 
 
 def bench_batch8(host: Host) -> None:
-    bench(host, "batch8")
+    bench(host, "batch8", "1x1", "8x1")
 
 
 def bench_fp8(host: Host) -> None:
-    bench(host, "fp8")
+    bench(host, "fp8", "1x1")
 
 
 def time_engine(host: Host, folder: str) -> None:
@@ -259,7 +261,7 @@ def rows(results: dict) -> list[tuple[str, str]]:
             nothing = run["nothing_found"]
             found = f"nothing found, {nothing['images_per_s']} pictures/s"
             table.append((f"{what}, {found}, ms", time_of(nothing["total"])))
-        if "device_memory_bytes_one_image" in session:
+        if session.get("device_memory_bytes_one_image"):
             memory = session["device_memory_bytes_one_image"] / 1e9
             table.append((f"{name}: device memory with one picture, GB", f"{memory:.2f}"))
         runs = [result for key, result in results.items() if key.startswith(f"cold_start_{name}")]

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -30,6 +31,7 @@ struct BenchOptions {
   int warm_up = 5;
   int iterations = 30;
   double threshold = 0.5;
+  std::vector<std::string> runs = {"1x1", "1x2", "1x4", "1x16", "2x1", "4x1", "8x1"};
   std::string layers;
   LoadOptions load;
 };
@@ -178,6 +180,23 @@ Json bench_runs(Segmenter& segmenter, std::span<const Image> pictures, size_t im
   return json;
 }
 
+/// "4x2": pictures at once and prompts of each.
+std::array<size_t, 2> parse_run(const std::string& text) {
+  std::array<size_t, 2> run{};
+  const size_t x = text.find('x');
+  const auto number = [&](std::string_view digits, size_t& value) {
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return error == std::errc() && end == digits.data() + digits.size() && value >= 1 &&
+           value <= 1024;
+  };
+  const std::string_view view = text;
+  if (x == std::string::npos || !number(view.substr(0, x), run[0]) ||
+      !number(view.substr(x + 1), run[1])) {
+    throw_bad_input("--runs " + text + ": expected pictures x prompts, such as 1x4");
+  }
+  return run;
+}
+
 /// From loading to the first result, then whole runs from pixels in memory to run lengths.
 Json bench_session(const ModelFiles& files, const BenchOptions& options) {
   std::vector<Image> pictures;
@@ -191,13 +210,14 @@ Json bench_session(const ModelFiles& files, const BenchOptions& options) {
       {"backend", segmenter.backend()},
       {"load_to_first_result_ms", std::round(milliseconds(Clock::now() - begin) * 10) / 10}};
   json["runs"] = Json::array();
-  json["runs"].push_back(bench_runs(segmenter, pictures, 1, 1, options));
-  json["device_memory_bytes_one_image"] = segmenter.device_memory();
-  constexpr std::array<std::array<size_t, 2>, 6> kRuns = {
-      {{1, 2}, {1, 4}, {1, 16}, {2, 1}, {4, 1}, {8, 1}}};
-  for (const auto& [images, prompts] : kRuns) {
+  json["device_memory_bytes_one_image"] = nullptr;
+  for (const std::string& run : options.runs) {
+    const auto [images, prompts] = parse_run(run);
     if (images > segmenter.max_images()) continue;
     json["runs"].push_back(bench_runs(segmenter, pictures, images, prompts, options));
+    if (images == 1 && prompts == 1) {
+      json["device_memory_bytes_one_image"] = segmenter.device_memory();
+    }
   }
   json["device_memory_bytes"] = segmenter.device_memory();
   return json;
@@ -235,6 +255,7 @@ void print_table(const Json& document) {
 }
 
 void run_bench(const BenchOptions& options, const CommandContext& context) {
+  for (const std::string& run : options.runs) static_cast<void>(parse_run(run));
   std::optional<ModelFiles> files;
   std::vector<fs::path> engines(options.engines.begin(), options.engines.end());
   if (!options.model.empty()) files = find_model_files(options.model);
@@ -282,6 +303,10 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
       ->capture_default_str();
   command->add_option("--threshold", options->threshold, "Instances above this score are kept")
       ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command
+      ->add_option("--runs", options->runs,
+                   "Whole runs to time, pictures at once x prompts of each")
       ->capture_default_str();
   command->add_option("--layers", options->layers,
                       "Folder for TensorRT's own lists of layers, COMPONENT.layers.json, and what "

@@ -139,11 +139,13 @@ std::vector<Profile> one_and_several(Profile one, Profile several) {
 int64_t mask_prompts(const EngineLimits& limits) { return std::min(limits.prompts, kMaskPrompts); }
 
 std::vector<Profile> make_profiles(const GraphInfo& graph, const EngineLimits& limits) {
-  const auto component = graph.metadata.find("sam3trt.component");
-  const bool small = component != graph.metadata.end() && (component->second == "text_encoder" ||
-                                                           component->second == "geometry_encoder");
-  if (small) return {make_profile(graph, symbol_sizes(graph, tuned_for_one(limits)))};
+  const auto metadata = graph.metadata.find("sam3trt.component");
+  const std::string component = metadata == graph.metadata.end() ? "" : metadata->second;
+  if (component == "text_encoder" || component == "geometry_encoder") {
+    return {make_profile(graph, symbol_sizes(graph, tuned_for_one(limits)))};
+  }
   const SymbolSizes sizes = symbol_sizes(graph, limits);
+  if (component == "vision_encoder") return {make_profile(graph, sizes)};
   return one_and_several(make_profile(graph, alone(sizes)), make_profile(graph, sizes));
 }
 

@@ -18,7 +18,7 @@ constexpr int64_t kWarpgroupHeadDim = 64;
 constexpr unsigned kRotateThreads = 256;
 constexpr unsigned kMmaThreads = 128;
 constexpr unsigned kWarpgroupShared = kWarpgroupSharedElements * sizeof(uint16_t);
-constexpr int kMaxDynamicShared = 8;  // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+constexpr int kMaxDynamicShared = 8;   // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 constexpr int64_t kMaxGrid = 65535;    // of y and z
 constexpr int64_t kMaxRows = 1 << 30;  // of queries and keys
 
@@ -64,10 +64,10 @@ void check(const GridAttention& a) {
                      a.prompts <= kMaxGrid && a.heads <= kMaxGrid && a.queries <= kMaxRows &&
                      a.rows <= kMaxRows / a.columns;
   if (sizes) return;
-  throw Error(ErrorCode::kInternal,
-              "grid attention of " + std::to_string(a.prompts) + " x " + std::to_string(a.queries) +
-                  " queries to " + std::to_string(a.rows) + " x " + std::to_string(a.columns) +
-                  " cells, " + std::to_string(a.heads) + " heads");
+  throw Error(ErrorCode::kInternal, "grid attention of " + std::to_string(a.prompts) + " x " +
+                                        std::to_string(a.queries) + " queries to " +
+                                        std::to_string(a.rows) + " x " + std::to_string(a.columns) +
+                                        " cells, " + std::to_string(a.heads) + " heads");
 }
 
 }  // namespace
@@ -203,9 +203,8 @@ void AttentionKernels::launch_warpgroup(const RotaryAttention& a, void* stream) 
   const int64_t head = tile.tiles() * 2 * kWarpgroupTileElements;
   attend.key = rows<const uint16_t>(a.scratch, a.heads * head, 0, head);
   constexpr int64_t kQueries = WarpgroupTile::kQueries;
-  start(kernels.warpgroup_attention,
-        {(a.window + kQueries - 1) / kQueries, a.heads, windows_of(a)}, kWarpgroupThreads, stream,
-        &attend, kWarpgroupShared);
+  start(kernels.warpgroup_attention, {(a.window + kQueries - 1) / kQueries, a.heads, windows_of(a)},
+        kWarpgroupThreads, stream, &attend, kWarpgroupShared);
 }
 
 void AttentionKernels::launch(const GridAttention& a, void* stream) const {
@@ -233,8 +232,8 @@ void AttentionKernels::start(void* kernel, const std::array<int64_t, 3>& grid, u
                              void* stream, void* arguments, unsigned shared_bytes) const {
   void* parameters[] = {arguments};
   driver_.launch_kernel(kernel, static_cast<unsigned>(grid[0]), static_cast<unsigned>(grid[1]),
-                        static_cast<unsigned>(grid[2]), threads, 1, 1, shared_bytes, stream, parameters,
-                        nullptr);
+                        static_cast<unsigned>(grid[2]), threads, 1, 1, shared_bytes, stream,
+                        parameters, nullptr);
 }
 
 const AttentionKernels& attention_kernels() {

@@ -120,8 +120,8 @@ class Problem {
       const auto column = static_cast<size_t>(line * sizes_.columns + cell % sizes_.columns);
       double score = static_cast<double>(rows_[row]) + static_cast<double>(columns_[column]);
       for (int64_t c = 0; c < sizes_.head_dim; ++c) {
-        score += at(query_, p * sizes_.queries + q, h, c) *
-                 at(key_, p * sizes_.cells() + cell, h, c);
+        score +=
+            at(query_, p * sizes_.queries + q, h, c) * at(key_, p * sizes_.cells() + cell, h, c);
       }
       scores.push_back(score);
     }
@@ -132,8 +132,8 @@ class Problem {
     for (int64_t c = 0; c < sizes_.head_dim; ++c) {
       double mixed = 0;
       for (int64_t cell = 0; cell < sizes_.cells(); ++cell) {
-        mixed += scores[static_cast<size_t>(cell)] / total *
-                 at(value_, p * sizes_.cells() + cell, h, c);
+        mixed +=
+            scores[static_cast<size_t>(cell)] / total * at(value_, p * sizes_.cells() + cell, h, c);
       }
       const int64_t index = (p * sizes_.queries + q) * sizes_.width() + h * sizes_.head_dim + c;
       const double off =
@@ -177,10 +177,9 @@ CaseResult run_case(const CudaDevice& device, const AttentionKernels& kernels, c
   const DeviceBuffer rows = upload(device, stream, problem.rows());
   const DeviceBuffer columns = upload(device, stream, problem.columns());
   const DeviceBuffer result(device, problem.query().size() * sizeof(uint16_t));
-  const GridAttention call{sizes.type,    query.data(),  key.data(),    value.data(),
-                           rows.data(),   columns.data(), result.data(), sizes.prompts,
-                           sizes.queries, sizes.rows,    sizes.columns, sizes.heads,
-                           sizes.head_dim};
+  const GridAttention call{sizes.type,     query.data(),  key.data(),    value.data(),  rows.data(),
+                           columns.data(), result.data(), sizes.prompts, sizes.queries, sizes.rows,
+                           sizes.columns,  sizes.heads,   sizes.head_dim};
   CaseResult report;
   if (timed_launches > 0) {
     kernels.launch(call, stream.handle());

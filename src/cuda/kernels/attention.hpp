@@ -7,8 +7,8 @@
 
 namespace sam3trt {
 
-/// Rows of a [batch, row, head, dim] tensor; steps in elements, `dim` is packed. Rows of 16-bit floats
-/// begin at multiples of 16 bytes.
+/// Rows of a [batch, row, head, dim] tensor; steps in elements, `dim` is packed. Rows of 16-bit
+/// floats begin at multiples of 16 bytes.
 template <typename Element>
 struct AttentionRows {
   Element* data = nullptr;
@@ -126,9 +126,10 @@ SAM3TRT_DEVICE inline void rotate_keys_body(const RotateArgs& args, int64_t thre
 }
 
 /// What one thread has to do with `kQueries` queries of one head, whatever instructions multiply:
-/// block x counts tiles of queries, y heads, z batches. Each warp owns 16 * kRowTiles queries. `Warp` is the thread's way to its warp and block: the GPU's instructions
-/// (warp.cuh) or a stand-in for them. Scores and results lie in registers as mma.m16n8k16 has them
-/// (PTX ISA, "Matrix Fragments for mma.m16n8k16"): 16 queries by 8 keys or channels each.
+/// block x counts tiles of queries, y heads, z batches. Each warp owns 16 * kRowTiles queries.
+/// `Warp` is the thread's way to its warp and block: the GPU's instructions (warp.cuh) or a
+/// stand-in for them. Scores and results lie in registers as mma.m16n8k16 has them (PTX ISA,
+/// "Matrix Fragments for mma.m16n8k16"): 16 queries by 8 keys or channels each.
 template <typename Sizes, int kRowTiles, typename Warp>
 class AttentionCore {
  public:

@@ -34,8 +34,8 @@ struct TileArgs {
   }
 };
 
-/// One thread of the launch, `thread` of all, takes two chunks of a key and two of a value; 4 threads
-/// per row of a tile, heads of a row next to one another.
+/// One thread of the launch, `thread` of all, takes two chunks of a key and two of a value; 4
+/// threads per row of a tile, heads of a row next to one another.
 template <typename Warp>
 SAM3TRT_DEVICE inline void tile_keys_body(const TileArgs& args, int64_t thread) {
   constexpr int kPairs = WarpgroupTile::kChunks / 2;
@@ -67,10 +67,11 @@ SAM3TRT_DEVICE inline void tile_keys_body(const TileArgs& args, int64_t thread) 
 }
 
 /// Attention by wgmma, the matrix instruction of compute capability 9.0, for heads of 64 channels.
-/// Keys and values come as TileArgs lays them; `key` of the arguments names them, rows are not used.
-/// Tiles are copied by the hardware into stages; warps meet only where a stage is filled or used up.
-/// While the exponentials of one tile are computed, the scores of the next one and the products with
-/// the values of the one before are under way (FlashAttention-3: Shah et al. 2024, section 3).
+/// Keys and values come as TileArgs lays them; `key` of the arguments names them, rows are not
+/// used. Tiles are copied by the hardware into stages; warps meet only where a stage is filled or
+/// used up. While the exponentials of one tile are computed, the scores of the next one and the
+/// products with the values of the one before are under way (FlashAttention-3: Shah et al. 2024,
+/// section 3).
 template <typename Warp>
 class WarpgroupAttention : public AttentionCore<WarpgroupTile, 1, Warp> {
  public:
@@ -130,17 +131,15 @@ class WarpgroupAttention : public AttentionCore<WarpgroupTile, 1, Warp> {
     return keys_of(tile) + kWarpgroupTileElements;
   }
   [[nodiscard]] SAM3TRT_DEVICE uint64_t* filled(int tile) const {
-    auto* barriers = reinterpret_cast<uint64_t*>(keys_of(0) + kWarpgroupStages * 2 *
-                                                                  kWarpgroupTileElements);
+    auto* barriers =
+        reinterpret_cast<uint64_t*>(keys_of(0) + kWarpgroupStages * 2 * kWarpgroupTileElements);
     return barriers + tile % kWarpgroupStages;
   }
   [[nodiscard]] SAM3TRT_DEVICE uint64_t* used(int tile) const {
     return filled(tile) + kWarpgroupStages;
   }
   /// How often a stage was filled before it took this tile, by its last bit.
-  [[nodiscard]] static SAM3TRT_DEVICE int round_of(int tile) {
-    return tile / kWarpgroupStages % 2;
-  }
+  [[nodiscard]] static SAM3TRT_DEVICE int round_of(int tile) { return tile / kWarpgroupStages % 2; }
 
   /// Starts to copy a tile into its stage. One thread of the block.
   SAM3TRT_DEVICE void fill(int tile) {

@@ -42,8 +42,8 @@ struct RotaryOperator {
   [[nodiscard]] bool fits(const std::array<nvinfer1::Dims, kInputs>& inputs) const {
     const auto& [packed, cos, sin] = inputs;
     return packed.nbDims == 3 && packed.d[1] % window() == 0 &&
-           packed.d[2] == 3 * heads() * head_dim() &&
-           elements(cos) == window() * head_dim() / 2 && elements(sin) == elements(cos);
+           packed.d[2] == 3 * heads() * head_dim() && elements(cos) == window() * head_dim() / 2 &&
+           elements(sin) == elements(cos);
   }
   [[nodiscard]] RotaryAttention call_for(const nvinfer1::Dims& packed) const {
     RotaryAttention call;

@@ -58,6 +58,18 @@ TEST(MakeProfiles, TextAndGeometryEncoderHaveOneTunedForOne) {
   }
 }
 
+TEST(MakeProfiles, TheVisionEncoderHasOneTunedForTheLargest) {
+  GraphInfo graph = graph_with("B");
+  graph.metadata["sam3trt.component"] = "vision_encoder";
+  const auto profiles = make_profiles(graph, {.images = 8});
+  ASSERT_EQ(profiles.size(), 1U);
+  EXPECT_EQ(profiles[0].at("x").min, (Shape{1, 3}));
+  EXPECT_EQ(profiles[0].at("x").opt, (Shape{8, 3}));
+  EXPECT_EQ(profiles[0].at("x").max, (Shape{8, 3}));
+  const auto tuned = make_profiles(graph, {.images = 8, .tuned_images = 2});
+  EXPECT_EQ(tuned.at(0).at("x").opt, (Shape{2, 3}));
+}
+
 TEST(MakeProfiles, TheFirstIsForExactlyOneImageAndPrompt) {
   const EngineLimits limits{.images = 4, .prompts = 9, .boxes = 5, .masks = 20};
   for (const char* dim : {"B", "P", "R"}) {
