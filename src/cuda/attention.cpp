@@ -17,6 +17,9 @@ constexpr int64_t kWarpgroupHeadDim = 64;
 // Of a block, as the kernels are compiled.
 constexpr unsigned kRotateThreads = 256;
 constexpr unsigned kMmaThreads = 128;
+constexpr unsigned kGridThreads = 256;
+constexpr int64_t kGridShared = 99
+                                << 10;  // bytes; every GPU from compute capability 8.0 on has them
 constexpr unsigned kWarpgroupShared = kWarpgroupSharedElements * sizeof(uint16_t);
 constexpr int kMaxDynamicShared = 8;   // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 constexpr int64_t kMaxGrid = 65535;    // of y and z
@@ -59,15 +62,25 @@ AttentionArgs attention_args(const RotaryAttention& a) {
   return attend;
 }
 
+int64_t shared_bytes(const GridAttention& a) {
+  const auto rows = static_cast<int32_t>(a.rows);
+  const auto columns = static_cast<int32_t>(a.columns);
+  switch (a.head_dim) {
+    case 16:
+      return grid_shared_bytes<16>(rows, columns);
+    case 32:
+      return grid_shared_bytes<32>(rows, columns);
+    default:
+      return grid_shared_bytes<64>(rows, columns);
+  }
+}
+
 void check(const GridAttention& a) {
-  const bool sizes = a.prompts > 0 && a.queries > 0 && a.rows > 0 && a.columns > 0 && a.heads > 0 &&
-                     a.prompts <= kMaxGrid && a.heads <= kMaxGrid && a.queries <= kMaxRows &&
-                     a.rows <= kMaxRows / a.columns;
-  if (sizes) return;
-  throw Error(ErrorCode::kInternal, "grid attention of " + std::to_string(a.prompts) + " x " +
-                                        std::to_string(a.queries) + " queries to " +
-                                        std::to_string(a.rows) + " x " + std::to_string(a.columns) +
-                                        " cells, " + std::to_string(a.heads) + " heads");
+  if (a.fits()) return;
+  throw Error(ErrorCode::kInternal,
+              "grid attention of " + std::to_string(a.prompts) + " x " + std::to_string(a.queries) +
+                  " queries to " + std::to_string(a.rows) + " x " + std::to_string(a.columns) +
+                  " cells, " + std::to_string(a.heads) + " heads of " + std::to_string(a.head_dim));
 }
 
 }  // namespace
@@ -78,8 +91,16 @@ uint64_t RotaryAttention::scratch_bytes() const {
   return static_cast<uint64_t>(windows_of(*this) * rows * heads * head_dim * 2) * sizeof(uint16_t);
 }
 
+bool GridAttention::fits() const {
+  return prompts > 0 && queries > 0 && rows > 0 && columns > 0 && heads > 0 &&
+         prompts <= kMaxGrid && heads <= kMaxGrid && queries <= kMaxRows && rows <= kGridShared &&
+         columns <= kGridShared && has_attention_kernel(head_dim) &&
+         shared_bytes(*this) <= kGridShared;
+}
+
 AttentionKernels::AttentionKernels(const CudaDriver& driver) : driver_(driver) {
   for (const CudaDeviceInfo& info : list_cuda_devices(driver)) {
+    has_kernels_.push_back(info.major >= 8);
     has_warpgroups_.push_back(info.major == 9 && info.minor == 0);
   }
   try {
@@ -107,16 +128,22 @@ void AttentionKernels::load() {
       functions.attention = kernel(library_, "sam3trt_attention_" + name);
       functions.rotate_keys = kernel(library_, "sam3trt_rotate_keys_" + name);
       functions.grid_attention = kernel(library_, "sam3trt_grid_attention_" + name);
+      allow_shared(functions.grid_attention, kGridShared, has_kernels_);
       if (warpgroup_library_ == nullptr || kAttentionHeadDims[s] != kWarpgroupHeadDim) continue;
       functions.warpgroup_attention =
           kernel(warpgroup_library_, "sam3trt_warpgroup_attention_" + name);
       functions.tile_keys = kernel(warpgroup_library_, "sam3trt_tile_keys_" + name);
-      for (size_t gpu = 0; gpu < has_warpgroups_.size(); ++gpu) {
-        if (!has_warpgroups_[gpu]) continue;
-        driver_.kernel_set_attribute(kMaxDynamicShared, kWarpgroupShared,
-                                     functions.warpgroup_attention, static_cast<int>(gpu));
-      }
+      allow_shared(functions.warpgroup_attention, kWarpgroupShared, has_warpgroups_);
     }
+  }
+}
+
+void AttentionKernels::allow_shared(void* kernel, int64_t bytes,
+                                    const std::vector<bool>& gpus) const {
+  for (size_t gpu = 0; gpu < gpus.size(); ++gpu) {
+    if (!gpus[gpu]) continue;
+    driver_.kernel_set_attribute(kMaxDynamicShared, static_cast<int>(bytes), kernel,
+                                 static_cast<int>(gpu));
   }
 }
 
@@ -220,12 +247,14 @@ void AttentionKernels::launch(const GridAttention& a, void* stream) const {
       rows<const float>(a.row_bias, a.heads * a.queries * a.rows, a.rows, a.queries * a.rows);
   attend.column_bias = rows<const float>(a.column_bias, a.heads * a.queries * a.columns, a.columns,
                                          a.queries * a.columns);
+  attend.rows = static_cast<int32_t>(a.rows);
   attend.columns = static_cast<int32_t>(a.columns);
   attend.queries = static_cast<int32_t>(a.queries);
   attend.keys = static_cast<int32_t>(cells);
   constexpr int64_t kQueries = GridAttentionTile<64>::kQueries;  // the same for all sizes
   start(functions(a.type, a.head_dim).grid_attention,
-        {(a.queries + kQueries - 1) / kQueries, a.heads, a.prompts}, kMmaThreads, stream, &attend);
+        {(a.queries + kQueries - 1) / kQueries, a.heads, a.prompts}, kGridThreads, stream, &attend,
+        static_cast<unsigned>(shared_bytes(a)));
 }
 
 void AttentionKernels::start(void* kernel, const std::array<int64_t, 3>& grid, unsigned threads,

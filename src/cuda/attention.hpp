@@ -44,6 +44,10 @@ struct GridAttention {
   int64_t columns = 0;            ///< X
   int64_t heads = 0;              ///< H
   int64_t head_dim = 0;           ///< D
+
+  /// Whether the sizes make sense and the bias of a block's queries fits into the memory that it
+  /// shares: Y + X up to about 200.
+  [[nodiscard]] bool fits() const;
 };
 
 /// Which instructions multiply: mma.sync, which all GPUs have, or wgmma, which is faster and which
@@ -83,6 +87,7 @@ class AttentionKernels {
   [[nodiscard]] const Functions& functions(DType type, int64_t head_dim) const;
   [[nodiscard]] void* kernel(void* library, const std::string& name) const;
   void load();
+  void allow_shared(void* kernel, int64_t bytes, const std::vector<bool>& gpus) const;
   void launch_mma(const RotaryAttention& attention, void* stream) const;
   void launch_warpgroup(const RotaryAttention& attention, void* stream) const;
   void start(void* kernel, const std::array<int64_t, 3>& grid, unsigned threads, void* stream,
@@ -95,7 +100,8 @@ class AttentionKernels {
   const CudaDriver& driver_;
   void* library_ = nullptr;
   void* warpgroup_library_ = nullptr;  ///< Null where no GPU runs it.
-  std::vector<bool> has_warpgroups_;   ///< By the ordinal of the GPU.
+  std::vector<bool> has_kernels_;      ///< By the ordinal of the GPU.
+  std::vector<bool> has_warpgroups_;
   Functions functions_[kTypes][kSizes];
 };
 

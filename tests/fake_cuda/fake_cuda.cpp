@@ -1,5 +1,6 @@
 #include "fake_cuda.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -72,6 +73,7 @@ struct FakeStream {
 
 struct Grid {
   unsigned x, y, z;
+  unsigned shared_bytes;  ///< Asked for by the launch.
 };
 
 template <typename Body>
@@ -132,7 +134,9 @@ Work attention(Grid grid, void* parameters) {
   return [=, args = *static_cast<const AttentionArgs*>(parameters)] {
     for_each_block(grid, [&](KernelThread at) {
       sam3trt::FakeBlock block(Attention::kThreads, {at.block_x, at.block_y, at.block_z});
-      std::vector<uint16_t> shared(Attention::kSharedElements, 0xFFFF);  // NaN
+      const size_t elements =
+          std::max<size_t>(Attention::kSharedElements, grid.shared_bytes / sizeof(uint16_t));
+      std::vector<uint16_t> shared(elements, 0xFFFF);  // NaN
       block.run([&](int /*thread*/) {
         Warp warp(block);
         Attention(args, warp, shared.data()).run();
@@ -194,6 +198,7 @@ std::map<std::string, Kernel>& kernels() {
   using sam3trt::FakeBFloat16;
   using sam3trt::FakeFloat16;
   constexpr unsigned kMmaThreads = 128;
+  constexpr unsigned kGridThreads = 256;
   constexpr unsigned kWarpgroupThreads = sam3trt::kWarpgroupThreads;
   static std::map<std::string, Kernel> all = {
       {"sam3trt_resize_columns", {plain<ResizeArgs>(sam3trt::resize_columns_body)}},
@@ -219,22 +224,22 @@ std::map<std::string, Kernel>& kernels() {
       {"sam3trt_tile_keys_bf16_64", {tile_keys<FakeBFloat16>}},
       {"sam3trt_attention_f16_16", {mma_attention<16, FakeFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_f16_16", {rotate_keys<16, FakeFloat16>}},
-      {"sam3trt_grid_attention_f16_16", {grid_attention<16, FakeFloat16>, kMmaThreads}},
+      {"sam3trt_grid_attention_f16_16", {grid_attention<16, FakeFloat16>, kGridThreads}},
       {"sam3trt_attention_f16_32", {mma_attention<32, FakeFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_f16_32", {rotate_keys<32, FakeFloat16>}},
-      {"sam3trt_grid_attention_f16_32", {grid_attention<32, FakeFloat16>, kMmaThreads}},
+      {"sam3trt_grid_attention_f16_32", {grid_attention<32, FakeFloat16>, kGridThreads}},
       {"sam3trt_attention_f16_64", {mma_attention<64, FakeFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_f16_64", {rotate_keys<64, FakeFloat16>}},
-      {"sam3trt_grid_attention_f16_64", {grid_attention<64, FakeFloat16>, kMmaThreads}},
+      {"sam3trt_grid_attention_f16_64", {grid_attention<64, FakeFloat16>, kGridThreads}},
       {"sam3trt_attention_bf16_16", {mma_attention<16, FakeBFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_bf16_16", {rotate_keys<16, FakeBFloat16>}},
-      {"sam3trt_grid_attention_bf16_16", {grid_attention<16, FakeBFloat16>, kMmaThreads}},
+      {"sam3trt_grid_attention_bf16_16", {grid_attention<16, FakeBFloat16>, kGridThreads}},
       {"sam3trt_attention_bf16_32", {mma_attention<32, FakeBFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_bf16_32", {rotate_keys<32, FakeBFloat16>}},
-      {"sam3trt_grid_attention_bf16_32", {grid_attention<32, FakeBFloat16>, kMmaThreads}},
+      {"sam3trt_grid_attention_bf16_32", {grid_attention<32, FakeBFloat16>, kGridThreads}},
       {"sam3trt_attention_bf16_64", {mma_attention<64, FakeBFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_bf16_64", {rotate_keys<64, FakeBFloat16>}},
-      {"sam3trt_grid_attention_bf16_64", {grid_attention<64, FakeBFloat16>, kMmaThreads}},
+      {"sam3trt_grid_attention_bf16_64", {grid_attention<64, FakeBFloat16>, kGridThreads}},
   };
   return all;
 }
@@ -509,7 +514,7 @@ int cuLaunchKernel(void* function, unsigned x, unsigned y, unsigned z, unsigned 
   }
   const auto& kernel = *static_cast<Kernel*>(function);
   if (threads != kernel.threads || shared_bytes > kernel.dynamic_shared) return kInvalidValue;
-  as_stream(stream).run(kernel.work(Grid{x, y, z}, parameters[0]));
+  as_stream(stream).run(kernel.work(Grid{x, y, z, shared_bytes}, parameters[0]));
   return 0;
 }
 }

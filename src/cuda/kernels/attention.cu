@@ -4,13 +4,23 @@
 
 namespace {
 
-template <typename Sizes, typename Type>
+extern __shared__ __align__(128) uint16_t dynamic_shared[];  // grid_shared_bytes
+
+template <int kDim, typename Type>
 __device__ void attention(const sam3trt::AttentionArgs& args) {
-  using Attention = sam3trt::MmaAttention<Sizes, sam3trt::GpuWarp<Type>>;
+  using Attention = sam3trt::MmaAttention<sam3trt::AttentionTile<kDim>, sam3trt::GpuWarp<Type>>;
   static_assert(Attention::kThreads == 128);
-  __shared__ alignas(128) uint16_t shared[Sizes::kSharedElements];
+  __shared__ alignas(128) uint16_t shared[Attention::kSharedElements];
   sam3trt::GpuWarp<Type> warp;
   Attention(args, warp, shared).run();
+}
+
+template <int kDim, typename Type>
+__device__ void grid_attention(const sam3trt::AttentionArgs& args) {
+  using Attention = sam3trt::MmaAttention<sam3trt::GridAttentionTile<kDim>, sam3trt::GpuWarp<Type>>;
+  static_assert(Attention::kThreads == 256);
+  sam3trt::GpuWarp<Type> warp;
+  Attention(args, warp, dynamic_shared).run();
 }
 
 template <int kDim, typename Type>
@@ -24,11 +34,11 @@ __device__ void rotate_keys(const sam3trt::RotateArgs& args) {
 #define SAM3TRT_ATTENTION(name, dim, type)                                            \
   extern "C" __global__ void __launch_bounds__(128, 2)                                \
       sam3trt_attention_##name(const __grid_constant__ sam3trt::AttentionArgs args) { \
-    attention<sam3trt::AttentionTile<dim>, sam3trt::type>(args);                      \
+    attention<dim, sam3trt::type>(args);                                              \
   }                                                                                   \
-  extern "C" __global__ void __launch_bounds__(128, 2) sam3trt_grid_attention_##name( \
+  extern "C" __global__ void __launch_bounds__(256, 2) sam3trt_grid_attention_##name( \
       const __grid_constant__ sam3trt::AttentionArgs args) {                          \
-    attention<sam3trt::GridAttentionTile<dim>, sam3trt::type>(args);                  \
+    grid_attention<dim, sam3trt::type>(args);                                         \
   }                                                                                   \
   extern "C" __global__ void sam3trt_rotate_keys_##name(                              \
       const __grid_constant__ sam3trt::RotateArgs args) {                             \

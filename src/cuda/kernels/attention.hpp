@@ -21,6 +21,15 @@ struct AttentionRows {
   }
 };
 
+/// The rows of one batch and head.
+template <typename Element>
+struct HeadRows {
+  Element* data = nullptr;
+  int64_t row = 0;
+
+  [[nodiscard]] SAM3TRT_DEVICE Element* at(int64_t r) const { return data + r * row; }
+};
+
 /// softmax(rotate(Q) K^T + bias) V per batch and head, with float32 sums: scores never leave the
 /// multiprocessor (FlashAttention-2: Dao 2023, algorithm 1). Queries carry the factor 1/sqrt(dim),
 /// keys are rotated already. Rotation pairs channel i with channel i + dim / 2. Keys that are the
@@ -32,9 +41,10 @@ struct AttentionArgs {
   AttentionRows<uint16_t> result;       ///< [B, queries, H, dim]
   const float* cos = nullptr;           ///< [queries, dim / 2]; null: queries are not rotated
   const float* sin = nullptr;
-  AttentionRows<const float> row_bias;     ///< [B, queries, H, keys / columns]
+  AttentionRows<const float> row_bias;     ///< [B, queries, H, rows]
   AttentionRows<const float> column_bias;  ///< [B, queries, H, columns]
-  int32_t columns = 0;                     ///< Of the grid.
+  int32_t rows = 0;                        ///< Of the grid.
+  int32_t columns = 0;
   int32_t queries = 0;
   int32_t keys = 0;
 };
@@ -87,7 +97,19 @@ using AttentionTile = AttentionSizes<kDim, 128, 64, 1, false>;
 
 /// For a few queries and the cells of a grid: every warp has the same queries and cells of its own.
 template <int kDim>
-using GridAttentionTile = AttentionSizes<kDim, 32, kDim == 64 ? 16 : 32, 4, true>;
+using GridAttentionTile = AttentionSizes<kDim, 32, kDim == 64 ? 16 : 32, 8, true>;
+
+/// How far apart the bias of two queries lies in shared memory, in floats: not a multiple of 32, so
+/// that they lie in different banks.
+[[nodiscard]] SAM3TRT_HOST_DEVICE constexpr int32_t bias_step(int32_t lines) { return lines | 1; }
+
+/// Bytes that a block of grid attention shares: tiles, then the bias of its queries.
+template <int kDim>
+[[nodiscard]] constexpr int64_t grid_shared_bytes(int32_t rows, int32_t columns) {
+  using Tile = GridAttentionTile<kDim>;
+  const int64_t steps = bias_step(rows) + bias_step(columns);
+  return Tile::kSharedElements * int64_t{2} + Tile::kQueries * steps * int64_t{4};
+}
 
 /// Rotates the pairs (low[i], high[i]); cos and sin: 8 values.
 template <typename Warp>
@@ -153,7 +175,9 @@ class AttentionCore {
         lane_(thread_ % 32),
         team_(thread_ / kTeamThreads),
         own_row_(thread_ % kTeamThreads / 32 * kRows),
-        first_query_(warp.block_x() * Tile::kQueries) {
+        first_query_(warp.block_x() * Tile::kQueries),
+        key_(rows_of(args.key)),
+        value_(rows_of(args.value)) {
     for (int m = 0; m < kRowTiles; ++m) {
       for (int r = 0; r < 2; ++r) {
         top_[m][r] = kNoScore;
@@ -176,14 +200,14 @@ class AttentionCore {
   [[nodiscard]] SAM3TRT_DEVICE uint16_t* values(int turn) const { return keys(turn) + kBoth; }
 
   /// One tile of keys or values, without waiting; rows beyond the last key become zero.
-  SAM3TRT_DEVICE void copy_tile(uint16_t* to, const AttentionRows<const uint16_t>& from, int tile) {
+  SAM3TRT_DEVICE void copy_tile(uint16_t* to, const HeadRows<const uint16_t>& from, int tile) {
     for (int i = thread_ % kTeamThreads; i < Tile::kKeys * Tile::kChunks; i += kTeamThreads) {
       const int row = i / Tile::kChunks;
       const int chunk = i % Tile::kChunks;
       const int key = tile * Tile::kKeys + row;
       const bool valid = key < args_.keys;
-      const uint16_t* source = from.at(warp_.block_z(), valid ? key : 0, warp_.block_y());
-      warp_.copy_chunk(to + Tile::place(row, chunk), source + chunk * 8, valid);
+      const uint16_t* source = from.at(valid ? key : 0) + chunk * 8;
+      warp_.copy_chunk(to + Tile::place(row, chunk), source, valid);
     }
   }
 
@@ -209,28 +233,34 @@ class AttentionCore {
     }
   }
 
+  /// The bias of the block's queries to shared memory, behind the tiles.
+  SAM3TRT_DEVICE void load_bias() {
+    load_bias(row_bias(), args_.row_bias, args_.rows);
+    load_bias(column_bias(), args_.column_bias, args_.columns);
+  }
+
   /// What the cells of a tile add to the scores.
   SAM3TRT_DEVICE void add_bias(Scores& scores, int tile) const {
-    const float* rows[kRowTiles][2];
-    const float* columns[kRowTiles][2];
-    SAM3TRT_UNROLL for (int m = 0; m < kRowTiles; ++m) {
-      SAM3TRT_UNROLL for (int r = 0; r < 2; ++r) {
-        const int query = first_query_ + own_row_ + m * 16 + r * 8 + lane_ / 4;
-        const int valid = query < args_.queries ? query : args_.queries - 1;
-        rows[m][r] = args_.row_bias.at(warp_.block_z(), valid, warp_.block_y());
-        columns[m][r] = args_.column_bias.at(warp_.block_z(), valid, warp_.block_y());
-      }
-    }
+    const float* rows = row_bias() + (own_row_ + lane_ / 4) * bias_step(args_.rows);
+    const float* columns = column_bias() + (own_row_ + lane_ / 4) * bias_step(args_.columns);
+    const int first = key_of(tile, 0, 0);
+    int row = first / args_.columns;
+    int column = first - row * args_.columns;
     SAM3TRT_UNROLL for (int n = 0; n < kKeyTiles; ++n) {
       SAM3TRT_UNROLL for (int i = 0; i < 2; ++i) {
-        const int key = key_of(tile, n, i);
-        const int cell = key < args_.keys ? key : 0;  // of a missing key: hidden later
-        const int row = cell / args_.columns;
-        const int column = cell - row * args_.columns;
+        const int valid =
+            row < args_.rows ? row : args_.rows - 1;  // of a missing key: hidden later
         SAM3TRT_UNROLL for (int m = 0; m < kRowTiles; ++m) {
           SAM3TRT_UNROLL for (int r = 0; r < 2; ++r) {
-            scores[m][n][2 * r + i] += rows[m][r][row] + columns[m][r][column];
+            const int query = 16 * m + 8 * r;
+            scores[m][n][2 * r + i] += rows[query * bias_step(args_.rows) + valid] +
+                                       columns[query * bias_step(args_.columns) + column];
           }
+        }
+        column += i == 0 ? 1 : 7;  // to the lane's next key
+        if (column >= args_.columns) {
+          row += column / args_.columns;
+          column %= args_.columns;
         }
       }
     }
@@ -345,6 +375,8 @@ class AttentionCore {
   const int team_;
   const int own_row_;  // first of this warp's rows of the tile
   const int first_query_;
+  const HeadRows<const uint16_t> key_;
+  const HeadRows<const uint16_t> value_;
 
   float mixed_[kRowTiles][kDim / 8][4];
   float top_[kRowTiles][2];
@@ -353,6 +385,29 @@ class AttentionCore {
 
  private:
   static constexpr int kBoth = 2 * Tile::kKeys * kDim;  // buffers of keys
+
+  template <typename Element>
+  [[nodiscard]] SAM3TRT_DEVICE HeadRows<Element> rows_of(const AttentionRows<Element>& all) const {
+    return {all.at(warp_.block_z(), 0, warp_.block_y()), all.row};
+  }
+
+  [[nodiscard]] SAM3TRT_DEVICE float* row_bias() const {
+    return reinterpret_cast<float*>(shared_ + kSharedElements);
+  }
+  [[nodiscard]] SAM3TRT_DEVICE float* column_bias() const {
+    return row_bias() + Tile::kQueries * bias_step(args_.rows);
+  }
+
+  SAM3TRT_DEVICE void load_bias(float* to, const AttentionRows<const float>& bias, int lines) {
+    const HeadRows<const float> from = rows_of(bias);
+    for (int i = thread_; i < Tile::kQueries * lines; i += kThreads) {
+      const int row = i / lines;
+      const int line = i - row * lines;
+      const int query = first_query_ + row;
+      to[row * bias_step(lines) + line] =
+          from.at(query < args_.queries ? query : args_.queries - 1)[line];
+    }
+  }
 
   /// The key of a lane's element of scores.
   [[nodiscard]] SAM3TRT_DEVICE int key_of(int tile, int n, int i) const {

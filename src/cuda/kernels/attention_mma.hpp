@@ -20,6 +20,7 @@ class MmaAttention : public AttentionCore<Sizes, 2, Warp> {
     int tile = this->team_;
     copy(tile, 0);
     this->load_queries();
+    if constexpr (Tile::kBias) this->load_bias();
     warp().sync_block();
     read_queries();
     for (int turn = 0; tile < tiles; ++turn, tile += Tile::kTeams) {
@@ -61,8 +62,8 @@ class MmaAttention : public AttentionCore<Sizes, 2, Warp> {
   }
 
   SAM3TRT_DEVICE void copy(int tile, int turn) {
-    this->copy_tile(this->keys(turn), this->args_.key, tile);
-    this->copy_tile(this->values(turn), this->args_.value, tile);
+    this->copy_tile(this->keys(turn), this->key_, tile);
+    this->copy_tile(this->values(turn), this->value_, tile);
     warp().commit_copies();
   }
 

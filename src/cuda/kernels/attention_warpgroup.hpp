@@ -144,8 +144,8 @@ class WarpgroupAttention : public AttentionCore<WarpgroupTile, 1, Warp> {
   /// Starts to copy a tile into its stage. One thread of the block.
   SAM3TRT_DEVICE void fill(int tile) {
     constexpr int kBytes = 2 * kWarpgroupTileElements * 2;
-    const uint16_t* from = this->args_.key.at(warp().block_z(), 0, warp().block_y()) +
-                           static_cast<int64_t>(tile) * 2 * kWarpgroupTileElements;
+    const uint16_t* from =
+        this->key_.data + static_cast<int64_t>(tile) * 2 * kWarpgroupTileElements;
     warp().copy_bulk(keys_of(tile), from, kBytes, filled(tile));
   }
 

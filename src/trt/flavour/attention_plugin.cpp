@@ -92,12 +92,22 @@ struct GridOperator {
     return query.nbDims == 3 && key.nbDims == 3 && value.nbDims == 3 && query.d[2] == width &&
            key.d[2] == width && value.d[2] == width && key.d[0] == query.d[0] &&
            value.d[0] == query.d[0] && value.d[1] == key.d[1] && is_bias(rows) &&
-           is_bias(columns) && rows.d[3] * columns.d[3] == key.d[1];
+           is_bias(columns) && rows.d[3] * columns.d[3] == key.d[1] && call_for(inputs).fits();
+  }
+  [[nodiscard]] GridAttention call_for(const std::array<nvinfer1::Dims, kInputs>& inputs) const {
+    GridAttention call;
+    call.prompts = inputs[0].d[0];
+    call.queries = inputs[0].d[1];
+    call.rows = inputs[3].d[3];
+    call.columns = inputs[4].d[3];
+    call.heads = heads();
+    call.head_dim = head_dim();
+    return call;
   }
   [[nodiscard]] static size_t scratch_bytes(const nvinfer1::Dims& /*query*/) { return 0; }
   void launch(DType type, const std::array<nvinfer1::Dims, kInputs>& inputs, const void* const* in,
               void* result, void* /*workspace*/, cudaStream_t stream) const {
-    GridAttention call;
+    GridAttention call = call_for(inputs);
     call.type = type;
     call.query = address(in[0]);
     call.key = address(in[1]);
@@ -105,12 +115,6 @@ struct GridOperator {
     call.row_bias = address(in[3]);
     call.column_bias = address(in[4]);
     call.result = address(result);
-    call.prompts = inputs[0].d[0];
-    call.queries = inputs[0].d[1];
-    call.rows = inputs[3].d[3];
-    call.columns = inputs[4].d[3];
-    call.heads = heads();
-    call.head_dim = head_dim();
     attention_kernels().launch(call, stream);
   }
 };

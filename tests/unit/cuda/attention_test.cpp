@@ -62,8 +62,11 @@ TEST(AttentionKernels, RefuseSizesThatMakeNoSense) {
   grid.head_dim = 16;
   EXPECT_THROW(kernels.launch(grid, stream.handle()), Error);
   grid.columns = 1;
-  grid.rows = int64_t{1} << 40;
-  EXPECT_THROW(kernels.launch(grid, stream.handle()), Error);
+  for (const int64_t rows : {int64_t{600}, int64_t{1} << 40}) {  // more bias than a block can hold
+    grid.rows = rows;
+    EXPECT_FALSE(grid.fits());
+    EXPECT_THROW(kernels.launch(grid, stream.handle()), Error);
+  }
   grid.rows = 1;
   grid.head_dim = 12;
   EXPECT_THROW(kernels.launch(grid, stream.handle()), Error);
