@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/host_device.hpp"
+#include "base/own_operators.hpp"
 
 namespace sam3trt {
 
@@ -80,7 +81,7 @@ struct AttentionSizes {
   static constexpr int kChunks = kDim / 8;  ///< Of a row.
   static constexpr int kSharedElements = (kQueries + kTeams * 4 * kKeys) * kDim;
 
-  static_assert(kDim == 16 || kDim == 32 || kDim == 64);
+  static_assert(has_attention_kernel(kDim));
 
   /// Where a chunk of a row lies in shared memory, in elements. Chunks of neighbouring rows change
   /// places so that the 8 rows that ldmatrix reads together lie in different banks; for rows of 128
