@@ -32,6 +32,7 @@ struct BenchOptions {
   int iterations = 30;
   double threshold = 0.5;
   std::vector<std::string> runs = {"1x1", "1x2", "1x4", "1x16", "2x1", "4x1", "8x1"};
+  bool runs_chosen = false;  ///< Else those that the model takes.
   std::string layers;
   LoadOptions load;
 };
@@ -213,7 +214,11 @@ Json bench_session(const ModelFiles& files, const BenchOptions& options) {
   json["device_memory_bytes_one_image"] = nullptr;
   for (const std::string& run : options.runs) {
     const auto [images, prompts] = parse_run(run);
-    if (images > segmenter.max_images()) continue;
+    if (images > segmenter.max_images()) {
+      if (!options.runs_chosen) continue;
+      throw_bad_input("--runs " + run + ": this model takes " +
+                      std::to_string(segmenter.max_images()) + " at once");
+    }
     json["runs"].push_back(bench_runs(segmenter, pictures, images, prompts, options));
     if (images == 1 && prompts == 1) {
       json["device_memory_bytes_one_image"] = segmenter.device_memory();
@@ -289,7 +294,12 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
   auto* model = command->add_option("--model", options->model, "Folder of engines or graphs");
   auto* engines =
       command->add_option("--engine", options->engines, "Single engines, of any program's graphs");
-  command->callback([options, &context, model, engines]() {
+  auto* runs = command
+                   ->add_option("--runs", options->runs,
+                                "Whole runs to time, pictures at once x prompts of each")
+                   ->capture_default_str();
+  command->callback([options, &context, model, engines, runs]() {
+    options->runs_chosen = runs->count() > 0;
     if (model->count() + engines->count() == 0) throw_bad_input("bench needs --model or --engine");
     run_bench(*options, context);
   });
@@ -303,10 +313,6 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
       ->capture_default_str();
   command->add_option("--threshold", options->threshold, "Instances above this score are kept")
       ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  command
-      ->add_option("--runs", options->runs,
-                   "Whole runs to time, pictures at once x prompts of each")
       ->capture_default_str();
   command->add_option("--layers", options->layers,
                       "Folder for TensorRT's own lists of layers, COMPONENT.layers.json, and what "

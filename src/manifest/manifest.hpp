@@ -26,7 +26,7 @@ struct ManifestShapes {
 
 /// What an engine file is and what it may be used for; lies beside it as FILE.engine.json. The
 /// engine file itself is what TensorRT wrote, so that other tools load it too, where they know the
-/// plugin kRotaryAttention (base/own_operators.hpp) or the recipe names no fused attentions.
+/// plugins of base/own_operators.hpp or the recipe names no fused attentions.
 struct EngineManifest {
   std::string component;                        ///< As in the graph's metadata; empty: foreign.
   std::map<std::string, std::string> metadata;  ///< Of the graph (docs/graphs.md).
@@ -39,8 +39,8 @@ struct EngineManifest {
   std::string gpu;
   std::string compute_capability;                               ///< "9.0"
   std::vector<std::map<std::string, ManifestShapes>> profiles;  ///< In the engine's order.
-  int64_t attentions = 0;                   ///< Those that the recipe lets TensorRT fuse.
-  std::optional<int64_t> fused_attentions;  ///< Of these, one kernel each; unknown without a GPU.
+  int64_t attentions = 0;                   ///< Those that may be one kernel each.
+  std::optional<int64_t> fused_attentions;  ///< Of these, those that are; unknown without a GPU.
   uint64_t plan_bytes = 0;
   std::string plan_sha256;
   VerificationState verification = VerificationState::kNone;

@@ -1,0 +1,52 @@
+"""`sam3trt bench` without a GPU: whole runs on the CPU, and what it refuses."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def model(exported):
+    return exported("hf", "tiny_a")
+
+
+def test_the_runs_that_are_asked_for_are_timed(run, model):
+    options = ("--warm-up", 1, "--iterations", 3, "--threshold", 0.2, "--json")
+    result = run("bench", "--model", model, "--runs", "1x2", "1x1", *options, check=True)
+    session = json.loads(result.stdout)["session"]
+    assert session["backend"] == "openvino"
+    assert [(r["images"], r["prompts"]) for r in session["runs"]] == [(1, 2), (1, 1)]
+    for timed in session["runs"]:
+        found, nothing = timed["total"], timed["nothing_found"]
+        assert 0 < found["median_ms"] <= found["p95_ms"]
+        assert timed["images_per_s"] == pytest.approx(1000 / found["median_ms"], abs=0.1)
+        assert nothing["instances"] == 0 < nothing["total"]["median_ms"]
+
+
+def test_without_runs_those_that_the_model_takes_are_timed(run, model):
+    result = run("bench", "--model", model, "--warm-up", 1, "--iterations", 1, check=True)
+    lines = result.stdout.splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("images prompts"))
+    timed = [tuple(map(int, line.split()[:2])) for line in lines[head + 1 :]]
+    assert timed == [(1, 1), (1, 2), (1, 4), (1, 16)]  # the CPU takes one picture at a time
+
+
+@pytest.mark.parametrize("text", ["1y1", "0x1", "1x", "x1", "1x1x1", "-1x1", "1x99999"])
+def test_a_run_that_is_none_is_refused(run, model, text):
+    result = run("bench", "--model", model, f"--runs={text}")
+    assert result.code == 2
+    assert f"--runs {text}: expected pictures x prompts" in result.stderr
+    assert result.stdout == ""
+
+
+def test_more_pictures_than_the_model_takes_are_refused(run, model):
+    result = run("bench", "--model", model, "--runs", "8x1", "--json")
+    assert result.code == 2
+    assert "--runs 8x1: this model takes 1 at once" in result.stderr
+    assert result.stdout == ""
+
+
+def test_bench_needs_a_model_or_an_engine(run):
+    result = run("bench")
+    assert result.code == 2
+    assert "bench needs --model or --engine" in result.stderr
