@@ -18,8 +18,8 @@ constexpr int64_t kWarpgroupHeadDim = 64;
 constexpr unsigned kRotateThreads = 256;
 constexpr unsigned kMmaThreads = 128;
 constexpr unsigned kGridThreads = 256;
-constexpr int64_t kGridShared = 99
-                                << 10;  // bytes; every GPU from compute capability 8.0 on has them
+// Bytes that a block of every GPU from compute capability 8.0 on can share.
+constexpr int64_t kGridShared = int64_t{99} * 1024;
 constexpr unsigned kWarpgroupShared = kWarpgroupSharedElements * sizeof(uint16_t);
 constexpr int kMaxDynamicShared = 8;   // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 constexpr int64_t kMaxGrid = 65535;    // of y and z

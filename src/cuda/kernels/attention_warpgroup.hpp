@@ -29,7 +29,7 @@ struct TileArgs {
   int32_t keys = 0;
   int32_t heads = 0;
 
-  [[nodiscard]] SAM3TRT_DEVICE int64_t tiles() const {
+  [[nodiscard]] SAM3TRT_HOST_DEVICE int64_t tiles() const {
     return (keys + WarpgroupTile::kKeys - 1) / WarpgroupTile::kKeys;
   }
 };
