@@ -141,7 +141,7 @@ int64_t mask_prompts(const EngineLimits& limits) { return std::min(limits.prompt
 std::vector<Profile> make_profiles(const GraphInfo& graph, const EngineLimits& limits) {
   const auto metadata = graph.metadata.find("sam3trt.component");
   const std::string component = metadata == graph.metadata.end() ? "" : metadata->second;
-  if (component == "text_encoder" || component == "geometry_encoder") {
+  if (component == "text_encoder") {
     return {make_profile(graph, symbol_sizes(graph, tuned_for_one(limits)))};
   }
   const SymbolSizes sizes = symbol_sizes(graph, limits);

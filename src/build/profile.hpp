@@ -25,10 +25,10 @@ struct EngineLimits {
 /// Profiles of a graph whose inputs count images or prompts: one for exactly one image and prompt,
 /// and one for as many as `limits` say, tuned for as many as they say; where they say 1, a single
 /// one. Both are tuned for one box and 16 masks. Kernels and memory for many would make one alone
-/// slow and wasteful. A single profile have the vision encoder, of which a second one would keep
-/// large weights twice, and text and geometry encoder, whose work is done once; the latter two are
-/// tuned for one where nothing else is asked for. Throws Error(kBadInput) for a dimension whose
-/// name is none of docs/graphs.md.
+/// slow and wasteful. Vision and text encoder have a single profile, because a second one would
+/// keep large weights twice; the latter, whose activations are small, is tuned for one where
+/// nothing else is asked for. Throws Error(kBadInput) for a dimension whose name is none of
+/// docs/graphs.md.
 [[nodiscard]] std::vector<Profile> make_profiles(const GraphInfo& graph,
                                                  const EngineLimits& limits);
 
