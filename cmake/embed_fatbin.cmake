@@ -16,7 +16,7 @@ ${bytes}
 
 }  // namespace
 
-const void* ${FUNCTION}() { return kFatbin; }
+std::span<const std::byte> ${FUNCTION}() { return std::as_bytes(std::span(kFatbin)); }
 
 }  // namespace sam3trt
 ")

@@ -243,6 +243,7 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
     manifest.recipe = recipe.name;
     manifest.recipe_sha256 = recipe.sha256();
     manifest.attentions = report.low_softmaxes;
+    if (report.own_operators > 0) manifest.kernels_sha256 = request.kernels_sha256;
     if (request.verify) {
       const BuildVerdict verdict =
           request.verify(plan, recipe, standard_graph(request, recipe, calibration, typed));

@@ -37,6 +37,7 @@ struct EngineBuildRequest {
   int compute_capability = 0;          ///< TensorRT-RTX only; 0: this machine's GPU.
   std::string gpu;                     ///< Of this machine; goes into the manifest.
   std::string gpu_compute_capability;  ///< Likewise, "9.0".
+  std::string kernels_sha256;          ///< Likewise, attention_kernels_sha256().
   std::filesystem::path cache;         ///< Folder of timing caches; empty: none.
   BuildProgress progress;
 

@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/own_operators.hpp"
+#include "base/sha256.hpp"
 #include "cuda/fatbin.hpp"
 #include "cuda/kernels.hpp"
 #include "cuda/kernels/attention_warpgroup.hpp"
@@ -114,11 +115,11 @@ AttentionKernels::AttentionKernels(const CudaDriver& driver) : driver_(driver) {
 AttentionKernels::~AttentionKernels() { unload(); }
 
 void AttentionKernels::load() {
-  driver_.library_load_data(&library_, attention_fatbin(), nullptr, nullptr, 0, nullptr, nullptr,
-                            0);
+  driver_.library_load_data(&library_, attention_fatbin().data(), nullptr, nullptr, 0, nullptr,
+                            nullptr, 0);
   if (std::ranges::find(has_warpgroups_, true) != has_warpgroups_.end()) {
-    driver_.library_load_data(&warpgroup_library_, warpgroup_attention_fatbin(), nullptr, nullptr,
-                              0, nullptr, nullptr, 0);
+    driver_.library_load_data(&warpgroup_library_, warpgroup_attention_fatbin().data(), nullptr,
+                              nullptr, 0, nullptr, nullptr, 0);
   }
   const std::array<std::string, kTypes> types = {"f16", "bf16"};
   for (size_t t = 0; t < kTypes; ++t) {
@@ -263,6 +264,16 @@ void AttentionKernels::start(void* kernel, const std::array<int64_t, 3>& grid, u
   driver_.launch_kernel(kernel, static_cast<unsigned>(grid[0]), static_cast<unsigned>(grid[1]),
                         static_cast<unsigned>(grid[2]), threads, 1, 1, shared_bytes, stream,
                         parameters, nullptr);
+}
+
+const std::string& attention_kernels_sha256() {
+  static const std::string kDigest = [] {
+    Sha256 hash;
+    hash.update(attention_fatbin());
+    hash.update(warpgroup_attention_fatbin());
+    return hash.hex_digest();
+  }();
+  return kDigest;
 }
 
 const AttentionKernels& attention_kernels() {

@@ -105,6 +105,9 @@ class AttentionKernels {
   Functions functions_[kTypes][kSizes];
 };
 
+/// Of the machine code of all of them. What was verified with some says nothing about others.
+[[nodiscard]] const std::string& attention_kernels_sha256();
+
 /// Those of this machine's driver, loaded by the first call, which may throw.
 [[nodiscard]] const AttentionKernels& attention_kernels();
 

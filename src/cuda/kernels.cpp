@@ -25,7 +25,7 @@ void require(bool condition, const char* kernel, const char* rule) {
 KernelLibrary::KernelLibrary(const CudaDevice& device) {
   const CudaContextScope scope(*device.context());
   void* module = nullptr;
-  device.driver().module_load_data(&module, kernel_fatbin());
+  device.driver().module_load_data(&module, kernel_fatbin().data());
   module_ = CudaHandle(device.context(), module, &CudaDriver::module_unload);
   resize_columns_ = function("sam3trt_resize_columns");
   resize_rows_ = function("sam3trt_resize_rows");

@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kVersion = 2;
+constexpr int kVersion = 3;
 constexpr uint64_t kLargestFile = uint64_t{16} << 20;
 constexpr const char* kNext = "build the engine again with 'sam3trt build'";
 
@@ -63,6 +63,7 @@ EngineManifest from_json(const Json& json, const std::string& where) {
   manifest.gpu = json.at("gpu").get<std::string>();
   manifest.compute_capability = json.at("compute_capability").get<std::string>();
   manifest.profiles = profiles_from(json.at("profiles"));
+  manifest.kernels_sha256 = json.at("kernels_sha256").get<std::string>();
   manifest.attentions = json.at("attentions").get<int64_t>();
   if (json.contains("fused_attentions")) {
     manifest.fused_attentions = json.at("fused_attentions").get<int64_t>();
@@ -141,6 +142,7 @@ std::string EngineManifest::to_json() const {
                {"compute_capability", compute_capability},
                {"plan_bytes", plan_bytes},
                {"plan_sha256", plan_sha256},
+               {"kernels_sha256", kernels_sha256},
                {"attentions", attentions},
                {"profiles", to_json_value(profiles)},
                {"metadata", metadata},
@@ -180,6 +182,9 @@ std::string refusal(const EngineManifest& manifest, const EngineHost& host, bool
     return other("for",
                  any_gpu ? "compute capability " + manifest.compute_capability : manifest.gpu,
                  any_gpu ? host.compute_capability : host.gpu);
+  }
+  if (!manifest.kernels_sha256.empty() && manifest.kernels_sha256 != host.kernels_sha256) {
+    return std::string("built for other attention kernels than those of this program; ") + kNext;
   }
   if (allow_unverified || manifest.verification == VerificationState::kPassed) return {};
   const std::string next = std::string("; ") + kNext + ", or pass --allow-unverified";

@@ -39,7 +39,8 @@ struct EngineManifest {
   std::string gpu;
   std::string compute_capability;                               ///< "9.0"
   std::vector<std::map<std::string, ManifestShapes>> profiles;  ///< In the engine's order.
-  int64_t attentions = 0;                   ///< Those that may be one kernel each.
+  std::string kernels_sha256;  ///< Of this program's attention kernels; empty: it calls none.
+  int64_t attentions = 0;      ///< Those that may be one kernel each.
   std::optional<int64_t> fused_attentions;  ///< Of these, those that are; unknown without a GPU.
   uint64_t plan_bytes = 0;
   std::string plan_sha256;
@@ -70,10 +71,12 @@ struct EngineHost {
   std::string tensorrt_version;
   std::string gpu;
   std::string compute_capability;
+  std::string kernels_sha256;
 };
 
-/// Why an engine must not run here: the first of another library version, another GPU, a
-/// verification that failed or is missing (not asked with `allow_unverified`). Empty when it may.
+/// Why an engine must not run here: the first of another library version, another GPU, other
+/// attention kernels than it was built with, a verification that failed or is missing (not asked
+/// with `allow_unverified`). Empty when it may.
 [[nodiscard]] std::string refusal(const EngineManifest& manifest, const EngineHost& host,
                                   bool allow_unverified);
 

@@ -177,6 +177,7 @@ void GraphTyper::add_node(const onnx::NodeProto& node) {
     ++report_.nodes[decided];
     const bool attends = node.op_type() == "Softmax" || is_own_operator(node.op_type());
     if (attends && decided != DType::kF32) ++report_.low_softmaxes;
+    if (is_own_operator(node.op_type())) ++report_.own_operators;
     for (int i = 0; i < node.input_size(); ++i) {
       const std::string& input = node.input(i);
       if (input.empty()) continue;

@@ -18,6 +18,7 @@ struct TypedGraphReport {
   std::map<DType, int64_t> nodes;  ///< Floating-point nodes by the type they compute in.
   int64_t casts = 0;               ///< Cast nodes added.
   int64_t low_softmaxes = 0;       ///< Softmax nodes in a narrow type: attentions that can fuse.
+  int64_t own_operators = 0;       ///< Nodes of base/own_operators.hpp.
   int64_t fp8_products = 0;        ///< Matrix products with quantised factors.
   int64_t narrowed_weights = 0;    ///< Values of weights stored in a narrower type.
   int64_t flushed_weights = 0;     ///< Of these, how many not zero became zero.

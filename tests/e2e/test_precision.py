@@ -298,6 +298,8 @@ def test_the_fused_attention_stands_for_the_operators_it_replaces(
     assert (
         report["low_attentions"] == plain_report["vision_encoder"]["low_attentions"] == attentions
     )
+    assert report["own_operators"] == attentions
+    assert plain_report["vision_encoder"]["own_operators"] == 0
     standard = fused_attention.in_standard_operators(fused, narrow_type(recipe))
     onnx.save(standard, tmp_path / "standard.onnx")
     data = goldens.Goldens("hf", name)
@@ -388,6 +390,7 @@ def test_the_fused_attention_to_the_picture_stands_for_the_operators_it_replaces
     assert len(fused_attention.nodes(fused, fused_attention.GRID)) == layers
     assert report["low_attentions"] == others + layers
     assert plain_report["low_attentions"] == others + plain_count
+    assert (report["own_operators"], plain_report["own_operators"]) == (layers, 0)
     standard = fused_attention.in_standard_operators(fused, narrow_type(recipe))
     assert detector_distance(standard, plain, detector_inputs, tmp_path) < limit
 

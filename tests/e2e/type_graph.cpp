@@ -40,6 +40,7 @@ void type(std::vector<std::string> arguments) {
                          {"flushed_weights", report.flushed_weights},
                          {"subnormal_weights", report.subnormal_weights},
                          {"low_attentions", report.low_softmaxes},
+                         {"own_operators", report.own_operators},
                          {"unused", report.unused}};
   for (const auto& [dtype, count] : report.nodes) json["nodes"][sam3trt::name_of(dtype)] = count;
   std::puts(json.dump().c_str());

@@ -2,47 +2,49 @@
 #include "cuda/kernels/attention_mma.hpp"
 #include "cuda/kernels/warp.cuh"
 
-namespace {
-
 extern __shared__ __align__(128) uint16_t dynamic_shared[];  // grid_shared_bytes
 
+// Not in an unnamed namespace, whose name depends on the folder: equal sources make equal machine
+// code, by which an engine knows the kernels that it was verified with.
+namespace sam3trt {
+
 template <int kDim, typename Type>
-__device__ void attention(const sam3trt::AttentionArgs& args) {
-  using Attention = sam3trt::MmaAttention<sam3trt::AttentionTile<kDim>, sam3trt::GpuWarp<Type>>;
+__device__ void attention(const AttentionArgs& args) {
+  using Attention = MmaAttention<AttentionTile<kDim>, GpuWarp<Type>>;
   static_assert(Attention::kThreads == 128);
   __shared__ alignas(128) uint16_t shared[Attention::kSharedElements];
-  sam3trt::GpuWarp<Type> warp;
+  GpuWarp<Type> warp;
   Attention(args, warp, shared).run();
 }
 
 template <int kDim, typename Type>
-__device__ void grid_attention(const sam3trt::AttentionArgs& args) {
-  using Attention = sam3trt::MmaAttention<sam3trt::GridAttentionTile<kDim>, sam3trt::GpuWarp<Type>>;
+__device__ void grid_attention(const AttentionArgs& args) {
+  using Attention = MmaAttention<GridAttentionTile<kDim>, GpuWarp<Type>>;
   static_assert(Attention::kThreads == 256);
-  sam3trt::GpuWarp<Type> warp;
+  GpuWarp<Type> warp;
   Attention(args, warp, dynamic_shared).run();
 }
 
 template <int kDim, typename Type>
-__device__ void rotate_keys(const sam3trt::RotateArgs& args) {
+__device__ void rotate_keys(const RotateArgs& args) {
   const int64_t thread = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  sam3trt::rotate_keys_body<kDim, sam3trt::GpuWarp<Type>>(args, thread);
+  rotate_keys_body<kDim, GpuWarp<Type>>(args, thread);
 }
 
-}  // namespace
+}  // namespace sam3trt
 
 #define SAM3TRT_ATTENTION(name, dim, type)                                            \
   extern "C" __global__ void __launch_bounds__(128, 2)                                \
       sam3trt_attention_##name(const __grid_constant__ sam3trt::AttentionArgs args) { \
-    attention<dim, sam3trt::type>(args);                                              \
+    sam3trt::attention<dim, sam3trt::type>(args);                                     \
   }                                                                                   \
   extern "C" __global__ void __launch_bounds__(256, 2) sam3trt_grid_attention_##name( \
       const __grid_constant__ sam3trt::AttentionArgs args) {                          \
-    grid_attention<dim, sam3trt::type>(args);                                         \
+    sam3trt::grid_attention<dim, sam3trt::type>(args);                                \
   }                                                                                   \
   extern "C" __global__ void sam3trt_rotate_keys_##name(                              \
       const __grid_constant__ sam3trt::RotateArgs args) {                             \
-    rotate_keys<dim, sam3trt::type>(args);                                            \
+    sam3trt::rotate_keys<dim, sam3trt::type>(args);                                   \
   }
 
 SAM3TRT_ATTENTION(f16_16, 16, Float16)

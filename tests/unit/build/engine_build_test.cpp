@@ -60,6 +60,7 @@ class BuildEngine : public testing::Test {
     request_.output = folder_ / "out.engine";
     request_.gpu = "NVIDIA H200";
     request_.gpu_compute_capability = "9.0";
+    request_.kernels_sha256 = "kernels";
   }
   ~BuildEngine() override { fs::remove_all(folder_); }
 
@@ -107,6 +108,7 @@ TEST_F(BuildEngine, WritesTheEngineAndWhatItIs) {
   EXPECT_EQ(manifest.precision, "fp16");
   EXPECT_EQ(manifest.recipe, "fp16");
   EXPECT_EQ(manifest.gpu, "NVIDIA H200");
+  EXPECT_EQ(manifest.kernels_sha256, "");  // it calls none of them
   ASSERT_EQ(manifest.profiles.size(), 2U);
   EXPECT_EQ(manifest.profiles[0].at("x").max, (Shape{1, 2}));
   EXPECT_EQ(manifest.profiles[1].at("x").max, (Shape{16, 2}));

@@ -31,6 +31,7 @@ EngineManifest example() {
   manifest.compute_capability = "9.0";
   manifest.profiles = {{{"input_ids", {{1, 32}, {1, 32}, {1, 32}}}},
                        {{"input_ids", {{1, 32}, {8, 32}, {16, 32}}}}};
+  manifest.kernels_sha256 = "dd";
   manifest.attentions = 6;
   manifest.fused_attentions = 5;
   manifest.plan_bytes = uint64_t{1} << 33U;
@@ -40,7 +41,7 @@ EngineManifest example() {
   return manifest;
 }
 
-EngineHost host() { return {"TensorRT 10", "10.6.0", "NVIDIA H200", "9.0"}; }
+EngineHost host() { return {"TensorRT 10", "10.6.0", "NVIDIA H200", "9.0", "dd"}; }
 
 std::string message_of(const std::function<void()>& action) {
   try {
@@ -101,7 +102,7 @@ TEST(EngineManifest, AnOlderVersionIsRefusedWithWhatToDo) {
   auto json = nlohmann::json::parse(example().to_json());
   json["version"] = 1;
   EXPECT_THAT(message_of([&] { (void)EngineManifest::parse(json.dump(), "file"); }),
-              testing::AllOf(HasSubstr("of version 2"), HasSubstr("'sam3trt build'")));
+              testing::AllOf(HasSubstr("of version 3"), HasSubstr("'sam3trt build'")));
 }
 
 TEST(EngineManifest, AnEngineWithoutOneIsRefusedByName) {
@@ -129,6 +130,15 @@ TEST(Refusal, AnotherLibraryOrGpuIsNamed) {
   other = host();
   other.gpu = "NVIDIA L4";
   EXPECT_THAT(refusal(example(), other, true), HasSubstr("NVIDIA L4"));
+}
+
+TEST(Refusal, OtherAttentionKernelsMatterWhereTheEngineCallsThem) {
+  EngineHost other = host();
+  other.kernels_sha256 = "ee";
+  EXPECT_THAT(refusal(example(), other, true), HasSubstr("other attention kernels"));
+  EngineManifest without = example();
+  without.kernels_sha256.clear();
+  EXPECT_EQ(refusal(without, other, false), "");
 }
 
 TEST(Refusal, AnEngineCompiledAheadOfTimeNeedsTheComputeCapabilityOnly) {
