@@ -85,14 +85,16 @@ struct GridOperator {
   [[nodiscard]] bool fits(const std::array<nvinfer1::Dims, kInputs>& inputs) const {
     const auto& [query, key, value, rows, columns] = inputs;
     const int64_t width = heads() * head_dim();
-    const auto is_bias = [&](const nvinfer1::Dims& bias) {
-      return bias.nbDims == 4 && bias.d[0] == query.d[0] && bias.d[1] == heads() &&
-             bias.d[2] == query.d[1];
-    };
     return query.nbDims == 3 && key.nbDims == 3 && value.nbDims == 3 && query.d[2] == width &&
            key.d[2] == width && value.d[2] == width && key.d[0] == query.d[0] &&
-           value.d[0] == query.d[0] && value.d[1] == key.d[1] && is_bias(rows) &&
-           is_bias(columns) && rows.d[3] * columns.d[3] == key.d[1] && call_for(inputs).fits();
+           value.d[0] == query.d[0] && value.d[1] == key.d[1] && is_bias(rows, query) &&
+           is_bias(columns, query) && rows.d[3] * columns.d[3] == key.d[1] &&
+           call_for(inputs).fits();
+  }
+  /// [P, H, Q, lines]
+  [[nodiscard]] bool is_bias(const nvinfer1::Dims& bias, const nvinfer1::Dims& query) const {
+    return bias.nbDims == 4 && bias.d[0] == query.d[0] && bias.d[1] == heads() &&
+           bias.d[2] == query.d[1];
   }
   [[nodiscard]] GridAttention call_for(const std::array<nvinfer1::Dims, kInputs>& inputs) const {
     GridAttention call;
