@@ -17,7 +17,9 @@ namespace sam3trt {
 
 /// The GPU and the TensorRT that engines run with.
 struct TensorRtHost {
-  explicit TensorRtHost(std::shared_ptr<TensorRtApi> library) : api(std::move(library)) {}
+  explicit TensorRtHost(std::shared_ptr<TensorRtApi> library,
+                        const CudaDriver& driver = cuda_driver())
+      : api(std::move(library)), device(0, driver) {}
 
   std::shared_ptr<TensorRtApi> api;
   CudaDevice device;

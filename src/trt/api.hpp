@@ -126,7 +126,7 @@ class TensorRtApi {
                                    const PlanSettings& settings) = 0;
 
   /// Throws Error(kBadInput) when the library refuses the plan. Plans run code: load only what this
-  /// program has built.
+  /// program has built. Several threads may load at once.
   [[nodiscard]] virtual std::unique_ptr<LoadedPlan> load(std::span<const std::byte> plan,
                                                          ActivationMemory memory) = 0;
 };

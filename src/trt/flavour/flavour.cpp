@@ -323,9 +323,7 @@ class FlavourApi : public TensorRtApi {
 
   [[nodiscard]] std::unique_ptr<LoadedPlan> load(std::span<const std::byte> plan,
                                                  ActivationMemory memory) override {
-    const int32_t version = entry_.library_version();
-    std::unique_ptr<nvinfer1::IRuntime> runtime(
-        static_cast<nvinfer1::IRuntime*>(entry_.create_runtime(logger_.get(), version)));
+    std::unique_ptr<nvinfer1::IRuntime> runtime = make_runtime();
     if (!runtime) fail(*logger_, ErrorCode::kUnavailable, "does not start");
     std::unique_ptr<nvinfer1::ICudaEngine> engine(
         runtime->deserializeCudaEngine(plan.data(), plan.size()));
@@ -351,6 +349,13 @@ class FlavourApi : public TensorRtApi {
     if (kAdded) return;
     fail(*logger_, ErrorCode::kUnavailable, "does not take the attention kernels as plugins");
 #endif
+  }
+
+  /// One at a time; what the library sets up with the first one is not said to be thread safe.
+  [[nodiscard]] std::unique_ptr<nvinfer1::IRuntime> make_runtime() {
+    const std::lock_guard lock(runtime_mutex_);
+    return std::unique_ptr<nvinfer1::IRuntime>(static_cast<nvinfer1::IRuntime*>(
+        entry_.create_runtime(logger_.get(), entry_.library_version())));
   }
 
   /// Without a GPU, TensorRT 10 may throw here and later versions give null.
@@ -462,6 +467,7 @@ class FlavourApi : public TensorRtApi {
 
   std::shared_ptr<Logger> logger_ = std::make_shared<Logger>();
   TensorRtEntryPoints entry_;
+  std::mutex runtime_mutex_;
 };
 
 }  // namespace

@@ -1,0 +1,168 @@
+#include "segmenter/engines.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <mutex>
+
+#include "base/error.hpp"
+#include "base/sha256.hpp"
+#include "cuda/attention.hpp"
+#include "fake_cuda.hpp"
+#include "fake_driver.hpp"
+
+namespace sam3trt {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+/// Only its name is asked for here.
+class StandInPlan : public LoadedPlan {
+ public:
+  explicit StandInPlan(std::string text) : text_(std::move(text)) {}
+  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return none_; }
+  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return none_; }
+  [[nodiscard]] ProfileShape profile(const std::string& /*input*/) const override { return {}; }
+  [[nodiscard]] uint64_t activation_bytes() const override { return 0; }
+  [[nodiscard]] uint64_t shaped_activation_bytes() override { return 0; }
+  void set_activation_memory(uint64_t /*address*/, uint64_t /*bytes*/) override {}
+  void set_input_shapes(const std::map<std::string, Shape>& /*shapes*/, void* /*stream*/) override {
+  }
+  [[nodiscard]] Shape output_shape(const std::string& /*name*/) const override { return {}; }
+  void bind(const std::string& /*name*/, uint64_t /*address*/) override {}
+  void enqueue(void* /*stream*/) override {}
+  [[nodiscard]] std::vector<LayerTime> time_layers(void* /*stream*/) override { return {}; }
+  [[nodiscard]] std::string layers_json() const override { return text_; }
+
+ private:
+  std::string text_;
+  std::vector<TensorInfo> none_;
+};
+
+/// Loads any bytes but some.
+class FakeTensorRt : public TensorRtApi {
+ public:
+  [[nodiscard]] TensorRtFlavour flavour() const override { return TensorRtFlavour::kTensorRt10; }
+  [[nodiscard]] std::string version() const override { return "10.6.0"; }
+  [[nodiscard]] Plan build(const fs::path& /*onnx*/, const PlanSettings& /*settings*/) override {
+    return {};
+  }
+  [[nodiscard]] std::unique_ptr<LoadedPlan> load(std::span<const std::byte> plan,
+                                                 ActivationMemory /*memory*/) override {
+    const std::lock_guard lock(mutex_);
+    ++loads;
+    std::string text(reinterpret_cast<const char*>(plan.data()), plan.size());
+    if (text == refused) throw_bad_input("refuses the engine");
+    return std::make_unique<StandInPlan>(std::move(text));
+  }
+
+  int loads = 0;
+  std::string refused;
+
+ private:
+  std::mutex mutex_;
+};
+
+class Engines : public testing::Test {
+ protected:
+  Engines()
+      : api_(std::make_shared<FakeTensorRt>()),
+        host_(api_, fake_driver()),
+        folder_(fs::path(testing::TempDir()) / "sam3trt_engines_test") {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    files_.form = ModelForm::kEngines;
+    files_.vision_encoder = write("vision_encoder");
+    files_.text_encoder = write("text_encoder");
+    files_.geometry_encoder = write("geometry_encoder");
+    files_.detector = write("detector");
+    files_.mask_head = write("mask_head");
+  }
+  ~Engines() override { fs::remove_all(folder_); }
+
+  /// An engine whose plan is its name.
+  fs::path write(const std::string& name) {
+    const fs::path path = folder_ / (name + ".engine");
+    std::ofstream(path) << name;
+    Sha256 hash;
+    hash.update(std::as_bytes(std::span(name)));
+    EngineManifest manifest;
+    manifest.component = name;
+    manifest.flavour = "TensorRT 10";
+    manifest.tensorrt_version = "10.6.0";
+    manifest.gpu = host_.device.info().name;
+    manifest.compute_capability = host_.device.info().compute_capability();
+    manifest.kernels_sha256 = attention_kernels_sha256();
+    manifest.plan_bytes = name.size();
+    manifest.plan_sha256 = hash.hex_digest();
+    manifest.verification = VerificationState::kPassed;
+    manifest.save(path);
+    return path;
+  }
+
+  static void change(const fs::path& engine, const std::function<void(EngineManifest&)>& edit) {
+    EngineManifest manifest = EngineManifest::load(engine);
+    edit(manifest);
+    manifest.save(engine);
+  }
+
+  LoadedPlans load() {
+    return load_plans(host_, open_engines(files_), {}, ActivationMemory::kCallers);
+  }
+
+  std::string refusal_of_all() {
+    try {
+      static_cast<void>(load());
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+      return error.what();
+    }
+    return "no error";
+  }
+
+  std::shared_ptr<FakeTensorRt> api_;
+  TensorRtHost host_;
+  fs::path folder_;
+  ModelFiles files_;
+};
+
+TEST_F(Engines, AreLoadedInTheOrderOfTheirParts) {
+  const LoadedPlans plans = load();
+  const auto parts = files_.parts();
+  for (size_t i = 0; i < parts.size(); ++i) EXPECT_EQ(plans[i]->layers_json(), parts[i].first);
+  EXPECT_EQ(api_->loads, 5);
+}
+
+TEST_F(Engines, AChangedByteIsRefusedByName) {
+  std::ofstream(files_.text_encoder) << "text_Encoder";  // as long as before
+  EXPECT_THAT(refusal_of_all(), testing::AllOf(HasSubstr("text_encoder.engine"),
+                                               HasSubstr("is not the engine that its manifest")));
+  std::ofstream(files_.text_encoder) << "text_encoder, longer";
+  EXPECT_THAT(refusal_of_all(), HasSubstr("is not the engine that its manifest"));
+}
+
+TEST_F(Engines, WhatThisMachineOrProgramDidNotBuildIsRefused) {
+  change(files_.detector, [](EngineManifest& manifest) { manifest.gpu = "NVIDIA L4"; });
+  EXPECT_THAT(refusal_of_all(), testing::AllOf(HasSubstr("detector.engine"), HasSubstr("L4")));
+  files_.detector = write("detector");
+  change(files_.detector, [](EngineManifest& manifest) { manifest.kernels_sha256 = "0"; });
+  EXPECT_THAT(refusal_of_all(), HasSubstr("other attention kernels"));
+  files_.detector = write("detector");
+  change(files_.detector,
+         [](EngineManifest& manifest) { manifest.verification = VerificationState::kFailed; });
+  EXPECT_THAT(refusal_of_all(), HasSubstr("failed its verification"));
+  files_.detector = write("detector");
+  EXPECT_EQ(refusal_of_all(), "no error");
+}
+
+TEST_F(Engines, WhatTheLibraryRefusesIsAnErrorAndTheOthersAreFreed) {
+  api_->refused = "vision_encoder";
+  EXPECT_THAT(refusal_of_all(), HasSubstr("refuses the engine"));
+  fs::remove(files_.mask_head);
+  EXPECT_THAT(refusal_of_all(), HasSubstr("mask_head.engine"));
+}
+
+}  // namespace
+}  // namespace sam3trt
