@@ -118,6 +118,39 @@ TEST_F(BuildEngine, WritesTheEngineAndWhatItIs) {
   EXPECT_EQ(manifest.to_json(), result.manifest.to_json());
 }
 
+TEST_F(BuildEngine, RemembersTheAttentionKernelsThatTheEngineCalls) {
+  Graph graph("attention");
+  const std::string layer = "/decoder/layers.0";
+  const std::string image = layer + "/image_attn/";
+  const auto heads = [&](const std::string& part, int64_t tokens, std::vector<int64_t> order) {
+    const Value x = graph.add_input(part, DType::kF32, {Dim("P"), tokens, 16});
+    const Value split =
+        add_reshape(graph, image + part + "_heads", add_relu(graph, image + part + "_proj", x),
+                    {Dim("P"), tokens, 1, 16});
+    return add_transpose(graph, image + part, split, std::move(order));
+  };
+  const auto bias = [&](const std::string& axis, const std::string& name, int64_t direction) {
+    const Value x = graph.add_input(axis, DType::kF32, {Dim("P"), 1, 3, 2});
+    const Value part = add_relu(graph, layer + "/bias/" + axis + "/with_presence", x);
+    return add_unsqueeze(graph, layer + "/bias/" + name, part, direction);
+  };
+  const Value sum =
+      add_add(graph, layer + "/bias/sum", bias("y", "rows", 4), bias("x", "columns", 3));
+  const Value q = heads("q", 3, {0, 2, 1, 3});
+  const Value scores = add_matmul(graph, image + "scores", q, heads("k", 4, {0, 2, 3, 1}));
+  const Value masked = add_add(graph, image + "masked", scores,
+                               add_reshape(graph, layer + "/bias", sum, {Dim("P"), 1, 3, 4}));
+  const Value mixed =
+      add_matmul(graph, image + "mix", add_softmax(graph, image + "softmax", masked),
+                 heads("v", 4, {0, 2, 1, 3}));
+  const Value joined = add_transpose(graph, image + "join", mixed, {0, 2, 1, 3});
+  graph.add_output("result", add_reshape(graph, image + "flat", joined, {Dim("P"), 3, 16}));
+  graph.set_metadata("sam3trt.component", "detector");
+  graph.set_metadata("sam3trt.checkpoint_sha256", "abc");
+  graph.save(folder_ / "in.onnx");
+  EXPECT_EQ(build_engine(api_, request_).manifest.kernels_sha256, "kernels");
+}
+
 TEST_F(BuildEngine, TriesTheNextSaferRecipeWhenTheVerificationFails) {
   accept({"fp16_trt_attention"});
   std::vector<std::string> told;
