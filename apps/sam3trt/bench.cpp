@@ -31,8 +31,7 @@ struct BenchOptions {
   int warm_up = 5;
   int iterations = 30;
   double threshold = 0.5;
-  std::vector<std::string> runs = {"1x1", "1x2", "1x4", "1x16", "2x1", "4x1", "8x1"};
-  bool runs_chosen = false;  ///< Else those that the model takes.
+  std::vector<std::string> runs;  ///< None: kRuns, as far as the model takes them.
   std::string layers;
   LoadOptions load;
 };
@@ -181,9 +180,13 @@ Json bench_runs(Segmenter& segmenter, std::span<const Image> pictures, size_t im
   return json;
 }
 
-/// "4x2": pictures at once and prompts of each.
-std::array<size_t, 2> parse_run(const std::string& text) {
-  std::array<size_t, 2> run{};
+/// Pictures at once and prompts of each.
+using Run = std::array<size_t, 2>;
+constexpr std::array<Run, 7> kRuns = {{{1, 1}, {1, 2}, {1, 4}, {1, 16}, {2, 1}, {4, 1}, {8, 1}}};
+
+/// "4x2".
+Run parse_run(const std::string& text) {
+  Run run{};
   const size_t x = text.find('x');
   const auto number = [&](std::string_view digits, size_t& value) {
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
@@ -199,7 +202,8 @@ std::array<size_t, 2> parse_run(const std::string& text) {
 }
 
 /// From loading to the first result, then whole runs from pixels in memory to run lengths.
-Json bench_session(const ModelFiles& files, const BenchOptions& options) {
+Json bench_session(const ModelFiles& files, const BenchOptions& options,
+                   std::span<const Run> chosen) {
   std::vector<Image> pictures;
   for (const std::string& path : options.images) pictures.push_back(read_image(path));
   if (pictures.empty()) pictures.push_back(built_in_pictures().front());
@@ -212,12 +216,11 @@ Json bench_session(const ModelFiles& files, const BenchOptions& options) {
       {"load_to_first_result_ms", std::round(milliseconds(Clock::now() - begin) * 10) / 10}};
   json["runs"] = Json::array();
   json["device_memory_bytes_one_image"] = nullptr;
-  for (const std::string& run : options.runs) {
-    const auto [images, prompts] = parse_run(run);
+  for (const auto& [images, prompts] : chosen.empty() ? std::span<const Run>(kRuns) : chosen) {
     if (images > segmenter.max_images()) {
-      if (!options.runs_chosen) continue;
-      throw_bad_input("--runs " + run + ": this model takes " +
-                      std::to_string(segmenter.max_images()) + " at once");
+      if (chosen.empty()) continue;
+      throw_bad_input("--runs " + std::to_string(images) + "x" + std::to_string(prompts) +
+                      ": this model takes " + std::to_string(segmenter.max_images()) + " at once");
     }
     json["runs"].push_back(bench_runs(segmenter, pictures, images, prompts, options));
     if (images == 1 && prompts == 1) {
@@ -260,7 +263,8 @@ void print_table(const Json& document) {
 }
 
 void run_bench(const BenchOptions& options, const CommandContext& context) {
-  for (const std::string& run : options.runs) static_cast<void>(parse_run(run));
+  std::vector<Run> runs;
+  std::ranges::transform(options.runs, std::back_inserter(runs), parse_run);
   std::optional<ModelFiles> files;
   std::vector<fs::path> engines(options.engines.begin(), options.engines.end());
   if (!options.model.empty()) files = find_model_files(options.model);
@@ -278,7 +282,7 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
   }
   document["warm_up"] = options.warm_up;
   document["iterations"] = options.iterations;
-  if (files) document["session"] = bench_session(*files, options);
+  if (files) document["session"] = bench_session(*files, options, runs);
   if (context.json) {
     std::cout << document.dump(1) << "\n";
   } else {
@@ -294,12 +298,7 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
   auto* model = command->add_option("--model", options->model, "Folder of engines or graphs");
   auto* engines =
       command->add_option("--engine", options->engines, "Single engines, of any program's graphs");
-  auto* runs = command
-                   ->add_option("--runs", options->runs,
-                                "Whole runs to time, pictures at once x prompts of each")
-                   ->capture_default_str();
-  command->callback([options, &context, model, engines, runs]() {
-    options->runs_chosen = runs->count() > 0;
+  command->callback([options, &context, model, engines]() {
     if (model->count() + engines->count() == 0) throw_bad_input("bench needs --model or --engine");
     run_bench(*options, context);
   });
@@ -314,6 +313,10 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
   command->add_option("--threshold", options->threshold, "Instances above this score are kept")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
+  command->add_option(
+      "--runs", options->runs,
+      "Whole runs to time, pictures at once x prompts of each; default: 1x1 1x2 1x4 "
+      "1x16 2x1 4x1 8x1, as far as the model takes them");
   command->add_option("--layers", options->layers,
                       "Folder for TensorRT's own lists of layers, COMPONENT.layers.json, and what "
                       "each takes, COMPONENT.times.BATCH.json");

@@ -44,4 +44,10 @@ std::string Sha256::hex_digest() {
   return text;
 }
 
+std::string sha256_hex(std::span<const std::byte> bytes) {
+  Sha256 hash;
+  hash.update(bytes);
+  return hash.hex_digest();
+}
+
 }  // namespace sam3trt

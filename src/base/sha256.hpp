@@ -26,4 +26,7 @@ class Sha256 {
   std::unique_ptr<State> state_;
 };
 
+/// Of one piece of bytes.
+[[nodiscard]] std::string sha256_hex(std::span<const std::byte> bytes);
+
 }  // namespace sam3trt

@@ -42,12 +42,6 @@ class WorkFolder {
   fs::path path_;
 };
 
-std::string hash_bytes(std::span<const std::byte> bytes) {
-  Sha256 hash;
-  hash.update(bytes);
-  return hash.hex_digest();
-}
-
 /// "NVIDIA_H200-TensorRT_10-10.6.0.timing": measured kernel times hold for one GPU and version.
 fs::path timing_cache_path(const TensorRtApi& api, const EngineBuildRequest& request) {
   if (request.cache.empty()) return {};
@@ -132,7 +126,7 @@ EngineManifest describe(const TensorRtApi& api, const EngineBuildRequest& reques
 /// nothing.
 void write_engine(const fs::path& output, const Plan& plan, EngineManifest& manifest) {
   manifest.plan_bytes = plan.bytes.size();
-  manifest.plan_sha256 = hash_bytes(plan.bytes);
+  manifest.plan_sha256 = sha256_hex(plan.bytes);
   AtomicFile engine(output);
   engine.write(plan.bytes);
   manifest.save(output);

@@ -16,7 +16,7 @@ namespace {
 
 constexpr int64_t kWarpgroupHeadDim = 64;
 // Of a block, as the kernels are compiled.
-constexpr unsigned kRotateThreads = 256;
+constexpr int64_t kRotateThreads = 256;
 constexpr unsigned kMmaThreads = 128;
 constexpr unsigned kGridThreads = 256;
 // Bytes that a block of every GPU from compute capability 8.0 on can share.
@@ -25,6 +25,9 @@ constexpr unsigned kWarpgroupShared = kWarpgroupSharedElements * sizeof(uint16_t
 constexpr int kMaxDynamicShared = 8;   // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 constexpr int64_t kMaxGrid = 65535;    // of y and z
 constexpr int64_t kMaxRows = 1 << 30;  // of queries and keys
+
+bool has_kernels(const CudaDeviceInfo& gpu) { return gpu.major >= 8; }
+bool has_warpgroups(const CudaDeviceInfo& gpu) { return gpu.major == 9 && gpu.minor == 0; }
 
 template <typename Element>
 AttentionRows<Element> rows(DevicePointer data, int64_t batch, int64_t row, int64_t head) {
@@ -88,7 +91,7 @@ void check(const GridAttention& a) {
 
 uint64_t RotaryAttention::scratch_bytes() const {
   constexpr int64_t kKeys = WarpgroupTile::kKeys;
-  const int64_t rows = (window + kKeys - 1) / kKeys * kKeys;
+  const int64_t rows = tiles_of(window, kKeys) * kKeys;
   return static_cast<uint64_t>(windows_of(*this) * rows * heads * head_dim * 2) * sizeof(uint16_t);
 }
 
@@ -99,11 +102,8 @@ bool GridAttention::fits() const {
          shared_bytes(*this) <= kGridShared;
 }
 
-AttentionKernels::AttentionKernels(const CudaDriver& driver) : driver_(driver) {
-  for (const CudaDeviceInfo& info : list_cuda_devices(driver)) {
-    has_kernels_.push_back(info.major >= 8);
-    has_warpgroups_.push_back(info.major == 9 && info.minor == 0);
-  }
+AttentionKernels::AttentionKernels(const CudaDriver& driver)
+    : driver_(driver), gpus_(list_cuda_devices(driver)) {
   try {
     load();
   } catch (...) {
@@ -117,7 +117,7 @@ AttentionKernels::~AttentionKernels() { unload(); }
 void AttentionKernels::load() {
   driver_.library_load_data(&library_, attention_fatbin().data(), nullptr, nullptr, 0, nullptr,
                             nullptr, 0);
-  if (std::ranges::find(has_warpgroups_, true) != has_warpgroups_.end()) {
+  if (std::ranges::any_of(gpus_, has_warpgroups)) {
     driver_.library_load_data(&warpgroup_library_, warpgroup_attention_fatbin().data(), nullptr,
                               nullptr, 0, nullptr, nullptr, 0);
   }
@@ -129,20 +129,20 @@ void AttentionKernels::load() {
       functions.attention = kernel(library_, "sam3trt_attention_" + name);
       functions.rotate_keys = kernel(library_, "sam3trt_rotate_keys_" + name);
       functions.grid_attention = kernel(library_, "sam3trt_grid_attention_" + name);
-      allow_shared(functions.grid_attention, kGridShared, has_kernels_);
+      allow_shared(functions.grid_attention, kGridShared, has_kernels);
       if (warpgroup_library_ == nullptr || kAttentionHeadDims[s] != kWarpgroupHeadDim) continue;
       functions.warpgroup_attention =
           kernel(warpgroup_library_, "sam3trt_warpgroup_attention_" + name);
       functions.tile_keys = kernel(warpgroup_library_, "sam3trt_tile_keys_" + name);
-      allow_shared(functions.warpgroup_attention, kWarpgroupShared, has_warpgroups_);
+      allow_shared(functions.warpgroup_attention, kWarpgroupShared, has_warpgroups);
     }
   }
 }
 
 void AttentionKernels::allow_shared(void* kernel, int64_t bytes,
-                                    const std::vector<bool>& gpus) const {
-  for (size_t gpu = 0; gpu < gpus.size(); ++gpu) {
-    if (!gpus[gpu]) continue;
+                                    bool (*runs)(const CudaDeviceInfo&)) const {
+  for (size_t gpu = 0; gpu < gpus_.size(); ++gpu) {
+    if (!runs(gpus_[gpu])) continue;
     driver_.kernel_set_attribute(kMaxDynamicShared, static_cast<int>(bytes), kernel,
                                  static_cast<int>(gpu));
   }
@@ -163,8 +163,8 @@ void* AttentionKernels::kernel(void* library, const std::string& name) const {
 AttentionForm AttentionKernels::best_form(const RotaryAttention& attention) const {
   int device = 0;
   driver_.context_get_device(&device);
-  const bool warpgroups =
-      attention.head_dim == kWarpgroupHeadDim && has_warpgroups_.at(static_cast<size_t>(device));
+  const bool warpgroups = attention.head_dim == kWarpgroupHeadDim &&
+                          has_warpgroups(gpus_.at(static_cast<size_t>(device)));
   return warpgroups ? AttentionForm::kWarpgroup : AttentionForm::kMma;
 }
 
@@ -192,7 +192,7 @@ void AttentionKernels::launch_mma(const RotaryAttention& a, void* stream) const 
   const int64_t width = a.heads * a.head_dim;
   RotateArgs rotate;
   rotate.source = packed_rows(a, 1);
-  // Rows of a head next to one another: tiles of them are read faster than from packed projections.
+  // Rows of a head next to one another.
   rotate.target = rows<uint16_t>(a.scratch, a.window * width, a.head_dim, a.window * a.head_dim);
   rotate.cos = device_pointer<const float>(a.cos);
   rotate.sin = device_pointer<const float>(a.sin);
@@ -200,15 +200,15 @@ void AttentionKernels::launch_mma(const RotaryAttention& a, void* stream) const 
   rotate.keys = static_cast<int32_t>(a.window);
   rotate.heads = static_cast<int32_t>(a.heads);
   const int64_t threads = windows_of(a) * a.window * a.heads * (a.head_dim / 16);
-  start(kernels.rotate_keys, {(threads + kRotateThreads - 1) / kRotateThreads, 1, 1},
-        kRotateThreads, stream, &rotate);
+  start(kernels.rotate_keys, {tiles_of(threads, kRotateThreads), 1, 1}, kRotateThreads, stream,
+        &rotate);
 
   AttentionArgs attend = attention_args(a);
   attend.key = rows<const uint16_t>(a.scratch, a.window * width, a.head_dim, a.window * a.head_dim);
   attend.value = packed_rows(a, 2);
   constexpr int64_t kQueries = AttentionTile<64>::kQueries;  // the same for all sizes
-  start(kernels.attention, {(a.window + kQueries - 1) / kQueries, a.heads, windows_of(a)},
-        kMmaThreads, stream, &attend);
+  start(kernels.attention, {tiles_of(a.window, kQueries), a.heads, windows_of(a)}, kMmaThreads,
+        stream, &attend);
 }
 
 void AttentionKernels::launch_warpgroup(const RotaryAttention& a, void* stream) const {
@@ -224,14 +224,14 @@ void AttentionKernels::launch_warpgroup(const RotaryAttention& a, void* stream) 
   tile.heads = static_cast<int32_t>(a.heads);
   const int64_t rows_of_tiles = tile.tiles() * WarpgroupTile::kKeys;
   const int64_t threads = windows_of(a) * rows_of_tiles * a.heads * (a.head_dim / 16);
-  start(kernels.tile_keys, {(threads + kRotateThreads - 1) / kRotateThreads, 1, 1}, kRotateThreads,
-        stream, &tile);
+  start(kernels.tile_keys, {tiles_of(threads, kRotateThreads), 1, 1}, kRotateThreads, stream,
+        &tile);
 
   AttentionArgs attend = attention_args(a);
   const int64_t head = tile.tiles() * 2 * kWarpgroupTileElements;
   attend.key = rows<const uint16_t>(a.scratch, a.heads * head, 0, head);
   constexpr int64_t kQueries = WarpgroupTile::kQueries;
-  start(kernels.warpgroup_attention, {(a.window + kQueries - 1) / kQueries, a.heads, windows_of(a)},
+  start(kernels.warpgroup_attention, {tiles_of(a.window, kQueries), a.heads, windows_of(a)},
         kWarpgroupThreads, stream, &attend, kWarpgroupShared);
 }
 
@@ -254,7 +254,7 @@ void AttentionKernels::launch(const GridAttention& a, void* stream) const {
   attend.keys = static_cast<int32_t>(cells);
   constexpr int64_t kQueries = GridAttentionTile<64>::kQueries;  // the same for all sizes
   start(functions(a.type, a.head_dim).grid_attention,
-        {(a.queries + kQueries - 1) / kQueries, a.heads, a.prompts}, kGridThreads, stream, &attend,
+        {tiles_of(a.queries, kQueries), a.heads, a.prompts}, kGridThreads, stream, &attend,
         static_cast<unsigned>(shared_bytes(a)));
 }
 

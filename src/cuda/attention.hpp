@@ -87,7 +87,7 @@ class AttentionKernels {
   [[nodiscard]] const Functions& functions(DType type, int64_t head_dim) const;
   [[nodiscard]] void* kernel(void* library, const std::string& name) const;
   void load();
-  void allow_shared(void* kernel, int64_t bytes, const std::vector<bool>& gpus) const;
+  void allow_shared(void* kernel, int64_t bytes, bool (*runs)(const CudaDeviceInfo&)) const;
   void launch_mma(const RotaryAttention& attention, void* stream) const;
   void launch_warpgroup(const RotaryAttention& attention, void* stream) const;
   void start(void* kernel, const std::array<int64_t, 3>& grid, unsigned threads, void* stream,
@@ -100,8 +100,7 @@ class AttentionKernels {
   const CudaDriver& driver_;
   void* library_ = nullptr;
   void* warpgroup_library_ = nullptr;  ///< Null where no GPU runs it.
-  std::vector<bool> has_kernels_;      ///< By the ordinal of the GPU.
-  std::vector<bool> has_warpgroups_;
+  std::vector<CudaDeviceInfo> gpus_;   ///< By ordinal.
   Functions functions_[kTypes][kSizes];
 };
 

@@ -136,10 +136,8 @@ TypedGraphReport write_typed_graph(const std::filesystem::path& input,
   set_metadata_value(typed, "sam3trt.recipe_sha256", recipe.sha256());
 
   TypedGraphReport report = typer.report();
-  Sha256 hash;
   const std::string nodes = typed.graph().SerializeAsString();
-  hash.update(std::as_bytes(std::span(nodes)));
-  report.graph_sha256 = hash.hex_digest();
+  report.graph_sha256 = sha256_hex(std::as_bytes(std::span(nodes)));
   if (report.nodes.contains(DType::kBF16)) raise_versions_for_bf16(typed);
   uint64_t total_bytes = 0;
   for (const WeightUse& use : typer.weights()) total_bytes += stored_bytes(use, input.string());

@@ -46,9 +46,7 @@ std::string_view name_of(Precision precision) {
 
 std::string Recipe::sha256() const {
   const std::string text = to_json(*this).dump();
-  Sha256 hash;
-  hash.update(std::as_bytes(std::span(text)));
-  return hash.hex_digest();
+  return sha256_hex(std::as_bytes(std::span(text)));
 }
 
 Recipe Recipe::with_f32_nodes(const std::vector<std::string>& patterns) const {

@@ -13,12 +13,6 @@
 namespace sam3trt {
 namespace {
 
-std::string digest_of(std::span<const std::byte> bytes) {
-  Sha256 hash;
-  hash.update(bytes);
-  return hash.hex_digest();
-}
-
 SessionLimits limits_of(const ModelFiles& files) {
   const auto largest = [](const std::filesystem::path& engine, const char* input, size_t axis) {
     const auto size = EngineManifest::load(engine).largest(input, axis);
@@ -52,19 +46,20 @@ bool all_verified(const ModelFiles& files) {
 EngineFile::EngineFile(const std::filesystem::path& path)
     : manifest_(EngineManifest::load(path)),
       file_(path),
-      digest_(std::async(std::launch::async, digest_of, file_.bytes())) {}
+      digest_(std::async(std::launch::async, sha256_hex, file_.bytes())) {}
 
 std::unique_ptr<LoadedPlan> EngineFile::load(TensorRtHost& host, const LoadOptions& options,
                                              ActivationMemory memory) {
   const std::string path = file_.path().string();
-  const std::string reason = refusal(manifest_, host.describe(), options.allow_unverified);
+  const EngineHost here = host.describe();
+  const std::string reason = refusal(manifest_, here, options.allow_unverified);
   if (!reason.empty()) throw_bad_input(path + ": " + reason);
   // A plan is machine code: it is loaded only when it is the one that was verified.
   if (file_.bytes().size() != manifest_.plan_bytes || digest_.get() != manifest_.plan_sha256) {
     throw_bad_input(path + ": is not the engine that its manifest describes; build it again");
   }
-  log(LogLevel::kInfo, "loading " + path + " in " + host.describe().flavour + " " +
-                           host.api->version() + " on " + host.device.info().name);
+  log(LogLevel::kInfo,
+      "loading " + path + " in " + here.flavour + " " + here.tensorrt_version + " on " + here.gpu);
   return host.api->load(file_.bytes(), memory);
 }
 

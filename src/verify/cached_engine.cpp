@@ -29,12 +29,6 @@ std::optional<DType> dtype_named(const std::string& name) {
   return std::nullopt;
 }
 
-std::string hash_of(std::span<const std::byte> bytes) {
-  Sha256 hash;
-  hash.update(bytes);
-  return hash.hex_digest();
-}
-
 /// A tensor of the header; nothing when it does not fit `data`.
 std::optional<Tensor> read_tensor(const Json& entry, std::span<const std::byte>& data) {
   const auto dtype = dtype_named(entry.at("dtype").get<std::string>());
@@ -44,7 +38,7 @@ std::optional<Tensor> read_tensor(const Json& entry, std::span<const std::byte>&
   const auto bytes = checked_mul(static_cast<uint64_t>(*count), size_of(*dtype));
   if (!bytes || *bytes > data.size()) return std::nullopt;
   const auto own = data.first(static_cast<size_t>(*bytes));
-  if (hash_of(own) != entry.at("sha256").get<std::string>()) return std::nullopt;
+  if (sha256_hex(own) != entry.at("sha256").get<std::string>()) return std::nullopt;
   Tensor tensor(*dtype, shape);
   std::ranges::copy(own, tensor.bytes().begin());
   data = data.subspan(own.size());
@@ -83,10 +77,10 @@ std::string CachedEngine::key_of(const TensorMap& inputs) {
   Json key = {{"format", 1}, {"identity", identity_}};
   for (const auto& [name, tensor] : inputs) {
     key["inputs"].push_back(
-        {name, name_of(tensor->dtype()), tensor->shape(), hash_of(tensor->bytes())});
+        {name, name_of(tensor->dtype()), tensor->shape(), sha256_hex(tensor->bytes())});
   }
   const std::string text = key.dump();
-  return hash_of(std::as_bytes(std::span(text)));
+  return sha256_hex(std::as_bytes(std::span(text)));
 }
 
 std::map<std::string, Tensor> CachedEngine::run(const TensorMap& inputs) {
@@ -110,7 +104,7 @@ void CachedEngine::store(const fs::path& path, const std::map<std::string, Tenso
     header["tensors"].push_back({{"name", name},
                                  {"dtype", name_of(tensor.dtype())},
                                  {"shape", tensor.shape()},
-                                 {"sha256", hash_of(tensor.bytes())}});
+                                 {"sha256", sha256_hex(tensor.bytes())}});
   }
   const std::string text = header.dump();
   std::string length = std::to_string(text.size());

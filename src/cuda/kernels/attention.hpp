@@ -61,6 +61,12 @@ struct RotateArgs {
   int32_t heads = 0;
 };
 
+/// How many tiles of `size` hold `count`; the last one may not be full.
+template <typename Count>
+[[nodiscard]] SAM3TRT_HOST_DEVICE constexpr Count tiles_of(Count count, Count size) {
+  return (count + size - 1) / size;
+}
+
 /// Of a key that is not there.
 inline constexpr float kNoScore = -std::numeric_limits<float>::infinity();
 
@@ -190,9 +196,7 @@ class AttentionCore {
     }
   }
 
-  [[nodiscard]] SAM3TRT_DEVICE int tiles() const {
-    return (args_.keys + Tile::kKeys - 1) / Tile::kKeys;
-  }
+  [[nodiscard]] SAM3TRT_DEVICE int tiles() const { return tiles_of(args_.keys, Tile::kKeys); }
 
   /// Two buffers of keys and two of values per team, used in turns.
   [[nodiscard]] SAM3TRT_DEVICE uint16_t* keys(int turn) const {
@@ -310,15 +314,20 @@ class AttentionCore {
     }
   }
 
+  /// The sum of a query over the keys of all lanes that share it.
+  [[nodiscard]] SAM3TRT_DEVICE float total(int m, int r) {
+    float sum = sum_[m][r];
+    sum += warp_.exchange(sum, 1);
+    sum += warp_.exchange(sum, 2);
+    return sum;
+  }
+
   /// Through shared memory, whose rows of queries are this warp's own, so that whole chunks are
   /// stored.
   SAM3TRT_DEVICE void write() {
     for (int m = 0; m < kRowTiles; ++m) {
       for (int r = 0; r < 2; ++r) {
-        float sum = sum_[m][r];
-        sum += warp_.exchange(sum, 1);
-        sum += warp_.exchange(sum, 2);
-        const float factor = 1.0F / sum;
+        const float factor = 1.0F / total(m, r);
         const int row = own_row_ + m * 16 + r * 8 + lane_ / 4;
         for (int n = 0; n < kDim / 8; ++n) {
           auto* to = reinterpret_cast<uint32_t*>(shared_ + Tile::place(row, n)) + lane_ % 4;
@@ -347,9 +356,7 @@ class AttentionCore {
     warp_.sync_block();  // nobody reads keys or values any more
     for (int m = 0; m < kRowTiles; ++m) {
       for (int r = 0; r < 2; ++r) {
-        float sum = sum_[m][r];
-        sum += warp_.exchange(sum, 1);
-        sum += warp_.exchange(sum, 2);
+        const float sum = total(m, r);
         const int row = own_row_ + m * 16 + r * 8 + lane_ / 4;
         for (int n = 0; n < kDim / 8; ++n) {
           float* to = own + row * kDim + n * 8 + lane_ % 4 * 2;

@@ -30,7 +30,7 @@ struct TileArgs {
   int32_t heads = 0;
 
   [[nodiscard]] SAM3TRT_HOST_DEVICE int64_t tiles() const {
-    return (keys + WarpgroupTile::kKeys - 1) / WarpgroupTile::kKeys;
+    return tiles_of(keys, WarpgroupTile::kKeys);
   }
 };
 
