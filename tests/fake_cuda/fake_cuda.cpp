@@ -26,6 +26,7 @@ using sam3trt::MaskSums;
 using sam3trt::ResizeArgs;
 using sam3trt::RotateArgs;
 using sam3trt::SelectArgs;
+using sam3trt::TileArgs;
 using Work = std::function<void()>;
 
 constexpr int kInvalidValue = 1;
@@ -166,25 +167,13 @@ Work warpgroup_attention(Grid grid, void* parameters) {
 }
 
 template <typename Type>
-Work tile_keys(Grid grid, void* parameters) {
-  return [=, args = *static_cast<const sam3trt::TileArgs*>(parameters)] {
-    for_each_block(grid, [&](KernelThread block) {
-      for_each_thread(block, [&](KernelThread at) {
-        sam3trt::tile_keys_body<sam3trt::FakeWarp<Type>>(args, at.x());
-      });
-    });
-  };
+void tile_keys(const TileArgs& args, KernelThread at) {
+  sam3trt::tile_keys_body<sam3trt::FakeWarp<Type>>(args, at.x());
 }
 
 template <int kDim, typename Type>
-Work rotate_keys(Grid grid, void* parameters) {
-  return [=, args = *static_cast<const RotateArgs*>(parameters)] {
-    for_each_block(grid, [&](KernelThread block) {
-      for_each_thread(block, [&](KernelThread at) {
-        sam3trt::rotate_keys_body<kDim, sam3trt::FakeWarp<Type>>(args, at.x());
-      });
-    });
-  };
+void rotate_keys(const RotateArgs& args, KernelThread at) {
+  sam3trt::rotate_keys_body<kDim, sam3trt::FakeWarp<Type>>(args, at.x());
 }
 
 struct Kernel {
@@ -220,25 +209,25 @@ std::map<std::string, Kernel>& kernels() {
       {"sam3trt_warpgroup_attention_f16_64", {warpgroup_attention<FakeFloat16>, kWarpgroupThreads}},
       {"sam3trt_warpgroup_attention_bf16_64",
        {warpgroup_attention<FakeBFloat16>, kWarpgroupThreads}},
-      {"sam3trt_tile_keys_f16_64", {tile_keys<FakeFloat16>}},
-      {"sam3trt_tile_keys_bf16_64", {tile_keys<FakeBFloat16>}},
+      {"sam3trt_tile_keys_f16_64", {plain<TileArgs>(tile_keys<FakeFloat16>)}},
+      {"sam3trt_tile_keys_bf16_64", {plain<TileArgs>(tile_keys<FakeBFloat16>)}},
       {"sam3trt_attention_f16_16", {mma_attention<16, FakeFloat16>, kMmaThreads}},
-      {"sam3trt_rotate_keys_f16_16", {rotate_keys<16, FakeFloat16>}},
+      {"sam3trt_rotate_keys_f16_16", {plain<RotateArgs>(rotate_keys<16, FakeFloat16>)}},
       {"sam3trt_grid_attention_f16_16", {grid_attention<16, FakeFloat16>, kGridThreads}},
       {"sam3trt_attention_f16_32", {mma_attention<32, FakeFloat16>, kMmaThreads}},
-      {"sam3trt_rotate_keys_f16_32", {rotate_keys<32, FakeFloat16>}},
+      {"sam3trt_rotate_keys_f16_32", {plain<RotateArgs>(rotate_keys<32, FakeFloat16>)}},
       {"sam3trt_grid_attention_f16_32", {grid_attention<32, FakeFloat16>, kGridThreads}},
       {"sam3trt_attention_f16_64", {mma_attention<64, FakeFloat16>, kMmaThreads}},
-      {"sam3trt_rotate_keys_f16_64", {rotate_keys<64, FakeFloat16>}},
+      {"sam3trt_rotate_keys_f16_64", {plain<RotateArgs>(rotate_keys<64, FakeFloat16>)}},
       {"sam3trt_grid_attention_f16_64", {grid_attention<64, FakeFloat16>, kGridThreads}},
       {"sam3trt_attention_bf16_16", {mma_attention<16, FakeBFloat16>, kMmaThreads}},
-      {"sam3trt_rotate_keys_bf16_16", {rotate_keys<16, FakeBFloat16>}},
+      {"sam3trt_rotate_keys_bf16_16", {plain<RotateArgs>(rotate_keys<16, FakeBFloat16>)}},
       {"sam3trt_grid_attention_bf16_16", {grid_attention<16, FakeBFloat16>, kGridThreads}},
       {"sam3trt_attention_bf16_32", {mma_attention<32, FakeBFloat16>, kMmaThreads}},
-      {"sam3trt_rotate_keys_bf16_32", {rotate_keys<32, FakeBFloat16>}},
+      {"sam3trt_rotate_keys_bf16_32", {plain<RotateArgs>(rotate_keys<32, FakeBFloat16>)}},
       {"sam3trt_grid_attention_bf16_32", {grid_attention<32, FakeBFloat16>, kGridThreads}},
       {"sam3trt_attention_bf16_64", {mma_attention<64, FakeBFloat16>, kMmaThreads}},
-      {"sam3trt_rotate_keys_bf16_64", {rotate_keys<64, FakeBFloat16>}},
+      {"sam3trt_rotate_keys_bf16_64", {plain<RotateArgs>(rotate_keys<64, FakeBFloat16>)}},
       {"sam3trt_grid_attention_bf16_64", {grid_attention<64, FakeBFloat16>, kGridThreads}},
   };
   return all;

@@ -4,18 +4,12 @@
 #include <span>
 #include <vector>
 
-#include "base/half.hpp"
+#include "attention_reference.hpp"
 #include "cuda/attention.hpp"
-#include "cuda/buffer.hpp"
-#include "kernel_cases.hpp"
+#include "device_bench.hpp"
 
 namespace sam3trt {
 namespace {
-
-/// Largest difference allowed to attention in float64 of the same rounded inputs, whose values are
-/// of order one: probabilities and results are rounded to the type. Measured 9.4e-4 in float16 and
-/// 6.1e-3 in bfloat16 over the cases below.
-double tolerance_of(DType type) { return type == DType::kF16 ? 2e-3 : 1.2e-2; }
 
 struct Sizes {
   DType type;
@@ -43,14 +37,6 @@ constexpr std::array<Sizes, 11> kCases = {{{DType::kF16, 2, 2, 35, 2, 16},
 constexpr std::array<Sizes, 3> kTimed = {{{DType::kF16, 1, 9, 576, 16, 64},
                                           {DType::kF16, 1, 1, 5184, 16, 64},
                                           {DType::kF16, 8, 9, 576, 16, 64}}};
-
-uint16_t round_to(DType type, float value) {
-  return type == DType::kF16 ? f32_to_f16(value) : f32_to_bf16(value);
-}
-
-float value_of(DType type, uint16_t bits) {
-  return type == DType::kF16 ? f16_to_f32(bits) : bf16_to_f32(bits);
-}
 
 /// Inputs and what the definition gives for them.
 class Problem {
@@ -102,7 +88,7 @@ class Problem {
     const int64_t first = ((w * sizes_.window + n) * 3 + part) * sizes_.heads * d + h * d;
     std::vector<double> x;
     for (int64_t i = 0; i < d; ++i) {
-      x.push_back(static_cast<double>(value_of(sizes_.type, qkv_[static_cast<size_t>(first + i)])));
+      x.push_back(value_of(sizes_.type, qkv_[static_cast<size_t>(first + i)]));
     }
     if (part == 2) return x;
     for (int64_t i = 0; i < d / 2; ++i) {
@@ -121,7 +107,7 @@ class Problem {
 
   [[nodiscard]] double rounded(double value) const {
     const uint16_t bits = round_to(sizes_.type, static_cast<float>(value));
-    return static_cast<double>(value_of(sizes_.type, bits));
+    return value_of(sizes_.type, bits);
   }
 
   [[nodiscard]] Rows rows(int64_t w, int64_t h, int64_t part) const {
@@ -139,19 +125,11 @@ class Problem {
       for (size_t i = 0; i < key.size(); ++i) sum += query[i] * key[i];
       scores.push_back(sum);
     }
-    const double top = *std::ranges::max_element(scores);
-    double total = 0;
-    for (double& score : scores) total += score = std::exp(score - top);
-    double largest = 0;
     const int64_t first = ((w * sizes_.window + n) * sizes_.heads + h) * sizes_.head_dim;
-    for (size_t i = 0; i < query.size(); ++i) {
-      double mixed = 0;
-      for (size_t k = 0; k < scores.size(); ++k) mixed += scores[k] / total * values[k][i];
-      const float found = value_of(sizes_.type, result[static_cast<size_t>(first) + i]);
-      const double off = std::abs(mixed - static_cast<double>(found));
-      largest = off <= largest ? largest : off;  // NaN counts as larger
-    }
-    return largest;
+    return difference_to_attention(
+        sizes_.type, std::move(scores),
+        [&](size_t key, size_t channel) { return values[key][channel]; },
+        result.subspan(static_cast<size_t>(first), static_cast<size_t>(sizes_.head_dim)));
   }
 
   Sizes sizes_;
@@ -166,22 +144,13 @@ std::string name_of(const Sizes& sizes) {
          ", " + std::to_string(sizes.heads) + " heads of " + std::to_string(sizes.head_dim);
 }
 
-template <typename T>
-DeviceBuffer upload(const CudaDevice& device, const Stream& stream, const std::vector<T>& values) {
-  DeviceBuffer buffer(device, values.size() * sizeof(T));
-  copy_to_device(stream, buffer.data(), std::as_bytes(std::span(values)));
-  stream.synchronize();
-  return buffer;
-}
-
-CaseResult run_case(const CudaDevice& device, const AttentionKernels& kernels, const Sizes& sizes,
-                    AttentionForm form, int timed_launches) {
+CaseResult run_case(const DeviceBench& bench, const AttentionKernels& kernels, const Sizes& sizes,
+                    AttentionForm form) {
   const Problem problem(sizes);
-  const Stream stream(device);
-  const DeviceBuffer qkv = upload(device, stream, problem.qkv());
-  const DeviceBuffer cos = upload(device, stream, problem.cos());
-  const DeviceBuffer sin = upload(device, stream, problem.sin());
-  const DeviceBuffer result(device, problem.values() * sizeof(uint16_t));
+  const DeviceBuffer qkv = bench.upload(problem.qkv());
+  const DeviceBuffer cos = bench.upload(problem.cos());
+  const DeviceBuffer sin = bench.upload(problem.sin());
+  const DeviceBuffer result = bench.make<uint16_t>(problem.values());
   RotaryAttention call;
   call.type = sizes.type;
   call.qkv = qkv.data();
@@ -193,30 +162,14 @@ CaseResult run_case(const CudaDevice& device, const AttentionKernels& kernels, c
   call.window = sizes.window;
   call.heads = sizes.heads;
   call.head_dim = sizes.head_dim;
-  const DeviceBuffer scratch(device, call.scratch_bytes());
+  const DeviceBuffer scratch = bench.make<std::byte>(call.scratch_bytes());
   call.scratch = scratch.data();
-  kernels.launch(call, stream.handle(), form);
-  std::vector<uint16_t> found(problem.values());
-  copy_to_host(stream, std::as_writable_bytes(std::span(found)), result.data());
-  stream.synchronize();
-  CaseResult report;
-  report.name = name_of(sizes) + (form == AttentionForm::kWarpgroup ? ", wgmma" : "");
-  report.values = found.size();
-  report.largest = problem.largest_difference(found);
-  report.passed = report.largest <= tolerance_of(sizes.type);
-  report.differing = report.passed ? 0 : 1;
-  if (timed_launches == 0) return report;
-  const Event begin(device);
-  const Event end(device);
-  stream.record(begin);
-  for (int i = 0; i < timed_launches; ++i) {
-    kernels.launch(call, stream.handle(), form);
-  }
-  stream.record(end);
-  end.synchronize();
-  report.microseconds =
-      1000.0 * static_cast<double>(end.milliseconds_since(begin)) / timed_launches;
-  return report;
+  const double microseconds =
+      bench.run([&] { kernels.launch(call, bench.stream().handle(), form); });
+  const auto found = bench.download<uint16_t>(result, problem.values());
+  return attention_result(name_of(sizes) + (form == AttentionForm::kWarpgroup ? ", wgmma" : ""),
+                          sizes.type, found.size(), problem.largest_difference(found),
+                          microseconds);
 }
 
 }  // namespace
@@ -225,11 +178,12 @@ void run_attention_cases(const CudaDevice& device, const CaseOptions& options,
                          const std::function<void(const CaseResult&)>& report) {
   const AttentionKernels kernels(device.driver());
   const auto run = [&](const Sizes& sizes, int timed_launches) {
-    report(run_case(device, kernels, sizes, AttentionForm::kMma, timed_launches));
+    const DeviceBench bench(device, {.exact = false, .timed_launches = timed_launches});
+    report(run_case(bench, kernels, sizes, AttentionForm::kMma));
     RotaryAttention call;
     call.head_dim = sizes.head_dim;
     if (kernels.best_form(call) == AttentionForm::kMma) return;
-    report(run_case(device, kernels, sizes, AttentionForm::kWarpgroup, timed_launches));
+    report(run_case(bench, kernels, sizes, AttentionForm::kWarpgroup));
   };
   for (const Sizes& sizes : kCases) run(sizes, 0);
   if (options.timed_launches == 0) return;

@@ -5,18 +5,12 @@
 #include <span>
 #include <vector>
 
-#include "base/half.hpp"
+#include "attention_reference.hpp"
 #include "cuda/attention.hpp"
-#include "cuda/buffer.hpp"
-#include "kernel_cases.hpp"
+#include "device_bench.hpp"
 
 namespace sam3trt {
 namespace {
-
-/// Largest difference allowed to attention in float64 of the same rounded inputs, whose values are
-/// of order one: probabilities and results are rounded to the type. Measured 8.7e-4 in float16 and
-/// 7.2e-3 in bfloat16 over the cases below.
-double tolerance_of(DType type) { return type == DType::kF16 ? 2e-3 : 1.2e-2; }
 
 struct Sizes {
   DType type;
@@ -43,14 +37,6 @@ constexpr std::array<Sizes, 7> kCases = {{{DType::kF16, 2, 37, 9, 7, 2, 16},
 /// Those of SAM 3's decoder.
 constexpr std::array<Sizes, 2> kTimed = {
     {{DType::kF16, 1, 201, 72, 72, 8, 32}, {DType::kF16, 8, 201, 72, 72, 8, 32}}};
-
-uint16_t round_to(DType type, float value) {
-  return type == DType::kF16 ? f32_to_f16(value) : f32_to_bf16(value);
-}
-
-double value_of(DType type, uint16_t bits) {
-  return static_cast<double>(type == DType::kF16 ? f16_to_f32(bits) : bf16_to_f32(bits));
-}
 
 /// Inputs and what the definition gives for them.
 class Problem {
@@ -125,22 +111,14 @@ class Problem {
       }
       scores.push_back(score);
     }
-    const double top = *std::ranges::max_element(scores);
-    double total = 0;
-    for (double& score : scores) total += score = std::exp(score - top);
-    double largest = 0;
-    for (int64_t c = 0; c < sizes_.head_dim; ++c) {
-      double mixed = 0;
-      for (int64_t cell = 0; cell < sizes_.cells(); ++cell) {
-        mixed +=
-            scores[static_cast<size_t>(cell)] / total * at(value_, p * sizes_.cells() + cell, h, c);
-      }
-      const int64_t index = (p * sizes_.queries + q) * sizes_.width() + h * sizes_.head_dim + c;
-      const double off =
-          std::abs(mixed - value_of(sizes_.type, result[static_cast<size_t>(index)]));
-      largest = off <= largest ? largest : off;  // NaN counts as larger
-    }
-    return largest;
+    const int64_t first = (p * sizes_.queries + q) * sizes_.width() + h * sizes_.head_dim;
+    return difference_to_attention(
+        sizes_.type, std::move(scores),
+        [&](size_t cell, size_t channel) {
+          return at(value_, p * sizes_.cells() + static_cast<int64_t>(cell), h,
+                    static_cast<int64_t>(channel));
+        },
+        result.subspan(static_cast<size_t>(first), static_cast<size_t>(sizes_.head_dim)));
   }
 
   Sizes sizes_;
@@ -159,50 +137,21 @@ std::string name_of(const Sizes& sizes) {
          std::to_string(sizes.heads) + " heads of " + std::to_string(sizes.head_dim);
 }
 
-template <typename T>
-DeviceBuffer upload(const CudaDevice& device, const Stream& stream, const std::vector<T>& values) {
-  DeviceBuffer buffer(device, values.size() * sizeof(T));
-  copy_to_device(stream, buffer.data(), std::as_bytes(std::span(values)));
-  stream.synchronize();
-  return buffer;
-}
-
-CaseResult run_case(const CudaDevice& device, const AttentionKernels& kernels, const Sizes& sizes,
-                    int timed_launches) {
+CaseResult run_case(const DeviceBench& bench, const AttentionKernels& kernels, const Sizes& sizes) {
   const Problem problem(sizes);
-  const Stream stream(device);
-  const DeviceBuffer query = upload(device, stream, problem.query());
-  const DeviceBuffer key = upload(device, stream, problem.key());
-  const DeviceBuffer value = upload(device, stream, problem.value());
-  const DeviceBuffer rows = upload(device, stream, problem.rows());
-  const DeviceBuffer columns = upload(device, stream, problem.columns());
-  const DeviceBuffer result(device, problem.query().size() * sizeof(uint16_t));
+  const DeviceBuffer query = bench.upload(problem.query());
+  const DeviceBuffer key = bench.upload(problem.key());
+  const DeviceBuffer value = bench.upload(problem.value());
+  const DeviceBuffer rows = bench.upload(problem.rows());
+  const DeviceBuffer columns = bench.upload(problem.columns());
+  const DeviceBuffer result = bench.make<uint16_t>(problem.query().size());
   const GridAttention call{sizes.type,     query.data(),  key.data(),    value.data(),  rows.data(),
                            columns.data(), result.data(), sizes.prompts, sizes.queries, sizes.rows,
                            sizes.columns,  sizes.heads,   sizes.head_dim};
-  CaseResult report;
-  if (timed_launches > 0) {
-    kernels.launch(call, stream.handle());
-    const Event begin(device);
-    const Event end(device);
-    stream.record(begin);
-    for (int i = 0; i < timed_launches; ++i) kernels.launch(call, stream.handle());
-    stream.record(end);
-    end.synchronize();
-    report.microseconds =
-        1000.0 * static_cast<double>(end.milliseconds_since(begin)) / timed_launches;
-  } else {
-    kernels.launch(call, stream.handle());
-  }
-  std::vector<uint16_t> found(problem.query().size());
-  copy_to_host(stream, std::as_writable_bytes(std::span(found)), result.data());
-  stream.synchronize();
-  report.name = name_of(sizes);
-  report.values = found.size();
-  report.largest = problem.largest_difference(found);
-  report.passed = report.largest <= tolerance_of(sizes.type);
-  report.differing = report.passed ? 0 : 1;
-  return report;
+  const double microseconds = bench.run([&] { kernels.launch(call, bench.stream().handle()); });
+  const auto found = bench.download<uint16_t>(result, problem.query().size());
+  return attention_result(name_of(sizes), sizes.type, found.size(),
+                          problem.largest_difference(found), microseconds);
 }
 
 }  // namespace
@@ -210,11 +159,13 @@ CaseResult run_case(const CudaDevice& device, const AttentionKernels& kernels, c
 void run_grid_attention_cases(const CudaDevice& device, const CaseOptions& options,
                               const std::function<void(const CaseResult&)>& report) {
   const AttentionKernels kernels(device.driver());
-  for (const Sizes& sizes : kCases) report(run_case(device, kernels, sizes, 0));
+  const auto run = [&](const Sizes& sizes, int timed_launches) {
+    const DeviceBench bench(device, {.exact = false, .timed_launches = timed_launches});
+    report(run_case(bench, kernels, sizes));
+  };
+  for (const Sizes& sizes : kCases) run(sizes, 0);
   if (options.timed_launches == 0) return;
-  for (const Sizes& sizes : kTimed) {
-    report(run_case(device, kernels, sizes, options.timed_launches));
-  }
+  for (const Sizes& sizes : kTimed) run(sizes, options.timed_launches);
 }
 
 }  // namespace sam3trt

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/half.hpp"
-#include "cuda/buffer.hpp"
 #include "cuda/kernels.hpp"
 #include "cuda/mask_plan.hpp"
+#include "device_bench.hpp"
 #include "image/resize.hpp"
 #include "image/rle.hpp"
 #include "runtime/postprocess.hpp"
@@ -24,55 +24,14 @@ namespace {
 /// of two, and a resize of several, stay below this share.
 constexpr double kSigmoidTolerance = 1e-6;
 
-/// What all cases share.
-class Bench {
+class Bench : public DeviceBench {
  public:
   Bench(const CudaDevice& device, const CaseOptions& options)
-      : device_(device), options_(options), stream_(device), kernels_(device) {}
+      : DeviceBench(device, options), kernels_(device) {}
 
-  [[nodiscard]] const CaseOptions& options() const { return options_; }
-  [[nodiscard]] const Stream& stream() const { return stream_; }
   [[nodiscard]] const KernelLibrary& kernels() const { return kernels_; }
 
-  template <typename T>
-  [[nodiscard]] DeviceBuffer upload(const std::vector<T>& values) const {
-    DeviceBuffer buffer = make<T>(values.size());
-    copy_to_device(stream_, buffer.data(), std::as_bytes(std::span(values)));
-    stream_.synchronize();
-    return buffer;
-  }
-
-  template <typename T>
-  [[nodiscard]] DeviceBuffer make(size_t count) const {
-    return DeviceBuffer(device_, count * sizeof(T));
-  }
-
-  template <typename T>
-  [[nodiscard]] std::vector<T> download(const DeviceBuffer& buffer, size_t count) const {
-    std::vector<T> values(count);
-    copy_to_host(stream_, std::as_writable_bytes(std::span(values)), buffer.data());
-    stream_.synchronize();
-    return values;
-  }
-
-  /// Runs `launch` once, and as often as asked for to time it; returns microseconds of one launch.
-  double run(const std::function<void()>& launch) const {
-    launch();
-    stream_.synchronize();
-    if (options_.timed_launches == 0) return 0;
-    const Event begin(device_);
-    const Event end(device_);
-    stream_.record(begin);
-    for (int i = 0; i < options_.timed_launches; ++i) launch();
-    stream_.record(end);
-    end.synchronize();
-    return 1000.0 * static_cast<double>(end.milliseconds_since(begin)) / options_.timed_launches;
-  }
-
  private:
-  const CudaDevice& device_;
-  CaseOptions options_;
-  Stream stream_;
   KernelLibrary kernels_;
 };
 

@@ -45,9 +45,14 @@ TEST(MakeProfiles, MasksAreAsManyAsQueriesUnlessFewerAreAsked) {
   EXPECT_EQ(shape_of("M", {.masks = 4}).opt, (Shape{4, 3}));
 }
 
+GraphInfo part_with(const std::string& component, const std::string& dim) {
+  GraphInfo graph = graph_with(dim);
+  graph.metadata["sam3trt.component"] = component;
+  return graph;
+}
+
 TEST(MakeProfiles, TheTextEncoderHasOneTunedForOne) {
-  GraphInfo graph = graph_with("P");
-  graph.metadata["sam3trt.component"] = "text_encoder";
+  const GraphInfo graph = part_with("text_encoder", "P");
   const auto profiles = make_profiles(graph, {.prompts = 9});
   ASSERT_EQ(profiles.size(), 1U);
   EXPECT_EQ(profiles[0].at("x").opt, (Shape{1, 3}));
@@ -57,8 +62,7 @@ TEST(MakeProfiles, TheTextEncoderHasOneTunedForOne) {
 }
 
 TEST(MakeProfiles, TheVisionEncoderHasOneTunedForTheLargest) {
-  GraphInfo graph = graph_with("B");
-  graph.metadata["sam3trt.component"] = "vision_encoder";
+  const GraphInfo graph = part_with("vision_encoder", "B");
   const auto profiles = make_profiles(graph, {.images = 8});
   ASSERT_EQ(profiles.size(), 1U);
   EXPECT_EQ(profiles[0].at("x").min, (Shape{1, 3}));

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <fstream>
 #include <mutex>
 
@@ -21,7 +22,10 @@ using testing::HasSubstr;
 /// Only its name is asked for here.
 class StandInPlan : public LoadedPlan {
  public:
-  explicit StandInPlan(std::string text) : text_(std::move(text)) {}
+  explicit StandInPlan(std::string text) : text_(std::move(text)) { ++alive; }
+  ~StandInPlan() override { --alive; }
+  StandInPlan(const StandInPlan&) = delete;
+  StandInPlan& operator=(const StandInPlan&) = delete;
   [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return none_; }
   [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return none_; }
   [[nodiscard]] ProfileShape profile(const std::string& /*input*/) const override { return {}; }
@@ -35,6 +39,8 @@ class StandInPlan : public LoadedPlan {
   void enqueue(void* /*stream*/) override {}
   [[nodiscard]] std::vector<LayerTime> time_layers(void* /*stream*/) override { return {}; }
   [[nodiscard]] std::string layers_json() const override { return text_; }
+
+  static inline std::atomic<int> alive = 0;
 
  private:
   std::string text_;
@@ -86,8 +92,6 @@ class Engines : public testing::Test {
   fs::path write(const std::string& name) {
     const fs::path path = folder_ / (name + ".engine");
     std::ofstream(path) << name;
-    Sha256 hash;
-    hash.update(std::as_bytes(std::span(name)));
     EngineManifest manifest;
     manifest.component = name;
     manifest.flavour = "TensorRT 10";
@@ -96,7 +100,7 @@ class Engines : public testing::Test {
     manifest.compute_capability = host_.device.info().compute_capability();
     manifest.kernels_sha256 = attention_kernels_sha256();
     manifest.plan_bytes = name.size();
-    manifest.plan_sha256 = hash.hex_digest();
+    manifest.plan_sha256 = sha256_hex(std::as_bytes(std::span(name)));
     manifest.verification = VerificationState::kPassed;
     manifest.save(path);
     return path;
@@ -160,6 +164,8 @@ TEST_F(Engines, WhatThisMachineOrProgramDidNotBuildIsRefused) {
 TEST_F(Engines, WhatTheLibraryRefusesIsAnErrorAndTheOthersAreFreed) {
   api_->refused = "vision_encoder";
   EXPECT_THAT(refusal_of_all(), HasSubstr("refuses the engine"));
+  EXPECT_EQ(api_->loads, 5);
+  EXPECT_EQ(StandInPlan::alive, 0);
   fs::remove(files_.mask_head);
   EXPECT_THAT(refusal_of_all(), HasSubstr("mask_head.engine"));
 }
