@@ -17,11 +17,15 @@ inline constexpr const char* kOwnDomain = "sam3trt";
 /// divide T. Channel i of a head rotates with channel i + D / 2.
 inline constexpr const char* kRotaryAttention = "Sam3trtRotaryAttention";
 
-/// Attention of queries to the cells of a grid, with a bias that is the sum of one term per row and
-/// one per column of the grid, as one node and one TensorRT plugin of this name. Inputs: queries
-/// [P, Q, H * D], which carry the factor 1/sqrt(D); keys and values [P, Y * X, H * D], row by row;
-/// float32 bias of the rows [P, H, Q, Y] and of the columns [P, H, Q, X]. Output: [P, Q, H * D].
-/// Attributes `heads` H and `head_dim` D.
+/// Attention of queries to the cells of a grid, with a bias by where a cell's row and column lie
+/// relative to the edges of the query's box, as one node and one TensorRT plugin of this name.
+/// Inputs: queries [P, Q, H * D], which carry the factor 1/sqrt(D); keys and values
+/// [P, Y * X, H * D], row by row; float32 boxes [P, B, 4] of the last B queries, cx cy w h in 0..1;
+/// for rows, then for columns, the float32 weights [2, M], [M], [M, H] and [H] of an MLP with ReLU.
+/// Output: [P, Q, H * D]. Attributes `heads` H, `head_dim` D, `rows` Y, `columns` X. The bias of a
+/// cell is what the MLPs give of its row y / Y and of its column x / X, added; for a line at l and
+/// edges at e and f their inputs are s(l - e) and s(l - f), s(d) = sign(8 d) log8(|8 d| + 1).
+/// Queries without a box have no bias.
 inline constexpr const char* kGridAttention = "Sam3trtGridAttention";
 
 /// Sizes of heads (D) that both are there for.

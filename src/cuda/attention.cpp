@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <string>
 
 #include "base/error.hpp"
@@ -10,6 +11,7 @@
 #include "cuda/fatbin.hpp"
 #include "cuda/kernels.hpp"
 #include "cuda/kernels/attention_warpgroup.hpp"
+#include "cuda/kernels/box_bias.hpp"
 
 namespace sam3trt {
 namespace {
@@ -79,6 +81,32 @@ int64_t shared_bytes(const GridAttention& a) {
   }
 }
 
+/// Of block x.
+int64_t box_bias_blocks(const BoxBias& b) {
+  const int64_t lines = b.prompts * b.queries * std::max(b.rows.lines, b.columns.lines);
+  return tiles_of(lines, int64_t{kBlockThreads} * kBoxBiasLines);
+}
+
+BoxBiasAxis box_bias_axis(const BoxBias::Axis& axis, int32_t center) {
+  return {device_pointer<const float>(axis.hidden_weight),
+          device_pointer<const float>(axis.hidden_bias),
+          device_pointer<const float>(axis.weight),
+          device_pointer<const float>(axis.bias),
+          device_pointer<float>(axis.result),
+          static_cast<int32_t>(axis.lines),
+          center};
+}
+
+void check(const BoxBias& b) {
+  if (b.fits()) return;
+  throw Error(ErrorCode::kInternal,
+              "bias of " + std::to_string(b.prompts) + " x " + std::to_string(b.queries) +
+                  " queries, " + std::to_string(b.boxed) + " of them with boxes, on " +
+                  std::to_string(b.rows.lines) + " x " + std::to_string(b.columns.lines) +
+                  " lines, " + std::to_string(b.heads) + " heads, " + std::to_string(b.hidden) +
+                  " hidden values");
+}
+
 void check(const GridAttention& a) {
   if (a.fits()) return;
   throw Error(ErrorCode::kInternal,
@@ -93,6 +121,14 @@ uint64_t RotaryAttention::scratch_bytes() const {
   constexpr int64_t kKeys = WarpgroupTile::kKeys;
   const int64_t rows = tiles_of(window, kKeys) * kKeys;
   return static_cast<uint64_t>(windows_of(*this) * rows * heads * head_dim * 2) * sizeof(uint16_t);
+}
+
+bool BoxBias::fits() const {
+  const auto in_range = [](int64_t size, int64_t most) { return size > 0 && size <= most; };
+  return in_range(prompts, kMaxGrid) && in_range(queries, kMaxRows) && boxed >= 0 &&
+         boxed <= queries && in_range(hidden, kMaxRows) && in_range(heads, kMaxGrid) &&
+         in_range(rows.lines, kMaxGrid) && in_range(columns.lines, kMaxGrid) &&
+         box_bias_blocks(*this) <= std::numeric_limits<int32_t>::max();
 }
 
 bool GridAttention::fits() const {
@@ -121,6 +157,7 @@ void AttentionKernels::load() {
     driver_.library_load_data(&warpgroup_library_, warpgroup_attention_fatbin().data(), nullptr,
                               nullptr, 0, nullptr, nullptr, 0);
   }
+  box_bias_ = kernel(library_, "sam3trt_box_bias");
   const std::array<std::string, kTypes> types = {"f16", "bf16"};
   for (size_t t = 0; t < kTypes; ++t) {
     for (size_t s = 0; s < kSizes; ++s) {
@@ -233,6 +270,21 @@ void AttentionKernels::launch_warpgroup(const RotaryAttention& a, void* stream) 
   constexpr int64_t kQueries = WarpgroupTile::kQueries;
   start(kernels.warpgroup_attention, {tiles_of(a.window, kQueries), a.heads, windows_of(a)},
         kWarpgroupThreads, stream, &attend, kWarpgroupShared);
+}
+
+void AttentionKernels::launch(const BoxBias& b, void* stream) const {
+  check(b);
+  BoxBiasArgs args;
+  args.boxes = device_pointer<const float>(b.boxes);
+  args.axes[0] = box_bias_axis(b.rows, 1);
+  args.axes[1] = box_bias_axis(b.columns, 0);
+  args.prompts = static_cast<int32_t>(b.prompts);
+  args.queries = static_cast<int32_t>(b.queries);
+  args.boxed = static_cast<int32_t>(b.boxed);
+  args.hidden = static_cast<int32_t>(b.hidden);
+  args.heads = static_cast<int32_t>(b.heads);
+  start(box_bias_, {box_bias_blocks(b), 2, tiles_of<int64_t>(b.heads, kBoxBiasHeads)},
+        kBlockThreads, stream, &args);
 }
 
 void AttentionKernels::launch(const GridAttention& a, void* stream) const {

@@ -29,7 +29,31 @@ struct RotaryAttention {
   [[nodiscard]] uint64_t scratch_bytes() const;
 };
 
-/// The operator kGridAttention in device memory.
+/// The bias of kGridAttention in device memory.
+struct BoxBias {
+  /// Rows or columns.
+  struct Axis {
+    DevicePointer hidden_weight = 0;  ///< float32 [2, M]
+    DevicePointer hidden_bias = 0;    ///< float32 [M]
+    DevicePointer weight = 0;         ///< float32 [M, H]
+    DevicePointer bias = 0;           ///< float32 [H]
+    DevicePointer result = 0;         ///< float32 [P, H, Q, lines]
+    int64_t lines = 0;                ///< Y or X
+  };
+
+  DevicePointer boxes = 0;  ///< float32 [P, B, 4] cx cy w h in 0..1
+  Axis rows;
+  Axis columns;
+  int64_t prompts = 0;  ///< P
+  int64_t queries = 0;  ///< Q
+  int64_t boxed = 0;    ///< B, at most Q: the last ones; others get zeros
+  int64_t hidden = 0;   ///< M
+  int64_t heads = 0;    ///< H
+
+  [[nodiscard]] bool fits() const;
+};
+
+/// The attention of kGridAttention in device memory, its bias given.
 struct GridAttention {
   DType type = DType::kF16;       ///< kF16 or kBF16
   DevicePointer query = 0;        ///< [P, Q, H, D]; carries the factor 1/sqrt(D)
@@ -73,6 +97,7 @@ class AttentionKernels {
   void launch(const RotaryAttention& attention, void* stream) const {
     launch(attention, stream, best_form(attention));
   }
+  void launch(const BoxBias& bias, void* stream) const;
   void launch(const GridAttention& attention, void* stream) const;
 
  private:
@@ -101,6 +126,7 @@ class AttentionKernels {
   void* library_ = nullptr;
   void* warpgroup_library_ = nullptr;  ///< Null where no GPU runs it.
   std::vector<CudaDeviceInfo> gpus_;   ///< By ordinal.
+  void* box_bias_ = nullptr;
   Functions functions_[kTypes][kSizes];
 };
 

@@ -15,90 +15,134 @@ namespace sam3trt {
 namespace {
 
 struct Step {
-  const char* name;
-  const char* op;
-  std::vector<const char*> inputs;  ///< Tensors below the base; "cos", "sin", or null: a constant.
+  std::string name;
+  std::string op;
+  /// Tensors below the base, or "/PATH"; "": any constant; "$NAME": a constant, "@NAME": a tensor,
+  /// the same wherever the name occurs.
+  std::vector<std::string> inputs;
 };
+
+bool is_named(std::string_view input) { return input.starts_with('$') || input.starts_with('@'); }
 
 /// A form of attention and the operator that takes its place. Names are relative to a base.
 struct Form {
   std::string_view attention;  ///< "/image_attn" below the base, or empty.
   std::vector<Step> steps;
-  const char* heads_shape;  ///< Ends with heads and size of a head.
-  const char* op;
-  const char* name;
-  std::vector<const char*> inputs;
-  const char* output;
+  std::string heads_shape;  ///< Ends with heads and size of a head.
+  std::string op;
+  std::string name;
+  std::vector<std::string> inputs;
+  std::string output;
   bool windows;  ///< The heads' shape is [-1, window, 3, heads, size].
 };
 
 /// What src/model/vision_encoder.cpp writes between the packed projections and the joined heads.
 const Form& rotary_form() {
   static const Form kForm = {"",
-                             {{"heads", "Reshape", {"qkv", nullptr}},
+                             {{"heads", "Reshape", {"qkv", ""}},
                               {"order", "Transpose", {"heads"}},
-                              {"split", "Split", {"order", nullptr}},
-                              {"q_in", "Squeeze", {"split.0", nullptr}},
-                              {"q/halves", "Split", {"q_in", nullptr}},
-                              {"q/ac", "Mul", {"q/halves.0", "cos"}},
-                              {"q/bs", "Mul", {"q/halves.1", "sin"}},
-                              {"q/as", "Mul", {"q/halves.0", "sin"}},
-                              {"q/bc", "Mul", {"q/halves.1", "cos"}},
+                              {"split", "Split", {"order", ""}},
+                              {"q_in", "Squeeze", {"split.0", ""}},
+                              {"q/halves", "Split", {"q_in", ""}},
+                              {"q/ac", "Mul", {"q/halves.0", "$cos"}},
+                              {"q/bs", "Mul", {"q/halves.1", "$sin"}},
+                              {"q/as", "Mul", {"q/halves.0", "$sin"}},
+                              {"q/bc", "Mul", {"q/halves.1", "$cos"}},
                               {"q/first", "Sub", {"q/ac", "q/bs"}},
                               {"q/second", "Add", {"q/as", "q/bc"}},
                               {"q", "Concat", {"q/first", "q/second"}},
-                              {"k_in", "Squeeze", {"split.1", nullptr}},
-                              {"k/halves", "Split", {"k_in", nullptr}},
-                              {"k/ac", "Mul", {"k/halves.0", "cos"}},
-                              {"k/bs", "Mul", {"k/halves.1", "sin"}},
-                              {"k/as", "Mul", {"k/halves.0", "sin"}},
-                              {"k/bc", "Mul", {"k/halves.1", "cos"}},
+                              {"k_in", "Squeeze", {"split.1", ""}},
+                              {"k/halves", "Split", {"k_in", ""}},
+                              {"k/ac", "Mul", {"k/halves.0", "$cos"}},
+                              {"k/bs", "Mul", {"k/halves.1", "$sin"}},
+                              {"k/as", "Mul", {"k/halves.0", "$sin"}},
+                              {"k/bc", "Mul", {"k/halves.1", "$cos"}},
                               {"k/first", "Sub", {"k/ac", "k/bs"}},
                               {"k/second", "Add", {"k/as", "k/bc"}},
                               {"k", "Concat", {"k/first", "k/second"}},
-                              {"v", "Squeeze", {"split.2", nullptr}},
+                              {"v", "Squeeze", {"split.2", ""}},
                               {"k_t", "Transpose", {"k"}},
                               {"scores", "MatMul", {"q", "k_t"}},
                               {"softmax", "Softmax", {"scores"}},
                               {"mix", "MatMul", {"softmax", "v"}},
                               {"join", "Transpose", {"mix"}},
-                              {"flat", "Reshape", {"join", nullptr}}},
+                              {"flat", "Reshape", {"join", ""}}},
                              "heads/shape",
                              kRotaryAttention,
                              "rotary_mha",
-                             {"qkv", "cos", "sin"},
+                             {"qkv", "$cos", "$sin"},
                              "flat",
                              true};
   return kForm;
 }
 
+/// What src/model/detector.cpp writes of the bias of rows ("y") or columns ("x").
+std::vector<Step> edge_steps(const std::string& axis) {
+  const std::string at = "bias/" + axis + "/";
+  const auto weight = [&](const char* name) { return "$" + axis + "." + name; };
+  return {
+      {at + "center", "Slice", {"@boxes", "", "", ""}},
+      {at + "extent", "Slice", {"@boxes", "", "", ""}},
+      {at + "offset", "Mul", {at + "extent", ""}},
+      {at + "low", "Sub", {at + "center", at + "offset"}},
+      {at + "high", "Add", {at + "center", at + "offset"}},
+      {at + "edges", "Concat", {at + "low", at + "high"}},
+      {at + "edges_row", "Unsqueeze", {at + "edges", ""}},
+      {at + "distance", "Sub", {"$coordinates", at + "edges_row"}},
+      {at + "scaled", "Mul", {at + "distance", ""}},
+      {at + "abs", "Abs", {at + "scaled"}},
+      {at + "shifted", "Add", {at + "abs", ""}},
+      {at + "log", "Log", {at + "shifted"}},
+      {at + "log8", "Mul", {at + "log", ""}},
+      {at + "sign", "Sign", {at + "scaled"}},
+      {at + "signed", "Mul", {at + "sign", at + "log8"}},
+      {at + "mlp/layer0/matmul", "MatMul", {at + "signed", weight("hidden_weight")}},
+      {at + "mlp/layer0", "Add", {at + "mlp/layer0/matmul", weight("hidden_bias")}},
+      {at + "mlp/layer0/relu", "Relu", {at + "mlp/layer0"}},
+      {at + "mlp/layer1/matmul", "MatMul", {at + "mlp/layer0/relu", weight("weight")}},
+      {at + "mlp/layer1", "Add", {at + "mlp/layer1/matmul", weight("bias")}},
+      {at + "per_head", "Transpose", {at + "mlp/layer1"}},
+      {at + "with_presence", "Concat", {"/decoder/zero_bias", at + "per_head"}},
+  };
+}
+
 /// What src/model/detector.cpp writes of the decoder's attention to the picture, after the
 /// projections.
+Form make_grid_form() {
+  Form form{"/image_attn",
+            {{"image_attn/q_heads", "Reshape", {"image_attn/q_proj", ""}},
+             {"image_attn/q", "Transpose", {"image_attn/q_heads"}},
+             {"image_attn/k_heads", "Reshape", {"image_attn/k_proj", ""}},
+             {"image_attn/k", "Transpose", {"image_attn/k_heads"}},
+             {"image_attn/v_heads", "Reshape", {"image_attn/v_proj", ""}},
+             {"image_attn/v", "Transpose", {"image_attn/v_heads"}},
+             {"bias/rows", "Unsqueeze", {"bias/y/with_presence", ""}},
+             {"bias/columns", "Unsqueeze", {"bias/x/with_presence", ""}},
+             {"bias/sum", "Add", {"bias/rows", "bias/columns"}},
+             {"bias", "Reshape", {"bias/sum", ""}},
+             {"image_attn/scores", "MatMul", {"image_attn/q", "image_attn/k"}},
+             {"image_attn/masked", "Add", {"image_attn/scores", "bias"}},
+             {"image_attn/softmax", "Softmax", {"image_attn/masked"}},
+             {"image_attn/mix", "MatMul", {"image_attn/softmax", "image_attn/v"}},
+             {"image_attn/join", "Transpose", {"image_attn/mix"}},
+             {"image_attn/flat", "Reshape", {"image_attn/join", ""}}},
+            "image_attn/q_heads/shape",
+            kGridAttention,
+            "image_attn/grid_mha",
+            {"image_attn/q_proj", "image_attn/k_proj", "image_attn/v_proj", "@boxes"},
+            "image_attn/flat",
+            false};
+  for (const std::string axis : {"y", "x"}) {
+    for (Step& step : edge_steps(axis)) form.steps.push_back(std::move(step));
+    for (const char* name : {"hidden_weight", "hidden_bias", "weight", "bias"}) {
+      form.inputs.push_back("$" + axis + "." + name);
+    }
+  }
+  return form;
+}
+
 const Form& grid_form() {
-  static const Form kForm = {"/image_attn",
-                             {{"image_attn/q_heads", "Reshape", {"image_attn/q_proj", nullptr}},
-                              {"image_attn/q", "Transpose", {"image_attn/q_heads"}},
-                              {"image_attn/k_heads", "Reshape", {"image_attn/k_proj", nullptr}},
-                              {"image_attn/k", "Transpose", {"image_attn/k_heads"}},
-                              {"image_attn/v_heads", "Reshape", {"image_attn/v_proj", nullptr}},
-                              {"image_attn/v", "Transpose", {"image_attn/v_heads"}},
-                              {"bias/rows", "Unsqueeze", {"bias/y/with_presence", nullptr}},
-                              {"bias/columns", "Unsqueeze", {"bias/x/with_presence", nullptr}},
-                              {"bias/sum", "Add", {"bias/rows", "bias/columns"}},
-                              {"bias", "Reshape", {"bias/sum", nullptr}},
-                              {"image_attn/scores", "MatMul", {"image_attn/q", "image_attn/k"}},
-                              {"image_attn/masked", "Add", {"image_attn/scores", "bias"}},
-                              {"image_attn/softmax", "Softmax", {"image_attn/masked"}},
-                              {"image_attn/mix", "MatMul", {"image_attn/softmax", "image_attn/v"}},
-                              {"image_attn/join", "Transpose", {"image_attn/mix"}},
-                              {"image_attn/flat", "Reshape", {"image_attn/join", nullptr}}},
-                             "image_attn/q_heads/shape",
-                             kGridAttention,
-                             "image_attn/grid_mha",
-                             {"image_attn/q_proj", "image_attn/k_proj", "image_attn/v_proj",
-                              "bias/y/with_presence", "bias/x/with_presence"},
-                             "image_attn/flat",
-                             false};
+  static const Form kForm = make_grid_form();
   return kForm;
 }
 
@@ -118,12 +162,12 @@ class Fusion {
     const int64_t heads = shape[shape.size() - 2];
     const int64_t head_dim = shape.back();
     if (!has_attention_kernel(head_dim)) return;
-    std::map<std::string, std::string> tables;
+    std::map<std::string, std::string> named;
     std::set<std::string> removed;
     for (const Step& step : form.steps) {
       const onnx::NodeProto& node = node_of(path, base, step);
       for (size_t i = 0; i < step.inputs.size(); ++i) {
-        check_input(path, base, node, step.inputs[i], node.input(static_cast<int>(i)), tables);
+        check_input(path, base, node, step.inputs[i], node.input(static_cast<int>(i)), named);
       }
       removed.insert(node.name());
     }
@@ -133,14 +177,18 @@ class Fusion {
     fused.set_name(base + "/" + form.name);
     fused.set_op_type(form.op);
     fused.set_domain(kOwnDomain);
-    for (const char* input : form.inputs) {
-      const auto table = tables.find(input);
-      fused.add_input(table != tables.end() ? table->second : base + "/" + input);
+    for (const std::string& input : form.inputs) {
+      fused.add_input(is_named(input) ? named.at(input) : base + "/" + input);
     }
     fused.add_output(output);
-    if (form.windows) add_attribute(fused, "window", shape[1]);
     add_attribute(fused, "heads", heads);
     add_attribute(fused, "head_dim", head_dim);
+    if (form.windows) add_attribute(fused, "window", shape[1]);
+    if (grid) {
+      const int64_t lines = lines_of(path, named.at("$coordinates"));
+      add_attribute(fused, "rows", lines);
+      add_attribute(fused, "columns", lines);
+    }
     fused_[output] = std::move(fused);
     removed_.merge(removed);
   }
@@ -155,12 +203,33 @@ class Fusion {
         *result.add_node() = node;
       }
     }
+    drop_nodes_without_use(result);
     drop_unused_constants(result);
     graph_ = std::move(result);
     return static_cast<int64_t>(fused_.size());
   }
 
  private:
+  /// Those that only removed nodes used; a node comes after those that it uses.
+  void drop_nodes_without_use(onnx::GraphProto& graph) const {
+    std::set<std::string> before;
+    for (const auto& node : graph_.node()) before.insert(node.input().begin(), node.input().end());
+    std::set<std::string> used;
+    for (const auto& output : graph.output()) used.insert(output.name());
+    auto* nodes = graph.mutable_node();
+    for (int i = nodes->size() - 1; i >= 0; --i) {
+      const auto& node = nodes->at(i);
+      const bool lost = std::ranges::all_of(node.output(), [&](const std::string& output) {
+        return before.contains(output) && !used.contains(output);
+      });
+      if (lost) {
+        nodes->DeleteSubrange(i, 1);
+      } else {
+        used.insert(node.input().begin(), node.input().end());
+      }
+    }
+  }
+
   static void drop_unused_constants(onnx::GraphProto& graph) {
     std::set<std::string> used;
     for (const auto& node : graph.node()) used.insert(node.input().begin(), node.input().end());
@@ -215,19 +284,24 @@ class Fusion {
   }
 
   void check_input(const std::string& path, const std::string& base, const onnx::NodeProto& node,
-                   const char* expected, const std::string& input,
-                   std::map<std::string, std::string>& tables) const {
+                   const std::string& expected, const std::string& input,
+                   std::map<std::string, std::string>& named) const {
     const bool constant = constants_.contains(input);
     bool right = constant;
-    if (expected != nullptr) {
-      const std::string name = expected;
-      if (name == "cos" || name == "sin") {
-        right = constant && tables.try_emplace(name, input).first->second == input;
-      } else {
-        right = input == base + "/" + name;
-      }
+    if (is_named(expected)) {
+      right = constant == expected.starts_with('$') &&
+              named.try_emplace(expected, input).first->second == input;
+    } else if (!expected.empty()) {
+      right = input == (expected.starts_with('/') ? expected : base + "/" + expected);
     }
     if (!right) fail(path, "node " + node.name() + " uses '" + input + "'");
+  }
+
+  /// Rows of a grid, and columns: coordinates are [lines, 1].
+  [[nodiscard]] int64_t lines_of(const std::string& path, const std::string& coordinates) const {
+    const auto& tensor = *constants_.at(coordinates);
+    if (tensor.dims_size() == 2 && tensor.dims(0) > 0 && tensor.dims(1) == 1) return tensor.dims(0);
+    fail(path, coordinates + " is not [lines, 1]");
   }
 
   /// Nothing else may use what lies between.

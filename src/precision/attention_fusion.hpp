@@ -12,8 +12,8 @@ namespace sam3trt {
 /// operator of base/own_operators.hpp:
 /// - those of the vision encoder, from the packed projections to the joined heads, as
 ///   src/model/vision_encoder.cpp writes them, by a kRotaryAttention PATH/rotary_mha;
-/// - the decoder's attention to the picture, from the projections and the bias of rows and columns
-///   to the joined heads, as src/model/detector.cpp writes it, by a kGridAttention PATH/grid_mha.
+/// - the decoder's attention to the picture, from the projections and the boxes to the joined
+///   heads, as src/model/detector.cpp writes it, by a kGridAttention PATH/grid_mha.
 /// Those with heads of a size that has no kernel stay. Returns how many were replaced. Throws
 /// Error(kBadInput), naming the path, when a node is missing or is not what was expected.
 int64_t fuse_attentions(onnx::GraphProto& graph, const std::vector<std::string>& patterns,

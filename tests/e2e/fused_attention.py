@@ -90,13 +90,51 @@ class _Grid(_Expansion):
             self.op("Transpose", self.op("Reshape", self.wide(x), split), perm=[0, 2, 1, 3])
             for x in node.input[:3]
         )
-        rows = self.op("Unsqueeze", node.input[3], self.ints("each_column", [4]))
-        columns = self.op("Unsqueeze", node.input[4], self.ints("each_row", [3]))
+        boxes, *weights = node.input[3:]
+        rows = self.padded(self.bias("rows", boxes, 1, weights[:4]), query)
+        columns = self.padded(self.bias("columns", boxes, 0, weights[4:]), query)
+        rows = self.op("Unsqueeze", rows, self.ints("each_column", [4]))
+        columns = self.op("Unsqueeze", columns, self.ints("each_row", [3]))
         cells = self.ints("cells", [0, 0, 0, -1])
         bias = self.op("Reshape", self.op("Add", rows, columns), cells)
         products = self.op("MatMul", query, self.op("Transpose", key, perm=[0, 1, 3, 2]))
         weights = self.op("Softmax", self.op("Add", products, bias), axis=-1)
         self.finish(self.op("MatMul", weights, value), [0, 0, heads * dim], node)
+
+    def number(self, name: str, value: float) -> str:
+        return self.constant(name, np.array(value, np.float32))
+
+    def bias(self, lines: str, boxes: str, center: int, weights: list[str]) -> str:
+        """[P, H, B, lines]: an MLP of the distances of each line to both edges of each box."""
+        count = self.sizes[lines]
+        at = self.constant(f"{lines}_at", np.arange(count, dtype=np.float32)[:, None] / count)
+        middle, extent = (
+            self.op("Gather", boxes, self.ints(f"{lines}{i}", [i]), axis=2)
+            for i in (center, center + 2)
+        )
+        half = self.op("Div", extent, self.number(f"{lines}_two", 2))
+        edges = [self.op(op, middle, half) for op in ("Sub", "Add")]
+        edges = self.op(
+            "Unsqueeze", self.op("Concat", *edges, axis=2), self.ints(f"{lines}_axis", [2])
+        )
+        distance = self.op("Mul", self.op("Sub", at, edges), self.number(f"{lines}_eight", 8))
+        size = self.op("Add", self.op("Abs", distance), self.number(f"{lines}_one", 1))
+        log8 = self.op("Div", self.op("Log", size), self.number(f"{lines}_ln8", np.log(8)))
+        x = self.op("Mul", self.op("Sign", distance), log8)
+        hidden = self.op("Relu", self.op("Add", self.op("MatMul", x, weights[0]), weights[1]))
+        y = self.op("Add", self.op("MatMul", hidden, weights[2]), weights[3])
+        return self.op("Transpose", y, perm=[0, 3, 1, 2])
+
+    def padded(self, bias: str, query: str) -> str:
+        """With zeros for the first queries, which have no box."""
+        axis = self.ints(f"axis{len(self.nodes)}", [2])
+        queries, boxed = (
+            self.op("Gather", self.op("Shape", x), axis, axis=0) for x in (query, bias)
+        )
+        zeros = self.ints(f"zeros{len(self.nodes)}", [0, 0])
+        rest = self.ints(f"rest{len(self.nodes)}", [0, 0, 0, 0, 0])
+        missing = self.op("Sub", queries, boxed)
+        return self.op("Pad", bias, self.op("Concat", zeros, missing, rest, axis=0))
 
 
 def _tokens(model: onnx.ModelProto) -> int:

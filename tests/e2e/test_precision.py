@@ -370,10 +370,10 @@ def detector_distance(found, expected, inputs, folder) -> float:
 
 GRID_ATTENTION = [
     # Recipe; attentions in a narrow type: those to other things, those to the picture when not
-    # fused; limit. Measured 1.8e-7, 2.9e-8, 1.5e-5 and 1.6e-6 (query_features).
-    ("fp16", 12, 3, 5.5e-7),
+    # fused; limit. Measured 3.2e-7, 2.9e-8, 1.9e-5 and 1.6e-6 (query_features).
+    ("fp16", 12, 3, 9e-7),
     ("fp16_fp32_decoder", 6, 0, 9e-8),
-    ("bf16", 12, 3, 4.5e-5),
+    ("bf16", 12, 3, 5.5e-5),
     ("bf16_fp32_decoder", 6, 0, 5e-6),
 ]
 
@@ -395,28 +395,31 @@ def test_the_fused_attention_to_the_picture_stands_for_the_operators_it_replaces
     assert detector_distance(standard, plain, detector_inputs, tmp_path) < limit
 
 
-def test_a_row_bias_in_the_place_of_the_column_bias_shows(
+def test_weights_of_rows_in_the_place_of_those_of_columns_show(
     typed_detector, detector_inputs, tmp_path
 ):
     path, _ = typed_detector("fp16", "--fused")
     plain, _ = typed_detector("fp16")
     fused = onnx.load(path)
     node = fused_attention.nodes(fused, fused_attention.GRID)[0]
-    node.input[3], node.input[4] = node.input[4], node.input[3]
+    for row, column in zip(range(4, 8), range(8, 12), strict=True):
+        node.input[row], node.input[column] = node.input[column], node.input[row]
     standard = fused_attention.in_standard_operators(fused, TensorProto.FLOAT16)
-    # Measured 0.12, one of three layers being wrong.
-    assert detector_distance(standard, plain, detector_inputs, tmp_path) > 0.04
+    # Measured 4.1e-4, one of three layers being wrong: what was learnt for both is alike.
+    assert detector_distance(standard, plain, detector_inputs, tmp_path) > 1e-4
 
 
 @pytest.mark.parametrize("recipe", [row[0] for row in GRID_ATTENTION])
-def test_the_fused_attention_to_the_picture_takes_its_bias_in_float32(typed_detector, recipe):
+def test_the_fused_attention_to_the_picture_takes_boxes_in_float32(typed_detector, recipe):
     fused = onnx.load(typed_detector(recipe, "--fused")[0])
     narrow = narrow_type(recipe)
     standard = fused_attention.in_standard_operators(fused, narrow)
     inferred = onnx.shape_inference.infer_shapes(standard, check_type=True, strict_mode=True)
     types = {v.name: v.type.tensor_type.elem_type for v in inferred.graph.value_info}
+    types |= {tensor.name: tensor.data_type for tensor in fused.graph.initializer}
     for node in fused_attention.nodes(fused, fused_attention.GRID):
-        assert [types[name] for name in node.input] == [narrow] * 3 + [TensorProto.FLOAT] * 2
+        assert [types[name] for name in node.input[:4]] == [narrow] * 3 + [TensorProto.FLOAT]
+        assert all(types[name] == TensorProto.FLOAT for name in node.input[4:])
 
 
 @pytest.mark.parametrize(

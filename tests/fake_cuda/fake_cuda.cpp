@@ -12,6 +12,7 @@
 
 #include "cuda/kernels/attention_mma.hpp"
 #include "cuda/kernels/attention_warpgroup.hpp"
+#include "cuda/kernels/box_bias.hpp"
 #include "cuda/kernels/mask.hpp"
 #include "cuda/kernels/resize.hpp"
 #include "cuda/kernels/select.hpp"
@@ -20,6 +21,7 @@
 namespace {
 
 using sam3trt::AttentionArgs;
+using sam3trt::BoxBiasArgs;
 using sam3trt::KernelThread;
 using sam3trt::MaskArgs;
 using sam3trt::MaskSums;
@@ -211,6 +213,7 @@ std::map<std::string, Kernel>& kernels() {
        {warpgroup_attention<FakeBFloat16>, kWarpgroupThreads}},
       {"sam3trt_tile_keys_f16_64", {plain<TileArgs>(tile_keys<FakeFloat16>)}},
       {"sam3trt_tile_keys_bf16_64", {plain<TileArgs>(tile_keys<FakeBFloat16>)}},
+      {"sam3trt_box_bias", {plain<BoxBiasArgs>(sam3trt::box_bias_body)}},
       {"sam3trt_attention_f16_16", {mma_attention<16, FakeFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_f16_16", {plain<RotateArgs>(rotate_keys<16, FakeFloat16>)}},
       {"sam3trt_grid_attention_f16_16", {grid_attention<16, FakeFloat16>, kGridThreads}},

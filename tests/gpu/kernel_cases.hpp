@@ -38,4 +38,8 @@ void run_attention_cases(const CudaDevice& device, const CaseOptions& options,
 void run_grid_attention_cases(const CudaDevice& device, const CaseOptions& options,
                               const std::function<void(const CaseResult&)>& report);
 
+/// The same of that attention's bias.
+void run_box_bias_cases(const CudaDevice& device, const CaseOptions& options,
+                        const std::function<void(const CaseResult&)>& report);
+
 }  // namespace sam3trt

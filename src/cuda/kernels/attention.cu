@@ -1,5 +1,6 @@
-// The attention kernels, one per type and size of a head. Work and layouts: attention_mma.hpp.
+// The attention kernels, one per type and size of a head, and that of the decoder's bias. Work and layouts: attention_mma.hpp.
 #include "cuda/kernels/attention_mma.hpp"
+#include "cuda/kernels/box_bias.hpp"
 #include "cuda/kernels/warp.cuh"
 
 extern __shared__ __align__(128) uint16_t dynamic_shared[];  // grid_shared_bytes
@@ -32,6 +33,10 @@ __device__ void rotate_keys(const RotateArgs& args) {
 }
 
 }  // namespace sam3trt
+
+extern "C" __global__ void sam3trt_box_bias(const __grid_constant__ sam3trt::BoxBiasArgs args) {
+  sam3trt::box_bias_body(args, {threadIdx.x, blockIdx.x, blockIdx.y, blockIdx.z, gridDim.y});
+}
 
 #define SAM3TRT_ATTENTION(name, dim, type)                                            \
   extern "C" __global__ void __launch_bounds__(128, 2)                                \

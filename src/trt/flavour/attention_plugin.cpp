@@ -38,6 +38,7 @@ struct RotaryOperator {
   [[nodiscard]] int64_t heads() const { return fields[0].second; }
   [[nodiscard]] int64_t head_dim() const { return fields[1].second; }
   [[nodiscard]] int64_t window() const { return fields[2].second; }
+  [[nodiscard]] bool is_valid() const { return window() > 0; }
 
   [[nodiscard]] bool fits(const std::array<nvinfer1::Dims, kInputs>& inputs) const {
     const auto& [packed, cos, sin] = inputs;
@@ -73,49 +74,96 @@ struct RotaryOperator {
 /// The same of kGridAttention.
 struct GridOperator {
   static constexpr const char* kName = kGridAttention;
-  static constexpr int kInputs = 5;  ///< Queries, keys, values, bias of rows and of columns.
+  static constexpr int kInputs = 12;  ///< Queries, keys, values, boxes; four weights of two MLPs.
   static constexpr int kLowInputs = 3;
+  static constexpr size_t kRowWeights = 4;  ///< The first of those of rows; then of columns.
+  static constexpr size_t kColumnWeights = 8;
+  using Inputs = std::array<nvinfer1::Dims, kInputs>;
 
-  std::array<Field, 2> fields = {{{"heads", 0}, {"head_dim", 0}}};
+  std::array<Field, 4> fields = {{{"heads", 0}, {"head_dim", 0}, {"rows", 0}, {"columns", 0}}};
 
   [[nodiscard]] int64_t heads() const { return fields[0].second; }
   [[nodiscard]] int64_t head_dim() const { return fields[1].second; }
-  [[nodiscard]] static int64_t window() { return 1; }
+  [[nodiscard]] int64_t rows() const { return fields[2].second; }
+  [[nodiscard]] int64_t columns() const { return fields[3].second; }
+  [[nodiscard]] bool is_valid() const {
+    constexpr int64_t kMost = 1 << 16;
+    return rows() > 0 && rows() < kMost && columns() > 0 && columns() < kMost;
+  }
 
-  [[nodiscard]] bool fits(const std::array<nvinfer1::Dims, kInputs>& inputs) const {
-    const auto& [query, key, value, rows, columns] = inputs;
+  [[nodiscard]] bool fits(const Inputs& inputs) const {
+    const auto& [query, key, value, boxes, w0, w1, w2, w3, w4, w5, w6, w7] = inputs;
     const int64_t width = heads() * head_dim();
-    return query.nbDims == 3 && key.nbDims == 3 && value.nbDims == 3 && query.d[2] == width &&
-           key.d[2] == width && value.d[2] == width && key.d[0] == query.d[0] &&
-           value.d[0] == query.d[0] && value.d[1] == key.d[1] && is_bias(rows, query) &&
-           is_bias(columns, query) && rows.d[3] * columns.d[3] == key.d[1] &&
-           call_for(inputs).fits();
+    return query.nbDims == 3 && key.nbDims == 3 && value.nbDims == 3 && boxes.nbDims == 3 &&
+           query.d[2] == width && key.d[2] == width && value.d[2] == width && boxes.d[2] == 4 &&
+           key.d[0] == query.d[0] && value.d[0] == query.d[0] && boxes.d[0] == query.d[0] &&
+           value.d[1] == key.d[1] && key.d[1] == rows() * columns() &&
+           are_weights(inputs, kRowWeights, hidden(inputs)) &&
+           are_weights(inputs, kColumnWeights, hidden(inputs)) && attention_for(inputs).fits() &&
+           bias_for(inputs).fits();
   }
-  /// [P, H, Q, lines]
-  [[nodiscard]] bool is_bias(const nvinfer1::Dims& bias, const nvinfer1::Dims& query) const {
-    return bias.nbDims == 4 && bias.d[0] == query.d[0] && bias.d[1] == heads() &&
-           bias.d[2] == query.d[1];
+  [[nodiscard]] static int64_t hidden(const Inputs& inputs) {
+    return elements(inputs[kRowWeights + 1]);
   }
-  [[nodiscard]] GridAttention call_for(const std::array<nvinfer1::Dims, kInputs>& inputs) const {
+  /// [2, M], [M], [M, H], [H]
+  [[nodiscard]] bool are_weights(const Inputs& inputs, size_t first, int64_t hidden) const {
+    return elements(inputs[first]) == 2 * hidden && elements(inputs[first + 1]) == hidden &&
+           elements(inputs[first + 2]) == hidden * heads() &&
+           elements(inputs[first + 3]) == heads();
+  }
+  [[nodiscard]] BoxBias bias_for(const Inputs& inputs) const {
+    BoxBias call;
+    call.rows.lines = rows();
+    call.columns.lines = columns();
+    call.prompts = inputs[0].d[0];
+    call.queries = inputs[0].d[1];
+    call.boxed = inputs[3].d[1];
+    call.hidden = hidden(inputs);
+    call.heads = heads();
+    return call;
+  }
+  [[nodiscard]] GridAttention attention_for(const Inputs& inputs) const {
     GridAttention call;
     call.prompts = inputs[0].d[0];
     call.queries = inputs[0].d[1];
-    call.rows = inputs[3].d[3];
-    call.columns = inputs[4].d[3];
+    call.rows = rows();
+    call.columns = columns();
     call.heads = heads();
     call.head_dim = head_dim();
     return call;
   }
-  [[nodiscard]] static size_t scratch_bytes(const nvinfer1::Dims& /*query*/) { return 0; }
-  void launch(DType type, const std::array<nvinfer1::Dims, kInputs>& inputs, const void* const* in,
-              void* result, void* /*workspace*/, cudaStream_t stream) const {
-    GridAttention call = call_for(inputs);
+  /// For the bias: that of the rows, then that of the columns.
+  [[nodiscard]] size_t scratch_bytes(const nvinfer1::Dims& query) const {
+    return row_bias_bytes(query) + lines_bytes(query, columns());
+  }
+  [[nodiscard]] size_t row_bias_bytes(const nvinfer1::Dims& query) const {
+    constexpr size_t kAlignment = 256;
+    return (lines_bytes(query, rows()) + kAlignment - 1) / kAlignment * kAlignment;
+  }
+  [[nodiscard]] size_t lines_bytes(const nvinfer1::Dims& query, int64_t lines) const {
+    return static_cast<size_t>(query.d[0] * heads() * query.d[1] * lines) * sizeof(float);
+  }
+  static void set_axis(BoxBias::Axis& axis, const void* const* weights, DevicePointer result) {
+    axis.hidden_weight = address(weights[0]);
+    axis.hidden_bias = address(weights[1]);
+    axis.weight = address(weights[2]);
+    axis.bias = address(weights[3]);
+    axis.result = result;
+  }
+  void launch(DType type, const Inputs& inputs, const void* const* in, void* result,
+              void* workspace, cudaStream_t stream) const {
+    BoxBias bias = bias_for(inputs);
+    bias.boxes = address(in[3]);
+    set_axis(bias.rows, in + kRowWeights, address(workspace));
+    set_axis(bias.columns, in + kColumnWeights, address(workspace) + row_bias_bytes(inputs[0]));
+    attention_kernels().launch(bias, stream);
+    GridAttention call = attention_for(inputs);
     call.type = type;
     call.query = address(in[0]);
     call.key = address(in[1]);
     call.value = address(in[2]);
-    call.row_bias = address(in[3]);
-    call.column_bias = address(in[4]);
+    call.row_bias = bias.rows.result;
+    call.column_bias = bias.columns.result;
     call.result = address(result);
     attention_kernels().launch(call, stream);
   }
@@ -144,7 +192,7 @@ Operator read_fields(const nvinfer1::PluginFieldCollection* collection) {
 
 template <typename Operator>
 bool is_valid(const Operator& op) {
-  return op.heads() > 0 && op.window() > 0 && has_attention_kernel(op.head_dim());
+  return op.heads() > 0 && has_attention_kernel(op.head_dim()) && op.is_valid();
 }
 
 // TensorRT calls these functions through its own interfaces; an exception must not reach it.

@@ -33,6 +33,18 @@ TEST(AttentionKernels, GiveWhatAttentionToAGridIsDefinedAs) {
   EXPECT_EQ(cases, 7);
 }
 
+TEST(AttentionKernels, GiveWhatTheBiasByBoxesIsDefinedAs) {
+  const CudaDevice device(0, fake_driver());
+  int cases = 0;
+  const auto report = [&](const CaseResult& result) {
+    ++cases;
+    EXPECT_TRUE(result.passed) << result.name << ": differs by up to " << result.largest;
+    EXPECT_GT(result.values, 0U) << result.name;
+  };
+  run_box_bias_cases(device, {.exact = false, .timed_launches = 0}, report);
+  EXPECT_EQ(cases, 5);
+}
+
 TEST(AttentionKernels, AreThereForSomeSizesOfHeads) {
   EXPECT_TRUE(has_attention_kernel(64));
   EXPECT_FALSE(has_attention_kernel(12));
@@ -70,6 +82,36 @@ TEST(AttentionKernels, RefuseSizesThatMakeNoSense) {
   grid.rows = 1;
   grid.head_dim = 12;
   EXPECT_THROW(kernels.launch(grid, stream.handle()), Error);
+}
+
+TEST(AttentionKernels, RefuseABiasOfSizesThatMakeNoSense) {
+  const CudaDevice device(0, fake_driver());
+  const Stream stream(device);
+  const AttentionKernels kernels(device.driver());
+  BoxBias good;
+  good.prompts = 1;
+  good.queries = 3;
+  good.boxed = good.heads = 2;
+  good.hidden = 4;
+  good.rows.lines = good.columns.lines = 5;
+  EXPECT_TRUE(good.fits());
+  for (int64_t BoxBias::*size :
+       {&BoxBias::prompts, &BoxBias::queries, &BoxBias::hidden, &BoxBias::heads}) {
+    for (const int64_t value : {int64_t{0}, int64_t{-1}, int64_t{1} << 40}) {
+      BoxBias bad = good;
+      bad.*size = value;
+      EXPECT_FALSE(bad.fits());
+      EXPECT_THROW(kernels.launch(bad, stream.handle()), Error);
+    }
+  }
+  for (const int64_t boxed : {-1, 4}) {
+    BoxBias bad = good;
+    bad.boxed = boxed;
+    EXPECT_FALSE(bad.fits());
+  }
+  BoxBias bad = good;
+  bad.columns.lines = 0;
+  EXPECT_FALSE(bad.fits());
 }
 
 TEST(AttentionKernels, WgmmaIsTakenForHeadsOf64OnAGpuThatHasIt) {

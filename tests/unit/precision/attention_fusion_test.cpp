@@ -98,13 +98,58 @@ void add_heads(onnx::GraphProto& graph, const std::string& image, const std::str
   add_node(graph, x, "Transpose", {x + "_heads"});
 }
 
+/// The bias of rows ("y") or columns ("x") by the box that `boxes` has.
+void add_edge_term(onnx::GraphProto& graph, const std::string& layer, const std::string& axis) {
+  const std::string at = layer + "/bias/" + axis + "/";
+  for (const char* name : {"begin", "end", "axis", "half", "eight", "one", "base"}) {
+    add_constant(graph, at + name, {1});
+  }
+  add_node(graph, at + "center", "Slice", {"boxes", at + "begin", at + "end", at + "axis"});
+  add_node(graph, at + "extent", "Slice", {"boxes", at + "begin", at + "end", at + "axis"});
+  add_node(graph, at + "offset", "Mul", {at + "extent", at + "half"});
+  add_node(graph, at + "low", "Sub", {at + "center", at + "offset"});
+  add_node(graph, at + "high", "Add", {at + "center", at + "offset"});
+  add_node(graph, at + "edges", "Concat", {at + "low", at + "high"});
+  add_node(graph, at + "edges_row", "Unsqueeze", {at + "edges", at + "axis"});
+  add_node(graph, at + "distance", "Sub", {"/decoder/coordinates", at + "edges_row"});
+  add_node(graph, at + "scaled", "Mul", {at + "distance", at + "eight"});
+  add_node(graph, at + "abs", "Abs", {at + "scaled"});
+  add_node(graph, at + "shifted", "Add", {at + "abs", at + "one"});
+  add_node(graph, at + "log", "Log", {at + "shifted"});
+  add_node(graph, at + "log8", "Mul", {at + "log", at + "base"});
+  add_node(graph, at + "sign", "Sign", {at + "scaled"});
+  add_node(graph, at + "signed", "Mul", {at + "sign", at + "log8"});
+  const std::string mlp = at + "mlp/";
+  add_node(graph, mlp + "layer0/matmul", "MatMul", {at + "signed", axis + ".w0"});
+  add_node(graph, mlp + "layer0", "Add", {mlp + "layer0/matmul", axis + ".b0"});
+  add_node(graph, mlp + "layer0/relu", "Relu", {mlp + "layer0"});
+  add_node(graph, mlp + "layer1/matmul", "MatMul", {mlp + "layer0/relu", axis + ".w1"});
+  add_node(graph, mlp + "layer1", "Add", {mlp + "layer1/matmul", axis + ".b1"});
+  add_node(graph, at + "per_head", "Transpose", {mlp + "layer1"});
+  add_node(graph, at + "with_presence", "Concat", {"/decoder/zero_bias", at + "per_head"});
+}
+
+/// What the layers share: boxes, weights, coordinates of 24 lines.
+void add_bias_inputs(onnx::GraphProto& graph) {
+  for (const std::string axis : {"x", "y"}) {
+    for (const char* name : {".w0", ".b0", ".w1", ".b1"}) add_constant(graph, axis + name, {1});
+  }
+  add_constant(graph, "/decoder/coordinates", {1});
+  auto& coordinates = *graph.mutable_initializer(graph.initializer_size() - 1);
+  coordinates.add_dims(24);
+  coordinates.add_dims(1);
+  add_node(graph, "boxes", "Sigmoid", {"x"});
+  add_node(graph, "/decoder/zero_index", "Mul", {"x", "x"});
+  add_node(graph, "/decoder/zero_bias", "Gather", {"x", "/decoder/zero_index"});
+}
+
 void add_bias(onnx::GraphProto& graph, const std::string& layer) {
   const std::string bias = layer + "/bias";
   for (const char* name : {"/rows/axes", "/columns/axes", "/shape"}) {
     add_constant(graph, bias + name, {1});
   }
-  add_node(graph, bias + "/y/with_presence", "Concat", {"x", "x"});
-  add_node(graph, bias + "/x/with_presence", "Concat", {"x", "x"});
+  add_edge_term(graph, layer, "y");
+  add_edge_term(graph, layer, "x");
   add_node(graph, bias + "/columns", "Unsqueeze",
            {bias + "/x/with_presence", bias + "/columns/axes"});
   add_node(graph, bias + "/rows", "Unsqueeze", {bias + "/y/with_presence", bias + "/rows/axes"});
@@ -130,6 +175,7 @@ void add_image_attention(onnx::GraphProto& graph, const std::string& layer, int6
 
 onnx::GraphProto image_attention(int64_t head_dim = 32) {
   onnx::GraphProto graph;
+  add_bias_inputs(graph);
   add_image_attention(graph, kLayer, head_dim);
   add_node(graph, "y", "Relu", {of_image("flat")});
   graph.add_output()->set_name("y");
@@ -242,23 +288,25 @@ TEST(FuseAttentions, RefusesAGraphThatIsNotWhatExportWrites) {
 TEST(FuseImageAttentions, OneNodeTakesThePlaceOfAll) {
   onnx::GraphProto graph = image_attention();
   EXPECT_EQ(fuse_image(graph), 1);
-  EXPECT_THAT(node_names(graph),
-              ElementsAre(of_image("q_proj"), of_image("k_proj"), of_image("v_proj"),
-                          in_layer("bias/y/with_presence"), in_layer("bias/x/with_presence"),
+  EXPECT_THAT(node_names(graph),  // the zeros of the presence token are gone, too
+              ElementsAre("boxes", of_image("q_proj"), of_image("k_proj"), of_image("v_proj"),
                           of_image("grid_mha"), "y"));
-  const auto& fused = graph.node(5);
+  const auto& fused = graph.node(4);
   EXPECT_EQ(fused.op_type(), kGridAttention);
   EXPECT_EQ(fused.domain(), kOwnDomain);
   EXPECT_THAT(fused.input(),
-              ElementsAre(of_image("q_proj"), of_image("k_proj"), of_image("v_proj"),
-                          in_layer("bias/y/with_presence"), in_layer("bias/x/with_presence")));
+              ElementsAre(of_image("q_proj"), of_image("k_proj"), of_image("v_proj"), "boxes",
+                          "y.w0", "y.b0", "y.w1", "y.b1", "x.w0", "x.b0", "x.w1", "x.b1"));
   EXPECT_THAT(fused.output(), ElementsAre(of_image("flat")));
-  EXPECT_EQ(attributes_of(fused), (std::map<std::string, int64_t>{{"heads", 3}, {"head_dim", 32}}));
-  EXPECT_EQ(graph.initializer_size(), 0);
+  EXPECT_EQ(attributes_of(fused),
+            (std::map<std::string, int64_t>{
+                {"heads", 3}, {"head_dim", 32}, {"rows", 24}, {"columns", 24}}));
+  EXPECT_EQ(graph.initializer_size(), 8);
 }
 
 TEST(FuseImageAttentions, EveryLayerGetsItsOwnNode) {
   onnx::GraphProto graph;
+  add_bias_inputs(graph);
   for (const char* layer : {"/decoder/layers.0", "/decoder/layers.1"}) {
     add_image_attention(graph, layer, 64);
   }
@@ -266,7 +314,7 @@ TEST(FuseImageAttentions, EveryLayerGetsItsOwnNode) {
   for (const std::string layer : {"/decoder/layers.0", "/decoder/layers.1"}) {
     const auto& fused = node_of(graph, layer + "/image_attn/grid_mha");
     EXPECT_EQ(fused.input(0), layer + "/image_attn/q_proj");
-    EXPECT_EQ(fused.input(3), layer + "/bias/y/with_presence");
+    EXPECT_EQ(fused.input(3), "boxes");
     EXPECT_THAT(fused.output(), ElementsAre(layer + "/image_attn/flat"));
   }
 }
@@ -290,11 +338,12 @@ TEST(FuseImageAttentions, WhatNoPatternNamesOrNoKernelComputesStays) {
 
 TEST(FuseImageAttentions, WhatGoesInMayBeUsedElsewhere) {
   onnx::GraphProto graph = image_attention();
-  for (const std::string& name : {of_image("k_proj"), in_layer("bias/x/with_presence")}) {
+  for (const std::string& name : {of_image("k_proj"), std::string("/decoder/zero_bias")}) {
     node_of(graph, "y").add_input(name);
-    graph.add_output()->set_name(name);
   }
+  graph.add_output()->set_name("boxes");
   EXPECT_EQ(fuse_image(graph), 1);
+  EXPECT_THAT(node_names(graph), testing::Contains("/decoder/zero_bias"));
 }
 
 TEST(FuseImageAttentions, RefusesNodesThatExportDoesNotWrite) {
@@ -328,6 +377,32 @@ TEST(FuseImageAttentions, RefusesTensorsFromElsewhere) {
   EXPECT_THAT(uses("bias/columns", 0, "/decoder/layers.1/bias/x/with_presence"),
               HasSubstr("node /decoder/layers.2/bias/columns uses "
                         "'/decoder/layers.1/bias/x/with_presence'"));
+}
+
+TEST(FuseImageAttentions, RefusesABiasThatIsNotWhatExportWrites) {
+  const auto uses = [](const std::string& node, int input, const std::string& tensor) {
+    return image_refusal_of(
+        [&](auto& g) { node_of(g, in_layer("bias/" + node)).set_input(input, tensor); });
+  };
+  const auto refuses = [](const std::string& node, const std::string& tensor) {
+    return HasSubstr("node /decoder/layers.2/bias/" + node + " uses '" + tensor + "'");
+  };
+  EXPECT_THAT(uses("x/extent", 0, "x"), refuses("x/extent", "x"));  // other boxes
+  EXPECT_THAT(uses("y/center", 0, "y.w0"), refuses("y/center", "y.w0"));
+  EXPECT_THAT(uses("x/distance", 0, "x.w0"), refuses("x/distance", "x.w0"));
+  EXPECT_THAT(uses("y/mlp/layer0", 1, "x"), refuses("y/mlp/layer0", "x"));  // no constant
+  EXPECT_THAT(uses("y/with_presence", 0, "x"), refuses("y/with_presence", "x"));
+  EXPECT_THAT(uses("x/low", 1, in_layer("bias/y/offset")),
+              refuses("x/low", "/decoder/layers.2/bias/y/offset"));
+  EXPECT_THAT(
+      image_refusal_of([](auto& g) { node_of(g, in_layer("bias/y/log")).set_op_type("Exp"); }),
+      HasSubstr("expected a node /decoder/layers.2/bias/y/log (Log)"));
+  EXPECT_THAT(
+      image_refusal_of([](auto& g) { constant_of(g, "/decoder/coordinates").set_dims(1, 2); }),
+      HasSubstr("/decoder/coordinates is not [lines, 1]"));
+  EXPECT_THAT(
+      image_refusal_of([](auto& g) { constant_of(g, "/decoder/coordinates").clear_dims(); }),
+      HasSubstr("/decoder/coordinates is not [lines, 1]"));
 }
 
 TEST(FuseImageAttentions, RefusesInnerTensorsThatAreUsedElsewhere) {
