@@ -10,7 +10,7 @@ foreach(flavour 10 11 rtx)
   if(EXISTS "${headers}/NvInfer.h")
     add_library(sam3trt_trt_${flavour} OBJECT src/trt/flavour/flavour.cpp)
     if(NOT flavour STREQUAL rtx) # which has no plugins
-      target_sources(sam3trt_trt_${flavour} PRIVATE src/trt/flavour/attention_plugin.cpp)
+      target_sources(sam3trt_trt_${flavour} PRIVATE src/trt/flavour/operator_plugins.cpp)
     endif()
     target_include_directories(sam3trt_trt_${flavour} SYSTEM
                                PRIVATE "${headers}" "${SAM3TRT_TENSORRT_HEADERS}/cuda")

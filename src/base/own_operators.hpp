@@ -28,11 +28,26 @@ inline constexpr const char* kRotaryAttention = "Sam3trtRotaryAttention";
 /// Queries without a box have no bias.
 inline constexpr const char* kGridAttention = "Sam3trtGridAttention";
 
-/// Sizes of heads (D) that both are there for.
+/// What tells the decoder's queries where their boxes lie: an MLP with ReLU of sines and cosines of
+/// the boxes, as one node and one TensorRT plugin of this name. All float32. Inputs: boxes
+/// [P, B, 4], cx cy w h; frequencies [F]; weights [8 * F, M], [M], [M, D] and [D]. Output:
+/// [P, U + B, D], whose first U rows, attribute `unboxed`, are zero. Inputs of the MLP are, for
+/// each of cy, cx, w and h, the sines of its products with the frequencies, then their cosines.
+inline constexpr const char* kQueryPosition = "Sam3trtQueryPosition";
+
+/// Most inputs (8 * F) and hidden values (M) of the MLP.
+inline constexpr int64_t kMaxQueryPositionInputs = 512;
+inline constexpr int64_t kMaxQueryPositionHidden = 256;
+
+/// Sizes of heads (D) that both attentions are there for.
 inline constexpr std::array<int64_t, 3> kAttentionHeadDims = {16, 32, 64};
 
-[[nodiscard]] constexpr bool is_own_operator(std::string_view op_type) {
+[[nodiscard]] constexpr bool is_own_attention(std::string_view op_type) {
   return op_type == kRotaryAttention || op_type == kGridAttention;
+}
+
+[[nodiscard]] constexpr bool is_own_operator(std::string_view op_type) {
+  return is_own_attention(op_type) || op_type == kQueryPosition;
 }
 
 [[nodiscard]] constexpr bool has_attention_kernel(int64_t head_dim) {

@@ -12,6 +12,7 @@
 #include "cuda/kernels.hpp"
 #include "cuda/kernels/attention_warpgroup.hpp"
 #include "cuda/kernels/box_bias.hpp"
+#include "cuda/kernels/query_position.hpp"
 
 namespace sam3trt {
 namespace {
@@ -107,6 +108,15 @@ void check(const BoxBias& b) {
                   " hidden values");
 }
 
+void check(const QueryPosition& p) {
+  if (p.fits()) return;
+  throw Error(ErrorCode::kInternal,
+              "position of " + std::to_string(p.prompts) + " x " + std::to_string(p.queries) +
+                  " queries, " + std::to_string(p.unboxed) + " without a box, by " +
+                  std::to_string(p.frequency_count) + " frequencies and " +
+                  std::to_string(p.hidden) + " hidden values to " + std::to_string(p.width));
+}
+
 void check(const GridAttention& a) {
   if (a.fits()) return;
   throw Error(ErrorCode::kInternal,
@@ -129,6 +139,13 @@ bool BoxBias::fits() const {
          boxed <= queries && in_range(hidden, kMaxRows) && in_range(heads, kMaxGrid) &&
          in_range(rows.lines, kMaxGrid) && in_range(columns.lines, kMaxGrid) &&
          box_bias_blocks(*this) <= std::numeric_limits<int32_t>::max();
+}
+
+bool QueryPosition::fits() const {
+  return prompts > 0 && prompts <= kMaxGrid && queries > 0 && queries <= kMaxGrid && unboxed >= 0 &&
+         unboxed <= queries && frequency_count > 0 &&
+         frequency_count <= kMaxQueryPositionInputs / 8 && hidden > 0 &&
+         hidden <= kMaxQueryPositionHidden && width > 0 && width <= kMaxRows;
 }
 
 bool GridAttention::fits() const {
@@ -158,6 +175,7 @@ void AttentionKernels::load() {
                               nullptr, 0, nullptr, nullptr, 0);
   }
   box_bias_ = kernel(library_, "sam3trt_box_bias");
+  query_position_ = kernel(library_, "sam3trt_query_position");
   const std::array<std::string, kTypes> types = {"f16", "bf16"};
   for (size_t t = 0; t < kTypes; ++t) {
     for (size_t s = 0; s < kSizes; ++s) {
@@ -284,6 +302,26 @@ void AttentionKernels::launch(const BoxBias& b, void* stream) const {
   args.hidden = static_cast<int32_t>(b.hidden);
   args.heads = static_cast<int32_t>(b.heads);
   start(box_bias_, {box_bias_blocks(b), 2, tiles_of<int64_t>(b.heads, kBoxBiasHeads)},
+        kBlockThreads, stream, &args);
+}
+
+void AttentionKernels::launch(const QueryPosition& p, void* stream) const {
+  check(p);
+  QueryPositionArgs args;
+  args.boxes = device_pointer<const float>(p.boxes);
+  args.frequencies = device_pointer<const float>(p.frequencies);
+  args.hidden_weight = device_pointer<const float>(p.hidden_weight);
+  args.hidden_bias = device_pointer<const float>(p.hidden_bias);
+  args.weight = device_pointer<const float>(p.weight);
+  args.bias = device_pointer<const float>(p.bias);
+  args.result = device_pointer<float>(p.result);
+  args.prompts = static_cast<int32_t>(p.prompts);
+  args.queries = static_cast<int32_t>(p.queries);
+  args.unboxed = static_cast<int32_t>(p.unboxed);
+  args.frequency_count = static_cast<int32_t>(p.frequency_count);
+  args.hidden = static_cast<int32_t>(p.hidden);
+  args.width = static_cast<int32_t>(p.width);
+  start(query_position_, {tiles_of<int64_t>(p.prompts * p.queries, kQueryPositionRows), 1, 1},
         kBlockThreads, stream, &args);
 }
 

@@ -53,6 +53,25 @@ struct BoxBias {
   [[nodiscard]] bool fits() const;
 };
 
+/// The operator kQueryPosition in device memory; all float32.
+struct QueryPosition {
+  DevicePointer boxes = 0;          ///< [P, Q - U, 4]
+  DevicePointer frequencies = 0;    ///< [F]
+  DevicePointer hidden_weight = 0;  ///< [8 * F, M]
+  DevicePointer hidden_bias = 0;    ///< [M]
+  DevicePointer weight = 0;         ///< [M, D]
+  DevicePointer bias = 0;           ///< [D]
+  DevicePointer result = 0;         ///< [P, Q, D]
+  int64_t prompts = 0;              ///< P
+  int64_t queries = 0;              ///< Q
+  int64_t unboxed = 0;              ///< U
+  int64_t frequency_count = 0;      ///< F
+  int64_t hidden = 0;               ///< M
+  int64_t width = 0;                ///< D
+
+  [[nodiscard]] bool fits() const;
+};
+
 /// The attention of kGridAttention in device memory, its bias given.
 struct GridAttention {
   DType type = DType::kF16;       ///< kF16 or kBF16
@@ -98,6 +117,7 @@ class AttentionKernels {
     launch(attention, stream, best_form(attention));
   }
   void launch(const BoxBias& bias, void* stream) const;
+  void launch(const QueryPosition& position, void* stream) const;
   void launch(const GridAttention& attention, void* stream) const;
 
  private:
@@ -127,6 +147,7 @@ class AttentionKernels {
   void* warpgroup_library_ = nullptr;  ///< Null where no GPU runs it.
   std::vector<CudaDeviceInfo> gpus_;   ///< By ordinal.
   void* box_bias_ = nullptr;
+  void* query_position_ = nullptr;
   Functions functions_[kTypes][kSizes];
 };
 

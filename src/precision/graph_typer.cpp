@@ -175,7 +175,7 @@ void GraphTyper::add_node(const onnx::NodeProto& node) {
     const DType decided = decide(node, typing);
     type = element_type(decided);
     ++report_.nodes[decided];
-    const bool attends = node.op_type() == "Softmax" || is_own_operator(node.op_type());
+    const bool attends = node.op_type() == "Softmax" || is_own_attention(node.op_type());
     if (attends && decided != DType::kF32) ++report_.low_softmaxes;
     if (is_own_operator(node.op_type())) ++report_.own_operators;
     for (int i = 0; i < node.input_size(); ++i) {

@@ -47,6 +47,7 @@ std::optional<OperatorTyping> typing_of(std::string_view op_type) {
       {"Unsqueeze", kMoveFirst},
       {kRotaryAttention, kComputeFirst},
       {kGridAttention, kComputeFirst3},
+      {kQueryPosition, kCompute},
   };
   const auto found = kOperators.find(op_type);
   if (found == kOperators.end()) return std::nullopt;

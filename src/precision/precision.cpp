@@ -9,8 +9,8 @@
 #include "base/own_operators.hpp"
 #include "base/sha256.hpp"
 #include "onnx/model_file.hpp"
-#include "precision/attention_fusion.hpp"
 #include "precision/exported_graph.hpp"
+#include "precision/fusion.hpp"
 #include "precision/graph_typer.hpp"
 #include "precision/weight_forms.hpp"
 
@@ -97,7 +97,7 @@ void raise_versions_for_bf16(onnx::ModelProto& model) {
 
 void fuse_attention(onnx::ModelProto& model, const std::vector<std::string>& patterns,
                     const std::string& where) {
-  if (fuse_attentions(*model.mutable_graph(), patterns, where) == 0) return;
+  if (fuse_nodes(*model.mutable_graph(), patterns, where) == 0) return;
   auto* own = model.add_opset_import();
   own->set_domain(kOwnDomain);
   own->set_version(1);

@@ -38,8 +38,8 @@ struct Recipe {
   /// Per component, patterns of the MatMul nodes whose factors are quantised to FP8 (E4M3).
   std::map<std::string, std::vector<std::string>> fp8;
 
-  /// Per component, patterns of the attentions that this program's own kernel computes
-  /// (precision/attention_fusion.hpp); the others are left to TensorRT.
+  /// Per component, patterns of the parts that this program's own kernels compute
+  /// (precision/fusion.hpp); others are left to TensorRT.
   std::map<std::string, std::vector<std::string>> fused;
 
   /// The same without `fused`: only operators that every ONNX program knows.

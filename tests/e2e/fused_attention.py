@@ -1,6 +1,5 @@
-"""The operators Sam3trtRotaryAttention and Sam3trtGridAttention written out in standard operators,
-from their definitions (src/base/own_operators.hpp): an independent reading of what the kernels
-compute."""
+"""The operators of this program in standard operators, from their definitions
+(src/base/own_operators.hpp): an independent reading of what the kernels compute."""
 
 import numpy as np
 
@@ -9,6 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 ROTARY = "Sam3trtRotaryAttention"
 GRID = "Sam3trtGridAttention"
+POSITION = "Sam3trtQueryPosition"
 
 
 def nodes(model: onnx.ModelProto, operator: str) -> list[onnx.NodeProto]:
@@ -137,6 +137,25 @@ class _Grid(_Expansion):
         return self.op("Pad", bias, self.op("Concat", zeros, missing, rest, axis=0))
 
 
+class _Position(_Expansion):
+    """Sines and cosines of cy, cx, w, h, and an MLP of them; all float32."""
+
+    def __init__(self, node: onnx.NodeProto, element_type: int) -> None:
+        super().__init__(node, element_type)
+        boxes, frequencies, w0, b0, w1, b1 = node.input
+        last = self.ints("last", [-1])
+        encoded = []
+        for i in (1, 0, 2, 3):
+            coordinate = self.op("Gather", boxes, self.scalar(f"coordinate{i}", i), axis=2)
+            angle = self.op("Mul", self.op("Unsqueeze", coordinate, last), frequencies)
+            encoded += [self.op("Sin", angle), self.op("Cos", angle)]
+        x = self.op("Concat", *encoded, axis=2)
+        hidden = self.op("Relu", self.op("Add", self.op("MatMul", x, w0), b0))
+        y = self.op("Add", self.op("MatMul", hidden, w1), b1)
+        pads = self.ints("pads", [0, self.sizes["unboxed"], 0, 0, 0, 0])
+        self.nodes.append(helper.make_node("Pad", [y, pads], list(node.output)))
+
+
 def _tokens(model: onnx.ModelProto) -> int:
     dims = next(o for o in model.graph.output if o.name == "fpn_feat_2").type.tensor_type.shape.dim
     return dims[2].dim_value * dims[3].dim_value
@@ -152,6 +171,8 @@ def in_standard_operators(model: onnx.ModelProto, element_type: int) -> onnx.Mod
             expansion = _Rotary(node, element_type, _tokens(model))
         elif node.op_type == GRID:
             expansion = _Grid(node, element_type)
+        elif node.op_type == POSITION:
+            expansion = _Position(node, element_type)
         else:
             result.graph.node.append(node)
             continue

@@ -14,6 +14,7 @@
 #include "cuda/kernels/attention_warpgroup.hpp"
 #include "cuda/kernels/box_bias.hpp"
 #include "cuda/kernels/mask.hpp"
+#include "cuda/kernels/query_position.hpp"
 #include "cuda/kernels/resize.hpp"
 #include "cuda/kernels/select.hpp"
 #include "fake_block.hpp"
@@ -105,15 +106,14 @@ std::function<Work(Grid, void*)> plain(void (*body)(const Args&, KernelThread)) 
   };
 }
 
-/// A kernel with one barrier and memory that a block shares.
-template <typename Args, typename Shared, typename Before, typename After>
-std::function<Work(Grid, void*)> shared(Before before, After after) {
+/// A kernel whose block shares memory and waits between its parts.
+template <typename Args, typename Shared, typename... Parts>
+std::function<Work(Grid, void*)> shared(Parts... parts) {
   return [=](Grid grid, void* parameters) {
     return [=, args = *static_cast<const Args*>(parameters)] {
       for_each_block(grid, [&](KernelThread block) {
         const auto memory = std::make_unique<Shared>();
-        for_each_thread(block, [&](KernelThread at) { before(args, at, *memory); });
-        for_each_thread(block, [&](KernelThread at) { after(args, at, *memory); });
+        (for_each_thread(block, [&](KernelThread at) { parts(args, at, *memory); }), ...);
       });
     };
   };
@@ -214,6 +214,10 @@ std::map<std::string, Kernel>& kernels() {
       {"sam3trt_tile_keys_f16_64", {plain<TileArgs>(tile_keys<FakeFloat16>)}},
       {"sam3trt_tile_keys_bf16_64", {plain<TileArgs>(tile_keys<FakeBFloat16>)}},
       {"sam3trt_box_bias", {plain<BoxBiasArgs>(sam3trt::box_bias_body)}},
+      {"sam3trt_query_position",
+       {shared<sam3trt::QueryPositionArgs, sam3trt::QueryPositionRows>(
+           sam3trt::query_position_encode_body, sam3trt::query_position_hidden_body,
+           sam3trt::query_position_output_body)}},
       {"sam3trt_attention_f16_16", {mma_attention<16, FakeFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_f16_16", {plain<RotateArgs>(rotate_keys<16, FakeFloat16>)}},
       {"sam3trt_grid_attention_f16_16", {grid_attention<16, FakeFloat16>, kGridThreads}},

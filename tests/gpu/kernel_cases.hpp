@@ -42,4 +42,8 @@ void run_grid_attention_cases(const CudaDevice& device, const CaseOptions& optio
 void run_box_bias_cases(const CudaDevice& device, const CaseOptions& options,
                         const std::function<void(const CaseResult&)>& report);
 
+/// The same of what tells the decoder's queries where their boxes lie.
+void run_query_position_cases(const CudaDevice& device, const CaseOptions& options,
+                              const std::function<void(const CaseResult&)>& report);
+
 }  // namespace sam3trt

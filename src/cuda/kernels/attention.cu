@@ -1,6 +1,7 @@
-// The attention kernels, one per type and size of a head, and that of the decoder's bias. Work and layouts: attention_mma.hpp.
+// The attention kernels, one per type and size of a head, and those of what the decoder makes of boxes. Work and layouts: attention_mma.hpp.
 #include "cuda/kernels/attention_mma.hpp"
 #include "cuda/kernels/box_bias.hpp"
+#include "cuda/kernels/query_position.hpp"
 #include "cuda/kernels/warp.cuh"
 
 extern __shared__ __align__(128) uint16_t dynamic_shared[];  // grid_shared_bytes
@@ -36,6 +37,17 @@ __device__ void rotate_keys(const RotateArgs& args) {
 
 extern "C" __global__ void sam3trt_box_bias(const __grid_constant__ sam3trt::BoxBiasArgs args) {
   sam3trt::box_bias_body(args, {threadIdx.x, blockIdx.x, blockIdx.y, blockIdx.z, gridDim.y});
+}
+
+extern "C" __global__ void sam3trt_query_position(
+    const __grid_constant__ sam3trt::QueryPositionArgs args) {
+  __shared__ sam3trt::QueryPositionRows rows;
+  const sam3trt::KernelThread at{threadIdx.x, blockIdx.x};
+  sam3trt::query_position_encode_body(args, at, rows);
+  __syncthreads();
+  sam3trt::query_position_hidden_body(args, at, rows);
+  __syncthreads();
+  sam3trt::query_position_output_body(args, at, rows);
 }
 
 #define SAM3TRT_ATTENTION(name, dim, type)                                            \

@@ -15,7 +15,7 @@
 #include "trt/profile_choice.hpp"
 
 #if SAM3TRT_FLAVOUR == 10 || SAM3TRT_FLAVOUR == 11
-#include "trt/flavour/attention_plugin.hpp"
+#include "trt/flavour/operator_plugins.hpp"
 #endif
 
 namespace sam3trt {
@@ -342,7 +342,7 @@ class FlavourApi : public TensorRtApi {
                            ? nullptr
                            : static_cast<nvinfer1::IPluginRegistry*>(entry_.plugin_registry());
       return registry != nullptr &&
-             std::ranges::all_of(attention_plugin_creators<SAM3TRT_FLAVOUR>(), [&](auto* creator) {
+             std::ranges::all_of(operator_plugin_creators<SAM3TRT_FLAVOUR>(), [&](auto* creator) {
                return registry->registerCreator(*creator, "");
              });
     }();

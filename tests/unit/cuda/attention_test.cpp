@@ -45,6 +45,18 @@ TEST(AttentionKernels, GiveWhatTheBiasByBoxesIsDefinedAs) {
   EXPECT_EQ(cases, 5);
 }
 
+TEST(AttentionKernels, GiveThePositionsOfQueries) {
+  const CudaDevice device(0, fake_driver());
+  int cases = 0;
+  const auto report = [&](const CaseResult& result) {
+    ++cases;
+    EXPECT_TRUE(result.passed) << result.name << ": differs by up to " << result.largest;
+    EXPECT_GT(result.values, 0U) << result.name;
+  };
+  run_query_position_cases(device, {.exact = false, .timed_launches = 0}, report);
+  EXPECT_EQ(cases, 5);
+}
+
 TEST(AttentionKernels, AreThereForSomeSizesOfHeads) {
   EXPECT_TRUE(has_attention_kernel(64));
   EXPECT_FALSE(has_attention_kernel(12));
@@ -111,6 +123,36 @@ TEST(AttentionKernels, RefuseABiasOfSizesThatMakeNoSense) {
   }
   BoxBias bad = good;
   bad.columns.lines = 0;
+  EXPECT_FALSE(bad.fits());
+}
+
+TEST(AttentionKernels, RefusePositionsOfSizesThatMakeNoSense) {
+  const CudaDevice device(0, fake_driver());
+  const Stream stream(device);
+  const AttentionKernels kernels(device.driver());
+  QueryPosition good;
+  good.prompts = good.hidden = good.width = 2;
+  good.queries = 5;
+  good.unboxed = 1;
+  good.frequency_count = 3;
+  EXPECT_TRUE(good.fits());
+  for (int64_t QueryPosition::*size :
+       {&QueryPosition::prompts, &QueryPosition::queries, &QueryPosition::hidden,
+        &QueryPosition::width, &QueryPosition::frequency_count}) {
+    for (const int64_t value : {int64_t{0}, int64_t{-1}, int64_t{1} << 40}) {
+      QueryPosition bad = good;
+      bad.*size = value;
+      EXPECT_FALSE(bad.fits());
+      EXPECT_THROW(kernels.launch(bad, stream.handle()), Error);
+    }
+  }
+  for (const int64_t unboxed : {-1, 6}) {
+    QueryPosition bad = good;
+    bad.unboxed = unboxed;
+    EXPECT_FALSE(bad.fits());
+  }
+  QueryPosition bad = good;
+  bad.frequency_count = kMaxQueryPositionInputs / 8 + 1;
   EXPECT_FALSE(bad.fits());
 }
 

@@ -1,5 +1,5 @@
 // Compiled once per flavour that has plugins (cmake/tensorrt.cmake).
-#include "trt/flavour/attention_plugin.hpp"
+#include "trt/flavour/operator_plugins.hpp"
 
 #include <array>
 #include <cstring>
@@ -31,14 +31,20 @@ DevicePointer address(const void* pointer) { return reinterpret_cast<DevicePoint
 struct RotaryOperator {
   static constexpr const char* kName = kRotaryAttention;
   static constexpr int kInputs = 3;     ///< Packed projections, cos, sin.
-  static constexpr int kLowInputs = 1;  ///< So many first ones are 16 bits wide.
+  static constexpr int kLowInputs = 1;  ///< So many first ones, and the result, are 16 bits wide.
 
   std::array<Field, 3> fields = {{{"heads", 0}, {"head_dim", 0}, {"window", 0}}};
 
   [[nodiscard]] int64_t heads() const { return fields[0].second; }
   [[nodiscard]] int64_t head_dim() const { return fields[1].second; }
   [[nodiscard]] int64_t window() const { return fields[2].second; }
-  [[nodiscard]] bool is_valid() const { return window() > 0; }
+  [[nodiscard]] bool is_valid() const {
+    return heads() > 0 && has_attention_kernel(head_dim()) && window() > 0;
+  }
+  void set_result(nvinfer1::DimsExprs& result, nvinfer1::IExprBuilder& builder,
+                  const nvinfer1::DimsExprs* /*inputs*/) const {
+    result.d[2] = builder.constant(heads() * head_dim());
+  }
 
   [[nodiscard]] bool fits(const std::array<nvinfer1::Dims, kInputs>& inputs) const {
     const auto& [packed, cos, sin] = inputs;
@@ -88,7 +94,12 @@ struct GridOperator {
   [[nodiscard]] int64_t columns() const { return fields[3].second; }
   [[nodiscard]] bool is_valid() const {
     constexpr int64_t kMost = 1 << 16;
-    return rows() > 0 && rows() < kMost && columns() > 0 && columns() < kMost;
+    return heads() > 0 && has_attention_kernel(head_dim()) && rows() > 0 && rows() < kMost &&
+           columns() > 0 && columns() < kMost;
+  }
+  void set_result(nvinfer1::DimsExprs& result, nvinfer1::IExprBuilder& builder,
+                  const nvinfer1::DimsExprs* /*inputs*/) const {
+    result.d[2] = builder.constant(heads() * head_dim());
   }
 
   [[nodiscard]] bool fits(const Inputs& inputs) const {
@@ -169,6 +180,55 @@ struct GridOperator {
   }
 };
 
+/// The same of kQueryPosition.
+struct PositionOperator {
+  static constexpr const char* kName = kQueryPosition;
+  static constexpr int kInputs = 6;  ///< Boxes, frequencies, four weights.
+  static constexpr int kLowInputs = 0;
+  using Inputs = std::array<nvinfer1::Dims, kInputs>;
+
+  std::array<Field, 1> fields = {{{"unboxed", -1}}};
+
+  [[nodiscard]] int64_t unboxed() const { return fields[0].second; }
+  [[nodiscard]] bool is_valid() const { return unboxed() >= 0 && unboxed() < 1 << 16; }
+  void set_result(nvinfer1::DimsExprs& result, nvinfer1::IExprBuilder& builder,
+                  const nvinfer1::DimsExprs* inputs) const {
+    result.d[1] = builder.operation(nvinfer1::DimensionOperation::kSUM, *inputs[0].d[1],
+                                    *builder.constant(unboxed()));
+    result.d[2] = inputs[kInputs - 1].d[0];
+  }
+  [[nodiscard]] bool fits(const Inputs& inputs) const {
+    const auto& [boxes, frequencies, hidden_weight, hidden_bias, weight, bias] = inputs;
+    const QueryPosition call = call_for(inputs);
+    return boxes.nbDims == 3 && boxes.d[2] == 4 && bias.nbDims == 1 && call.fits() &&
+           elements(hidden_weight) == 8 * call.frequency_count * call.hidden &&
+           elements(weight) == call.hidden * call.width;
+  }
+  [[nodiscard]] QueryPosition call_for(const Inputs& inputs) const {
+    QueryPosition call;
+    call.prompts = inputs[0].d[0];
+    call.queries = inputs[0].d[1] + unboxed();
+    call.unboxed = unboxed();
+    call.frequency_count = elements(inputs[1]);
+    call.hidden = elements(inputs[3]);
+    call.width = elements(inputs[5]);
+    return call;
+  }
+  [[nodiscard]] static size_t scratch_bytes(const nvinfer1::Dims& /*boxes*/) { return 0; }
+  void launch(DType /*type*/, const Inputs& inputs, const void* const* in, void* result,
+              void* /*workspace*/, cudaStream_t stream) const {
+    QueryPosition call = call_for(inputs);
+    call.boxes = address(in[0]);
+    call.frequencies = address(in[1]);
+    call.hidden_weight = address(in[2]);
+    call.hidden_bias = address(in[3]);
+    call.weight = address(in[4]);
+    call.bias = address(in[5]);
+    call.result = address(result);
+    attention_kernels().launch(call, stream);
+  }
+};
+
 /// The attributes of a graph's node, or the fields of a plan.
 template <typename Operator>
 Operator read_fields(const nvinfer1::PluginFieldCollection* collection) {
@@ -190,19 +250,14 @@ Operator read_fields(const nvinfer1::PluginFieldCollection* collection) {
   return result;
 }
 
-template <typename Operator>
-bool is_valid(const Operator& op) {
-  return op.heads() > 0 && has_attention_kernel(op.head_dim()) && op.is_valid();
-}
-
 // TensorRT calls these functions through its own interfaces; an exception must not reach it.
 template <typename Operator>
-class AttentionPlugin final : public nvinfer1::IPluginV3,
-                              public nvinfer1::IPluginV3OneCore,
-                              public nvinfer1::IPluginV3OneBuild,
-                              public nvinfer1::IPluginV3OneRuntime {
+class OperatorPlugin final : public nvinfer1::IPluginV3,
+                             public nvinfer1::IPluginV3OneCore,
+                             public nvinfer1::IPluginV3OneBuild,
+                             public nvinfer1::IPluginV3OneRuntime {
  public:
-  explicit AttentionPlugin(const Operator& op) : op_(op) {
+  explicit OperatorPlugin(const Operator& op) : op_(op) {
     for (const auto& [name, value] : op_.fields) timing_id_ += std::to_string(value) + " ";
   }
 
@@ -221,7 +276,7 @@ class AttentionPlugin final : public nvinfer1::IPluginV3,
 
   nvinfer1::IPluginV3* clone() noexcept override {
     try {
-      return new AttentionPlugin(op_);  // TensorRT deletes it
+      return new OperatorPlugin(op_);  // TensorRT deletes it
     } catch (const std::exception&) {
       return nullptr;
     }
@@ -249,7 +304,7 @@ class AttentionPlugin final : public nvinfer1::IPluginV3,
     outputs[0].nbDims = 3;
     outputs[0].d[0] = inputs[0].d[0];
     outputs[0].d[1] = inputs[0].d[1];
-    outputs[0].d[2] = builder.constant(op_.heads() * op_.head_dim());
+    op_.set_result(outputs[0], builder, inputs);
     return 0;
   }
 
@@ -258,11 +313,11 @@ class AttentionPlugin final : public nvinfer1::IPluginV3,
     if (input_count != kInputs || output_count != 1) return false;
     const nvinfer1::PluginTensorDesc& tensor = tensors[position].desc;
     if (tensor.format != nvinfer1::TensorFormat::kLINEAR) return false;
-    if (position == 0) {
-      return tensor.type == nvinfer1::DataType::kHALF || tensor.type == nvinfer1::DataType::kBF16;
-    }
-    const bool low = position < Operator::kLowInputs || position == kInputs;
-    return tensor.type == (low ? tensors[0].desc.type : nvinfer1::DataType::kFLOAT);
+    const bool low =
+        Operator::kLowInputs > 0 && (position < Operator::kLowInputs || position == kInputs);
+    if (!low) return tensor.type == nvinfer1::DataType::kFLOAT;
+    if (position > 0) return tensor.type == tensors[0].desc.type;
+    return tensor.type == nvinfer1::DataType::kHALF || tensor.type == nvinfer1::DataType::kBF16;
   }
 
   int32_t configurePlugin(const nvinfer1::DynamicPluginTensorDesc* inputs, int32_t input_count,
@@ -298,7 +353,8 @@ class AttentionPlugin final : public nvinfer1::IPluginV3,
                  stream);
       return 0;
     } catch (const std::exception& error) {
-      log(LogLevel::kWarning, std::string("the attention kernel did not start: ") + error.what());
+      log(LogLevel::kWarning,
+          std::string("a kernel of this program did not start: ") + error.what());
       return -1;
     }
   }
@@ -333,9 +389,9 @@ class AttentionPlugin final : public nvinfer1::IPluginV3,
 };
 
 template <typename Operator>
-class AttentionCreator final : public nvinfer1::IPluginCreatorV3One {
+class OperatorCreator final : public nvinfer1::IPluginCreatorV3One {
  public:
-  AttentionCreator() {
+  OperatorCreator() {
     for (size_t i = 0; i < fields_.size(); ++i) {
       fields_[i] = {Operator().fields[i].first, nullptr, nvinfer1::PluginFieldType::kINT64, 1};
     }
@@ -347,7 +403,7 @@ class AttentionCreator final : public nvinfer1::IPluginCreatorV3One {
                                     nvinfer1::TensorRTPhase /*phase*/) noexcept override {
     try {
       const auto op = read_fields<Operator>(fields);
-      return is_valid(op) ? new AttentionPlugin<Operator>(op) : nullptr;  // TensorRT deletes it
+      return op.is_valid() ? new OperatorPlugin<Operator>(op) : nullptr;  // TensorRT deletes it
     } catch (const std::exception&) {
       return nullptr;
     }
@@ -366,10 +422,11 @@ class AttentionCreator final : public nvinfer1::IPluginCreatorV3One {
 }  // namespace
 
 template <>
-std::array<nvinfer1::IPluginCreatorV3One*, 2> attention_plugin_creators<SAM3TRT_FLAVOUR>() {
-  static AttentionCreator<RotaryOperator> rotary;
-  static AttentionCreator<GridOperator> grid;
-  return {&rotary, &grid};
+std::array<nvinfer1::IPluginCreatorV3One*, 3> operator_plugin_creators<SAM3TRT_FLAVOUR>() {
+  static OperatorCreator<RotaryOperator> rotary;
+  static OperatorCreator<GridOperator> grid;
+  static OperatorCreator<PositionOperator> position;
+  return {&rotary, &grid, &position};
 }
 
 }  // namespace sam3trt

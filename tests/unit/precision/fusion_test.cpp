@@ -1,4 +1,4 @@
-#include "precision/attention_fusion.hpp"
+#include "precision/fusion.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -212,7 +212,7 @@ std::map<std::string, int64_t> attributes_of(const onnx::NodeProto& node) {
 }
 
 int64_t fuse(onnx::GraphProto& graph, const std::string& pattern = "/vision/blocks.*/attn") {
-  return fuse_attentions(graph, {pattern}, "in.onnx");
+  return fuse_nodes(graph, {pattern}, "in.onnx");
 }
 
 int64_t fuse_image(onnx::GraphProto& graph) { return fuse(graph, "/decoder/layers.*/image_attn"); }
@@ -222,7 +222,7 @@ using Damage = std::function<void(onnx::GraphProto&)>;
 std::string refusal_of(onnx::GraphProto graph, const Damage& damage) {
   damage(graph);
   try {
-    fuse_attentions(graph, {"/vision/blocks.*/attn", "/decoder/layers.*/image_attn"}, "in.onnx");
+    fuse_nodes(graph, {"/vision/blocks.*/attn", "/decoder/layers.*/image_attn"}, "in.onnx");
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kBadInput);
     return error.what();
@@ -233,6 +233,94 @@ std::string refusal_of(onnx::GraphProto graph, const Damage& damage) {
 std::string refusal_of(const Damage& damage) { return refusal_of(attention(), damage); }
 
 std::string image_refusal_of(const Damage& damage) { return refusal_of(image_attention(), damage); }
+
+constexpr const char* kPosition = "/decoder/layers.2/query_position";
+
+std::string of_position(const std::string& name) { return kPosition + ("/" + name); }
+
+/// The position of queries by their boxes, as src/model/detector.cpp writes it.
+onnx::GraphProto query_position(int64_t inputs = 512, int64_t hidden = 256) {
+  onnx::GraphProto graph;
+  for (const char* name : {"order", "shape", "axis", "frequencies", "b0", "w1", "b1"}) {
+    add_constant(graph, name, {1});
+  }
+  for (const auto& [name, dims] :
+       {std::pair{"w0", std::pair{inputs, hidden}},
+        std::pair{"/decoder/zeros", std::pair{int64_t{1}, int64_t{96}}}}) {
+    add_constant(graph, name, {1});
+    auto& tensor = *graph.mutable_initializer(graph.initializer_size() - 1);
+    tensor.add_dims(dims.first);
+    tensor.add_dims(dims.second);
+  }
+  add_node(graph, "boxes", "Sigmoid", {"x"});
+  add_node(graph, "/decoder/zero_row", "Gather", {"/decoder/zeros", "x"});
+  add_node(graph, of_position("yxwh"), "Gather", {"boxes", "order"});
+  add_node(graph, of_position("flat"), "Reshape", {of_position("yxwh"), "shape"});
+  add_node(graph, of_position("pe/column"), "Unsqueeze", {of_position("flat"), "axis"});
+  add_node(graph, of_position("pe/angle"), "Mul", {of_position("pe/column"), "frequencies"});
+  add_node(graph, of_position("pe/sin"), "Sin", {of_position("pe/angle")});
+  add_node(graph, of_position("pe/cos"), "Cos", {of_position("pe/angle")});
+  add_node(graph, of_position("pe"), "Concat", {of_position("pe/sin"), of_position("pe/cos")});
+  add_node(graph, of_position("joined"), "Reshape", {of_position("pe"), "shape"});
+  add_node(graph, of_position("layer0/matmul"), "MatMul", {of_position("joined"), "w0"});
+  add_node(graph, of_position("layer0"), "Add", {of_position("layer0/matmul"), "b0"});
+  add_node(graph, of_position("relu"), "Relu", {of_position("layer0")});
+  add_node(graph, of_position("layer1/matmul"), "MatMul", {of_position("relu"), "w1"});
+  add_node(graph, of_position("layer1"), "Add", {of_position("layer1/matmul"), "b1"});
+  add_node(graph, kPosition, "Concat", {"/decoder/zero_row", of_position("layer1")});
+  add_node(graph, "y", "Relu", {kPosition});
+  graph.add_output()->set_name("y");
+  return graph;
+}
+
+int64_t fuse_position(onnx::GraphProto& graph) {
+  return fuse(graph, "/decoder/layers.*/query_position");
+}
+
+TEST(FusePositions, OneNodeTakesThePlaceOfAll) {
+  onnx::GraphProto graph = query_position();
+  EXPECT_EQ(fuse_position(graph), 1);
+  EXPECT_THAT(node_names(graph), ElementsAre("boxes", of_position("embed"), "y"));
+  const auto& fused = graph.node(1);
+  EXPECT_EQ(fused.op_type(), kQueryPosition);
+  EXPECT_EQ(fused.domain(), kOwnDomain);
+  EXPECT_THAT(fused.input(), ElementsAre("boxes", "frequencies", "w0", "b0", "w1", "b1"));
+  EXPECT_THAT(fused.output(), ElementsAre(kPosition));
+  EXPECT_EQ(attributes_of(fused), (std::map<std::string, int64_t>{{"unboxed", 1}}));
+}
+
+TEST(FusePositions, SizesWithoutAKernelStay) {
+  for (const auto& [inputs, hidden] :
+       {std::pair{520, 256}, std::pair{512, 257}, std::pair{100, 96}}) {
+    onnx::GraphProto graph = query_position(inputs, hidden);
+    const std::string before = graph.SerializeAsString();
+    EXPECT_EQ(fuse_position(graph), 0) << inputs << " " << hidden;
+    EXPECT_EQ(graph.SerializeAsString(), before);
+  }
+}
+
+TEST(FusePositions, RefusesAGraphThatIsNotWhatExportWrites) {
+  const auto refusal = [](const Damage& damage) {
+    onnx::GraphProto graph = query_position();
+    damage(graph);
+    try {
+      fuse_position(graph);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_THAT(refusal([](auto& g) { node_of(g, of_position("pe/sin")).set_op_type("Cos"); }),
+              HasSubstr("expected a node /decoder/layers.2/query_position/pe/sin (Sin)"));
+  EXPECT_THAT(refusal([](auto& g) { node_of(g, of_position("layer0/matmul")).set_input(1, "x"); }),
+              HasSubstr("layer0/matmul uses 'x'"));
+  EXPECT_THAT(refusal([](auto& g) { node_of(g, kPosition).set_input(0, "x"); }),
+              HasSubstr("node /decoder/layers.2/query_position uses 'x'"));
+  EXPECT_THAT(refusal([](auto& g) { node_of(g, "y").add_input(of_position("relu")); }),
+              HasSubstr("node y uses '/decoder/layers.2/query_position/relu'"));
+  EXPECT_THAT(refusal([](auto& g) { constant_of(g, "w0").clear_dims(); }),
+              HasSubstr("w0 is not a matrix"));
+}
 
 TEST(FuseAttentions, OneNodeTakesThePlaceOfAll) {
   onnx::GraphProto graph = attention();
@@ -267,7 +355,7 @@ TEST(FuseAttentions, WhatNoPatternNamesOrNoKernelComputesStays) {
 
 TEST(FuseAttentions, RefusesAGraphThatIsNotWhatExportWrites) {
   EXPECT_THAT(refusal_of([](auto& g) { node_of(g, below("q/bs")).set_op_type("Add"); }),
-              HasSubstr("in.onnx: the attention /vision/blocks.3/attn cannot become one kernel: "
+              HasSubstr("in.onnx: /vision/blocks.3/attn cannot become one kernel: "
                         "expected a node /vision/blocks.3/attn/q/bs (Mul)"));
   EXPECT_THAT(refusal_of([](auto& g) { node_of(g, below("k_t")).set_name("other"); }),
               HasSubstr("expected a node /vision/blocks.3/attn/k_t (Transpose)"));
@@ -347,10 +435,9 @@ TEST(FuseImageAttentions, WhatGoesInMayBeUsedElsewhere) {
 }
 
 TEST(FuseImageAttentions, RefusesNodesThatExportDoesNotWrite) {
-  EXPECT_THAT(
-      image_refusal_of([](auto& g) { node_of(g, of_image("masked")).set_op_type("Mul"); }),
-      HasSubstr("in.onnx: the attention /decoder/layers.2/image_attn cannot become one kernel: "
-                "expected a node /decoder/layers.2/image_attn/masked (Add)"));
+  EXPECT_THAT(image_refusal_of([](auto& g) { node_of(g, of_image("masked")).set_op_type("Mul"); }),
+              HasSubstr("in.onnx: /decoder/layers.2/image_attn cannot become one kernel: "
+                        "expected a node /decoder/layers.2/image_attn/masked (Add)"));
   EXPECT_THAT(image_refusal_of([](auto& g) { node_of(g, in_layer("bias/sum")).set_name("other"); }),
               HasSubstr("expected a node /decoder/layers.2/bias/sum (Add)"));
   EXPECT_THAT(image_refusal_of([](auto& g) { node_of(g, of_image("mix")).add_input("x"); }),
@@ -398,11 +485,11 @@ TEST(FuseImageAttentions, RefusesABiasThatIsNotWhatExportWrites) {
       image_refusal_of([](auto& g) { node_of(g, in_layer("bias/y/log")).set_op_type("Exp"); }),
       HasSubstr("expected a node /decoder/layers.2/bias/y/log (Log)"));
   EXPECT_THAT(
-      image_refusal_of([](auto& g) { constant_of(g, "/decoder/coordinates").set_dims(1, 2); }),
-      HasSubstr("/decoder/coordinates is not [lines, 1]"));
+      image_refusal_of([](auto& g) { constant_of(g, "/decoder/coordinates").set_dims(0, 0); }),
+      HasSubstr("/decoder/coordinates is not a matrix"));
   EXPECT_THAT(
       image_refusal_of([](auto& g) { constant_of(g, "/decoder/coordinates").clear_dims(); }),
-      HasSubstr("/decoder/coordinates is not [lines, 1]"));
+      HasSubstr("/decoder/coordinates is not a matrix"));
 }
 
 TEST(FuseImageAttentions, RefusesInnerTensorsThatAreUsedElsewhere) {
@@ -422,7 +509,8 @@ TEST(FuseImageAttentions, RefusesHeadsThatAreNotFourPositiveNumbers) {
     });
   };
   const auto missing = HasSubstr("there is no " + shape + " of 4 numbers");
-  EXPECT_THAT(image_refusal_of([&](auto& g) { constant_of(g, shape).set_name("other"); }), missing);
+  EXPECT_THAT(image_refusal_of([&](auto& g) { constant_of(g, shape).set_name("other"); }),
+              HasSubstr("node /decoder/layers.2/image_attn/q_heads uses '" + shape + "'"));
   EXPECT_THAT(image_refusal_of(
                   [&](auto& g) { constant_of(g, shape).set_data_type(onnx::TensorProto::FLOAT); }),
               missing);

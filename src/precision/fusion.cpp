@@ -1,0 +1,259 @@
+#include "precision/fusion.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/own_operators.hpp"
+#include "precision/fusion_forms.hpp"
+#include "precision/recipe.hpp"
+
+namespace sam3trt {
+namespace {
+
+using Attributes = std::vector<std::pair<std::string, int64_t>>;
+
+const FusionForm& form_of(const std::string& path) {
+  for (const FusionForm* form : {&grid_form(), &position_form()}) {
+    if (path.ends_with(form->ending)) return *form;
+  }
+  return rotary_form();
+}
+
+class Fusion {
+ public:
+  Fusion(onnx::GraphProto& graph, std::string where) : graph_(graph), where_(std::move(where)) {
+    for (const auto& node : graph.node()) nodes_[node.name()] = &node;
+    for (const auto& tensor : graph.initializer()) constants_[tensor.name()] = &tensor;
+  }
+
+  /// Notes the nodes to be removed and what takes their place.
+  void add(const std::string& path) {
+    const FusionForm& form = form_of(path);
+    const std::string base = path.substr(0, path.size() - form.ending.size());
+    std::map<std::string, std::string> named;
+    std::set<std::string> removed;
+    for (const FusionStep& step : form.steps) {
+      const onnx::NodeProto& node = node_of(path, base, step);
+      for (size_t i = 0; i < step.inputs.size(); ++i) {
+        check_input(path, base, node, step.inputs[i], node.input(static_cast<int>(i)), named);
+      }
+      removed.insert(node.name());
+    }
+    const std::string output = base + "/" + form.output;
+    check_uses(path, output, removed);
+    const auto attributes = attributes_of(path, base, form, named);
+    if (!attributes) return;
+    onnx::NodeProto fused;
+    fused.set_name(base + "/" + form.name);
+    fused.set_op_type(form.op);
+    fused.set_domain(kOwnDomain);
+    for (const std::string& input : form.inputs) {
+      fused.add_input(is_named(input) ? named.at(input) : base + "/" + input);
+    }
+    fused.add_output(output);
+    for (const auto& [name, value] : *attributes) {
+      auto* attribute = fused.add_attribute();
+      attribute->set_name(name);
+      attribute->set_type(onnx::AttributeProto::INT);
+      attribute->set_i(value);
+    }
+    fused_[output] = std::move(fused);
+    removed_.merge(removed);
+  }
+
+  int64_t apply() {
+    onnx::GraphProto result = graph_;
+    result.clear_node();
+    for (const auto& node : graph_.node()) {
+      if (const auto found = fused_.find(node.name()); found != fused_.end()) {
+        *result.add_node() = found->second;
+      } else if (!removed_.contains(node.name())) {
+        *result.add_node() = node;
+      }
+    }
+    drop_nodes_without_use(result);
+    drop_unused_constants(result);
+    graph_ = std::move(result);
+    return static_cast<int64_t>(fused_.size());
+  }
+
+ private:
+  /// Those that only removed nodes used; a node comes after those that it uses.
+  void drop_nodes_without_use(onnx::GraphProto& graph) const {
+    std::set<std::string> before;
+    for (const auto& node : graph_.node()) before.insert(node.input().begin(), node.input().end());
+    std::set<std::string> used;
+    for (const auto& output : graph.output()) used.insert(output.name());
+    auto* nodes = graph.mutable_node();
+    for (int i = nodes->size() - 1; i >= 0; --i) {
+      const auto& node = nodes->at(i);
+      const bool lost = std::ranges::all_of(node.output(), [&](const std::string& output) {
+        return before.contains(output) && !used.contains(output);
+      });
+      if (lost) {
+        nodes->DeleteSubrange(i, 1);
+      } else {
+        used.insert(node.input().begin(), node.input().end());
+      }
+    }
+  }
+
+  static void drop_unused_constants(onnx::GraphProto& graph) {
+    std::set<std::string> used;
+    for (const auto& node : graph.node()) used.insert(node.input().begin(), node.input().end());
+    auto* constants = graph.mutable_initializer();
+    constants->erase(
+        std::remove_if(constants->begin(), constants->end(),
+                       [&](const auto& tensor) { return !used.contains(tensor.name()); }),
+        constants->end());
+  }
+
+  [[noreturn]] void fail(const std::string& path, const std::string& what) const {
+    throw_bad_input(where_ + ": " + path + " cannot become one kernel: " + what +
+                    "; export the graph again");
+  }
+
+  /// Those of the operator; none where it has no kernel for these sizes.
+  [[nodiscard]] std::optional<Attributes> attributes_of(
+      const std::string& path, const std::string& base, const FusionForm& form,
+      const std::map<std::string, std::string>& named) const {
+    if (form.op == kQueryPosition) {
+      const auto sizes = dims_of(path, named.at("$hidden_weight"));
+      if (sizes[0] % 8 != 0 || sizes[0] > kMaxQueryPositionInputs ||
+          sizes[1] > kMaxQueryPositionHidden) {
+        return std::nullopt;
+      }
+      return Attributes{{"unboxed", dims_of(path, "/decoder/zeros")[0]}};
+    }
+    const bool grid = form.op == kGridAttention;
+    const std::string shape_name = base + (grid ? "/image_attn/q_heads/shape" : "/heads/shape");
+    const std::vector<int64_t> shape = heads_shape(path, shape_name, !grid);
+    const int64_t head_dim = shape.back();
+    if (!has_attention_kernel(head_dim)) return std::nullopt;
+    Attributes attributes = {{"heads", shape[shape.size() - 2]}, {"head_dim", head_dim}};
+    if (grid) {
+      const int64_t lines = dims_of(path, named.at("$coordinates"))[0];
+      attributes.insert(attributes.end(), {{"rows", lines}, {"columns", lines}});
+    } else {
+      attributes.emplace_back("window", shape[1]);
+    }
+    return attributes;
+  }
+
+  /// Both sizes of a constant matrix.
+  [[nodiscard]] std::array<int64_t, 2> dims_of(const std::string& path,
+                                               const std::string& name) const {
+    const auto found = constants_.find(name);
+    if (found != constants_.end() && found->second->dims_size() == 2 &&
+        found->second->dims(0) > 0 && found->second->dims(1) > 0) {
+      return {found->second->dims(0), found->second->dims(1)};
+    }
+    fail(path, name + " is not a matrix");
+  }
+
+  /// [-1, N, 3, H, D] or [0, N, H, D].
+  [[nodiscard]] std::vector<int64_t> heads_shape(const std::string& path, const std::string& name,
+                                                 bool windows) const {
+    const auto found = constants_.find(name);
+    std::vector<int64_t> shape(windows ? 5 : 4);
+    const size_t bytes = shape.size() * sizeof(int64_t);
+    if (found == constants_.end() || found->second->data_type() != onnx::TensorProto::INT64 ||
+        found->second->raw_data().size() != bytes) {
+      fail(path, "there is no " + name + " of " + std::to_string(shape.size()) + " numbers");
+    }
+    std::memcpy(shape.data(), found->second->raw_data().data(), bytes);
+    const bool positive =
+        std::all_of(shape.begin() + 1, shape.end(), [](int64_t n) { return n > 0; });
+    if (!positive || (windows && shape[2] != 3)) {
+      fail(path, windows ? "its heads are not [batch, window, 3, heads, size]"
+                         : "its heads are not [batch, tokens, heads, size]");
+    }
+    return shape;
+  }
+
+  [[nodiscard]] const onnx::NodeProto& node_of(const std::string& path, const std::string& base,
+                                               const FusionStep& step) const {
+    const std::string name = base + "/" + step.name;
+    const auto found = nodes_.find(name);
+    if (found == nodes_.end() || found->second->op_type() != step.op ||
+        found->second->input_size() != static_cast<int>(step.inputs.size())) {
+      fail(path, "expected a node " + name + " (" + step.op + ")");
+    }
+    return *found->second;
+  }
+
+  void check_input(const std::string& path, const std::string& base, const onnx::NodeProto& node,
+                   const std::string& expected, const std::string& input,
+                   std::map<std::string, std::string>& named) const {
+    const bool constant = constants_.contains(input);
+    bool right = constant;
+    if (is_named(expected)) {
+      right = constant == expected.starts_with('$') &&
+              named.try_emplace(expected, input).first->second == input;
+    } else if (!expected.empty()) {
+      right = input == (expected.starts_with('/') ? expected : base + "/" + expected);
+    }
+    if (!right) fail(path, "node " + node.name() + " uses '" + input + "'");
+  }
+
+  /// Nothing else may use what lies between.
+  void check_uses(const std::string& path, const std::string& result,
+                  const std::set<std::string>& removed) const {
+    std::set<std::string> inner;
+    for (const std::string& name : removed) {
+      if (name == result) continue;
+      for (const std::string& output : nodes_.at(name)->output()) inner.insert(output);
+    }
+    for (const auto& node : graph_.node()) {
+      if (removed.contains(node.name())) continue;
+      for (const std::string& input : node.input()) {
+        if (inner.contains(input)) fail(path, "node " + node.name() + " uses '" + input + "'");
+      }
+    }
+    for (const auto& output : graph_.output()) {
+      if (inner.contains(output.name())) fail(path, "'" + output.name() + "' is an output");
+    }
+  }
+
+  onnx::GraphProto& graph_;
+  std::string where_;
+  std::map<std::string, const onnx::NodeProto*> nodes_;
+  std::map<std::string, const onnx::TensorProto*> constants_;
+  std::map<std::string, onnx::NodeProto> fused_;  ///< By the node whose place they take.
+  std::set<std::string> removed_;
+};
+
+/// "/vision/blocks.0/attn" of "/vision/blocks.0/attn/softmax"; "/decoder/layers.0/query_position".
+std::optional<std::string> path_of(const onnx::NodeProto& node) {
+  constexpr std::string_view kEnd = "/softmax";
+  const std::string& name = node.name();
+  if (node.op_type() == "Softmax" && name.ends_with(kEnd)) {
+    return name.substr(0, name.size() - kEnd.size());
+  }
+  if (name.ends_with(position_form().ending)) return name;
+  return std::nullopt;
+}
+
+}  // namespace
+
+int64_t fuse_nodes(onnx::GraphProto& graph, const std::vector<std::string>& patterns,
+                   const std::string& where) {
+  Fusion fusion(graph, where);
+  for (const auto& node : graph.node()) {
+    const auto path = path_of(node);
+    if (!path) continue;
+    const bool wanted = std::ranges::any_of(
+        patterns, [&](const std::string& pattern) { return matches_path(pattern, *path); });
+    if (wanted) fusion.add(*path);
+  }
+  return fusion.apply();
+}
+
+}  // namespace sam3trt

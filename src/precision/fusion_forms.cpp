@@ -1,0 +1,139 @@
+#include "precision/fusion_forms.hpp"
+
+#include <utility>
+
+#include "base/own_operators.hpp"
+
+namespace sam3trt {
+namespace {
+
+/// What src/model/detector.cpp writes of the bias of rows ("y") or columns ("x").
+std::vector<FusionStep> edge_steps(const std::string& axis) {
+  const std::string at = "bias/" + axis + "/";
+  const auto weight = [&](const char* name) { return "$" + axis + "." + name; };
+  return {
+      {at + "center", "Slice", {"@boxes", "", "", ""}},
+      {at + "extent", "Slice", {"@boxes", "", "", ""}},
+      {at + "offset", "Mul", {at + "extent", ""}},
+      {at + "low", "Sub", {at + "center", at + "offset"}},
+      {at + "high", "Add", {at + "center", at + "offset"}},
+      {at + "edges", "Concat", {at + "low", at + "high"}},
+      {at + "edges_row", "Unsqueeze", {at + "edges", ""}},
+      {at + "distance", "Sub", {"$coordinates", at + "edges_row"}},
+      {at + "scaled", "Mul", {at + "distance", ""}},
+      {at + "abs", "Abs", {at + "scaled"}},
+      {at + "shifted", "Add", {at + "abs", ""}},
+      {at + "log", "Log", {at + "shifted"}},
+      {at + "log8", "Mul", {at + "log", ""}},
+      {at + "sign", "Sign", {at + "scaled"}},
+      {at + "signed", "Mul", {at + "sign", at + "log8"}},
+      {at + "mlp/layer0/matmul", "MatMul", {at + "signed", weight("hidden_weight")}},
+      {at + "mlp/layer0", "Add", {at + "mlp/layer0/matmul", weight("hidden_bias")}},
+      {at + "mlp/layer0/relu", "Relu", {at + "mlp/layer0"}},
+      {at + "mlp/layer1/matmul", "MatMul", {at + "mlp/layer0/relu", weight("weight")}},
+      {at + "mlp/layer1", "Add", {at + "mlp/layer1/matmul", weight("bias")}},
+      {at + "per_head", "Transpose", {at + "mlp/layer1"}},
+      {at + "with_presence", "Concat", {"/decoder/zero_bias", at + "per_head"}},
+  };
+}
+
+FusionForm make_grid_form() {
+  FusionForm form{"/image_attn",
+                  {{"image_attn/q_heads", "Reshape", {"image_attn/q_proj", ""}},
+                   {"image_attn/q", "Transpose", {"image_attn/q_heads"}},
+                   {"image_attn/k_heads", "Reshape", {"image_attn/k_proj", ""}},
+                   {"image_attn/k", "Transpose", {"image_attn/k_heads"}},
+                   {"image_attn/v_heads", "Reshape", {"image_attn/v_proj", ""}},
+                   {"image_attn/v", "Transpose", {"image_attn/v_heads"}},
+                   {"bias/rows", "Unsqueeze", {"bias/y/with_presence", ""}},
+                   {"bias/columns", "Unsqueeze", {"bias/x/with_presence", ""}},
+                   {"bias/sum", "Add", {"bias/rows", "bias/columns"}},
+                   {"bias", "Reshape", {"bias/sum", ""}},
+                   {"image_attn/scores", "MatMul", {"image_attn/q", "image_attn/k"}},
+                   {"image_attn/masked", "Add", {"image_attn/scores", "bias"}},
+                   {"image_attn/softmax", "Softmax", {"image_attn/masked"}},
+                   {"image_attn/mix", "MatMul", {"image_attn/softmax", "image_attn/v"}},
+                   {"image_attn/join", "Transpose", {"image_attn/mix"}},
+                   {"image_attn/flat", "Reshape", {"image_attn/join", ""}}},
+                  kGridAttention,
+                  "image_attn/grid_mha",
+                  {"image_attn/q_proj", "image_attn/k_proj", "image_attn/v_proj", "@boxes"},
+                  "image_attn/flat"};
+  for (const std::string axis : {"y", "x"}) {
+    for (FusionStep& step : edge_steps(axis)) form.steps.push_back(std::move(step));
+    for (const char* name : {"hidden_weight", "hidden_bias", "weight", "bias"}) {
+      form.inputs.push_back("$" + axis + "." + name);
+    }
+  }
+  return form;
+}
+
+}  // namespace
+
+const FusionForm& rotary_form() {
+  static const FusionForm kForm = {"",
+                                   {{"heads", "Reshape", {"qkv", ""}},
+                                    {"order", "Transpose", {"heads"}},
+                                    {"split", "Split", {"order", ""}},
+                                    {"q_in", "Squeeze", {"split.0", ""}},
+                                    {"q/halves", "Split", {"q_in", ""}},
+                                    {"q/ac", "Mul", {"q/halves.0", "$cos"}},
+                                    {"q/bs", "Mul", {"q/halves.1", "$sin"}},
+                                    {"q/as", "Mul", {"q/halves.0", "$sin"}},
+                                    {"q/bc", "Mul", {"q/halves.1", "$cos"}},
+                                    {"q/first", "Sub", {"q/ac", "q/bs"}},
+                                    {"q/second", "Add", {"q/as", "q/bc"}},
+                                    {"q", "Concat", {"q/first", "q/second"}},
+                                    {"k_in", "Squeeze", {"split.1", ""}},
+                                    {"k/halves", "Split", {"k_in", ""}},
+                                    {"k/ac", "Mul", {"k/halves.0", "$cos"}},
+                                    {"k/bs", "Mul", {"k/halves.1", "$sin"}},
+                                    {"k/as", "Mul", {"k/halves.0", "$sin"}},
+                                    {"k/bc", "Mul", {"k/halves.1", "$cos"}},
+                                    {"k/first", "Sub", {"k/ac", "k/bs"}},
+                                    {"k/second", "Add", {"k/as", "k/bc"}},
+                                    {"k", "Concat", {"k/first", "k/second"}},
+                                    {"v", "Squeeze", {"split.2", ""}},
+                                    {"k_t", "Transpose", {"k"}},
+                                    {"scores", "MatMul", {"q", "k_t"}},
+                                    {"softmax", "Softmax", {"scores"}},
+                                    {"mix", "MatMul", {"softmax", "v"}},
+                                    {"join", "Transpose", {"mix"}},
+                                    {"flat", "Reshape", {"join", ""}}},
+                                   kRotaryAttention,
+                                   "rotary_mha",
+                                   {"qkv", "$cos", "$sin"},
+                                   "flat"};
+  return kForm;
+}
+
+const FusionForm& grid_form() {
+  static const FusionForm kForm = make_grid_form();
+  return kForm;
+}
+
+const FusionForm& position_form() {
+  static const FusionForm kForm = {
+      "/query_position",
+      {{"query_position/yxwh", "Gather", {"@boxes", ""}},
+       {"query_position/flat", "Reshape", {"query_position/yxwh", ""}},
+       {"query_position/pe/column", "Unsqueeze", {"query_position/flat", ""}},
+       {"query_position/pe/angle", "Mul", {"query_position/pe/column", "$frequencies"}},
+       {"query_position/pe/sin", "Sin", {"query_position/pe/angle"}},
+       {"query_position/pe/cos", "Cos", {"query_position/pe/angle"}},
+       {"query_position/pe", "Concat", {"query_position/pe/sin", "query_position/pe/cos"}},
+       {"query_position/joined", "Reshape", {"query_position/pe", ""}},
+       {"query_position/layer0/matmul", "MatMul", {"query_position/joined", "$hidden_weight"}},
+       {"query_position/layer0", "Add", {"query_position/layer0/matmul", "$hidden_bias"}},
+       {"query_position/relu", "Relu", {"query_position/layer0"}},
+       {"query_position/layer1/matmul", "MatMul", {"query_position/relu", "$weight"}},
+       {"query_position/layer1", "Add", {"query_position/layer1/matmul", "$bias"}},
+       {"query_position", "Concat", {"/decoder/zero_row", "query_position/layer1"}}},
+      kQueryPosition,
+      "query_position/embed",
+      {"@boxes", "$frequencies", "$hidden_weight", "$hidden_bias", "$weight", "$bias"},
+      "query_position"};
+  return kForm;
+}
+
+}  // namespace sam3trt

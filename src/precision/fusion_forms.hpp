@@ -1,0 +1,44 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sam3trt {
+
+/// A node of a form.
+struct FusionStep {
+  std::string name;
+  std::string op;
+  /// Tensors below the base, or "/PATH"; "": any constant; "$NAME": a constant, "@NAME": a tensor,
+  /// the same wherever the name occurs.
+  std::vector<std::string> inputs;
+};
+
+/// Nodes as export writes them, and the operator (base/own_operators.hpp) that takes their place.
+/// Names are relative to a base, the path without `ending`.
+struct FusionForm {
+  std::string ending;
+  std::vector<FusionStep> steps;
+  std::string op;
+  std::string name;
+  std::vector<std::string> inputs;
+  std::string output;
+};
+
+[[nodiscard]] inline bool is_named(std::string_view input) {
+  return input.starts_with('$') || input.starts_with('@');
+}
+
+/// The vision encoder's attention, from the packed projections to the joined heads, as
+/// src/model/vision_encoder.cpp writes it.
+[[nodiscard]] const FusionForm& rotary_form();
+
+/// The decoder's attention to the picture, from the projections and the boxes to the joined heads,
+/// as src/model/detector.cpp writes it.
+[[nodiscard]] const FusionForm& grid_form();
+
+/// The positions of the decoder's queries, from the boxes, as src/model/detector.cpp writes them.
+[[nodiscard]] const FusionForm& position_form();
+
+}  // namespace sam3trt
