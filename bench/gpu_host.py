@@ -263,7 +263,9 @@ def rows(results: dict) -> list[tuple[str, str]]:
             table.append((f"{what}, {found}, ms", time_of(nothing["total"])))
         if session.get("device_memory_bytes_one_image"):
             memory = session["device_memory_bytes_one_image"] / 1e9
-            table.append((f"{name}: device memory with one picture, GB", f"{memory:.2f}"))
+            kept = session["device_memory_bytes_with_text_encoder"] / 1e9
+            what = f"{name}: device memory with one picture, and with the text encoder, GB"
+            table.append((what, f"{memory:.2f}, {kept:.2f}"))
         runs = [result for key, result in results.items() if key.startswith(f"cold_start_{name}")]
         cold = sorted(run["seconds"] for run in runs if run["exit"] == 0)
         if cold:

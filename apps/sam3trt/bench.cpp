@@ -162,16 +162,22 @@ Json time_runs(Segmenter& segmenter, std::span<const ImageRequest> requests,
   return json;
 }
 
+/// Different texts, from those asked for.
+std::vector<Prompt> make_prompts(size_t count, const BenchOptions& options) {
+  std::vector<Prompt> prompts;
+  for (size_t i = 0; i < count; ++i) {
+    const std::string& text = options.texts[i % options.texts.size()];
+    const size_t round = i / options.texts.size();
+    prompts.push_back({round == 0 ? text : text + " " + std::to_string(round), {}});
+  }
+  return prompts;
+}
+
 /// Whole runs: `images` pictures at once, each with `prompts` texts. Also with a threshold that
 /// nothing passes, because masks are part of the work only where something is found.
 Json bench_runs(Segmenter& segmenter, std::span<const Image> pictures, size_t images,
                 size_t prompts, const BenchOptions& options) {
-  std::vector<Prompt> texts;
-  for (size_t i = 0; i < prompts; ++i) {
-    const std::string& text = options.texts[i % options.texts.size()];
-    const size_t round = i / options.texts.size();
-    texts.push_back({round == 0 ? text : text + " " + std::to_string(round), {}});
-  }
+  const std::vector<Prompt> texts = make_prompts(prompts, options);
   std::vector<ImageRequest> requests;
   for (size_t i = 0; i < images; ++i) requests.push_back({&pictures[i % pictures.size()], texts});
   Json json = {{"images", images}, {"prompts", prompts}};
@@ -209,14 +215,19 @@ Json bench_session(const ModelFiles& files, const BenchOptions& options,
   if (pictures.empty()) pictures.push_back(built_in_pictures().front());
   const auto begin = Clock::now();
   Segmenter segmenter(files, options.load);
-  const std::vector<Prompt> first = {{options.texts.front(), {}}};
+  const std::vector<Prompt> first = make_prompts(1, options);
   static_cast<void>(segmenter.run(pictures.front(), first, {options.threshold, 0.5}));
   Json json = {
       {"backend", segmenter.backend()},
       {"load_to_first_result_ms", std::round(milliseconds(Clock::now() - begin) * 10) / 10}};
+  const std::span<const Run> runs = chosen.empty() ? std::span<const Run>(kRuns) : chosen;
+  size_t most = 1;
+  for (const auto& [images, prompts] : runs) most = std::max(most, prompts);
+  json["device_memory_bytes_with_text_encoder"] = segmenter.device_memory();
+  segmenter.keep_only_texts(make_prompts(most, options));
   json["runs"] = Json::array();
   json["device_memory_bytes_one_image"] = nullptr;
-  for (const auto& [images, prompts] : chosen.empty() ? std::span<const Run>(kRuns) : chosen) {
+  for (const auto& [images, prompts] : runs) {
     if (images > segmenter.max_images()) {
       if (chosen.empty()) continue;
       throw_bad_input("--runs " + std::to_string(images) + "x" + std::to_string(prompts) +

@@ -86,12 +86,12 @@ class GpuSession::Impl {
           Joint{vision_, mask_head_, "fpn_feat_0"}, Joint{vision_, mask_head_, "fpn_feat_1"},
           Joint{geometry_, detector_, "geometry_features"},
           Joint{geometry_, mask_head_, "geometry_features"},
-          Joint{texts_.stage(), detector_, "text_features"},
-          Joint{texts_.stage(), mask_head_, "text_features"},
           Joint{detector_, mask_head_, "encoder_hidden_states"},
           Joint{detector_, mask_head_, "query_features"}}) {
       check_joint(from, to, tensor);
     }
+    check_type(detector_, "text_features", texts_.type());
+    check_type(mask_head_, "text_features", texts_.type());
     for (const char* name : {"pred_logits", "pred_boxes", "presence_logits", "prompt_mask"}) {
       check_type(detector_, name, DType::kF32);
     }
@@ -109,6 +109,12 @@ class GpuSession::Impl {
 
   [[nodiscard]] size_t max_prompts() const {
     return static_cast<size_t>(detector_.largest("text_features", 0));
+  }
+
+  void keep_only_texts(std::span<const Prompt> prompts) {
+    device_.make_current();
+    uploader_.reset();
+    texts_.keep_only(stream_, uploader_, activations_, prompts);
   }
 
   [[nodiscard]] std::vector<ImageResult> run(std::span<const ImageRequest> requests,
@@ -404,6 +410,10 @@ GpuSession& GpuSession::operator=(GpuSession&&) noexcept = default;
 
 size_t GpuSession::max_images() const { return impl_->max_images(); }
 size_t GpuSession::max_prompts() const { return impl_->max_prompts(); }
+
+void GpuSession::keep_only_texts(std::span<const Prompt> prompts) {
+  impl_->keep_only_texts(prompts);
+}
 
 std::vector<ImageResult> GpuSession::run(std::span<const ImageRequest> requests,
                                          const Thresholds& thresholds) {

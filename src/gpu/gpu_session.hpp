@@ -44,6 +44,10 @@ class GpuSession {
   /// Prompts that go through the detector together.
   [[nodiscard]] size_t max_prompts() const;
 
+  /// Encodes the texts of these prompts and frees the text encoder; other texts are then
+  /// Error(kBadInput). Does nothing when there are more of them than are kept (512).
+  void keep_only_texts(std::span<const Prompt> prompts);
+
   /// One result per request, with its prompts in their order; any number of either. `path` and
   /// `timings_ms.decode` are left to the caller; pictures that went through together share their
   /// times equally. Throws as Session::run does.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/error.hpp"
 #include "runtime/prompt_batch.hpp"
 
 namespace sam3trt {
@@ -9,12 +10,13 @@ namespace sam3trt {
 GpuTexts::GpuTexts(const CudaDevice& device, GpuStage stage, const Tokenizer& tokenizer,
                    const ModelConfig& config, Semantics semantics, size_t capacity)
     : stage_(std::move(stage)),
+      type_(stage_->type_of("text_features").value_or(DType::kF32)),
       tokenizer_(tokenizer),
       config_(config),
       semantics_(semantics),
       capacity_(capacity),
       row_bytes_(static_cast<size_t>(config.context_length * config.detector_width) *
-                 size_of(stage_.type_of("text_features").value_or(DType::kF32))),
+                 size_of(type_)),
       pool_(device, capacity * row_bytes_),
       batch_(device) {}
 
@@ -41,18 +43,39 @@ std::vector<std::vector<float>> GpuTexts::masks(std::span<const Prompt> prompts)
 
 void GpuTexts::encode_missing(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
                               std::span<const Prompt> prompts) {
-  if (texts_.size() + prompts.size() > capacity_) texts_.clear();
-  std::vector<std::string> fresh;
-  for (const Prompt& prompt : prompts) {
-    const std::string text(effective_text(prompt));
-    if (texts_.contains(text) || std::ranges::find(fresh, text) != fresh.end()) continue;
-    fresh.push_back(text);
+  std::vector<std::string> fresh = missing(prompts);
+  if (fresh.empty()) return;
+  if (!stage_) {
+    throw_bad_input("the text '" + fresh.front() +
+                    "' is not among those that were kept when the text encoder was freed");
   }
-  const auto rows = static_cast<size_t>(stage_.largest("input_ids", 0));
+  if (texts_.size() + fresh.size() > capacity_) {
+    texts_.clear();
+    fresh = missing(prompts);
+  }
+  const auto rows = static_cast<size_t>(stage_->largest("input_ids", 0));
   for (size_t first = 0; first < fresh.size(); first += rows) {
     encode(stream, uploader, activations,
            std::span(fresh).subspan(first, std::min(rows, fresh.size() - first)));
   }
+}
+
+std::vector<std::string> GpuTexts::missing(std::span<const Prompt> prompts) const {
+  std::vector<std::string> texts;
+  for (const Prompt& prompt : prompts) {
+    const std::string text(effective_text(prompt));
+    if (texts_.contains(text) || std::ranges::find(texts, text) != texts.end()) continue;
+    texts.push_back(text);
+  }
+  return texts;
+}
+
+void GpuTexts::keep_only(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
+                         std::span<const Prompt> prompts) {
+  if (texts_.size() + missing(prompts).size() > capacity_) return;
+  encode_missing(stream, uploader, activations, prompts);
+  stream.synchronize();
+  stage_.reset();
 }
 
 void GpuTexts::encode(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
@@ -65,10 +88,10 @@ void GpuTexts::encode(const Stream& stream, Uploader& uploader, DeviceBuffer& ac
     std::ranges::copy(encoded.ids, ids.i64().subspan(row * context).begin());
     masks.push_back(make_text_mask(encoded, config_, semantics_));
   }
-  stage_.set_input("input_ids", ids.shape(), uploader.upload(stream, "input_ids", ids));
-  stage_.run(stream, activations);
+  stage_->set_input("input_ids", ids.shape(), uploader.upload(stream, "input_ids", ids));
+  stage_->run(stream, activations);
   const size_t first = texts_.size();
-  copy_on_device(stream, pool_.data() + first * row_bytes_, stage_.output("text_features"),
+  copy_on_device(stream, pool_.data() + first * row_bytes_, stage_->output("text_features"),
                  texts.size() * row_bytes_);
   for (size_t row = 0; row < texts.size(); ++row) {
     texts_[texts[row]] = {first + row, std::move(masks[row])};

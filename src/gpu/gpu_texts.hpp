@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,7 +21,13 @@ class GpuTexts {
   GpuTexts(const CudaDevice& device, GpuStage stage, const Tokenizer& tokenizer,
            const ModelConfig& config, Semantics semantics, size_t capacity);
 
-  [[nodiscard]] const GpuStage& stage() const { return stage_; }
+  /// Of `text_features`.
+  [[nodiscard]] DType type() const { return type_; }
+
+  /// Encodes the texts of these prompts and frees the encoder; others are then Error(kBadInput).
+  /// Keeps the encoder when there are more texts than the capacity.
+  void keep_only(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
+                 std::span<const Prompt> prompts);
 
   /// Puts `text_features` [P, L, D] of the prompts into the stream's work; the address stays the
   /// same for at most `max_prompts` prompts.
@@ -40,8 +47,10 @@ class GpuTexts {
               std::span<const std::string> texts);
   void encode_missing(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
                       std::span<const Prompt> prompts);
+  [[nodiscard]] std::vector<std::string> missing(std::span<const Prompt> prompts) const;
 
-  GpuStage stage_;
+  std::optional<GpuStage> stage_;  ///< None after keep_only.
+  DType type_;
   const Tokenizer& tokenizer_;
   ModelConfig config_;
   Semantics semantics_;

@@ -38,6 +38,10 @@ class Segmenter::Impl {
     return results;
   }
 
+  void keep_only_texts(std::span<const Prompt> prompts) {
+    if (gpu_) gpu_->keep_only_texts(prompts);
+  }
+
   [[nodiscard]] size_t max_images() const { return gpu_ ? gpu_->max_images() : 1; }
   [[nodiscard]] const std::string& backend() const { return backend_; }
   [[nodiscard]] Semantics semantics() const { return semantics_; }
@@ -64,6 +68,10 @@ Segmenter& Segmenter::operator=(Segmenter&&) noexcept = default;
 std::vector<ImageResult> Segmenter::run(std::span<const ImageRequest> requests,
                                         const Thresholds& thresholds) {
   return impl_->run(requests, thresholds);
+}
+
+void Segmenter::keep_only_texts(std::span<const Prompt> prompts) {
+  impl_->keep_only_texts(prompts);
 }
 
 ImageResult Segmenter::run(const Image& image, std::span<const Prompt> prompts,

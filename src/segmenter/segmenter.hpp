@@ -41,6 +41,11 @@ class Segmenter {
   [[nodiscard]] ImageResult run(const Image& image, std::span<const Prompt> prompts,
                                 const Thresholds& thresholds = {});
 
+  /// For a caller that knows all its texts: encodes those of these prompts and frees the text
+  /// encoder, which is a quarter of the memory that a GPU needs. Other texts are then
+  /// Error(kBadInput). Does nothing on the CPU, and for more than 512 texts.
+  void keep_only_texts(std::span<const Prompt> prompts);
+
   /// Pictures that go through the model together; more in one call are worked off in turn.
   [[nodiscard]] size_t max_images() const;
 

@@ -121,6 +121,42 @@ TEST(GpuSession, AllocatesNothingWhenShapesRepeat) {
   fake_cuda_fail_next("cuMemHostAlloc", 0);
 }
 
+TEST(GpuSession, FreesTheTextEncoderWhenAllTextsAreKnown) {
+  const Reference reference = all_references().front();
+  const Goldens goldens(reference);
+  const std::vector<Scene> scenes = scenes_of(goldens);
+  const ModelFiles files = export_model(reference);
+  const CudaDevice device(0, stand_in_driver());
+  GpuSession gpu(device, stand_in_plans(load_on_cpu(files), files.config, {}),
+                 Tokenizer::load(files.tokenizer), files.config, files.semantics);
+  const ImageRequest request{&scenes.front().image, scenes.front().prompts};
+  const Thresholds thresholds{goldens.prompts().front().threshold, 0.5};
+  const auto wanted = gpu.run(std::span(&request, 1), thresholds);
+
+  std::vector<Prompt> too_many;
+  for (int i = 0; i < 600; ++i) too_many.push_back({"text " + std::to_string(i), {}});
+  gpu.keep_only_texts(too_many);  // the encoder stays, and with it any text
+  const std::vector<Prompt> new_text = {{"something new", {}}};
+  const ImageRequest other{&scenes.front().image, new_text};
+  EXPECT_NO_THROW(static_cast<void>(gpu.run(std::span(&other, 1), thresholds)));
+
+  const int before = fake_cuda_live_objects();
+  gpu.keep_only_texts(request.prompts);
+  EXPECT_LT(fake_cuda_live_objects(), before);
+  const auto found = gpu.run(std::span(&request, 1), thresholds);
+  size_t instances = 0;
+  expect_same(found.front(), wanted.front(), instances);
+  const std::vector<Prompt> unknown = {{"unheard of", {}}};
+  const ImageRequest refused{&scenes.front().image, unknown};
+  try {
+    static_cast<void>(gpu.run(std::span(&refused, 1), thresholds));
+    FAIL() << "expected an error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+    EXPECT_THAT(error.what(), testing::HasSubstr("'unheard of' is not among those"));
+  }
+}
+
 TEST(GpuSession, RefusesMoreBoxesThanItsEnginesWereBuiltFor) {
   const Reference reference = all_references().front();
   const ModelFiles files = export_model(reference);
