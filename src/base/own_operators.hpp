@@ -10,6 +10,11 @@ namespace sam3trt {
 /// Domain of the operators that no other ONNX program knows.
 inline constexpr const char* kOwnDomain = "sam3trt";
 
+/// An attention as one node and one TensorRT plugin of this name. Inputs: queries [P, Q, H * D],
+/// which carry the factor 1/sqrt(D); keys and values [P, K, H * D]. Output: [P, Q, H * D].
+/// Attributes `heads` H and `head_dim` D.
+inline constexpr const char* kPlainAttention = "Sam3trtAttention";
+
 /// A self-attention after the rotary embedding of queries and keys, as one node and one TensorRT
 /// plugin of this name. Inputs: packed projections [B, T, 3 * H * D] whose queries carry the factor
 /// 1/sqrt(D); cos and sin, float32 of window * D / 2 values. Output: [B, T, H * D]. Attributes
@@ -39,11 +44,11 @@ inline constexpr const char* kQueryPosition = "Sam3trtQueryPosition";
 inline constexpr int64_t kMaxQueryPositionInputs = 512;
 inline constexpr int64_t kMaxQueryPositionHidden = 256;
 
-/// Sizes of heads (D) that both attentions are there for.
+/// Sizes of heads (D) that the attentions are there for.
 inline constexpr std::array<int64_t, 3> kAttentionHeadDims = {16, 32, 64};
 
 [[nodiscard]] constexpr bool is_own_attention(std::string_view op_type) {
-  return op_type == kRotaryAttention || op_type == kGridAttention;
+  return op_type == kPlainAttention || op_type == kRotaryAttention || op_type == kGridAttention;
 }
 
 [[nodiscard]] constexpr bool is_own_operator(std::string_view op_type) {

@@ -117,6 +117,14 @@ void check(const QueryPosition& p) {
                   std::to_string(p.hidden) + " hidden values to " + std::to_string(p.width));
 }
 
+void check(const PlainAttention& a) {
+  if (a.fits()) return;
+  throw Error(ErrorCode::kInternal,
+              "attention of " + std::to_string(a.prompts) + " x " + std::to_string(a.queries) +
+                  " queries to " + std::to_string(a.keys) + " keys, " + std::to_string(a.heads) +
+                  " heads of " + std::to_string(a.head_dim));
+}
+
 void check(const GridAttention& a) {
   if (a.fits()) return;
   throw Error(ErrorCode::kInternal,
@@ -131,6 +139,11 @@ uint64_t RotaryAttention::scratch_bytes() const {
   constexpr int64_t kKeys = WarpgroupTile::kKeys;
   const int64_t rows = tiles_of(window, kKeys) * kKeys;
   return static_cast<uint64_t>(windows_of(*this) * rows * heads * head_dim * 2) * sizeof(uint16_t);
+}
+
+bool PlainAttention::fits() const {
+  return prompts > 0 && prompts <= kMaxGrid && queries > 0 && queries <= kMaxRows && keys > 0 &&
+         keys <= kMaxRows && heads > 0 && heads <= kMaxGrid && has_attention_kernel(head_dim);
 }
 
 bool BoxBias::fits() const {
@@ -288,6 +301,21 @@ void AttentionKernels::launch_warpgroup(const RotaryAttention& a, void* stream) 
   constexpr int64_t kQueries = WarpgroupTile::kQueries;
   start(kernels.warpgroup_attention, {tiles_of(a.window, kQueries), a.heads, windows_of(a)},
         kWarpgroupThreads, stream, &attend, kWarpgroupShared);
+}
+
+void AttentionKernels::launch(const PlainAttention& a, void* stream) const {
+  check(a);
+  const int64_t width = a.heads * a.head_dim;
+  AttentionArgs attend;
+  attend.query = rows<const uint16_t>(a.query, a.queries * width, width, a.head_dim);
+  attend.key = rows<const uint16_t>(a.key, a.keys * width, width, a.head_dim);
+  attend.value = rows<const uint16_t>(a.value, a.keys * width, width, a.head_dim);
+  attend.result = rows<uint16_t>(a.result, a.queries * width, width, a.head_dim);
+  attend.queries = static_cast<int32_t>(a.queries);
+  attend.keys = static_cast<int32_t>(a.keys);
+  constexpr int64_t kQueries = AttentionTile<64>::kQueries;  // the same for all sizes
+  start(functions(a.type, a.head_dim).attention,
+        {tiles_of(a.queries, kQueries), a.heads, a.prompts}, kMmaThreads, stream, &attend);
 }
 
 void AttentionKernels::launch(const BoxBias& b, void* stream) const {

@@ -11,6 +11,22 @@
 
 namespace sam3trt {
 
+/// The operator kPlainAttention (base/own_operators.hpp) in device memory.
+struct PlainAttention {
+  DType type = DType::kF16;  ///< kF16 or kBF16
+  DevicePointer query = 0;   ///< [P, Q, H, D]; carries the factor 1/sqrt(D)
+  DevicePointer key = 0;     ///< [P, K, H, D]
+  DevicePointer value = 0;   ///< [P, K, H, D]
+  DevicePointer result = 0;  ///< [P, Q, H, D]
+  int64_t prompts = 0;       ///< P
+  int64_t queries = 0;       ///< Q
+  int64_t keys = 0;          ///< K
+  int64_t heads = 0;         ///< H
+  int64_t head_dim = 0;      ///< D
+
+  [[nodiscard]] bool fits() const;
+};
+
 /// The operator kRotaryAttention (base/own_operators.hpp) in device memory.
 struct RotaryAttention {
   DType type = DType::kF16;  ///< kF16 or kBF16
@@ -116,6 +132,7 @@ class AttentionKernels {
   void launch(const RotaryAttention& attention, void* stream) const {
     launch(attention, stream, best_form(attention));
   }
+  void launch(const PlainAttention& attention, void* stream) const;
   void launch(const BoxBias& bias, void* stream) const;
   void launch(const QueryPosition& position, void* stream) const;
   void launch(const GridAttention& attention, void* stream) const;

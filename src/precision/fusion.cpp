@@ -20,7 +20,7 @@ namespace {
 using Attributes = std::vector<std::pair<std::string, int64_t>>;
 
 const FusionForm& form_of(const std::string& path) {
-  for (const FusionForm* form : {&grid_form(), &position_form()}) {
+  for (const FusionForm* form : {&self_form(), &grid_form(), &position_form()}) {
     if (path.ends_with(form->ending)) return *form;
   }
   return rotary_form();
@@ -48,7 +48,7 @@ class Fusion {
     }
     const std::string output = base + "/" + form.output;
     check_uses(path, output, removed);
-    const auto attributes = attributes_of(path, base, form, named);
+    const auto attributes = attributes_of(path, form, named);
     if (!attributes) return;
     onnx::NodeProto fused;
     fused.set_name(base + "/" + form.name);
@@ -122,7 +122,7 @@ class Fusion {
 
   /// Those of the operator; none where it has no kernel for these sizes.
   [[nodiscard]] std::optional<Attributes> attributes_of(
-      const std::string& path, const std::string& base, const FusionForm& form,
+      const std::string& path, const FusionForm& form,
       const std::map<std::string, std::string>& named) const {
     if (form.op == kQueryPosition) {
       const auto sizes = dims_of(path, named.at("$hidden_weight"));
@@ -132,17 +132,16 @@ class Fusion {
       }
       return Attributes{{"unboxed", dims_of(path, "/decoder/zeros")[0]}};
     }
-    const bool grid = form.op == kGridAttention;
-    const std::string shape_name = base + (grid ? "/image_attn/q_heads/shape" : "/heads/shape");
-    const std::vector<int64_t> shape = heads_shape(path, shape_name, !grid);
+    const bool windows = form.op == kRotaryAttention;
+    const std::string shape_name = path + (windows ? "/heads/shape" : "/q_heads/shape");
+    const std::vector<int64_t> shape = heads_shape(path, shape_name, windows);
     const int64_t head_dim = shape.back();
     if (!has_attention_kernel(head_dim)) return std::nullopt;
     Attributes attributes = {{"heads", shape[shape.size() - 2]}, {"head_dim", head_dim}};
-    if (grid) {
+    if (windows) attributes.emplace_back("window", shape[1]);
+    if (form.op == kGridAttention) {
       const int64_t lines = dims_of(path, named.at("$coordinates"))[0];
       attributes.insert(attributes.end(), {{"rows", lines}, {"columns", lines}});
-    } else {
-      attributes.emplace_back("window", shape[1]);
     }
     return attributes;
   }

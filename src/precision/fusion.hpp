@@ -10,8 +10,9 @@ namespace sam3trt {
 
 /// Replaces the nodes of the parts whose path fits one of `patterns` by one node each, an operator
 /// of base/own_operators.hpp, as precision/fusion_forms.hpp says: an attention of the vision
-/// encoder by PATH/rotary_mha, the decoder's attention to the picture by PATH/grid_mha, the
-/// positions of its queries by PATH/embed. Parts of sizes that have no kernel stay. Returns how
+/// encoder by PATH/rotary_mha, a self-attention of the fusion encoder by PATH/plain_mha, the
+/// decoder's attention to the picture by PATH/grid_mha, the positions of its queries by PATH/embed.
+/// Parts of sizes that have no kernel stay. Returns how
 /// many were replaced. Throws Error(kBadInput), naming the path, when a node is missing or is not
 /// what was expected.
 int64_t fuse_nodes(onnx::GraphProto& graph, const std::vector<std::string>& patterns,

@@ -112,6 +112,27 @@ const FusionForm& grid_form() {
   return kForm;
 }
 
+const FusionForm& self_form() {
+  static const FusionForm kForm = {
+      "/self_attn",
+      {{"self_attn/q_heads", "Reshape", {"self_attn/q_proj", ""}},
+       {"self_attn/q", "Transpose", {"self_attn/q_heads"}},
+       {"self_attn/k_heads", "Reshape", {"self_attn/k_proj", ""}},
+       {"self_attn/k", "Transpose", {"self_attn/k_heads"}},
+       {"self_attn/v_heads", "Reshape", {"self_attn/v_proj", ""}},
+       {"self_attn/v", "Transpose", {"self_attn/v_heads"}},
+       {"self_attn/scores", "MatMul", {"self_attn/q", "self_attn/k"}},
+       {"self_attn/softmax", "Softmax", {"self_attn/scores"}},
+       {"self_attn/mix", "MatMul", {"self_attn/softmax", "self_attn/v"}},
+       {"self_attn/join", "Transpose", {"self_attn/mix"}},
+       {"self_attn/flat", "Reshape", {"self_attn/join", ""}}},
+      kPlainAttention,
+      "self_attn/plain_mha",
+      {"self_attn/q_proj", "self_attn/k_proj", "self_attn/v_proj"},
+      "self_attn/flat"};
+  return kForm;
+}
+
 const FusionForm& position_form() {
   static const FusionForm kForm = {
       "/query_position",

@@ -34,6 +34,10 @@ struct FusionForm {
 /// src/model/vision_encoder.cpp writes it.
 [[nodiscard]] const FusionForm& rotary_form();
 
+/// A self-attention of the fusion encoder, from the projections to the joined heads, as
+/// src/model/detector.cpp writes it.
+[[nodiscard]] const FusionForm& self_form();
+
 /// The decoder's attention to the picture, from the projections and the boxes to the joined heads,
 /// as src/model/detector.cpp writes it.
 [[nodiscard]] const FusionForm& grid_form();

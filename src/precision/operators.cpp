@@ -45,6 +45,7 @@ std::optional<OperatorTyping> typing_of(std::string_view op_type) {
       {"Sub", kCompute},
       {"Transpose", kMoveFirst},
       {"Unsqueeze", kMoveFirst},
+      {kPlainAttention, kCompute},
       {kRotaryAttention, kComputeFirst},
       {kGridAttention, kComputeFirst3},
       {kQueryPosition, kCompute},

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+PLAIN = "Sam3trtAttention"
 ROTARY = "Sam3trtRotaryAttention"
 GRID = "Sam3trtGridAttention"
 POSITION = "Sam3trtQueryPosition"
@@ -51,6 +52,20 @@ class _Expansion:
         rows = self.op("Transpose", mixed, perm=[0, 2, 1, 3])
         flat = self.op("Reshape", rows, self.ints("target", shape))
         self.nodes.append(helper.make_node("Cast", [flat], list(node.output), to=self.element_type))
+
+
+class _Plain(_Expansion):
+    def __init__(self, node: onnx.NodeProto, element_type: int) -> None:
+        super().__init__(node, element_type)
+        heads, dim = self.sizes["heads"], self.sizes["head_dim"]
+        split = self.ints("split", [0, 0, heads, dim])
+        query, key, value = (
+            self.op("Transpose", self.op("Reshape", self.wide(x), split), perm=[0, 2, 1, 3])
+            for x in node.input
+        )
+        scores = self.op("MatMul", query, self.op("Transpose", key, perm=[0, 1, 3, 2]))
+        mixed = self.op("MatMul", self.op("Softmax", scores, axis=-1), value)
+        self.finish(mixed, [0, 0, heads * dim], node)
 
 
 class _Rotary(_Expansion):
@@ -167,7 +182,9 @@ def in_standard_operators(model: onnx.ModelProto, element_type: int) -> onnx.Mod
     result.CopyFrom(model)
     del result.graph.node[:]
     for node in model.graph.node:
-        if node.op_type == ROTARY:
+        if node.op_type == PLAIN:
+            expansion = _Plain(node, element_type)
+        elif node.op_type == ROTARY:
             expansion = _Rotary(node, element_type, _tokens(model))
         elif node.op_type == GRID:
             expansion = _Grid(node, element_type)

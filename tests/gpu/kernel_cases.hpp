@@ -34,6 +34,10 @@ void run_kernel_cases(const CudaDevice& device, const CaseOptions& options,
 void run_attention_cases(const CudaDevice& device, const CaseOptions& options,
                          const std::function<void(const CaseResult&)>& report);
 
+/// The same of attention without rotation.
+void run_plain_attention_cases(const CudaDevice& device, const CaseOptions& options,
+                               const std::function<void(const CaseResult&)>& report);
+
 /// The same of the attention to the cells of a grid.
 void run_grid_attention_cases(const CudaDevice& device, const CaseOptions& options,
                               const std::function<void(const CaseResult&)>& report);

@@ -27,11 +27,56 @@ int64_t elements(const nvinfer1::Dims& dims) {
 
 DevicePointer address(const void* pointer) { return reinterpret_cast<DevicePointer>(pointer); }
 
-/// What the plugin needs to know of kRotaryAttention.
+/// What the plugin needs to know of kPlainAttention.
+struct PlainOperator {
+  static constexpr const char* kName = kPlainAttention;
+  static constexpr int kInputs = 3;     ///< Queries, keys, values.
+  static constexpr int kLowInputs = 3;  ///< So many first ones, and the result, are 16 bits wide.
+  using Inputs = std::array<nvinfer1::Dims, kInputs>;
+
+  std::array<Field, 2> fields = {{{"heads", 0}, {"head_dim", 0}}};
+
+  [[nodiscard]] int64_t heads() const { return fields[0].second; }
+  [[nodiscard]] int64_t head_dim() const { return fields[1].second; }
+  [[nodiscard]] bool is_valid() const { return heads() > 0 && has_attention_kernel(head_dim()); }
+  void set_result(nvinfer1::DimsExprs& result, nvinfer1::IExprBuilder& builder,
+                  const nvinfer1::DimsExprs* /*inputs*/) const {
+    result.d[2] = builder.constant(heads() * head_dim());
+  }
+  [[nodiscard]] bool fits(const Inputs& inputs) const {
+    const auto& [query, key, value] = inputs;
+    const int64_t width = heads() * head_dim();
+    return query.nbDims == 3 && key.nbDims == 3 && value.nbDims == 3 && query.d[2] == width &&
+           key.d[2] == width && value.d[2] == width && key.d[0] == query.d[0] &&
+           value.d[0] == query.d[0] && value.d[1] == key.d[1] && call_for(inputs).fits();
+  }
+  [[nodiscard]] PlainAttention call_for(const Inputs& inputs) const {
+    PlainAttention call;
+    call.prompts = inputs[0].d[0];
+    call.queries = inputs[0].d[1];
+    call.keys = inputs[1].d[1];
+    call.heads = heads();
+    call.head_dim = head_dim();
+    return call;
+  }
+  [[nodiscard]] static size_t scratch_bytes(const nvinfer1::Dims& /*query*/) { return 0; }
+  void launch(DType type, const Inputs& inputs, const void* const* in, void* result,
+              void* /*workspace*/, cudaStream_t stream) const {
+    PlainAttention call = call_for(inputs);
+    call.type = type;
+    call.query = address(in[0]);
+    call.key = address(in[1]);
+    call.value = address(in[2]);
+    call.result = address(result);
+    attention_kernels().launch(call, stream);
+  }
+};
+
+/// The same of kRotaryAttention.
 struct RotaryOperator {
   static constexpr const char* kName = kRotaryAttention;
-  static constexpr int kInputs = 3;     ///< Packed projections, cos, sin.
-  static constexpr int kLowInputs = 1;  ///< So many first ones, and the result, are 16 bits wide.
+  static constexpr int kInputs = 3;  ///< Packed projections, cos, sin.
+  static constexpr int kLowInputs = 1;
 
   std::array<Field, 3> fields = {{{"heads", 0}, {"head_dim", 0}, {"window", 0}}};
 
@@ -422,11 +467,12 @@ class OperatorCreator final : public nvinfer1::IPluginCreatorV3One {
 }  // namespace
 
 template <>
-std::array<nvinfer1::IPluginCreatorV3One*, 3> operator_plugin_creators<SAM3TRT_FLAVOUR>() {
+std::array<nvinfer1::IPluginCreatorV3One*, 4> operator_plugin_creators<SAM3TRT_FLAVOUR>() {
+  static OperatorCreator<PlainOperator> plain;
   static OperatorCreator<RotaryOperator> rotary;
   static OperatorCreator<GridOperator> grid;
   static OperatorCreator<PositionOperator> position;
-  return {&rotary, &grid, &position};
+  return {&plain, &rotary, &grid, &position};
 }
 
 }  // namespace sam3trt

@@ -21,6 +21,18 @@ TEST(AttentionKernels, GiveWhatAttentionIsDefinedAs) {
   EXPECT_EQ(cases, 17);  // six of them with wgmma, too
 }
 
+TEST(AttentionKernels, GiveWhatAttentionWithoutRotationIsDefinedAs) {
+  const CudaDevice device(0, fake_driver());
+  int cases = 0;
+  const auto report = [&](const CaseResult& result) {
+    ++cases;
+    EXPECT_TRUE(result.passed) << result.name << ": differs by up to " << result.largest;
+    EXPECT_GT(result.values, 0U) << result.name;
+  };
+  run_plain_attention_cases(device, {.exact = false, .timed_launches = 0}, report);
+  EXPECT_EQ(cases, 6);
+}
+
 TEST(AttentionKernels, GiveWhatAttentionToAGridIsDefinedAs) {
   const CudaDevice device(0, fake_driver());
   int cases = 0;
@@ -94,6 +106,12 @@ TEST(AttentionKernels, RefuseSizesThatMakeNoSense) {
   grid.rows = 1;
   grid.head_dim = 12;
   EXPECT_THROW(kernels.launch(grid, stream.handle()), Error);
+  PlainAttention plain{.prompts = 1, .queries = 1, .keys = 0, .heads = 1, .head_dim = 16};
+  EXPECT_THROW(kernels.launch(plain, stream.handle()), Error);
+  plain.keys = 1;
+  EXPECT_TRUE(plain.fits());
+  plain.head_dim = 12;
+  EXPECT_THROW(kernels.launch(plain, stream.handle()), Error);
 }
 
 TEST(AttentionKernels, RefuseABiasOfSizesThatMakeNoSense) {

@@ -277,6 +277,44 @@ int64_t fuse_position(onnx::GraphProto& graph) {
   return fuse(graph, "/decoder/layers.*/query_position");
 }
 
+/// x -> projections -> self-attention -> y, as src/model/detector.cpp writes it.
+onnx::GraphProto self_attention(int64_t head_dim = 32) {
+  const std::string self = "/encoder/layers.1/self_attn";
+  onnx::GraphProto graph;
+  add_heads(graph, self, "q", {0, 576, 3, head_dim});
+  add_heads(graph, self, "k", {0, 576, 3, head_dim});
+  add_heads(graph, self, "v", {0, 576, 3, head_dim});
+  add_constant(graph, self + "/flat/shape", {0, 576, 3 * head_dim});
+  add_node(graph, self + "/scores", "MatMul", {self + "/q", self + "/k"});
+  add_node(graph, self + "/softmax", "Softmax", {self + "/scores"});
+  add_node(graph, self + "/mix", "MatMul", {self + "/softmax", self + "/v"});
+  add_node(graph, self + "/join", "Transpose", {self + "/mix"});
+  add_node(graph, self + "/flat", "Reshape", {self + "/join", self + "/flat/shape"});
+  add_node(graph, "y", "Relu", {self + "/flat"});
+  graph.add_output()->set_name("y");
+  return graph;
+}
+
+TEST(FuseSelfAttentions, OneNodeTakesThePlaceOfAll) {
+  const std::string self = "/encoder/layers.1/self_attn";
+  const std::string pattern = "/encoder/layers.*/self_attn";
+  onnx::GraphProto graph = self_attention();
+  EXPECT_EQ(fuse(graph, pattern), 1);
+  EXPECT_THAT(node_names(graph), ElementsAre(self + "/q_proj", self + "/k_proj", self + "/v_proj",
+                                             self + "/plain_mha", "y"));
+  const auto& fused = graph.node(3);
+  EXPECT_EQ(fused.op_type(), kPlainAttention);
+  EXPECT_EQ(fused.domain(), kOwnDomain);
+  EXPECT_THAT(fused.input(), ElementsAre(self + "/q_proj", self + "/k_proj", self + "/v_proj"));
+  EXPECT_THAT(fused.output(), ElementsAre(self + "/flat"));
+  EXPECT_EQ(attributes_of(fused), (std::map<std::string, int64_t>{{"heads", 3}, {"head_dim", 32}}));
+  onnx::GraphProto odd = self_attention(12);
+  EXPECT_EQ(fuse(odd, pattern), 0);
+  onnx::GraphProto masked = self_attention();
+  node_of(masked, self + "/softmax").set_input(0, self + "/masked");
+  EXPECT_THROW(fuse(masked, pattern), Error);
+}
+
 TEST(FusePositions, OneNodeTakesThePlaceOfAll) {
   onnx::GraphProto graph = query_position();
   EXPECT_EQ(fuse_position(graph), 1);
