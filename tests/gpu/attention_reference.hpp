@@ -21,6 +21,9 @@ inline double value_of(DType type, uint16_t bits) {
   return static_cast<double>(type == DType::kF16 ? f16_to_f32(bits) : bf16_to_f32(bits));
 }
 
+/// The larger one; NaN is larger than all numbers.
+inline double larger(double a, double b) { return std::isnan(a) || a >= b ? a : b; }
+
 /// Largest difference of a query's result to attention in float64: softmax of its scores, and
 /// value(key, channel) mixed by it.
 inline double difference_to_attention(DType type, std::vector<double> scores,
@@ -35,8 +38,7 @@ inline double difference_to_attention(DType type, std::vector<double> scores,
     for (size_t key = 0; key < scores.size(); ++key) {
       mixed += scores[key] / total * value(key, channel);
     }
-    const double off = std::abs(mixed - value_of(type, result[channel]));
-    largest = off <= largest ? largest : off;  // NaN counts as larger
+    largest = larger(largest, std::abs(mixed - value_of(type, result[channel])));
   }
   return largest;
 }
