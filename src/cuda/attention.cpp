@@ -57,11 +57,19 @@ AttentionRows<const uint16_t> packed_rows(const RotaryAttention& a, int64_t part
                               a.window * 3 * width, 3 * width, a.head_dim);
 }
 
-/// All but keys and values.
+/// Rotated keys: rows of a head next to one another.
+template <typename Element>
+AttentionRows<Element> scratch_rows(const RotaryAttention& a) {
+  return rows<Element>(a.scratch, a.window * a.heads * a.head_dim, a.head_dim,
+                       a.window * a.head_dim);
+}
+
 AttentionArgs attention_args(const RotaryAttention& a) {
   const int64_t width = a.heads * a.head_dim;
   AttentionArgs attend;
   attend.query = packed_rows(a, 0);
+  attend.key = scratch_rows<const uint16_t>(a);
+  attend.value = packed_rows(a, 2);
   attend.result = rows<uint16_t>(a.result, a.window * width, width, a.head_dim);
   attend.cos = device_pointer<const float>(a.cos);
   attend.sin = device_pointer<const float>(a.sin);
@@ -136,9 +144,7 @@ void check(const GridAttention& a) {
 }  // namespace
 
 uint64_t RotaryAttention::scratch_bytes() const {
-  constexpr int64_t kKeys = WarpgroupTile::kKeys;
-  const int64_t rows = tiles_of(window, kKeys) * kKeys;
-  return static_cast<uint64_t>(windows_of(*this) * rows * heads * head_dim * 2) * sizeof(uint16_t);
+  return static_cast<uint64_t>(windows_of(*this) * window * heads * head_dim) * sizeof(uint16_t);
 }
 
 bool PlainAttention::fits() const {
@@ -201,7 +207,6 @@ void AttentionKernels::load() {
       if (warpgroup_library_ == nullptr || kAttentionHeadDims[s] != kWarpgroupHeadDim) continue;
       functions.warpgroup_attention =
           kernel(warpgroup_library_, "sam3trt_warpgroup_attention_" + name);
-      functions.tile_keys = kernel(warpgroup_library_, "sam3trt_tile_keys_" + name);
       allow_shared(functions.warpgroup_attention, kWarpgroupShared, has_warpgroups);
     }
   }
@@ -247,60 +252,37 @@ const AttentionKernels::Functions& AttentionKernels::functions(DType type, int64
 
 void AttentionKernels::launch(const RotaryAttention& a, void* stream, AttentionForm form) const {
   check(a);
-  if (form == AttentionForm::kMma) return launch_mma(a, stream);
-  if (functions(a.type, a.head_dim).warpgroup_attention == nullptr) {
+  const Functions& kernels = functions(a.type, a.head_dim);
+  const bool warpgroups = form == AttentionForm::kWarpgroup;
+  if (warpgroups && kernels.warpgroup_attention == nullptr) {
     throw Error(ErrorCode::kInternal, "no attention kernel with wgmma for heads of " +
                                           std::to_string(a.head_dim) + " on this machine");
   }
-  launch_warpgroup(a, stream);
+  rotate_keys(a, stream);
+  AttentionArgs attend = attention_args(a);
+  if (warpgroups) {
+    constexpr int64_t kQueries = WarpgroupTile::kQueries;
+    start(kernels.warpgroup_attention, {tiles_of(a.window, kQueries), a.heads, windows_of(a)},
+          kWarpgroupThreads, stream, &attend, kWarpgroupShared);
+  } else {
+    constexpr int64_t kQueries = AttentionTile<64>::kQueries;  // the same for all sizes
+    start(kernels.attention, {tiles_of(a.window, kQueries), a.heads, windows_of(a)}, kMmaThreads,
+          stream, &attend);
+  }
 }
 
-void AttentionKernels::launch_mma(const RotaryAttention& a, void* stream) const {
-  const Functions& kernels = functions(a.type, a.head_dim);
-  const int64_t width = a.heads * a.head_dim;
+void AttentionKernels::rotate_keys(const RotaryAttention& a, void* stream) const {
   RotateArgs rotate;
   rotate.source = packed_rows(a, 1);
-  // Rows of a head next to one another.
-  rotate.target = rows<uint16_t>(a.scratch, a.window * width, a.head_dim, a.window * a.head_dim);
+  rotate.target = scratch_rows<uint16_t>(a);
   rotate.cos = device_pointer<const float>(a.cos);
   rotate.sin = device_pointer<const float>(a.sin);
   rotate.batches = static_cast<int32_t>(windows_of(a));
   rotate.keys = static_cast<int32_t>(a.window);
   rotate.heads = static_cast<int32_t>(a.heads);
   const int64_t threads = windows_of(a) * a.window * a.heads * (a.head_dim / 16);
-  start(kernels.rotate_keys, {tiles_of(threads, kRotateThreads), 1, 1}, kRotateThreads, stream,
-        &rotate);
-
-  AttentionArgs attend = attention_args(a);
-  attend.key = rows<const uint16_t>(a.scratch, a.window * width, a.head_dim, a.window * a.head_dim);
-  attend.value = packed_rows(a, 2);
-  constexpr int64_t kQueries = AttentionTile<64>::kQueries;  // the same for all sizes
-  start(kernels.attention, {tiles_of(a.window, kQueries), a.heads, windows_of(a)}, kMmaThreads,
-        stream, &attend);
-}
-
-void AttentionKernels::launch_warpgroup(const RotaryAttention& a, void* stream) const {
-  const Functions& kernels = functions(a.type, a.head_dim);
-  TileArgs tile;
-  tile.key = packed_rows(a, 1);
-  tile.value = packed_rows(a, 2);
-  tile.target = device_pointer<uint16_t>(a.scratch);
-  tile.cos = device_pointer<const float>(a.cos);
-  tile.sin = device_pointer<const float>(a.sin);
-  tile.batches = static_cast<int32_t>(windows_of(a));
-  tile.keys = static_cast<int32_t>(a.window);
-  tile.heads = static_cast<int32_t>(a.heads);
-  const int64_t rows_of_tiles = tile.tiles() * WarpgroupTile::kKeys;
-  const int64_t threads = windows_of(a) * rows_of_tiles * a.heads * (a.head_dim / 16);
-  start(kernels.tile_keys, {tiles_of(threads, kRotateThreads), 1, 1}, kRotateThreads, stream,
-        &tile);
-
-  AttentionArgs attend = attention_args(a);
-  const int64_t head = tile.tiles() * 2 * kWarpgroupTileElements;
-  attend.key = rows<const uint16_t>(a.scratch, a.heads * head, 0, head);
-  constexpr int64_t kQueries = WarpgroupTile::kQueries;
-  start(kernels.warpgroup_attention, {tiles_of(a.window, kQueries), a.heads, windows_of(a)},
-        kWarpgroupThreads, stream, &attend, kWarpgroupShared);
+  start(functions(a.type, a.head_dim).rotate_keys, {tiles_of(threads, kRotateThreads), 1, 1},
+        kRotateThreads, stream, &rotate);
 }
 
 void AttentionKernels::launch(const PlainAttention& a, void* stream) const {

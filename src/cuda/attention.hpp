@@ -41,7 +41,7 @@ struct RotaryAttention {
   int64_t heads = 0;          ///< H
   int64_t head_dim = 0;       ///< D
 
-  /// For rotated keys, or for tiles of keys and values, whose last one may not be full.
+  /// For rotated keys.
   [[nodiscard]] uint64_t scratch_bytes() const;
 };
 
@@ -142,7 +142,6 @@ class AttentionKernels {
     void* attention = nullptr;
     void* warpgroup_attention = nullptr;  ///< Null where there is none.
     void* rotate_keys = nullptr;
-    void* tile_keys = nullptr;  ///< Null where there is no warpgroup_attention.
     void* grid_attention = nullptr;
   };
 
@@ -150,8 +149,7 @@ class AttentionKernels {
   [[nodiscard]] void* kernel(void* library, const std::string& name) const;
   void load();
   void allow_shared(void* kernel, int64_t bytes, bool (*runs)(const CudaDeviceInfo&)) const;
-  void launch_mma(const RotaryAttention& attention, void* stream) const;
-  void launch_warpgroup(const RotaryAttention& attention, void* stream) const;
+  void rotate_keys(const RotaryAttention& attention, void* stream) const;
   void start(void* kernel, const std::array<int64_t, 3>& grid, unsigned threads, void* stream,
              void* arguments, unsigned shared_bytes = 0) const;
   void unload() noexcept;

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <vector>
 
 #include "base/half.hpp"
@@ -30,7 +31,7 @@ class FakeBlock {
   [[nodiscard]] const std::array<unsigned, 3>& index() const { return index_; }
   [[nodiscard]] int current() const { return current_; }
 
-  /// Runs `body(thread)` for all threads.
+  /// Runs `body(thread)` for all threads. Throws std::logic_error where they wait for one another.
   void run(const std::function<void(int)>& body) {
     body_ = &body;
     for (auto& fiber : fibers_) {
@@ -45,6 +46,7 @@ class FakeBlock {
     size_t done = 0;
     while (done < fibers_.size()) {
       done = 0;
+      const int steps_before = steps_;
       for (size_t i = 0; i < fibers_.size(); ++i) {
         if (fibers_[i]->done) {
           ++done;
@@ -53,36 +55,44 @@ class FakeBlock {
         current_ = static_cast<int>(i);
         swapcontext(&scheduler_, &fibers_[i]->context);
       }
+      const bool idle = steps_ == steps_before;
+      if (idle && idle_ && done < fibers_.size()) {
+        throw std::logic_error("the threads of a block wait for one another");
+      }
+      idle_ = idle;
     }
   }
 
   void sync() { wait(block_, static_cast<int>(fibers_.size())); }
   void sync_warp() { wait(warps_[static_cast<size_t>(current_ / kLanes)].barrier, kLanes); }
 
-  /// A barrier in the memory that the block shares (PTX ISA, "mbarrier"), and the copies that its
-  /// phase waits for.
-  struct MemoryBarrier {
-    int arrivals = 0;
-    int missing = 0;
-    int phase = 0;
-    std::vector<std::function<void()>> copies;
-  };
-  MemoryBarrier& barrier(const void* address) { return barriers_[address]; }
+  /// Until no other thread can go on.
+  void let_others_go_on() {
+    do {
+      give_turn();
+    } while (!idle_);
+    ++steps_;
+  }
 
-  /// Waits until the barrier's phase of this parity is complete; its copies happen only then.
-  void wait_phase(const void* address, int parity) {
+  /// A barrier in the memory that the block shares (PTX ISA, "mbarrier").
+  void init_barrier(const void* address, int arrivals) {
+    barriers_[address] = {arrivals, arrivals, 0};
+  }
+  /// Whom the barrier held up goes on before the caller does.
+  void arrive(const void* address) {
     MemoryBarrier& barrier = barriers_[address];
-    const auto own = static_cast<size_t>(current_);
-    while (barrier.phase % 2 == parity) {
-      if (barrier.missing > 0) {
-        swapcontext(&fibers_[own]->context, &scheduler_);
-        continue;
-      }
-      for (const auto& copy : barrier.copies) copy();
-      barrier.copies.clear();
+    ++steps_;
+    if (--barrier.missing == 0) {
       barrier.missing = barrier.arrivals;
       ++barrier.phase;
     }
+    give_turn();
+  }
+  /// Waits until the barrier's phase of this parity is complete.
+  void wait_phase(const void* address, int parity) {
+    const MemoryBarrier& barrier = barriers_[address];
+    while (barrier.phase % 2 == parity) give_turn();
+    ++steps_;
   }
 
   /// What the lanes of the caller's warp gave to this call of it, all at once.
@@ -108,6 +118,11 @@ class FakeBlock {
     int arrived = 0;
     unsigned round = 0;
   };
+  struct MemoryBarrier {
+    int arrivals = 0;
+    int missing = 0;
+    int phase = 0;
+  };
   using Slot = std::array<std::byte, 64>;
   struct Warp {
     Barrier barrier;
@@ -119,17 +134,25 @@ class FakeBlock {
     const auto own = static_cast<size_t>(self->current_);
     (*self->body_)(self->current_);
     self->fibers_[own]->done = true;
+    ++self->steps_;
   }
 
   void wait(Barrier& barrier, int count) {
     const unsigned round = barrier.round;
+    ++steps_;
     if (++barrier.arrived == count) {
       barrier.arrived = 0;
       ++barrier.round;
       return;
     }
+    while (barrier.round == round) give_turn();
+    ++steps_;
+  }
+
+  /// Lets the other threads run.
+  void give_turn() {
     const auto own = static_cast<size_t>(current_);
-    while (barrier.round == round) swapcontext(&fibers_[own]->context, &scheduler_);
+    swapcontext(&fibers_[own]->context, &scheduler_);
   }
 
   std::array<unsigned, 3> index_;
@@ -140,6 +163,8 @@ class FakeBlock {
   ucontext_t scheduler_{};
   const std::function<void(int)>* body_ = nullptr;
   int current_ = 0;
+  int steps_ = 0;      // arrivals, ends of waiting and of threads
+  bool idle_ = false;  // no step was made when all threads had their turn last
 };
 
 struct FakePair {
@@ -187,7 +212,9 @@ class FakeWarp {
     return block_.share(value)[static_cast<size_t>((thread_ % 32) ^ bit)];
   }
 
+  /// What was there is lost at once.
   void copy_chunk(uint16_t* to, const uint16_t* from, bool valid) {
+    std::memset(to, 0xFF, 16);  // NaN
     copies_.push_back({to, valid ? from : nullptr});
   }
   void commit_copies() {
@@ -197,6 +224,7 @@ class FakeWarp {
   /// Copies happen as late as they may.
   template <int kLater>
   void wait_copies() {
+    if (groups_.size() > kLater) block_.let_others_go_on();
     while (groups_.size() > kLater) {
       for (const Copy& copy : groups_.front()) {
         if (copy.from == nullptr) {
@@ -282,19 +310,17 @@ class FakeWarpgroup : public FakeWarp<Type> {
   using FakeWarp<Type>::FakeWarp;
 
   static void fence_shared() {}
-  static void fence_barriers() {}
   void init_barrier(const uint64_t* barrier, int arrivals) {
-    this->block().barrier(barrier) = {arrivals, arrivals, 0, {}};
+    this->block().init_barrier(barrier, arrivals);
   }
-  void arrive(const uint64_t* barrier) { --this->block().barrier(barrier).missing; }
+  void arrive(const uint64_t* barrier) { this->block().arrive(barrier); }
   void wait_barrier(const uint64_t* barrier, int parity) {
     this->block().wait_phase(barrier, parity);
   }
-  void copy_bulk(uint16_t* to, const uint16_t* from, int bytes, const uint64_t* barrier) {
-    this->block().barrier(barrier).copies.push_back(
-        [=] { std::memcpy(to, from, static_cast<size_t>(bytes)); });
-    arrive(barrier);
-  }
+  template <int kCount>
+  static void give_registers() {}
+  template <int kCount>
+  static void take_registers() {}
   static void fence_products() {}
   static void hold(float (&/*d*/)[8][4]) {}
 

@@ -29,7 +29,6 @@ using sam3trt::MaskSums;
 using sam3trt::ResizeArgs;
 using sam3trt::RotateArgs;
 using sam3trt::SelectArgs;
-using sam3trt::TileArgs;
 using Work = std::function<void()>;
 
 constexpr int kInvalidValue = 1;
@@ -168,11 +167,6 @@ Work warpgroup_attention(Grid grid, void* parameters) {
   return attention<sam3trt::WarpgroupAttention<Warp>, Warp>(grid, parameters);
 }
 
-template <typename Type>
-void tile_keys(const TileArgs& args, KernelThread at) {
-  sam3trt::tile_keys_body<sam3trt::FakeWarp<Type>>(args, at.x());
-}
-
 template <int kDim, typename Type>
 void rotate_keys(const RotateArgs& args, KernelThread at) {
   sam3trt::rotate_keys_body<kDim, sam3trt::FakeWarp<Type>>(args, at.x());
@@ -211,8 +205,6 @@ std::map<std::string, Kernel>& kernels() {
       {"sam3trt_warpgroup_attention_f16_64", {warpgroup_attention<FakeFloat16>, kWarpgroupThreads}},
       {"sam3trt_warpgroup_attention_bf16_64",
        {warpgroup_attention<FakeBFloat16>, kWarpgroupThreads}},
-      {"sam3trt_tile_keys_f16_64", {plain<TileArgs>(tile_keys<FakeFloat16>)}},
-      {"sam3trt_tile_keys_bf16_64", {plain<TileArgs>(tile_keys<FakeBFloat16>)}},
       {"sam3trt_box_bias", {plain<BoxBiasArgs>(sam3trt::box_bias_body)}},
       {"sam3trt_query_position",
        {shared<sam3trt::QueryPositionArgs, sam3trt::QueryPositionRows>(

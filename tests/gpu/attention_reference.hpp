@@ -35,8 +35,7 @@ inline double difference_to_attention(DType type, std::vector<double> scores,
     for (size_t key = 0; key < scores.size(); ++key) {
       mixed += scores[key] / total * value(key, channel);
     }
-    const double off = std::abs(mixed - value_of(type, result[channel]));
-    largest = off <= largest ? largest : off;  // NaN counts as larger
+    largest = larger(largest, std::abs(mixed - value_of(type, result[channel])));
   }
   return largest;
 }

@@ -68,8 +68,7 @@ class Problem {
             const double at = static_cast<double>(line) / static_cast<double>(lines);
             const double expected =
                 q < first_boxed ? 0.0 : bias(mlp, static_cast<size_t>(box) + center, at, h);
-            const double off = std::abs(expected - static_cast<double>(found[index]));
-            largest = off <= largest ? largest : off;  // NaN counts as larger
+            largest = larger(largest, std::abs(expected - static_cast<double>(found[index])));
           }
         }
       }

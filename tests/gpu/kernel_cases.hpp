@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -17,6 +18,9 @@ struct CaseResult {
   bool passed = false;
   double microseconds = 0;  ///< GPU time of the kernels, when it was asked for.
 };
+
+/// The larger difference; NaN is larger than all numbers.
+inline double larger(double a, double b) { return std::isnan(a) || a >= b ? a : b; }
 
 struct CaseOptions {
   /// Whether results must equal the CPU's to the bit. On a GPU a sigmoid may differ in its last

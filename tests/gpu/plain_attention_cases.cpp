@@ -51,7 +51,7 @@ class Problem {
     for (int64_t p = 0; p < sizes_.prompts; p += std::max<int64_t>(1, sizes_.prompts / 2)) {
       for (int64_t h = 0; h < sizes_.heads; h += std::max<int64_t>(1, sizes_.heads / 3)) {
         for (int64_t q = 0; q < sizes_.queries; q += step) {
-          largest = std::max(largest, difference(p, h, q, result));
+          largest = larger(largest, difference(p, h, q, result));
         }
       }
     }

@@ -59,8 +59,7 @@ class Problem {
         const std::vector<double> expected = position(boxed ? box : nullptr);
         if (boxed) box += 4;
         for (size_t i = 0; i < expected.size(); ++i) {
-          const double off = std::abs(expected[i] - static_cast<double>(result[i]));
-          largest = off <= largest ? largest : off;  // NaN counts as larger
+          largest = larger(largest, std::abs(expected[i] - static_cast<double>(result[i])));
         }
       }
     }

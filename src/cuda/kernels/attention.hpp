@@ -204,15 +204,19 @@ class AttentionCore {
   }
   [[nodiscard]] SAM3TRT_DEVICE uint16_t* values(int turn) const { return keys(turn) + kBoth; }
 
-  /// One tile of keys or values, without waiting; rows beyond the last key become zero.
+  /// One tile of keys or values by kCopying threads, without waiting; rows beyond the last key
+  /// become zero.
+  template <int kCopying = kTeamThreads>
   SAM3TRT_DEVICE void copy_tile(uint16_t* to, const HeadRows<const uint16_t>& from, int tile) {
-    for (int i = thread_ % kTeamThreads; i < Tile::kKeys * Tile::kChunks; i += kTeamThreads) {
-      const int row = i / Tile::kChunks;
-      const int chunk = i % Tile::kChunks;
-      const int key = tile * Tile::kKeys + row;
-      const bool valid = key < args_.keys;
-      const uint16_t* source = from.at(valid ? key : 0) + chunk * 8;
-      warp_.copy_chunk(to + Tile::place(row, chunk), source, valid);
+    constexpr int kStep = kCopying / Tile::kChunks;
+    static_assert(Tile::kKeys % kStep == 0);
+    const int chunk = thread_ % Tile::kChunks;
+    const int first = thread_ % kCopying / Tile::kChunks;
+    const uint16_t* source = from.at(tile * Tile::kKeys + first) + chunk * 8;
+    SAM3TRT_UNROLL for (int row = first; row < first + Tile::kKeys; row += kStep) {
+      const bool valid = tile * Tile::kKeys + row < args_.keys;
+      warp_.copy_chunk(to + Tile::place(row, chunk), valid ? source : from.data, valid);
+      source += kStep * from.row;
     }
   }
 

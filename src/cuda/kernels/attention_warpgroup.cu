@@ -10,11 +10,6 @@ extern __shared__ __align__(1024) uint16_t shared[];  // kWarpgroupSharedElement
     using Warp = sam3trt::GpuWarpgroup<sam3trt::type>;                                          \
     Warp warp;                                                                                  \
     sam3trt::WarpgroupAttention<Warp>(args, warp, shared).run();                                \
-  }                                                                                             \
-  extern "C" __global__ void sam3trt_tile_keys_##name(                                          \
-      const __grid_constant__ sam3trt::TileArgs args) {                                         \
-    const int64_t thread = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;         \
-    sam3trt::tile_keys_body<sam3trt::GpuWarp<sam3trt::type>>(args, thread);                     \
   }
 
 SAM3TRT_ATTENTION(f16_64, Float16)

@@ -141,11 +141,6 @@ struct GpuWarpgroup : GpuWarp<Type> {
   static __device__ void fence_shared() {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
   }
-  /// Barriers that were made become visible to copies.
-  static __device__ void fence_barriers() {
-    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-    fence_shared();
-  }
   static __device__ void init_barrier(uint64_t* barrier, int arrivals) {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(
                      GpuWarp<Type>::shared_address(barrier)),
@@ -165,18 +160,15 @@ struct GpuWarpgroup : GpuWarp<Type> {
         "r"(parity)
         : "memory");
   }
-  /// Arrives at the barrier, whose phase is complete when the bytes are there, too.
-  static __device__ void copy_bulk(uint16_t* to, const uint16_t* from, int bytes,
-                                   uint64_t* barrier) {
-    const uint32_t address = GpuWarp<Type>::shared_address(barrier);
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(address),
-                 "r"(bytes)
-                 : "memory");
-    asm volatile(
-        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, "
-        "[%3];" ::"r"(GpuWarp<Type>::shared_address(to)),
-        "l"(from), "r"(bytes), "r"(address)
-        : "memory");
+  /// From now on each thread of the warpgroup has this many registers: fewer than before, or more,
+  /// for which it waits until others give theirs.
+  template <int kCount>
+  static __device__ void give_registers() {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kCount));
+  }
+  template <int kCount>
+  static __device__ void take_registers() {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kCount));
   }
 
   /// Before the first of some products that use registers.
@@ -210,16 +202,14 @@ struct GpuWarpgroup : GpuWarp<Type> {
   /// d = A B^T over channels 16 k to 16 k + 15, added to d unless k is 0. Starts it.
   static __device__ void multiply_shared(float (&d)[8][4], const uint16_t* a, const uint16_t* b,
                                          int k) {
-    constexpr int kStep = 32 >> 4;  // bytes of 16 channels
-    Type::start_shared(d, describe(a) + kStep * k, describe(b) + kStep * k, k > 0 ? 1 : 0);
+    Type::start_shared(d, describe(a + 16 * k), describe(b + 16 * k), k > 0 ? 1 : 0);
   }
 
   /// d += A B over rows 16 k to 16 k + 15 of B; A as mma.m16n8k16 has it. Starts it; `a` must stay
   /// as it is until then.
   static __device__ void multiply_packed(float (&d)[8][4], const uint32_t (&a)[4],
                                          const uint16_t* b, int k) {
-    constexpr int kStep = 16 * 128 >> 4;  // bytes of 16 rows
-    Type::start_packed(d, a, describe(b) + kStep * k);
+    Type::start_packed(d, a, describe(b + 16 * 64 * k));
   }
 };
 
