@@ -33,6 +33,9 @@ inline constexpr const char* kRotaryAttention = "Sam3trtRotaryAttention";
 /// Queries without a box have no bias.
 inline constexpr const char* kGridAttention = "Sam3trtGridAttention";
 
+/// Most hidden values (M) of its MLPs.
+inline constexpr int64_t kMaxBoxBiasHidden = 256;
+
 /// What tells the decoder's queries where their boxes lie: an MLP with ReLU of sines and cosines of
 /// the boxes, as one node and one TensorRT plugin of this name. All float32. Inputs: boxes
 /// [P, B, 4], cx cy w h; frequencies [F]; weights [8 * F, M], [M], [M, D] and [D]. Output:

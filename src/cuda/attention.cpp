@@ -155,7 +155,7 @@ bool PlainAttention::fits() const {
 bool BoxBias::fits() const {
   const auto in_range = [](int64_t size, int64_t most) { return size > 0 && size <= most; };
   return in_range(prompts, kMaxGrid) && in_range(queries, kMaxRows) && boxed >= 0 &&
-         boxed <= queries && in_range(hidden, kMaxRows) && in_range(heads, kMaxGrid) &&
+         boxed <= queries && in_range(hidden, kMaxBoxBiasHidden) && in_range(heads, kMaxGrid) &&
          in_range(rows.lines, kMaxGrid) && in_range(columns.lines, kMaxGrid) &&
          box_bias_blocks(*this) <= std::numeric_limits<int32_t>::max();
 }

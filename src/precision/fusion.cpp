@@ -140,6 +140,9 @@ class Fusion {
     Attributes attributes = {{"heads", shape[shape.size() - 2]}, {"head_dim", head_dim}};
     if (windows) attributes.emplace_back("window", shape[1]);
     if (form.op == kGridAttention) {
+      for (const char* weight : {"$y.hidden_weight", "$x.hidden_weight"}) {
+        if (dims_of(path, named.at(weight))[1] > kMaxBoxBiasHidden) return std::nullopt;
+      }
       const int64_t lines = dims_of(path, named.at("$coordinates"))[0];
       attributes.insert(attributes.end(), {{"rows", lines}, {"columns", lines}});
     }

@@ -205,7 +205,9 @@ std::map<std::string, Kernel>& kernels() {
       {"sam3trt_warpgroup_attention_f16_64", {warpgroup_attention<FakeFloat16>, kWarpgroupThreads}},
       {"sam3trt_warpgroup_attention_bf16_64",
        {warpgroup_attention<FakeBFloat16>, kWarpgroupThreads}},
-      {"sam3trt_box_bias", {plain<BoxBiasArgs>(sam3trt::box_bias_body)}},
+      {"sam3trt_box_bias",
+       {shared<BoxBiasArgs, sam3trt::BoxBiasWeights>(sam3trt::box_bias_load_body,
+                                                     sam3trt::box_bias_body)}},
       {"sam3trt_query_position",
        {shared<sam3trt::QueryPositionArgs, sam3trt::QueryPositionRows>(
            sam3trt::query_position_encode_body, sam3trt::query_position_hidden_body,

@@ -38,11 +38,11 @@ constexpr std::array<Sizes, 2> kTimed = {
 /// Inputs and what the definition gives for them.
 class Problem {
  public:
-  explicit Problem(const Sizes& sizes)
-      : query(narrow(sizes, sizes.queries)),
-        key(narrow(sizes, sizes.keys)),
-        value(narrow(sizes, sizes.keys)),
-        sizes_(sizes) {}
+  explicit Problem(const Sizes& sizes) : sizes_(sizes) {
+    query = narrow(sizes.queries);
+    key = narrow(sizes.keys);
+    value = narrow(sizes.keys);
+  }
 
   /// Largest difference of `result` to the definition; of some queries where there are many.
   [[nodiscard]] double largest_difference(std::span<const uint16_t> result) const {
@@ -63,11 +63,11 @@ class Problem {
   std::vector<uint16_t> value;
 
  private:
-  [[nodiscard]] std::vector<uint16_t> narrow(const Sizes& sizes, int64_t tokens) {
+  [[nodiscard]] std::vector<uint16_t> narrow(int64_t tokens) {
     std::normal_distribution<float> normal;
     std::vector<uint16_t> values;
-    for (int64_t i = 0; i < sizes.prompts * tokens * sizes.width(); ++i) {
-      values.push_back(round_to(sizes.type, 0.7F * normal(random_)));
+    for (int64_t i = 0; i < sizes_.prompts * tokens * sizes_.width(); ++i) {
+      values.push_back(round_to(sizes_.type, 0.7F * normal(random_)));
     }
     return values;
   }

@@ -36,7 +36,11 @@ __device__ void rotate_keys(const RotateArgs& args) {
 }  // namespace sam3trt
 
 extern "C" __global__ void sam3trt_box_bias(const __grid_constant__ sam3trt::BoxBiasArgs args) {
-  sam3trt::box_bias_body(args, {threadIdx.x, blockIdx.x, blockIdx.y, blockIdx.z, gridDim.y});
+  __shared__ sam3trt::BoxBiasWeights weights;
+  const sam3trt::KernelThread at{threadIdx.x, blockIdx.x, blockIdx.y, blockIdx.z, gridDim.y};
+  sam3trt::box_bias_load_body(args, at, weights);
+  __syncthreads();
+  sam3trt::box_bias_body(args, at, weights);
 }
 
 extern "C" __global__ void sam3trt_query_position(

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "base/host_device.hpp"
+#include "base/own_operators.hpp"
 #include "cuda/kernels/thread.hpp"
 
 namespace sam3trt {
@@ -31,9 +32,21 @@ struct BoxBiasArgs {
   int32_t heads = 0;
 };
 
-inline constexpr int kBoxBiasHeads = 8;  ///< Of one thread, which reads the weights for all.
-/// Lines of one thread, which reads the weights once for them.
-inline constexpr int kBoxBiasLines = 2;
+inline constexpr int kBoxBiasHeads = 8;  ///< Of one thread.
+inline constexpr int kBoxBiasLines = 2;  ///< Of one thread, which reads weights once for both.
+
+/// The weights of a block's axis and heads, which it shares: each hidden value's own, then those of
+/// the heads, so that they are read together.
+struct BoxBiasWeights {
+  struct Hidden {
+    alignas(16) float low;  ///< Of the distance to the edge at the smaller coordinate.
+    float high;
+    float bias;
+    float unused;
+    alignas(16) float heads[kBoxBiasHeads];
+  };
+  Hidden hidden[kMaxBoxBiasHidden];
+};
 
 /// sign(8 d) log8(|8 d| + 1) (Meta's model/decoder.py, _get_rpb_matrix).
 [[nodiscard]] SAM3TRT_HOST_DEVICE inline float log_distance(float line, float edge) {
@@ -43,55 +56,70 @@ inline constexpr int kBoxBiasLines = 2;
   return scaled < 0.0F ? -size : size;
 }
 
-SAM3TRT_HOST_DEVICE inline void box_bias_body(const BoxBiasArgs& args, KernelThread at) {
+/// Before the block waits: the weights.
+SAM3TRT_HOST_DEVICE inline void box_bias_load_body(const BoxBiasArgs& args, KernelThread at,
+                                                   BoxBiasWeights& shared) {
   const BoxBiasAxis& axis = args.axes[at.block_y];
   const auto first_head = static_cast<int>(at.block_z) * kBoxBiasHeads;
-  const int64_t count = static_cast<int64_t>(args.prompts) * args.queries * axis.lines;
+  for (auto m = static_cast<int>(at.thread); m < args.hidden; m += kBlockThreads) {
+    shared.hidden[m].low = axis.hidden_weight[m];
+    shared.hidden[m].high = axis.hidden_weight[args.hidden + m];
+    shared.hidden[m].bias = axis.hidden_bias[m];
+  }
+  for (auto i = static_cast<int>(at.thread); i < args.hidden * kBoxBiasHeads; i += kBlockThreads) {
+    const int m = i / kBoxBiasHeads;
+    const int head = first_head + i % kBoxBiasHeads;
+    shared.hidden[m].heads[i % kBoxBiasHeads] =
+        head < args.heads ? axis.weight[static_cast<int64_t>(m) * args.heads + head] : 0.0F;
+  }
+}
+
+/// The distances of a line to the edges of its query's box; zeros where there is none.
+SAM3TRT_HOST_DEVICE inline void box_distances(const BoxBiasArgs& args, const BoxBiasAxis& axis,
+                                              int64_t index, float& low, float& high) {
+  const auto query = static_cast<int>(index / axis.lines % args.queries);
+  const int64_t prompt = index / axis.lines / args.queries;
+  const int box = query - (args.queries - args.boxed);
+  low = high = 0.0F;
+  if (prompt >= args.prompts || box < 0) return;
+  const float* numbers = args.boxes + (prompt * args.boxed + box) * 4 + axis.center;
+  const float half = numbers[2] * 0.5F;
+  const float line = static_cast<float>(index % axis.lines) / static_cast<float>(axis.lines);
+  low = log_distance(line, numbers[0] - half);
+  high = log_distance(line, numbers[0] + half);
+}
+
+SAM3TRT_HOST_DEVICE inline void box_bias_body(const BoxBiasArgs& args, KernelThread at,
+                                              const BoxBiasWeights& shared) {
+  const BoxBiasAxis& axis = args.axes[at.block_y];
+  const auto first_head = static_cast<int>(at.block_z) * kBoxBiasHeads;
   const int64_t first = static_cast<int64_t>(at.block_x) * kBoxBiasLines * kBlockThreads;
-  const auto last_head = args.heads - 1;
-  int head_of[kBoxBiasHeads];
   float low[kBoxBiasLines];
   float high[kBoxBiasLines];
   float sums[kBoxBiasLines][kBoxBiasHeads];
-  SAM3TRT_UNROLL for (int h = 0; h < kBoxBiasHeads; ++h) {
-    head_of[h] = first_head + h < last_head ? first_head + h : last_head;
-    SAM3TRT_UNROLL for (int n = 0; n < kBoxBiasLines; ++n) sums[n][h] = axis.bias[head_of[h]];
-  }
   SAM3TRT_UNROLL for (int n = 0; n < kBoxBiasLines; ++n) {
     const int64_t index = first + n * int64_t{kBlockThreads} + at.thread;
-    const auto query = static_cast<int>(index / axis.lines % args.queries);
-    const int64_t prompt = index / axis.lines / args.queries;
-    const int box = query - (args.queries - args.boxed);
-    low[n] = high[n] = 0.0F;
-    if (index >= count || box < 0) continue;
-    const float* edges = args.boxes + (prompt * args.boxed + box) * 4 + axis.center;
-    const float half = edges[2] * 0.5F;
-    const float line = static_cast<float>(index % axis.lines) / static_cast<float>(axis.lines);
-    low[n] = log_distance(line, edges[0] - half);
-    high[n] = log_distance(line, edges[0] + half);
+    box_distances(args, axis, index, low[n], high[n]);
+    SAM3TRT_UNROLL for (int h = 0; h < kBoxBiasHeads; ++h) {
+      sums[n][h] = first_head + h < args.heads ? axis.bias[first_head + h] : 0.0F;
+    }
   }
   for (int m = 0; m < args.hidden; ++m) {
-    const float of_low = axis.hidden_weight[m];
-    const float of_high = axis.hidden_weight[args.hidden + m];
-    const float base = axis.hidden_bias[m];
-    const float* weight = axis.weight + static_cast<int64_t>(m) * args.heads;
-    float active[kBoxBiasLines];
+    const BoxBiasWeights::Hidden& weights = shared.hidden[m];
     SAM3TRT_UNROLL for (int n = 0; n < kBoxBiasLines; ++n) {
-      const float sum = std::fma(high[n], of_high, std::fma(low[n], of_low, base));
-      active[n] = sum < 0.0F ? 0.0F : sum;  // NaN stays
-    }
-    SAM3TRT_UNROLL for (int h = 0; h < kBoxBiasHeads; ++h) {
-      const float of_head = weight[head_of[h]];
-      SAM3TRT_UNROLL for (int n = 0; n < kBoxBiasLines; ++n) {
-        sums[n][h] = std::fma(active[n], of_head, sums[n][h]);
+      const float sum =
+          std::fma(high[n], weights.high, std::fma(low[n], weights.low, weights.bias));
+      const float active = sum < 0.0F ? 0.0F : sum;  // NaN stays
+      SAM3TRT_UNROLL for (int h = 0; h < kBoxBiasHeads; ++h) {
+        sums[n][h] = std::fma(active, weights.heads[h], sums[n][h]);
       }
     }
   }
+  const int64_t per_head = static_cast<int64_t>(args.queries) * axis.lines;
   SAM3TRT_UNROLL for (int n = 0; n < kBoxBiasLines; ++n) {
     const int64_t index = first + n * int64_t{kBlockThreads} + at.thread;
-    if (index >= count) continue;
-    const int64_t per_head = static_cast<int64_t>(args.queries) * axis.lines;
     const int64_t prompt = index / per_head;
+    if (prompt >= args.prompts) continue;
     const int64_t within = index % per_head;
     const bool boxed = within / axis.lines >= args.queries - args.boxed;
     SAM3TRT_UNROLL for (int h = 0; h < kBoxBiasHeads; ++h) {

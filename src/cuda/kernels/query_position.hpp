@@ -41,10 +41,24 @@ struct QueryPositionRows {
 SAM3TRT_HOST_DEVICE inline void multiply_rows(const float (*rows)[kQueryPositionRows], int inputs,
                                               const float* weights, int outputs, int column,
                                               float (&sums)[kQueryPositionRows]) {
-  for (int k = 0; k < inputs; ++k) {
-    const float weight = weights[static_cast<int64_t>(k) * outputs + column];
-    SAM3TRT_UNROLL for (int r = 0; r < kQueryPositionRows; ++r) {
-      sums[r] = std::fma(rows[k][r], weight, sums[r]);
+  constexpr int kStep = 16;  // weights that are on their way while others are used
+  float next[kStep];
+  const auto load = [&](int first) {
+    SAM3TRT_UNROLL for (int i = 0; i < kStep; ++i) {
+      const int k = first + i < inputs ? first + i : inputs - 1;
+      next[i] = weights[static_cast<int64_t>(k) * outputs + column];
+    }
+  };
+  load(0);
+  for (int first = 0; first < inputs; first += kStep) {
+    float now[kStep];
+    SAM3TRT_UNROLL for (int i = 0; i < kStep; ++i) now[i] = next[i];
+    load(first + kStep);
+    SAM3TRT_UNROLL for (int i = 0; i < kStep; ++i) {
+      if (first + i >= inputs) break;
+      SAM3TRT_UNROLL for (int r = 0; r < kQueryPositionRows; ++r) {
+        sums[r] = std::fma(rows[first + i][r], now[i], sums[r]);
+      }
     }
   }
 }

@@ -132,7 +132,11 @@ void add_edge_term(onnx::GraphProto& graph, const std::string& layer, const std:
 /// What the layers share: boxes, weights, coordinates of 24 lines.
 void add_bias_inputs(onnx::GraphProto& graph) {
   for (const std::string axis : {"x", "y"}) {
-    for (const char* name : {".w0", ".b0", ".w1", ".b1"}) add_constant(graph, axis + name, {1});
+    for (const char* name : {".b0", ".w1", ".b1"}) add_constant(graph, axis + name, {1});
+    add_constant(graph, axis + ".w0", {1});
+    auto& weight = *graph.mutable_initializer(graph.initializer_size() - 1);
+    weight.add_dims(2);
+    weight.add_dims(256);
   }
   add_constant(graph, "/decoder/coordinates", {1});
   auto& coordinates = *graph.mutable_initializer(graph.initializer_size() - 1);
@@ -456,6 +460,11 @@ TEST(FuseImageAttentions, WhatNoPatternNamesOrNoKernelComputesStays) {
     EXPECT_EQ(fuse_image(odd), 0) << head_dim;
     EXPECT_EQ(odd.SerializeAsString(), odd_before) << head_dim;
   }
+  onnx::GraphProto wide = image_attention();
+  constant_of(wide, "x.w0").set_dims(1, 257);
+  const std::string wide_before = wide.SerializeAsString();
+  EXPECT_EQ(fuse_image(wide), 0);
+  EXPECT_EQ(wide.SerializeAsString(), wide_before);
   for (const int64_t head_dim : kAttentionHeadDims) {
     onnx::GraphProto even = image_attention(head_dim);
     EXPECT_EQ(fuse_image(even), 1) << head_dim;
