@@ -44,10 +44,20 @@ class WarpgroupAttention : public AttentionCore<WarpgroupTile, 1, Warp> {
       : Core(args, warp, shared) {}
 
   SAM3TRT_DEVICE void run() {
+    const bool copies = this->thread_ >= kMultiplyingThreads;
     if (this->thread_ == 0) make_barriers();
-    if (this->thread_ >= kMultiplyingThreads) {
+    if (copies) {
+      for (int tile = 0; tile < kAhead; ++tile) copy(tile);
+    } else {
+      this->load_queries();
+      warp().fence_shared();
+    }
+    warp().sync_block();
+    if (copies) {
+      warp().template give_registers<kCopyingRegisters>();
       copy_all();
     } else {
+      warp().template take_registers<kMultiplyingRegisters>();
       multiply_all();
     }
   }
@@ -69,9 +79,6 @@ class WarpgroupAttention : public AttentionCore<WarpgroupTile, 1, Warp> {
   }
 
   SAM3TRT_DEVICE void copy_all() {
-    warp().template give_registers<kCopyingRegisters>();
-    for (int tile = 0; tile < kAhead; ++tile) copy(tile);
-    warp().sync_block();
     const int tiles = this->tiles();
     for (int tile = 0; tile < tiles; ++tile) {
       warp().template wait_copies<kAhead - 1>();
@@ -96,10 +103,6 @@ class WarpgroupAttention : public AttentionCore<WarpgroupTile, 1, Warp> {
   }
 
   SAM3TRT_DEVICE void multiply_all() {
-    warp().template take_registers<kMultiplyingRegisters>();
-    this->load_queries();
-    warp().fence_shared();
-    warp().sync_block();
     const int tiles = this->tiles();
     wait_filled(0);
     start_scores(scores_[0], 0);

@@ -42,25 +42,26 @@ SAM3TRT_HOST_DEVICE inline void multiply_rows(const float (*rows)[kQueryPosition
                                               const float* weights, int outputs, int column,
                                               float (&sums)[kQueryPositionRows]) {
   constexpr int kStep = 16;  // weights that are on their way while others are used
-  float next[kStep];
-  const auto load = [&](int first) {
-    SAM3TRT_UNROLL for (int i = 0; i < kStep; ++i) {
-      const int k = first + i < inputs ? first + i : inputs - 1;
-      next[i] = weights[static_cast<int64_t>(k) * outputs + column];
+  const auto use = [&](int k, float weight) {
+    SAM3TRT_UNROLL for (int r = 0; r < kQueryPositionRows; ++r) {
+      sums[r] = std::fma(rows[k][r], weight, sums[r]);
     }
   };
-  load(0);
-  for (int first = 0; first < inputs; first += kStep) {
+  const float* weight = weights + column;
+  float next[kStep];
+  const auto load = [&](int first) {
+    const float* from = weight + static_cast<int64_t>(first) * outputs;
+    SAM3TRT_UNROLL for (int i = 0; i < kStep; ++i, from += outputs) next[i] = *from;
+  };
+  int k = 0;
+  if (kStep <= inputs) load(0);
+  for (; k + kStep <= inputs; k += kStep) {
     float now[kStep];
     SAM3TRT_UNROLL for (int i = 0; i < kStep; ++i) now[i] = next[i];
-    load(first + kStep);
-    SAM3TRT_UNROLL for (int i = 0; i < kStep; ++i) {
-      if (first + i >= inputs) break;
-      SAM3TRT_UNROLL for (int r = 0; r < kQueryPositionRows; ++r) {
-        sums[r] = std::fma(rows[first + i][r], now[i], sums[r]);
-      }
-    }
+    if (k + 2 * kStep <= inputs) load(k + kStep);
+    SAM3TRT_UNROLL for (int i = 0; i < kStep; ++i) use(k + i, now[i]);
   }
+  for (; k < inputs; ++k) use(k, weight[static_cast<int64_t>(k) * outputs]);
 }
 
 /// The numbers of a row's box, or null where it has none.
