@@ -144,11 +144,9 @@ void check_output(const EngineBuildRequest& request) {
 
 /// Compiles with the timing cache of this GPU and version.
 Plan compile(TensorRtApi& api, const EngineBuildRequest& request, const fs::path& onnx,
-             const std::vector<Profile>& profiles, bool strongly_typed) {
+             const std::vector<Profile>& profiles, PlanSettings settings) {
   const fs::path cache = timing_cache_path(api, request);
-  PlanSettings settings;
   settings.profiles = profiles;
-  settings.strongly_typed = strongly_typed;
   settings.optimization_level = request.optimization_level;
   settings.workspace_bytes = request.workspace_bytes;
   settings.compute_capability = request.compute_capability;
@@ -199,7 +197,9 @@ EngineBuildResult build_foreign(TensorRtApi& api, const EngineBuildRequest& requ
                    ", and nothing verifies its results");
   }
   const auto profiles = make_foreign_profiles(graph, request.limits);
-  const Plan plan = compile(api, request, request.onnx, profiles, !weakly_typed);
+  PlanSettings settings;
+  settings.strongly_typed = !weakly_typed;
+  const Plan plan = compile(api, request, request.onnx, profiles, settings);
   EngineBuildResult result;
   result.manifest = describe(api, request, graph, profiles);
   result.manifest.recipe = weakly_typed ? "weakly typed" : "none";
@@ -225,15 +225,19 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
     const auto calibration = calibration_for(request, graph, recipe);
     const TypedGraphReport report =
         write_typed_graph(request.onnx, typed, recipe, calibration ? &*calibration : nullptr);
+    const std::string component = graph.metadata.at("sam3trt.component");
+    PlanSettings settings;
+    settings.allow_tf32 = recipe.tf32.contains(component);
     // Many variants differ in other components only.
-    if (!tried.insert(report.graph_sha256).second) continue;
+    const std::string built = report.graph_sha256 + (settings.allow_tf32 ? " tf32" : "");
+    if (!tried.insert(built).second) continue;
     if (skipped) {
       skipped = recipe.name != request.after;
       continue;
     }
-    const Plan plan = compile(api, request, typed, profiles, true);
+    const Plan plan = compile(api, request, typed, profiles, settings);
     EngineManifest manifest = describe(api, request, graph, profiles);
-    manifest.component = graph.metadata.at("sam3trt.component");
+    manifest.component = component;
     manifest.recipe = recipe.name;
     manifest.recipe_sha256 = recipe.sha256();
     manifest.attentions = report.low_softmaxes;

@@ -25,6 +25,7 @@ nlohmann::ordered_json to_json(const Recipe& recipe) {
   for (const auto& [tensor, type] : recipe.io) json["io"][tensor] = name_of(type);
   for (const auto& [component, patterns] : recipe.fp8) json["fp8"][component] = patterns;
   for (const auto& [component, patterns] : recipe.fused) json["fused"][component] = patterns;
+  if (!recipe.tf32.empty()) json["tf32"] = recipe.tf32;
   return json;
 }
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,10 @@ struct Recipe {
   /// Per component, patterns of the parts that this program's own kernels compute
   /// (precision/fusion.hpp); others are left to TensorRT.
   std::map<std::string, std::vector<std::string>> fused;
+
+  /// Components whose float32 matrix products and convolutions may run as TF32: factors rounded to
+  /// 10 bits of mantissa as float16 has them, the range and the sums those of float32.
+  std::set<std::string> tf32;
 
   /// The same without `fused`: only operators that every ONNX program knows.
   [[nodiscard]] Recipe with_standard_operators() const;

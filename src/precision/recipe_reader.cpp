@@ -119,6 +119,18 @@ class Reader {
     return result;
   }
 
+  std::set<std::string> components(const Json& variant, const std::string& key,
+                                   const std::string& where) {
+    std::set<std::string> result;
+    const Json list = variant.value(key, Json::array());
+    if (!list.is_array()) problem(where + "/" + key + ": expected a list");
+    for (const Json& item : list) {
+      result.insert(text(item, where + "/" + key));
+      if (item.is_string()) check_component(item, where + "/" + key);
+    }
+    return result;
+  }
+
   void check_component(const std::string& component, const std::string& where) {
     for (const char* known : kComponents) {
       if (component == known) return;
@@ -183,7 +195,7 @@ class Reader {
     recipe.name = text(variant["name"], parent + "/name");
     const std::string where = parent + "/" + recipe.name;
     if (!names_.insert(recipe.name).second) problem(where + ": the name is used twice");
-    check_keys(variant, where, {"name", "types", "rules", "fp8", "fused"});
+    check_keys(variant, where, {"name", "types", "rules", "fp8", "fused", "tf32"});
     merge_aliases(aliases, member(variant, "types", where, false), where);
     append_rules(recipe, member(variant, "rules", where, false), aliases, where + "/rules");
     append_rules(recipe, member(book, "rules", ""), aliases, "/rules");
@@ -193,6 +205,7 @@ class Reader {
     }
     recipe.fp8 = patterns(variant, "fp8", where);
     recipe.fused = patterns(variant, "fused", where);
+    recipe.tf32 = components(variant, "tf32", where);
     if ((precision == Precision::kFp8) == recipe.fp8.empty()) {
       problem(where + "/fp8: needed by the recipes of fp8, and only by them");
     }

@@ -40,8 +40,8 @@ struct PlanSettings {
   /// A call runs in the first that holds its shapes; the last holds those of all others. Inputs of
   /// fixed shape may be left out.
   std::vector<Profile> profiles;
-  bool strongly_typed = true;  ///< False: the library may use float16 (TensorRT 10 only).
-  bool allow_tf32 = false;
+  bool strongly_typed = true;           ///< False: the library may use float16 (TensorRT 10 only).
+  bool allow_tf32 = false;              ///< Of float32 products: tensor cores with rounded factors.
   int optimization_level = 3;           ///< 0 to 5.
   uint64_t workspace_bytes = 0;         ///< 0: the library's own limit.
   std::vector<std::byte> timing_cache;  ///< Of an earlier build; may be empty or of other versions.

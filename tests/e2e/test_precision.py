@@ -40,6 +40,7 @@ OUTPUTS = (
     "semantic_seg",
 )
 SAFER = (
+    "fp16_tf32_decoder",
     "fp16_fp32_decoder",
     "fp16_trt_attention",
     "fp16_fp32_residual",
@@ -370,9 +371,9 @@ def detector_distance(found, expected, inputs, folder) -> float:
 
 GRID_ATTENTION = [
     # Recipe; attentions in a narrow type: those to other things, those to the picture when not
-    # fused; limit. Measured 5.0e-7, 1.0e-7, 2.6e-5 and 5.4e-6 (query_features).
+    # fused; limit. Measured 5.0e-7, 7.5e-8, 2.6e-5 and 5.4e-6 (query_features).
     ("fp16", 12, 3, 1.5e-6),
-    ("fp16_fp32_decoder", 6, 0, 3e-7),
+    ("fp16_fp32_decoder", 6, 0, 2.3e-7),
     ("bf16", 12, 3, 8e-5),
     ("bf16_fp32_decoder", 6, 0, 1.6e-5),
 ]

@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/error.hpp"
 #include "onnx/graph.hpp"
 #include "onnx/ops.hpp"
+#include "precision/builtin_recipes.hpp"
 
 namespace sam3trt {
 namespace {
@@ -29,6 +31,7 @@ class FakeTensorRt : public TensorRtApi {
     const auto metadata = read_graph_info(onnx).metadata;
     if (metadata.contains("sam3trt.recipe")) recipes.push_back(metadata.at("sam3trt.recipe"));
     strongly_typed = settings.strongly_typed;
+    tf32.push_back(settings.allow_tf32);
     profiles = settings.profiles.size();
     caches.push_back(settings.timing_cache.size());
     if (settings.progress && !settings.progress("phase", 1, 2)) {
@@ -48,6 +51,7 @@ class FakeTensorRt : public TensorRtApi {
   size_t profiles = 0;
   std::vector<std::string> recipes;
   std::vector<size_t> caches;
+  std::vector<bool> tf32;
 };
 
 class BuildEngine : public testing::Test {
@@ -120,31 +124,20 @@ TEST_F(BuildEngine, WritesTheEngineAndWhatItIs) {
 
 TEST_F(BuildEngine, RemembersTheAttentionKernelsThatTheEngineCalls) {
   Graph graph("attention");
-  const std::string layer = "/decoder/layers.0";
-  const std::string image = layer + "/image_attn/";
-  const auto heads = [&](const std::string& part, int64_t tokens, std::vector<int64_t> order) {
-    const Value x = graph.add_input(part, DType::kF32, {Dim("P"), tokens, 16});
+  const std::string self = "/encoder/layers.0/self_attn/";
+  const auto heads = [&](const std::string& part, std::vector<int64_t> order) {
+    const Value x = graph.add_input(part, DType::kF32, {Dim("P"), 3, 16});
     const Value split =
-        add_reshape(graph, image + part + "_heads", add_relu(graph, image + part + "_proj", x),
-                    {Dim("P"), tokens, 1, 16});
-    return add_transpose(graph, image + part, split, std::move(order));
+        add_reshape(graph, self + part + "_heads", add_relu(graph, self + part + "_proj", x),
+                    {Dim("P"), 3, 1, 16});
+    return add_transpose(graph, self + part, split, std::move(order));
   };
-  const auto bias = [&](const std::string& axis, const std::string& name, int64_t direction) {
-    const Value x = graph.add_input(axis, DType::kF32, {Dim("P"), 1, 3, 2});
-    const Value part = add_relu(graph, layer + "/bias/" + axis + "/with_presence", x);
-    return add_unsqueeze(graph, layer + "/bias/" + name, part, direction);
-  };
-  const Value sum =
-      add_add(graph, layer + "/bias/sum", bias("y", "rows", 4), bias("x", "columns", 3));
-  const Value q = heads("q", 3, {0, 2, 1, 3});
-  const Value scores = add_matmul(graph, image + "scores", q, heads("k", 4, {0, 2, 3, 1}));
-  const Value masked = add_add(graph, image + "masked", scores,
-                               add_reshape(graph, layer + "/bias", sum, {Dim("P"), 1, 3, 4}));
-  const Value mixed =
-      add_matmul(graph, image + "mix", add_softmax(graph, image + "softmax", masked),
-                 heads("v", 4, {0, 2, 1, 3}));
-  const Value joined = add_transpose(graph, image + "join", mixed, {0, 2, 1, 3});
-  graph.add_output("result", add_reshape(graph, image + "flat", joined, {Dim("P"), 3, 16}));
+  const Value q = heads("q", {0, 2, 1, 3});
+  const Value scores = add_matmul(graph, self + "scores", q, heads("k", {0, 2, 3, 1}));
+  const Value mixed = add_matmul(graph, self + "mix", add_softmax(graph, self + "softmax", scores),
+                                 heads("v", {0, 2, 1, 3}));
+  const Value joined = add_transpose(graph, self + "join", mixed, {0, 2, 1, 3});
+  graph.add_output("result", add_reshape(graph, self + "flat", joined, {Dim("P"), 3, 16}));
   graph.set_metadata("sam3trt.component", "detector");
   graph.set_metadata("sam3trt.checkpoint_sha256", "abc");
   graph.save(folder_ / "in.onnx");
@@ -152,14 +145,14 @@ TEST_F(BuildEngine, RemembersTheAttentionKernelsThatTheEngineCalls) {
 }
 
 TEST_F(BuildEngine, TriesTheNextSaferRecipeWhenTheVerificationFails) {
-  accept({"fp16_trt_attention"});
+  accept({"fp16_fp32_decoder"});
   std::vector<std::string> told;
   request_.report = [&told](const std::string& message) { told.push_back(message); };
   const EngineBuildResult result = build_engine(api_, request_);
-  EXPECT_EQ(result.manifest.recipe, "fp16_trt_attention");
-  EXPECT_THAT(api_.recipes, ElementsAre("fp16", "fp16_fp32_decoder", "fp16_trt_attention"));
+  EXPECT_EQ(result.manifest.recipe, "fp16_fp32_decoder");
+  EXPECT_THAT(api_.recipes, ElementsAre("fp16", "fp16_tf32_decoder", "fp16_fp32_decoder"));
   EXPECT_THAT(result.refused, ElementsAre("fp16: looked at fp16",
-                                          "fp16_fp32_decoder: looked at fp16_fp32_decoder"));
+                                          "fp16_tf32_decoder: looked at fp16_tf32_decoder"));
   EXPECT_EQ(told.size(), 2U);
 }
 
@@ -167,20 +160,20 @@ TEST_F(BuildEngine, SaysWhatARepairCosts) {
   std::vector<std::string> told;
   request_.report = [&told](const std::string& message) { told.push_back(message); };
   request_.verify = [](const Plan&, const Recipe& recipe, const fs::path&) {
-    BuildVerdict verdict{recipe.name == "fp16_fp32_decoder", "looked at", "[]"};
+    BuildVerdict verdict{recipe.name == "fp16_tf32_decoder", "looked at", "[]"};
     verdict.milliseconds = recipe.name == "fp16" ? 3.861 : 5.25;
     return verdict;
   };
   EXPECT_EQ(build_engine(api_, request_).milliseconds, 5.25);
   ASSERT_EQ(told.size(), 2U);
-  EXPECT_THAT(told[1], HasSubstr("recipe fp16_fp32_decoder takes 5.25 ms per call, the first that "
+  EXPECT_THAT(told[1], HasSubstr("recipe fp16_tf32_decoder takes 5.25 ms per call, the first that "
                                  "was refused 3.86"));
 }
 
 TEST_F(BuildEngine, SaysWhenFewerAttentionsAreFusedThanTheRecipeAllows) {
   Graph graph("attention");
   const Value x = graph.add_input("x", DType::kF32, {Dim("P"), Dim(2)});
-  graph.add_output("y", add_softmax(graph, "/encoder/layers.0/self_attn/softmax", x));
+  graph.add_output("y", add_softmax(graph, "/encoder/layers.0/cross_attn/softmax", x));
   graph.set_metadata("sam3trt.component", "detector");
   graph.set_metadata("sam3trt.checkpoint_sha256", "abc");
   graph.save(request_.onnx);
@@ -240,6 +233,26 @@ TEST_F(BuildEngine, VariantsThatGiveTheSameGraphAreTriedOnce) {
   EXPECT_THROW((void)build_engine(api_, request_), Error);
   EXPECT_EQ(tried, (std::set<std::string>{"fp16"}));
   EXPECT_EQ(api_.builds, 1);
+}
+
+TEST_F(BuildEngine, Tf32IsAllowedForTheComponentsThatTheRecipeNames) {
+  nlohmann::json book = nlohmann::json::parse(builtin_recipes());
+  auto& variants = book["precisions"]["fp16"]["variants"];
+  nlohmann::json second = variants[0];
+  second["name"] = "second";
+  second["tf32"] = {"geometry_encoder"};
+  variants = nlohmann::json::array({variants[0], second});
+  request_.recipes = RecipeBook::parse(book.dump(), "book");
+  for (const auto& [component, built] : {std::pair{"geometry_encoder", std::vector{false, true}},
+                                         std::pair{"mask_head", std::vector{false}}}) {
+    save_graph(component);
+    api_.tf32.clear();
+    request_.verify = [](const Plan&, const Recipe&, const fs::path&) {
+      return BuildVerdict{false, "refused", "[]"};
+    };
+    EXPECT_THROW((void)build_engine(api_, request_), Error);
+    EXPECT_EQ(api_.tf32, built) << component;
+  }
 }
 
 TEST_F(BuildEngine, AGraphOfAnotherProgramIsBuiltWithAWarningAndStaysUnverified) {

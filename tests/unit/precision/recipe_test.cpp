@@ -59,10 +59,10 @@ TEST(MatchesPath, EverythingElseIsLiteral) {
 TEST(RecipeBook, BuiltinGoesFromTheFastestToTheSafest) {
   const RecipeBook book = RecipeBook::builtin();
   EXPECT_THAT(names_of(book.variants(Precision::kFp32)), testing::ElementsAre("fp32"));
-  EXPECT_THAT(
-      names_of(book.variants(Precision::kFp16)),
-      testing::ElementsAre("fp16", "fp16_fp32_decoder", "fp16_trt_attention", "fp16_fp32_residual",
-                           "fp16_fp32_softmax", "fp16_fp32_attention", "fp16_fp32_blocks"));
+  EXPECT_THAT(names_of(book.variants(Precision::kFp16)),
+              testing::ElementsAre("fp16", "fp16_tf32_decoder", "fp16_fp32_decoder",
+                                   "fp16_trt_attention", "fp16_fp32_residual", "fp16_fp32_softmax",
+                                   "fp16_fp32_attention", "fp16_fp32_blocks"));
   EXPECT_THAT(names_of(book.variants(Precision::kBf16)),
               testing::ElementsAre("bf16", "bf16_fp32_decoder", "bf16_trt_attention",
                                    "bf16_fp32_softmax", "bf16_fp32_blocks"));
@@ -145,6 +145,12 @@ TEST(RecipeBook, RefusesWrongForms) {
       changed("/precisions/fp16/variants/0/fp8", json::object({{"detector", json::array({"/x"})}})),
       HasSubstr("only by them"));
   EXPECT_THAT(changed("/rules/detector/0/nodes", "*********"), HasSubstr("a pattern of more"));
+  EXPECT_THAT(changed("/precisions/fp16/variants/0/tf32", true),
+              HasSubstr("tf32: expected a list"));
+  EXPECT_THAT(changed("/precisions/fp16/variants/0/tf32", json::array({"camera"})),
+              HasSubstr("tf32/camera: unknown component"));
+  EXPECT_THAT(changed("/precisions/fp16/variants/0/tf32", json::array({1})),
+              HasSubstr("tf32: expected a text"));
   EXPECT_THAT(message_of(json::array()), HasSubstr("not a JSON object"));
   EXPECT_THROW((void)RecipeBook::parse("{", "x"), Error);
 }
@@ -156,6 +162,9 @@ TEST(Recipe, HashTellsRecipesApart) {
   Recipe renamed = book.find("fp16");
   renamed.io.erase("fpn_feat_0");
   EXPECT_NE(renamed.sha256(), book.find("fp16").sha256());
+  Recipe tf32 = book.find("fp16");
+  tf32.tf32 = {"detector"};
+  EXPECT_NE(tf32.sha256(), book.find("fp16").sha256());
   EXPECT_NE(book.find("fp16").with_standard_operators().sha256(), book.find("fp16").sha256());
 }
 
