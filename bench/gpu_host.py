@@ -220,7 +220,7 @@ def verify(host: Host) -> None:
     graphs, engines = str(host.work / "graphs"), str(host.work / "fp16")
     # fmt: off
     host.sam3trt("verify", "verify", "--model", engines, "--reference", graphs, "--image",
-                 host.photo, "--json")
+                 host.photo, "--json", *host.recipes)
     # fmt: on
 
 

@@ -19,6 +19,7 @@ struct VerifyOptions {
   std::string reference;
   LoadOptions load{.threads = 0, .allow_unverified = true};
   VerifierOptions verifier;
+  std::string recipes;  ///< Empty: the built-in ones.
 };
 
 /// As the manifest says, or the metadata of a typed graph; exported graphs are float32.
@@ -102,11 +103,11 @@ RecipeId recipe_of(ModelForm form, const std::filesystem::path& path) {
 }
 
 /// Whether the float32 graphs give other results too when only their weights are rounded as those
-/// of the model were. Unknown, and so false, for recipes of a user's own.
-bool rounding_changes(Verifier& verifier, const ModelFiles& files, Precision precision) {
+/// of the model were. Unknown, and so false, for recipes that are not in the book.
+bool rounding_changes(Verifier& verifier, const ModelFiles& files, const RecipeBook& book,
+                      Precision precision) {
   if (precision == Precision::kFp32) return false;
   std::map<std::string, Recipe> recipes;
-  const RecipeBook book = RecipeBook::builtin();
   try {
     for (const auto& [component, path] : files.parts()) {
       const RecipeId id = recipe_of(files.form, path);
@@ -125,6 +126,8 @@ bool rounding_changes(Verifier& verifier, const ModelFiles& files, Precision pre
 
 void run_verify(const VerifyOptions& options, CommandContext& context) {
   constexpr int kFailedExitCode = 4;
+  const RecipeBook book =
+      options.recipes.empty() ? RecipeBook::builtin() : RecipeBook::load(options.recipes);
   const ModelFiles files = find_model_files(options.model);
   if (files.form == ModelForm::kGraphs && options.reference.empty()) {
     throw_bad_input("--model " + options.model +
@@ -146,7 +149,8 @@ void run_verify(const VerifyOptions& options, CommandContext& context) {
     reports = verify_engines(verifier, model.engines, precision);
   }
   const ResultReport result = verifier.verify_results(files, options.load, precision);
-  const bool undecidable = !result.problems.empty() && rounding_changes(verifier, files, precision);
+  const bool undecidable =
+      !result.problems.empty() && rounding_changes(verifier, files, book, precision);
   const bool ok = passed(reports) && (result.problems.empty() || undecidable);
   if (context.json) {
     std::cout << nlohmann::ordered_json{{"passed", ok},
@@ -189,6 +193,8 @@ void add_verify_command(CLI::App& app, CommandContext& context) {
   command->add_option("--image", options->verifier.images,
                       "Photographs, besides the built-in pictures (default: those in test_images)");
   command->add_option("--text", options->verifier.texts, "What to look for in them");
+  command->add_option("--recipes", options->recipes,
+                      "Precision recipes that the engines were built with, unless built-in ones");
   command->add_option("--gate", options->verifier.gate,
                       "Limits in place of the built-in ones (docs/verification.md)");
   command

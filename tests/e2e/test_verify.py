@@ -132,6 +132,9 @@ def test_lost_instances_are_reported(verify, damaged):
     assert any("lost" in problem for problem in report["result"]["problems"])
 
 
+BOOK = goldens.ROOT / "configs/precision/recipes.json"
+
+
 def test_a_checkpoint_that_rounding_alone_changes_is_judged_by_its_stages(
     run, exported, type_graph, tmp_path
 ):
@@ -150,6 +153,14 @@ def test_a_checkpoint_that_rounding_alone_changes_is_judged_by_its_stages(
     assert report["end_to_end_undecidable"]
     assert report["result"]["problems"]  # which ones depends on the processor
     assert not failing(report)
+    empty = json.loads(BOOK.read_text(encoding="utf-8"))
+    for variant in empty["precisions"]["bf16"]["variants"]:
+        variant["name"] += "_of_another_book"
+    (tmp_path / "book.json").write_text(json.dumps(empty), encoding="utf-8")
+    model = ("--model", typed, "--reference", reference, *photo, "--json")
+    done = run("verify", *model, "--recipes", tmp_path / "book.json", env=cache)
+    assert done.code == 4  # how weights were rounded is not known
+    assert not json.loads(done.stdout)["end_to_end_undecidable"]
     kept = list((tmp_path / "cache/sam3trt").iterdir())
     assert [path.name for path in kept] == ["reference"]  # no typed graphs are left
 
