@@ -1,4 +1,5 @@
-// The attention kernels, one per type and size of a head, and those of what the decoder makes of boxes. Work and layouts: attention_mma.hpp.
+// The attention kernels, one per type and size of a head, and those of what the decoder makes of
+// boxes. Work and layouts: attention_mma.hpp, box_bias.hpp, query_position.hpp.
 #include "cuda/kernels/attention_mma.hpp"
 #include "cuda/kernels/box_bias.hpp"
 #include "cuda/kernels/query_position.hpp"
