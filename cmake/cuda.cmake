@@ -51,6 +51,6 @@ function(sam3trt_embed_kernels source function)
   target_sources(sam3trt_cuda PRIVATE "${embedded}")
 endfunction()
 sam3trt_embed_kernels(kernels kernel_fatbin ${gencode})
-sam3trt_embed_kernels(attention attention_fatbin ${gencode})
+sam3trt_embed_kernels(operators operator_fatbin ${gencode})
 sam3trt_embed_kernels(attention_warpgroup warpgroup_attention_fatbin
                       -gencode=arch=compute_90a,code=sm_90a)

@@ -8,7 +8,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "cache_folder.hpp"
-#include "cuda/attention.hpp"
+#include "cuda/operators.hpp"
 #include "onnx/graph_info.hpp"
 #include "progress.hpp"
 #include "runtime/float32_engine.hpp"
@@ -148,7 +148,7 @@ EngineBuildRequest Builder::request_for(const Job& job) {
   if (host_) {
     request.gpu = host_->device.info().name;
     request.gpu_compute_capability = host_->device.info().compute_capability();
-    request.kernels_sha256 = attention_kernels_sha256();
+    request.kernels_sha256 = operator_kernels_sha256();
   }
   if (!verifier_) return request;
   request.calibrate = [this](const fs::path& onnx, const Recipe& recipe) {

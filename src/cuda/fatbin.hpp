@@ -9,8 +9,8 @@ namespace sam3trt {
 /// 12.0, PTX for others. cmake/cuda.cmake generates the definition.
 [[nodiscard]] std::span<const std::byte> kernel_fatbin();
 
-/// The same of the attention kernels.
-[[nodiscard]] std::span<const std::byte> attention_fatbin();
+/// The same of the kernels of base/own_operators.hpp.
+[[nodiscard]] std::span<const std::byte> operator_fatbin();
 
 /// Those that only GPUs of compute capability 9.0 run.
 [[nodiscard]] std::span<const std::byte> warpgroup_attention_fatbin();

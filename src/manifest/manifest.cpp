@@ -184,7 +184,7 @@ std::string refusal(const EngineManifest& manifest, const EngineHost& host, bool
                  any_gpu ? host.compute_capability : host.gpu);
   }
   if (!manifest.kernels_sha256.empty() && manifest.kernels_sha256 != host.kernels_sha256) {
-    return std::string("built for other attention kernels than those of this program; ") + kNext;
+    return std::string("built for other kernels than those of this program; ") + kNext;
   }
   if (allow_unverified || manifest.verification == VerificationState::kPassed) return {};
   const std::string next = std::string("; ") + kNext + ", or pass --allow-unverified";

@@ -39,7 +39,7 @@ struct EngineManifest {
   std::string gpu;
   std::string compute_capability;                               ///< "9.0"
   std::vector<std::map<std::string, ManifestShapes>> profiles;  ///< In the engine's order.
-  std::string kernels_sha256;  ///< Of this program's attention kernels; empty: it calls none.
+  std::string kernels_sha256;  ///< Of the operator kernels that it calls; empty: it calls none.
   int64_t attentions = 0;      ///< Those that may be one kernel each.
   std::optional<int64_t> fused_attentions;  ///< Of these, those that are; unknown without a GPU.
   uint64_t plan_bytes = 0;
@@ -75,7 +75,7 @@ struct EngineHost {
 };
 
 /// Why an engine must not run here: the first of another library version, another GPU, other
-/// attention kernels than it was built with, a verification that failed or is missing (not asked
+/// operator kernels than it was built with, a verification that failed or is missing (not asked
 /// with `allow_unverified`). Empty when it may.
 [[nodiscard]] std::string refusal(const EngineManifest& manifest, const EngineHost& host,
                                   bool allow_unverified);

@@ -5,7 +5,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/sha256.hpp"
-#include "cuda/attention.hpp"
+#include "cuda/operators.hpp"
 #include "openvino/openvino_engine.hpp"
 #include "runtime/float32_engine.hpp"
 #include "trt/tensorrt_engine.hpp"
@@ -29,7 +29,7 @@ SessionLimits limits_of(const ModelFiles& files) {
 
 EngineHost TensorRtHost::describe() const {
   return {std::string(name_of(api->flavour())), api->version(), device.info().name,
-          device.info().compute_capability(), attention_kernels_sha256()};
+          device.info().compute_capability(), operator_kernels_sha256()};
 }
 
 std::unique_ptr<TensorRtHost> open_tensorrt(bool parser) {

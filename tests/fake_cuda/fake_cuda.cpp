@@ -178,7 +178,7 @@ struct Kernel {
   unsigned dynamic_shared = 48U << 10U;       ///< Most bytes that a launch may ask for.
 };
 
-/// Functions as kernels.cu and attention.cu name them.
+/// Functions as kernels.cu and operators.cu name them.
 std::map<std::string, Kernel>& kernels() {
   using sam3trt::FakeBFloat16;
   using sam3trt::FakeFloat16;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "attention_reference.hpp"
-#include "cuda/attention.hpp"
+#include "cuda/operators.hpp"
 #include "device_bench.hpp"
 
 namespace sam3trt {
@@ -145,7 +145,7 @@ std::string name_of(const Sizes& sizes) {
          ", " + std::to_string(sizes.heads) + " heads of " + std::to_string(sizes.head_dim);
 }
 
-CaseResult run_case(const DeviceBench& bench, const AttentionKernels& kernels, const Sizes& sizes,
+CaseResult run_case(const DeviceBench& bench, const OperatorKernels& kernels, const Sizes& sizes,
                     AttentionForm form) {
   const Problem problem(sizes);
   const DeviceBuffer qkv = bench.upload(problem.qkv());
@@ -177,7 +177,7 @@ CaseResult run_case(const DeviceBench& bench, const AttentionKernels& kernels, c
 
 void run_attention_cases(const CudaDevice& device, const CaseOptions& options,
                          const std::function<void(const CaseResult&)>& report) {
-  const AttentionKernels kernels(device.driver());
+  const OperatorKernels kernels(device.driver());
   const auto run = [&](const Sizes& sizes, int timed_launches) {
     const DeviceBench bench(device, {.exact = false, .timed_launches = timed_launches});
     report(run_case(bench, kernels, sizes, AttentionForm::kMma));

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cuda/attention.hpp"
+#include "cuda/operators.hpp"
 #include "device_bench.hpp"
 
 namespace sam3trt {
@@ -115,7 +115,7 @@ class Problem {
   std::mt19937 random_{37};
 };
 
-CaseResult run_case(const DeviceBench& bench, const AttentionKernels& kernels, const Sizes& sizes) {
+CaseResult run_case(const DeviceBench& bench, const OperatorKernels& kernels, const Sizes& sizes) {
   const Problem problem(sizes);
   const DeviceBuffer boxes =
       problem.boxes.empty() ? bench.make<float>(4) : bench.upload(problem.boxes);
@@ -149,7 +149,7 @@ CaseResult run_case(const DeviceBench& bench, const AttentionKernels& kernels, c
 
 void run_query_position_cases(const CudaDevice& device, const CaseOptions& options,
                               const std::function<void(const CaseResult&)>& report) {
-  const AttentionKernels kernels(device.driver());
+  const OperatorKernels kernels(device.driver());
   const auto run = [&](const Sizes& sizes, int timed_launches) {
     const DeviceBench bench(device, {.exact = false, .timed_launches = timed_launches});
     report(run_case(bench, kernels, sizes));

@@ -347,7 +347,7 @@ class FlavourApi : public TensorRtApi {
              });
     }();
     if (kAdded) return;
-    fail(*logger_, ErrorCode::kUnavailable, "does not take the attention kernels as plugins");
+    fail(*logger_, ErrorCode::kUnavailable, "does not take the kernels of this program as plugins");
 #endif
   }
 

@@ -10,7 +10,7 @@
 
 #include "base/log.hpp"
 #include "base/own_operators.hpp"
-#include "cuda/attention.hpp"
+#include "cuda/operators.hpp"
 
 namespace sam3trt {
 namespace {
@@ -68,7 +68,7 @@ struct PlainOperator {
     call.key = address(in[1]);
     call.value = address(in[2]);
     call.result = address(result);
-    attention_kernels().launch(call, stream);
+    operator_kernels().launch(call, stream);
   }
 };
 
@@ -118,7 +118,7 @@ struct RotaryOperator {
     call.sin = address(in[2]);
     call.result = address(result);
     call.scratch = address(workspace);
-    attention_kernels().launch(call, stream);
+    operator_kernels().launch(call, stream);
   }
 };
 
@@ -212,7 +212,7 @@ struct GridOperator {
     bias.boxes = address(in[3]);
     set_axis(bias.rows, in + kRowWeights, address(workspace));
     set_axis(bias.columns, in + kColumnWeights, address(workspace) + row_bias_bytes(inputs[0]));
-    attention_kernels().launch(bias, stream);
+    operator_kernels().launch(bias, stream);
     GridAttention call = attention_for(inputs);
     call.type = type;
     call.query = address(in[0]);
@@ -221,7 +221,7 @@ struct GridOperator {
     call.row_bias = bias.rows.result;
     call.column_bias = bias.columns.result;
     call.result = address(result);
-    attention_kernels().launch(call, stream);
+    operator_kernels().launch(call, stream);
   }
 };
 
@@ -270,7 +270,7 @@ struct PositionOperator {
     call.weight = address(in[4]);
     call.bias = address(in[5]);
     call.result = address(result);
-    attention_kernels().launch(call, stream);
+    operator_kernels().launch(call, stream);
   }
 };
 

@@ -6,7 +6,7 @@
 
 namespace sam3trt {
 
-/// Makes this program's kernels (src/cuda/attention.hpp) layers of TensorRT 10 and 11, which graphs
+/// Makes this program's kernels (src/cuda/operators.hpp) layers of TensorRT 10 and 11, which graphs
 /// name as base/own_operators.hpp says. One object of each operator per flavour for the whole
 /// process.
 template <int kFlavour>

@@ -132,10 +132,10 @@ TEST(Refusal, AnotherLibraryOrGpuIsNamed) {
   EXPECT_THAT(refusal(example(), other, true), HasSubstr("NVIDIA L4"));
 }
 
-TEST(Refusal, OtherAttentionKernelsMatterWhereTheEngineCallsThem) {
+TEST(Refusal, OtherOperatorKernelsMatterWhereTheEngineCallsThem) {
   EngineHost other = host();
   other.kernels_sha256 = "ee";
-  EXPECT_THAT(refusal(example(), other, true), HasSubstr("other attention kernels"));
+  EXPECT_THAT(refusal(example(), other, true), HasSubstr("other kernels"));
   EngineManifest without = example();
   without.kernels_sha256.clear();
   EXPECT_EQ(refusal(without, other, false), "");

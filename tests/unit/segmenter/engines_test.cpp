@@ -9,7 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/sha256.hpp"
-#include "cuda/attention.hpp"
+#include "cuda/operators.hpp"
 #include "fake_cuda.hpp"
 #include "fake_driver.hpp"
 
@@ -98,7 +98,7 @@ class Engines : public testing::Test {
     manifest.tensorrt_version = "10.6.0";
     manifest.gpu = host_.device.info().name;
     manifest.compute_capability = host_.device.info().compute_capability();
-    manifest.kernels_sha256 = attention_kernels_sha256();
+    manifest.kernels_sha256 = operator_kernels_sha256();
     manifest.plan_bytes = name.size();
     manifest.plan_sha256 = sha256_hex(std::as_bytes(std::span(name)));
     manifest.verification = VerificationState::kPassed;
@@ -152,7 +152,7 @@ TEST_F(Engines, WhatThisMachineOrProgramDidNotBuildIsRefused) {
   EXPECT_THAT(refusal_of_all(), testing::AllOf(HasSubstr("detector.engine"), HasSubstr("L4")));
   files_.detector = write("detector");
   change(files_.detector, [](EngineManifest& manifest) { manifest.kernels_sha256 = "0"; });
-  EXPECT_THAT(refusal_of_all(), HasSubstr("other attention kernels"));
+  EXPECT_THAT(refusal_of_all(), HasSubstr("other kernels"));
   files_.detector = write("detector");
   change(files_.detector,
          [](EngineManifest& manifest) { manifest.verification = VerificationState::kFailed; });

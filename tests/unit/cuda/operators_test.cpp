@@ -1,4 +1,4 @@
-#include "cuda/attention.hpp"
+#include "cuda/operators.hpp"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 namespace sam3trt {
 namespace {
 
-TEST(AttentionKernels, GiveWhatAttentionIsDefinedAs) {
+TEST(OperatorKernels, GiveWhatAttentionIsDefinedAs) {
   const CudaDevice device(0, fake_driver());
   int cases = 0;
   run_attention_cases(device, {.exact = false, .timed_launches = 0}, [&](const CaseResult& result) {
@@ -21,7 +21,7 @@ TEST(AttentionKernels, GiveWhatAttentionIsDefinedAs) {
   EXPECT_EQ(cases, 19);  // seven of them with wgmma, too
 }
 
-TEST(AttentionKernels, GiveWhatAttentionWithoutRotationIsDefinedAs) {
+TEST(OperatorKernels, GiveWhatAttentionWithoutRotationIsDefinedAs) {
   const CudaDevice device(0, fake_driver());
   int cases = 0;
   const auto report = [&](const CaseResult& result) {
@@ -33,7 +33,7 @@ TEST(AttentionKernels, GiveWhatAttentionWithoutRotationIsDefinedAs) {
   EXPECT_EQ(cases, 6);
 }
 
-TEST(AttentionKernels, GiveWhatAttentionToAGridIsDefinedAs) {
+TEST(OperatorKernels, GiveWhatAttentionToAGridIsDefinedAs) {
   const CudaDevice device(0, fake_driver());
   int cases = 0;
   const auto report = [&](const CaseResult& result) {
@@ -45,7 +45,7 @@ TEST(AttentionKernels, GiveWhatAttentionToAGridIsDefinedAs) {
   EXPECT_EQ(cases, 7);
 }
 
-TEST(AttentionKernels, GiveWhatTheBiasByBoxesIsDefinedAs) {
+TEST(OperatorKernels, GiveWhatTheBiasByBoxesIsDefinedAs) {
   const CudaDevice device(0, fake_driver());
   int cases = 0;
   const auto report = [&](const CaseResult& result) {
@@ -57,7 +57,7 @@ TEST(AttentionKernels, GiveWhatTheBiasByBoxesIsDefinedAs) {
   EXPECT_EQ(cases, 5);
 }
 
-TEST(AttentionKernels, GiveThePositionsOfQueries) {
+TEST(OperatorKernels, GiveThePositionsOfQueries) {
   const CudaDevice device(0, fake_driver());
   int cases = 0;
   const auto report = [&](const CaseResult& result) {
@@ -69,16 +69,16 @@ TEST(AttentionKernels, GiveThePositionsOfQueries) {
   EXPECT_EQ(cases, 5);
 }
 
-TEST(AttentionKernels, AreThereForSomeSizesOfHeads) {
+TEST(OperatorKernels, AreThereForSomeSizesOfHeads) {
   EXPECT_TRUE(has_attention_kernel(64));
   EXPECT_FALSE(has_attention_kernel(12));
   EXPECT_FALSE(has_attention_kernel(0));
 }
 
-TEST(AttentionKernels, RefuseSizesThatMakeNoSense) {
+TEST(OperatorKernels, RefuseSizesThatMakeNoSense) {
   const CudaDevice device(0, fake_driver());
   const Stream stream(device);
-  const AttentionKernels kernels(device.driver());
+  const OperatorKernels kernels(device.driver());
   RotaryAttention call;
   call.batches = call.heads = 1;
   call.tokens = 10;
@@ -114,10 +114,10 @@ TEST(AttentionKernels, RefuseSizesThatMakeNoSense) {
   EXPECT_THROW(kernels.launch(plain, stream.handle()), Error);
 }
 
-TEST(AttentionKernels, RefuseABiasOfSizesThatMakeNoSense) {
+TEST(OperatorKernels, RefuseABiasOfSizesThatMakeNoSense) {
   const CudaDevice device(0, fake_driver());
   const Stream stream(device);
-  const AttentionKernels kernels(device.driver());
+  const OperatorKernels kernels(device.driver());
   BoxBias good;
   good.prompts = 1;
   good.queries = 3;
@@ -144,10 +144,10 @@ TEST(AttentionKernels, RefuseABiasOfSizesThatMakeNoSense) {
   EXPECT_FALSE(bad.fits());
 }
 
-TEST(AttentionKernels, RefusePositionsOfSizesThatMakeNoSense) {
+TEST(OperatorKernels, RefusePositionsOfSizesThatMakeNoSense) {
   const CudaDevice device(0, fake_driver());
   const Stream stream(device);
-  const AttentionKernels kernels(device.driver());
+  const OperatorKernels kernels(device.driver());
   QueryPosition good;
   good.prompts = good.hidden = good.width = 2;
   good.queries = 5;
@@ -174,9 +174,9 @@ TEST(AttentionKernels, RefusePositionsOfSizesThatMakeNoSense) {
   EXPECT_FALSE(bad.fits());
 }
 
-TEST(AttentionKernels, WgmmaIsTakenForHeadsOf64OnAGpuThatHasIt) {
+TEST(OperatorKernels, WgmmaIsTakenForHeadsOf64OnAGpuThatHasIt) {
   const CudaDevice device(0, fake_driver());  // of compute capability 9.0
-  const AttentionKernels kernels(device.driver());
+  const OperatorKernels kernels(device.driver());
   RotaryAttention call;
   call.head_dim = 64;
   EXPECT_EQ(kernels.best_form(call), AttentionForm::kWarpgroup);
@@ -188,12 +188,12 @@ TEST(AttentionKernels, WgmmaIsTakenForHeadsOf64OnAGpuThatHasIt) {
   EXPECT_THROW(kernels.launch(call, stream.handle(), AttentionForm::kWarpgroup), Error);
 }
 
-TEST(AttentionKernels, FreeTheirLibraryAndSayWhenThereIsNone) {
+TEST(OperatorKernels, FreeTheirLibraryAndSayWhenThereIsNone) {
   const int before = fake_cuda_live_objects();
-  { const AttentionKernels kernels(fake_driver()); }
+  { const OperatorKernels kernels(fake_driver()); }
   EXPECT_EQ(fake_cuda_live_objects(), before);
   fake_cuda_fail_next("cuLibraryLoadData", 209);
-  EXPECT_THROW(AttentionKernels{fake_driver()}, Error);
+  EXPECT_THROW(OperatorKernels{fake_driver()}, Error);
 }
 
 }  // namespace

@@ -113,15 +113,15 @@ struct GridAttention {
 /// GPUs of compute capability 9.0 have for heads of 64 channels.
 enum class AttentionForm { kMma, kWarpgroup };
 
-/// The kernels of src/cuda/kernels/attention*.cu, for the context that is current when they are
-/// launched.
-class AttentionKernels {
+/// The kernels of operators.cu and attention_warpgroup.cu (src/cuda/kernels), for the context that
+/// is current when they are launched.
+class OperatorKernels {
  public:
   /// Throws Error(kUnavailable) where the driver cannot load them.
-  explicit AttentionKernels(const CudaDriver& driver);
-  ~AttentionKernels();
-  AttentionKernels(const AttentionKernels&) = delete;
-  AttentionKernels& operator=(const AttentionKernels&) = delete;
+  explicit OperatorKernels(const CudaDriver& driver);
+  ~OperatorKernels();
+  OperatorKernels(const OperatorKernels&) = delete;
+  OperatorKernels& operator=(const OperatorKernels&) = delete;
 
   /// The fastest form that the GPU of the current context has for these sizes.
   [[nodiscard]] AttentionForm best_form(const RotaryAttention& attention) const;
@@ -167,9 +167,9 @@ class AttentionKernels {
 };
 
 /// Of the machine code of all of them. What was verified with some says nothing about others.
-[[nodiscard]] const std::string& attention_kernels_sha256();
+[[nodiscard]] const std::string& operator_kernels_sha256();
 
 /// Those of this machine's driver, loaded by the first call, which may throw.
-[[nodiscard]] const AttentionKernels& attention_kernels();
+[[nodiscard]] const OperatorKernels& operator_kernels();
 
 }  // namespace sam3trt

@@ -1,4 +1,4 @@
-#include "cuda/attention.hpp"
+#include "cuda/operators.hpp"
 
 #include <algorithm>
 #include <array>
@@ -174,7 +174,7 @@ bool GridAttention::fits() const {
          shared_bytes(*this) <= kGridShared;
 }
 
-AttentionKernels::AttentionKernels(const CudaDriver& driver)
+OperatorKernels::OperatorKernels(const CudaDriver& driver)
     : driver_(driver), gpus_(list_cuda_devices(driver)) {
   try {
     load();
@@ -184,10 +184,10 @@ AttentionKernels::AttentionKernels(const CudaDriver& driver)
   }
 }
 
-AttentionKernels::~AttentionKernels() { unload(); }
+OperatorKernels::~OperatorKernels() { unload(); }
 
-void AttentionKernels::load() {
-  driver_.library_load_data(&library_, attention_fatbin().data(), nullptr, nullptr, 0, nullptr,
+void OperatorKernels::load() {
+  driver_.library_load_data(&library_, operator_fatbin().data(), nullptr, nullptr, 0, nullptr,
                             nullptr, 0);
   if (std::ranges::any_of(gpus_, has_warpgroups)) {
     driver_.library_load_data(&warpgroup_library_, warpgroup_attention_fatbin().data(), nullptr,
@@ -212,8 +212,8 @@ void AttentionKernels::load() {
   }
 }
 
-void AttentionKernels::allow_shared(void* kernel, int64_t bytes,
-                                    bool (*runs)(const CudaDeviceInfo&)) const {
+void OperatorKernels::allow_shared(void* kernel, int64_t bytes,
+                                   bool (*runs)(const CudaDeviceInfo&)) const {
   for (size_t gpu = 0; gpu < gpus_.size(); ++gpu) {
     if (!runs(gpus_[gpu])) continue;
     driver_.kernel_set_attribute(kMaxDynamicShared, static_cast<int>(bytes), kernel,
@@ -221,19 +221,19 @@ void AttentionKernels::allow_shared(void* kernel, int64_t bytes,
   }
 }
 
-void AttentionKernels::unload() noexcept {
+void OperatorKernels::unload() noexcept {
   for (void* library : {library_, warpgroup_library_}) {
     if (library != nullptr) static_cast<void>(driver_.library_unload.status(library));
   }
 }
 
-void* AttentionKernels::kernel(void* library, const std::string& name) const {
+void* OperatorKernels::kernel(void* library, const std::string& name) const {
   void* kernel = nullptr;
   driver_.library_get_kernel(&kernel, library, name.c_str());
   return kernel;
 }
 
-AttentionForm AttentionKernels::best_form(const RotaryAttention& attention) const {
+AttentionForm OperatorKernels::best_form(const RotaryAttention& attention) const {
   int device = 0;
   driver_.context_get_device(&device);
   const bool warpgroups = attention.head_dim == kWarpgroupHeadDim &&
@@ -241,7 +241,7 @@ AttentionForm AttentionKernels::best_form(const RotaryAttention& attention) cons
   return warpgroups ? AttentionForm::kWarpgroup : AttentionForm::kMma;
 }
 
-const AttentionKernels::Functions& AttentionKernels::functions(DType type, int64_t head_dim) const {
+const OperatorKernels::Functions& OperatorKernels::functions(DType type, int64_t head_dim) const {
   const auto size = std::ranges::find(kAttentionHeadDims, head_dim);
   if ((type == DType::kF16 || type == DType::kBF16) && size != kAttentionHeadDims.end()) {
     return functions_[type == DType::kF16 ? 0 : 1][size - kAttentionHeadDims.begin()];
@@ -250,7 +250,7 @@ const AttentionKernels::Functions& AttentionKernels::functions(DType type, int64
                                         " and heads of " + std::to_string(head_dim));
 }
 
-void AttentionKernels::launch(const RotaryAttention& a, void* stream, AttentionForm form) const {
+void OperatorKernels::launch(const RotaryAttention& a, void* stream, AttentionForm form) const {
   check(a);
   const Functions& kernels = functions(a.type, a.head_dim);
   const bool warpgroups = form == AttentionForm::kWarpgroup;
@@ -271,7 +271,7 @@ void AttentionKernels::launch(const RotaryAttention& a, void* stream, AttentionF
   }
 }
 
-void AttentionKernels::rotate_keys(const RotaryAttention& a, void* stream) const {
+void OperatorKernels::rotate_keys(const RotaryAttention& a, void* stream) const {
   RotateArgs rotate;
   rotate.source = packed_rows(a, 1);
   rotate.target = scratch_rows<uint16_t>(a);
@@ -285,7 +285,7 @@ void AttentionKernels::rotate_keys(const RotaryAttention& a, void* stream) const
         kRotateThreads, stream, &rotate);
 }
 
-void AttentionKernels::launch(const PlainAttention& a, void* stream) const {
+void OperatorKernels::launch(const PlainAttention& a, void* stream) const {
   check(a);
   const int64_t width = a.heads * a.head_dim;
   AttentionArgs attend;
@@ -300,7 +300,7 @@ void AttentionKernels::launch(const PlainAttention& a, void* stream) const {
         {tiles_of(a.queries, kQueries), a.heads, a.prompts}, kMmaThreads, stream, &attend);
 }
 
-void AttentionKernels::launch(const BoxBias& b, void* stream) const {
+void OperatorKernels::launch(const BoxBias& b, void* stream) const {
   check(b);
   BoxBiasArgs args;
   args.boxes = device_pointer<const float>(b.boxes);
@@ -315,7 +315,7 @@ void AttentionKernels::launch(const BoxBias& b, void* stream) const {
         kBlockThreads, stream, &args);
 }
 
-void AttentionKernels::launch(const QueryPosition& p, void* stream) const {
+void OperatorKernels::launch(const QueryPosition& p, void* stream) const {
   check(p);
   QueryPositionArgs args;
   args.boxes = device_pointer<const float>(p.boxes);
@@ -335,7 +335,7 @@ void AttentionKernels::launch(const QueryPosition& p, void* stream) const {
         kBlockThreads, stream, &args);
 }
 
-void AttentionKernels::launch(const GridAttention& a, void* stream) const {
+void OperatorKernels::launch(const GridAttention& a, void* stream) const {
   check(a);
   const int64_t width = a.heads * a.head_dim;
   const int64_t cells = a.rows * a.columns;
@@ -358,26 +358,26 @@ void AttentionKernels::launch(const GridAttention& a, void* stream) const {
         static_cast<unsigned>(shared_bytes(a)));
 }
 
-void AttentionKernels::start(void* kernel, const std::array<int64_t, 3>& grid, unsigned threads,
-                             void* stream, void* arguments, unsigned shared_bytes) const {
+void OperatorKernels::start(void* kernel, const std::array<int64_t, 3>& grid, unsigned threads,
+                            void* stream, void* arguments, unsigned shared_bytes) const {
   void* parameters[] = {arguments};
   driver_.launch_kernel(kernel, static_cast<unsigned>(grid[0]), static_cast<unsigned>(grid[1]),
                         static_cast<unsigned>(grid[2]), threads, 1, 1, shared_bytes, stream,
                         parameters, nullptr);
 }
 
-const std::string& attention_kernels_sha256() {
+const std::string& operator_kernels_sha256() {
   static const std::string kDigest = [] {
     Sha256 hash;
-    hash.update(attention_fatbin());
+    hash.update(operator_fatbin());
     hash.update(warpgroup_attention_fatbin());
     return hash.hex_digest();
   }();
   return kDigest;
 }
 
-const AttentionKernels& attention_kernels() {
-  static const AttentionKernels kKernels(cuda_driver());
+const OperatorKernels& operator_kernels() {
+  static const OperatorKernels kKernels(cuda_driver());
   return kKernels;
 }
 
