@@ -77,6 +77,20 @@ AttentionArgs attention_args(const RotaryAttention& a) {
   return attend;
 }
 
+/// Of an attention whose queries, keys and values are [P, Q or `keys`, H, D] each.
+template <typename Attention>
+AttentionArgs separate_args(const Attention& a, int64_t keys) {
+  const int64_t width = a.heads * a.head_dim;
+  AttentionArgs attend;
+  attend.query = rows<const uint16_t>(a.query, a.queries * width, width, a.head_dim);
+  attend.key = rows<const uint16_t>(a.key, keys * width, width, a.head_dim);
+  attend.value = rows<const uint16_t>(a.value, keys * width, width, a.head_dim);
+  attend.result = rows<uint16_t>(a.result, a.queries * width, width, a.head_dim);
+  attend.queries = static_cast<int32_t>(a.queries);
+  attend.keys = static_cast<int32_t>(keys);
+  return attend;
+}
+
 int64_t shared_bytes(const GridAttention& a) {
   const auto rows = static_cast<int32_t>(a.rows);
   const auto columns = static_cast<int32_t>(a.columns);
@@ -287,14 +301,7 @@ void OperatorKernels::rotate_keys(const RotaryAttention& a, void* stream) const 
 
 void OperatorKernels::launch(const PlainAttention& a, void* stream) const {
   check(a);
-  const int64_t width = a.heads * a.head_dim;
-  AttentionArgs attend;
-  attend.query = rows<const uint16_t>(a.query, a.queries * width, width, a.head_dim);
-  attend.key = rows<const uint16_t>(a.key, a.keys * width, width, a.head_dim);
-  attend.value = rows<const uint16_t>(a.value, a.keys * width, width, a.head_dim);
-  attend.result = rows<uint16_t>(a.result, a.queries * width, width, a.head_dim);
-  attend.queries = static_cast<int32_t>(a.queries);
-  attend.keys = static_cast<int32_t>(a.keys);
+  AttentionArgs attend = separate_args(a, a.keys);
   constexpr int64_t kQueries = AttentionTile<64>::kQueries;  // the same for all sizes
   start(functions(a.type, a.head_dim).attention,
         {tiles_of(a.queries, kQueries), a.heads, a.prompts}, kMmaThreads, stream, &attend);
@@ -337,21 +344,13 @@ void OperatorKernels::launch(const QueryPosition& p, void* stream) const {
 
 void OperatorKernels::launch(const GridAttention& a, void* stream) const {
   check(a);
-  const int64_t width = a.heads * a.head_dim;
-  const int64_t cells = a.rows * a.columns;
-  AttentionArgs attend;
-  attend.query = rows<const uint16_t>(a.query, a.queries * width, width, a.head_dim);
-  attend.key = rows<const uint16_t>(a.key, cells * width, width, a.head_dim);
-  attend.value = rows<const uint16_t>(a.value, cells * width, width, a.head_dim);
-  attend.result = rows<uint16_t>(a.result, a.queries * width, width, a.head_dim);
+  AttentionArgs attend = separate_args(a, a.rows * a.columns);
   attend.row_bias =
       rows<const float>(a.row_bias, a.heads * a.queries * a.rows, a.rows, a.queries * a.rows);
   attend.column_bias = rows<const float>(a.column_bias, a.heads * a.queries * a.columns, a.columns,
                                          a.queries * a.columns);
   attend.rows = static_cast<int32_t>(a.rows);
   attend.columns = static_cast<int32_t>(a.columns);
-  attend.queries = static_cast<int32_t>(a.queries);
-  attend.keys = static_cast<int32_t>(cells);
   constexpr int64_t kQueries = GridAttentionTile<64>::kQueries;  // the same for all sizes
   start(functions(a.type, a.head_dim).grid_attention,
         {tiles_of(a.queries, kQueries), a.heads, a.prompts}, kGridThreads, stream, &attend,

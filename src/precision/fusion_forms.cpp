@@ -37,28 +37,44 @@ std::vector<FusionStep> edge_steps(const std::string& axis) {
   };
 }
 
+/// What src/model/layers.cpp writes of the heads of an attention, and after its softmax.
+std::vector<FusionStep> head_steps(const std::string& at) {
+  std::vector<FusionStep> steps;
+  for (const std::string part : {"/q", "/k", "/v"}) {
+    steps.push_back({at + part + "_heads", "Reshape", {at + part + "_proj", ""}});
+    steps.push_back({at + part, "Transpose", {at + part + "_heads"}});
+  }
+  steps.insert(steps.end(), {{at + "/scores", "MatMul", {at + "/q", at + "/k"}},
+                             {at + "/mix", "MatMul", {at + "/softmax", at + "/v"}},
+                             {at + "/join", "Transpose", {at + "/mix"}},
+                             {at + "/flat", "Reshape", {at + "/join", ""}}});
+  return steps;
+}
+
+FusionForm make_self_form() {
+  FusionForm form{"/self_attn",
+                  head_steps("self_attn"),
+                  kPlainAttention,
+                  "self_attn/plain_mha",
+                  {"self_attn/q_proj", "self_attn/k_proj", "self_attn/v_proj"},
+                  "self_attn/flat"};
+  form.steps.push_back({"self_attn/softmax", "Softmax", {"self_attn/scores"}});
+  return form;
+}
+
 FusionForm make_grid_form() {
   FusionForm form{"/image_attn",
-                  {{"image_attn/q_heads", "Reshape", {"image_attn/q_proj", ""}},
-                   {"image_attn/q", "Transpose", {"image_attn/q_heads"}},
-                   {"image_attn/k_heads", "Reshape", {"image_attn/k_proj", ""}},
-                   {"image_attn/k", "Transpose", {"image_attn/k_heads"}},
-                   {"image_attn/v_heads", "Reshape", {"image_attn/v_proj", ""}},
-                   {"image_attn/v", "Transpose", {"image_attn/v_heads"}},
-                   {"bias/rows", "Unsqueeze", {"bias/y/with_presence", ""}},
-                   {"bias/columns", "Unsqueeze", {"bias/x/with_presence", ""}},
-                   {"bias/sum", "Add", {"bias/rows", "bias/columns"}},
-                   {"bias", "Reshape", {"bias/sum", ""}},
-                   {"image_attn/scores", "MatMul", {"image_attn/q", "image_attn/k"}},
-                   {"image_attn/masked", "Add", {"image_attn/scores", "bias"}},
-                   {"image_attn/softmax", "Softmax", {"image_attn/masked"}},
-                   {"image_attn/mix", "MatMul", {"image_attn/softmax", "image_attn/v"}},
-                   {"image_attn/join", "Transpose", {"image_attn/mix"}},
-                   {"image_attn/flat", "Reshape", {"image_attn/join", ""}}},
+                  head_steps("image_attn"),
                   kGridAttention,
                   "image_attn/grid_mha",
                   {"image_attn/q_proj", "image_attn/k_proj", "image_attn/v_proj", "@boxes"},
                   "image_attn/flat"};
+  form.steps.insert(form.steps.end(), {{"bias/rows", "Unsqueeze", {"bias/y/with_presence", ""}},
+                                       {"bias/columns", "Unsqueeze", {"bias/x/with_presence", ""}},
+                                       {"bias/sum", "Add", {"bias/rows", "bias/columns"}},
+                                       {"bias", "Reshape", {"bias/sum", ""}},
+                                       {"image_attn/masked", "Add", {"image_attn/scores", "bias"}},
+                                       {"image_attn/softmax", "Softmax", {"image_attn/masked"}}});
   for (const std::string axis : {"y", "x"}) {
     for (FusionStep& step : edge_steps(axis)) form.steps.push_back(std::move(step));
     for (const char* name : {"hidden_weight", "hidden_bias", "weight", "bias"}) {
@@ -113,23 +129,7 @@ const FusionForm& grid_form() {
 }
 
 const FusionForm& self_form() {
-  static const FusionForm kForm = {
-      "/self_attn",
-      {{"self_attn/q_heads", "Reshape", {"self_attn/q_proj", ""}},
-       {"self_attn/q", "Transpose", {"self_attn/q_heads"}},
-       {"self_attn/k_heads", "Reshape", {"self_attn/k_proj", ""}},
-       {"self_attn/k", "Transpose", {"self_attn/k_heads"}},
-       {"self_attn/v_heads", "Reshape", {"self_attn/v_proj", ""}},
-       {"self_attn/v", "Transpose", {"self_attn/v_heads"}},
-       {"self_attn/scores", "MatMul", {"self_attn/q", "self_attn/k"}},
-       {"self_attn/softmax", "Softmax", {"self_attn/scores"}},
-       {"self_attn/mix", "MatMul", {"self_attn/softmax", "self_attn/v"}},
-       {"self_attn/join", "Transpose", {"self_attn/mix"}},
-       {"self_attn/flat", "Reshape", {"self_attn/join", ""}}},
-      kPlainAttention,
-      "self_attn/plain_mha",
-      {"self_attn/q_proj", "self_attn/k_proj", "self_attn/v_proj"},
-      "self_attn/flat"};
+  static const FusionForm kForm = make_self_form();
   return kForm;
 }
 

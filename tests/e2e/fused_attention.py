@@ -47,6 +47,14 @@ class _Expansion:
     def rounded(self, x: str) -> str:
         return self.wide(self.op("Cast", x, to=self.element_type))
 
+    def parts(self, node: onnx.NodeProto, shape: list[int]) -> list[str]:
+        """Queries, keys and values, the first inputs, as [B, H, T, D] in float32."""
+        split = self.ints("split", shape)
+        return [
+            self.op("Transpose", self.op("Reshape", self.wide(x), split), perm=[0, 2, 1, 3])
+            for x in node.input[:3]
+        ]
+
     def finish(self, mixed: str, shape: list[int], node: onnx.NodeProto) -> None:
         """[B, H, T, D] in float32 to the node's result."""
         rows = self.op("Transpose", mixed, perm=[0, 2, 1, 3])
@@ -58,11 +66,7 @@ class _Plain(_Expansion):
     def __init__(self, node: onnx.NodeProto, element_type: int) -> None:
         super().__init__(node, element_type)
         heads, dim = self.sizes["heads"], self.sizes["head_dim"]
-        split = self.ints("split", [0, 0, heads, dim])
-        query, key, value = (
-            self.op("Transpose", self.op("Reshape", self.wide(x), split), perm=[0, 2, 1, 3])
-            for x in node.input
-        )
+        query, key, value = self.parts(node, [0, 0, heads, dim])
         scores = self.op("MatMul", query, self.op("Transpose", key, perm=[0, 1, 3, 2]))
         mixed = self.op("MatMul", self.op("Softmax", scores, axis=-1), value)
         self.finish(mixed, [0, 0, heads * dim], node)
@@ -100,11 +104,7 @@ class _Grid(_Expansion):
     def __init__(self, node: onnx.NodeProto, element_type: int) -> None:
         super().__init__(node, element_type)
         heads, dim = self.sizes["heads"], self.sizes["head_dim"]
-        split = self.ints("split", [0, 0, heads, dim])
-        query, key, value = (
-            self.op("Transpose", self.op("Reshape", self.wide(x), split), perm=[0, 2, 1, 3])
-            for x in node.input[:3]
-        )
+        query, key, value = self.parts(node, [0, 0, heads, dim])
         boxes, *weights = node.input[3:]
         rows = self.padded(self.bias("rows", boxes, 1, weights[:4]), query)
         columns = self.padded(self.bias("columns", boxes, 0, weights[4:]), query)

@@ -59,4 +59,15 @@ class DeviceBench {
   Stream stream_;
 };
 
+/// Runs `run(bench, sizes)` for small sizes and, when launches are timed, for those that are timed.
+template <typename Cases, typename Timed, typename Run>
+void run_cases(const CudaDevice& device, const CaseOptions& options, const Cases& cases,
+               const Timed& timed, const Run& run) {
+  for (const auto& sizes : cases) run(DeviceBench(device, {}), sizes);
+  if (options.timed_launches == 0) return;
+  for (const auto& sizes : timed) {
+    run(DeviceBench(device, {.exact = false, .timed_launches = options.timed_launches}), sizes);
+  }
+}
+
 }  // namespace sam3trt

@@ -126,13 +126,9 @@ CaseResult run_case(const DeviceBench& bench, const OperatorKernels& kernels, co
 void run_plain_attention_cases(const CudaDevice& device, const CaseOptions& options,
                                const std::function<void(const CaseResult&)>& report) {
   const OperatorKernels kernels(device.driver());
-  const auto run = [&](const Sizes& sizes, int timed_launches) {
-    const DeviceBench bench(device, {.exact = false, .timed_launches = timed_launches});
+  run_cases(device, options, kCases, kTimed, [&](const DeviceBench& bench, const Sizes& sizes) {
     report(run_case(bench, kernels, sizes));
-  };
-  for (const Sizes& sizes : kCases) run(sizes, 0);
-  if (options.timed_launches == 0) return;
-  for (const Sizes& sizes : kTimed) run(sizes, options.timed_launches);
+  });
 }
 
 }  // namespace sam3trt

@@ -139,7 +139,7 @@ CaseResult run_case(const DeviceBench& bench, const OperatorKernels& kernels, co
   result.microseconds = bench.run([&] { kernels.launch(call, bench.stream().handle()); });
   result.values = count;
   result.largest = problem.largest_difference(bench.download<float>(found, count));
-  // Values are of order one and sums of float32. Measured over all cases: 2.5e-6.
+  // Values are of order one and sums of float32. Measured over all cases, on a GPU: 4.8e-6.
   result.passed = result.largest <= 8e-6;
   result.differing = result.passed ? 0 : 1;
   return result;
@@ -150,13 +150,9 @@ CaseResult run_case(const DeviceBench& bench, const OperatorKernels& kernels, co
 void run_query_position_cases(const CudaDevice& device, const CaseOptions& options,
                               const std::function<void(const CaseResult&)>& report) {
   const OperatorKernels kernels(device.driver());
-  const auto run = [&](const Sizes& sizes, int timed_launches) {
-    const DeviceBench bench(device, {.exact = false, .timed_launches = timed_launches});
+  run_cases(device, options, kCases, kTimed, [&](const DeviceBench& bench, const Sizes& sizes) {
     report(run_case(bench, kernels, sizes));
-  };
-  for (const Sizes& sizes : kCases) run(sizes, 0);
-  if (options.timed_launches == 0) return;
-  for (const Sizes& sizes : kTimed) run(sizes, options.timed_launches);
+  });
 }
 
 }  // namespace sam3trt

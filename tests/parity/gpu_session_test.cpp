@@ -98,16 +98,24 @@ TEST_P(GpuSessionParity, GivesTheCpuSessionsResultsForManyPicturesAndPromptsAtOn
 INSTANTIATE_TEST_SUITE_P(Tiny, GpuSessionParity, testing::ValuesIn(all_references()),
                          [](const auto& info) { return name_of(info.param); });
 
+/// A session of the first reference, and what its first picture is asked.
+struct FirstScene {
+  Reference reference = all_references().front();
+  Goldens goldens{reference};
+  std::vector<Scene> scenes = scenes_of(goldens);
+  ModelFiles files = export_model(reference);
+  CudaDevice device{0, stand_in_driver()};
+  GpuSession gpu{device, stand_in_plans(load_on_cpu(files), files.config, {}),
+                 Tokenizer::load(files.tokenizer), files.config, files.semantics};
+  ImageRequest request{&scenes.front().image, scenes.front().prompts};
+  Thresholds thresholds{goldens.prompts().front().threshold, 0.5};
+};
+
 TEST(GpuSession, AllocatesNothingWhenShapesRepeat) {
-  const Reference reference = all_references().front();
-  const Goldens goldens(reference);
-  const std::vector<Scene> scenes = scenes_of(goldens);
-  const ModelFiles files = export_model(reference);
-  const CudaDevice device(0, stand_in_driver());
-  GpuSession gpu(device, stand_in_plans(load_on_cpu(files), files.config, {}),
-                 Tokenizer::load(files.tokenizer), files.config, files.semantics);
-  const ImageRequest request{&scenes.front().image, scenes.front().prompts};
-  const Thresholds thresholds{goldens.prompts().front().threshold, 0.5};
+  FirstScene first;
+  GpuSession& gpu = first.gpu;
+  const ImageRequest& request = first.request;
+  const Thresholds& thresholds = first.thresholds;
   for (int warm_up = 0; warm_up < 2; ++warm_up) {
     static_cast<void>(gpu.run(std::span(&request, 1), thresholds));
   }
@@ -122,22 +130,17 @@ TEST(GpuSession, AllocatesNothingWhenShapesRepeat) {
 }
 
 TEST(GpuSession, FreesTheTextEncoderWhenAllTextsAreKnown) {
-  const Reference reference = all_references().front();
-  const Goldens goldens(reference);
-  const std::vector<Scene> scenes = scenes_of(goldens);
-  const ModelFiles files = export_model(reference);
-  const CudaDevice device(0, stand_in_driver());
-  GpuSession gpu(device, stand_in_plans(load_on_cpu(files), files.config, {}),
-                 Tokenizer::load(files.tokenizer), files.config, files.semantics);
-  const ImageRequest request{&scenes.front().image, scenes.front().prompts};
-  const Thresholds thresholds{goldens.prompts().front().threshold, 0.5};
+  FirstScene first;
+  GpuSession& gpu = first.gpu;
+  const ImageRequest& request = first.request;
+  const Thresholds& thresholds = first.thresholds;
   const auto wanted = gpu.run(std::span(&request, 1), thresholds);
 
   std::vector<Prompt> too_many;
   for (int i = 0; i < 600; ++i) too_many.push_back({"text " + std::to_string(i), {}});
   gpu.keep_only_texts(too_many);  // the encoder stays, and with it any text
   const std::vector<Prompt> new_text = {{"something new", {}}};
-  const ImageRequest other{&scenes.front().image, new_text};
+  const ImageRequest other{request.image, new_text};
   EXPECT_NO_THROW(static_cast<void>(gpu.run(std::span(&other, 1), thresholds)));
 
   const int before = fake_cuda_live_objects();
@@ -147,7 +150,7 @@ TEST(GpuSession, FreesTheTextEncoderWhenAllTextsAreKnown) {
   size_t instances = 0;
   expect_same(found.front(), wanted.front(), instances);
   const std::vector<Prompt> unknown = {{"unheard of", {}}};
-  const ImageRequest refused{&scenes.front().image, unknown};
+  const ImageRequest refused{request.image, unknown};
   try {
     static_cast<void>(gpu.run(std::span(&refused, 1), thresholds));
     FAIL() << "expected an error";

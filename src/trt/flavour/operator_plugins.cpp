@@ -27,28 +27,40 @@ int64_t elements(const nvinfer1::Dims& dims) {
 
 DevicePointer address(const void* pointer) { return reinterpret_cast<DevicePointer>(pointer); }
 
+/// What all attentions have; `fields` begin with heads and their size.
+template <size_t kFields>
+struct AttentionOperator {
+  std::array<Field, kFields> fields;
+
+  [[nodiscard]] int64_t heads() const { return fields[0].second; }
+  [[nodiscard]] int64_t head_dim() const { return fields[1].second; }
+  [[nodiscard]] int64_t width() const { return heads() * head_dim(); }
+  [[nodiscard]] bool has_kernel() const { return heads() > 0 && has_attention_kernel(head_dim()); }
+  void set_result(nvinfer1::DimsExprs& result, nvinfer1::IExprBuilder& builder,
+                  const nvinfer1::DimsExprs* /*inputs*/) const {
+    result.d[2] = builder.constant(width());
+  }
+  /// [P, Q, H * D], and [P, K, H * D] twice.
+  [[nodiscard]] bool are_parts(const nvinfer1::Dims& query, const nvinfer1::Dims& key,
+                               const nvinfer1::Dims& value) const {
+    return query.nbDims == 3 && key.nbDims == 3 && value.nbDims == 3 && query.d[2] == width() &&
+           key.d[2] == width() && value.d[2] == width() && key.d[0] == query.d[0] &&
+           value.d[0] == query.d[0] && value.d[1] == key.d[1];
+  }
+};
+
 /// What the plugin needs to know of kPlainAttention.
-struct PlainOperator {
+struct PlainOperator : AttentionOperator<2> {
   static constexpr const char* kName = kPlainAttention;
   static constexpr int kInputs = 3;     ///< Queries, keys, values.
   static constexpr int kLowInputs = 3;  ///< So many first ones, and the result, are 16 bits wide.
   using Inputs = std::array<nvinfer1::Dims, kInputs>;
 
-  std::array<Field, 2> fields = {{{"heads", 0}, {"head_dim", 0}}};
+  PlainOperator() : AttentionOperator{{{{"heads", 0}, {"head_dim", 0}}}} {}
 
-  [[nodiscard]] int64_t heads() const { return fields[0].second; }
-  [[nodiscard]] int64_t head_dim() const { return fields[1].second; }
-  [[nodiscard]] bool is_valid() const { return heads() > 0 && has_attention_kernel(head_dim()); }
-  void set_result(nvinfer1::DimsExprs& result, nvinfer1::IExprBuilder& builder,
-                  const nvinfer1::DimsExprs* /*inputs*/) const {
-    result.d[2] = builder.constant(heads() * head_dim());
-  }
+  [[nodiscard]] bool is_valid() const { return has_kernel(); }
   [[nodiscard]] bool fits(const Inputs& inputs) const {
-    const auto& [query, key, value] = inputs;
-    const int64_t width = heads() * head_dim();
-    return query.nbDims == 3 && key.nbDims == 3 && value.nbDims == 3 && query.d[2] == width &&
-           key.d[2] == width && value.d[2] == width && key.d[0] == query.d[0] &&
-           value.d[0] == query.d[0] && value.d[1] == key.d[1] && call_for(inputs).fits();
+    return are_parts(inputs[0], inputs[1], inputs[2]) && call_for(inputs).fits();
   }
   [[nodiscard]] PlainAttention call_for(const Inputs& inputs) const {
     PlainAttention call;
@@ -73,29 +85,19 @@ struct PlainOperator {
 };
 
 /// The same of kRotaryAttention.
-struct RotaryOperator {
+struct RotaryOperator : AttentionOperator<3> {
   static constexpr const char* kName = kRotaryAttention;
   static constexpr int kInputs = 3;  ///< Packed projections, cos, sin.
   static constexpr int kLowInputs = 1;
 
-  std::array<Field, 3> fields = {{{"heads", 0}, {"head_dim", 0}, {"window", 0}}};
+  RotaryOperator() : AttentionOperator{{{{"heads", 0}, {"head_dim", 0}, {"window", 0}}}} {}
 
-  [[nodiscard]] int64_t heads() const { return fields[0].second; }
-  [[nodiscard]] int64_t head_dim() const { return fields[1].second; }
   [[nodiscard]] int64_t window() const { return fields[2].second; }
-  [[nodiscard]] bool is_valid() const {
-    return heads() > 0 && has_attention_kernel(head_dim()) && window() > 0;
-  }
-  void set_result(nvinfer1::DimsExprs& result, nvinfer1::IExprBuilder& builder,
-                  const nvinfer1::DimsExprs* /*inputs*/) const {
-    result.d[2] = builder.constant(heads() * head_dim());
-  }
-
+  [[nodiscard]] bool is_valid() const { return has_kernel() && window() > 0; }
   [[nodiscard]] bool fits(const std::array<nvinfer1::Dims, kInputs>& inputs) const {
     const auto& [packed, cos, sin] = inputs;
-    return packed.nbDims == 3 && packed.d[1] % window() == 0 &&
-           packed.d[2] == 3 * heads() * head_dim() && elements(cos) == window() * head_dim() / 2 &&
-           elements(sin) == elements(cos);
+    return packed.nbDims == 3 && packed.d[1] % window() == 0 && packed.d[2] == 3 * width() &&
+           elements(cos) == window() * head_dim() / 2 && elements(sin) == elements(cos);
   }
   [[nodiscard]] RotaryAttention call_for(const nvinfer1::Dims& packed) const {
     RotaryAttention call;
@@ -123,7 +125,7 @@ struct RotaryOperator {
 };
 
 /// The same of kGridAttention.
-struct GridOperator {
+struct GridOperator : AttentionOperator<4> {
   static constexpr const char* kName = kGridAttention;
   static constexpr int kInputs = 12;  ///< Queries, keys, values, boxes; four weights of two MLPs.
   static constexpr int kLowInputs = 3;
@@ -131,29 +133,19 @@ struct GridOperator {
   static constexpr size_t kColumnWeights = 8;
   using Inputs = std::array<nvinfer1::Dims, kInputs>;
 
-  std::array<Field, 4> fields = {{{"heads", 0}, {"head_dim", 0}, {"rows", 0}, {"columns", 0}}};
+  GridOperator()
+      : AttentionOperator{{{{"heads", 0}, {"head_dim", 0}, {"rows", 0}, {"columns", 0}}}} {}
 
-  [[nodiscard]] int64_t heads() const { return fields[0].second; }
-  [[nodiscard]] int64_t head_dim() const { return fields[1].second; }
   [[nodiscard]] int64_t rows() const { return fields[2].second; }
   [[nodiscard]] int64_t columns() const { return fields[3].second; }
   [[nodiscard]] bool is_valid() const {
     constexpr int64_t kMost = 1 << 16;
-    return heads() > 0 && has_attention_kernel(head_dim()) && rows() > 0 && rows() < kMost &&
-           columns() > 0 && columns() < kMost;
+    return has_kernel() && rows() > 0 && rows() < kMost && columns() > 0 && columns() < kMost;
   }
-  void set_result(nvinfer1::DimsExprs& result, nvinfer1::IExprBuilder& builder,
-                  const nvinfer1::DimsExprs* /*inputs*/) const {
-    result.d[2] = builder.constant(heads() * head_dim());
-  }
-
   [[nodiscard]] bool fits(const Inputs& inputs) const {
-    const auto& [query, key, value, boxes, w0, w1, w2, w3, w4, w5, w6, w7] = inputs;
-    const int64_t width = heads() * head_dim();
-    return query.nbDims == 3 && key.nbDims == 3 && value.nbDims == 3 && boxes.nbDims == 3 &&
-           query.d[2] == width && key.d[2] == width && value.d[2] == width && boxes.d[2] == 4 &&
-           key.d[0] == query.d[0] && value.d[0] == query.d[0] && boxes.d[0] == query.d[0] &&
-           value.d[1] == key.d[1] && key.d[1] == rows() * columns() &&
+    const nvinfer1::Dims& boxes = inputs[3];
+    return are_parts(inputs[0], inputs[1], inputs[2]) && boxes.nbDims == 3 && boxes.d[2] == 4 &&
+           boxes.d[0] == inputs[0].d[0] && inputs[1].d[1] == rows() * columns() &&
            are_weights(inputs, kRowWeights, hidden(inputs)) &&
            are_weights(inputs, kColumnWeights, hidden(inputs)) && attention_for(inputs).fits() &&
            bias_for(inputs).fits();

@@ -10,63 +10,36 @@
 namespace sam3trt {
 namespace {
 
-TEST(OperatorKernels, GiveWhatAttentionIsDefinedAs) {
+/// Runs all small cases; returns how many there were.
+int check_cases(decltype(run_attention_cases)* run) {
   const CudaDevice device(0, fake_driver());
   int cases = 0;
-  run_attention_cases(device, {.exact = false, .timed_launches = 0}, [&](const CaseResult& result) {
+  run(device, {.exact = false, .timed_launches = 0}, [&](const CaseResult& result) {
     ++cases;
     EXPECT_TRUE(result.passed) << result.name << ": differs by up to " << result.largest;
     EXPECT_GT(result.values, 0U) << result.name;
   });
-  EXPECT_EQ(cases, 19);  // seven of them with wgmma, too
+  return cases;
+}
+
+TEST(OperatorKernels, GiveWhatAttentionIsDefinedAs) {
+  EXPECT_EQ(check_cases(run_attention_cases), 19);  // seven of them with wgmma, too
 }
 
 TEST(OperatorKernels, GiveWhatAttentionWithoutRotationIsDefinedAs) {
-  const CudaDevice device(0, fake_driver());
-  int cases = 0;
-  const auto report = [&](const CaseResult& result) {
-    ++cases;
-    EXPECT_TRUE(result.passed) << result.name << ": differs by up to " << result.largest;
-    EXPECT_GT(result.values, 0U) << result.name;
-  };
-  run_plain_attention_cases(device, {.exact = false, .timed_launches = 0}, report);
-  EXPECT_EQ(cases, 6);
+  EXPECT_EQ(check_cases(run_plain_attention_cases), 6);
 }
 
 TEST(OperatorKernels, GiveWhatAttentionToAGridIsDefinedAs) {
-  const CudaDevice device(0, fake_driver());
-  int cases = 0;
-  const auto report = [&](const CaseResult& result) {
-    ++cases;
-    EXPECT_TRUE(result.passed) << result.name << ": differs by up to " << result.largest;
-    EXPECT_GT(result.values, 0U) << result.name;
-  };
-  run_grid_attention_cases(device, {.exact = false, .timed_launches = 0}, report);
-  EXPECT_EQ(cases, 7);
+  EXPECT_EQ(check_cases(run_grid_attention_cases), 7);
 }
 
 TEST(OperatorKernels, GiveWhatTheBiasByBoxesIsDefinedAs) {
-  const CudaDevice device(0, fake_driver());
-  int cases = 0;
-  const auto report = [&](const CaseResult& result) {
-    ++cases;
-    EXPECT_TRUE(result.passed) << result.name << ": differs by up to " << result.largest;
-    EXPECT_GT(result.values, 0U) << result.name;
-  };
-  run_box_bias_cases(device, {.exact = false, .timed_launches = 0}, report);
-  EXPECT_EQ(cases, 5);
+  EXPECT_EQ(check_cases(run_box_bias_cases), 5);
 }
 
 TEST(OperatorKernels, GiveThePositionsOfQueries) {
-  const CudaDevice device(0, fake_driver());
-  int cases = 0;
-  const auto report = [&](const CaseResult& result) {
-    ++cases;
-    EXPECT_TRUE(result.passed) << result.name << ": differs by up to " << result.largest;
-    EXPECT_GT(result.values, 0U) << result.name;
-  };
-  run_query_position_cases(device, {.exact = false, .timed_launches = 0}, report);
-  EXPECT_EQ(cases, 5);
+  EXPECT_EQ(check_cases(run_query_position_cases), 5);
 }
 
 TEST(OperatorKernels, AreThereForSomeSizesOfHeads) {
