@@ -280,7 +280,7 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
   std::vector<fs::path> engines(options.engines.begin(), options.engines.end());
   if (!options.model.empty()) files = find_model_files(options.model);
   if (files && files->form == ModelForm::kEngines) {
-    for (const auto& [component, path] : files->parts()) engines.push_back(path);
+    for (const auto& [component, path] : files->components) engines.push_back(path);
   }
   Json document = {{"stages", Json::array()}};
   if (!engines.empty()) {

@@ -22,22 +22,19 @@ struct Work {
   fs::path tokenizer_output;
 };
 
-/// A detector brings its parts, which lie beside it (docs/graphs.md).
+/// A detector brings the components that lie beside it (docs/graphs.md).
 void add_detector(Work& work, const fs::path& onnx, const fs::path& engine) {
-  const auto beside = [](const fs::path& path, const std::string& suffix) {
-    return path.parent_path() / (path.stem().string() + suffix);
-  };
   work.jobs.push_back({onnx, engine});
-  for (const std::string part : {"text_encoder", "geometry_encoder", "mask_head"}) {
-    const fs::path graph = beside(onnx, "." + part + ".onnx");
-    if (component_of(graph) != part) {
-      throw_bad_input(graph.string() + ": expected the " + part + " of " + onnx.string() +
-                      "; export the detector again");
+  for (const Component component : components_beside(Component::kDetector)) {
+    const fs::path graph = path_beside(onnx, component);
+    if (component_of(graph) != name_of(component)) {
+      throw_bad_input(graph.string() + ": expected the " + std::string(name_of(component)) +
+                      " of " + onnx.string() + "; export the detector again");
     }
-    work.jobs.push_back({graph, beside(engine, "." + part + ".engine")});
+    work.jobs.push_back({graph, path_beside(engine, component)});
   }
-  work.tokenizer = beside(onnx, ".tokenizer.json");
-  work.tokenizer_output = beside(engine, ".tokenizer.json");
+  work.tokenizer = tokenizer_beside(onnx);
+  work.tokenizer_output = tokenizer_beside(engine);
 }
 
 Work list_work(const BuildOptions& options) {
@@ -50,8 +47,10 @@ Work list_work(const BuildOptions& options) {
     fs::create_directories(output, error);
     if (error) throw_bad_input("--output " + output.string() + ": " + error.message());
     work.jobs.push_back(
-        {files.vision_encoder, output / (files.vision_encoder.stem().string() + ".engine")});
-    add_detector(work, files.detector, output / (files.detector.stem().string() + ".engine"));
+        {files.at(Component::kVisionEncoder),
+         output / (files.at(Component::kVisionEncoder).stem().string() + ".engine")});
+    add_detector(work, files.at(Component::kDetector),
+                 output / (files.at(Component::kDetector).stem().string() + ".engine"));
     work.is_model = true;
     return work;
   }

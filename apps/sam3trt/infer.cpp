@@ -89,7 +89,8 @@ void check_semantics(const InferOptions& options, const ModelFiles& files) {
 void check_backend(const InferOptions& options, const ModelFiles& files) {
   const bool engines = files.form == ModelForm::kEngines;
   if (options.backend == "auto" || (options.backend == "tensorrt") == engines) return;
-  throw_bad_input("--backend " + options.backend + ": " + files.detector.string() + " is " +
+  throw_bad_input("--backend " + options.backend + ": " + files.at(Component::kDetector).string() +
+                  " is " +
                   (engines ? "a TensorRT engine; name the ONNX graphs"
                            : "an ONNX graph; 'sam3trt build' makes an engine of it"));
 }

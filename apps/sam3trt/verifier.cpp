@@ -149,10 +149,10 @@ ResultReport Verifier::verify_rounded(const std::map<std::string, Recipe>& recip
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) throw_bad_input(folder.string() + ": cannot be made (" + error.message() + ")");
-  for (const auto& [component, path] : graphs_.parts()) {
-    const Recipe recipe = recipes.at(component).with_standard_operators();
+  for (const auto& [component, path] : graphs_.components) {
+    const Recipe recipe = recipes.at(std::string(name_of(component))).with_standard_operators();
     std::optional<Calibration> calibration;
-    if (recipe.quantises(component))
+    if (recipe.quantises(std::string(name_of(component))))
       calibration = Calibration::load(Calibration::path_beside(path));
     static_cast<void>(write_typed_graph(path, folder / path.filename(), recipe,
                                         calibration ? &*calibration : nullptr));

@@ -25,8 +25,8 @@ struct VerifyOptions {
 /// As the manifest says, or the metadata of a typed graph; exported graphs are float32.
 std::string precision_name(const ModelFiles& files) {
   if (files.form == ModelForm::kEngines)
-    return EngineManifest::load(files.vision_encoder).precision;
-  const auto metadata = read_graph_info(files.vision_encoder).metadata;
+    return EngineManifest::load(files.at(Component::kVisionEncoder)).precision;
+  const auto metadata = read_graph_info(files.at(Component::kVisionEncoder)).metadata;
   const auto found = metadata.find("sam3trt.precision");
   return found == metadata.end() ? "fp32" : found->second;
 }
@@ -37,7 +37,7 @@ Precision precision_of(const ModelFiles& files) {
        {Precision::kFp32, Precision::kFp16, Precision::kBf16, Precision::kFp8}) {
     if (name == name_of(precision)) return precision;
   }
-  throw_bad_input(files.vision_encoder.string() + ": names the precision '" + name +
+  throw_bad_input(files.at(Component::kVisionEncoder).string() + ": names the precision '" + name +
                   "'; build it again");
 }
 
@@ -51,12 +51,12 @@ ReferenceLimits limits_of(const ModelFiles& files) {
     if (largest) limit = std::clamp<int64_t>(*largest, 1, limit);
   };
   limits.images = std::numeric_limits<int64_t>::max();
-  lower(limits.images, files.vision_encoder, "pixel_values", 0);
-  lower(limits.prompts, files.text_encoder, "input_ids", 0);
-  lower(limits.prompts, files.detector, "text_features", 0);
-  lower(limits.boxes, files.geometry_encoder, "boxes", 1);
-  lower(limits.mask_prompts, files.mask_head, "query_index", 0);
-  lower(limits.masks, files.mask_head, "query_index", 1);
+  lower(limits.images, files.at(Component::kVisionEncoder), "pixel_values", 0);
+  lower(limits.prompts, files.at(Component::kTextEncoder), "input_ids", 0);
+  lower(limits.prompts, files.at(Component::kDetector), "text_features", 0);
+  lower(limits.boxes, files.at(Component::kGeometryEncoder), "boxes", 1);
+  lower(limits.mask_prompts, files.at(Component::kMaskHead), "query_index", 0);
+  lower(limits.masks, files.at(Component::kMaskHead), "query_index", 1);
   return limits;
 }
 
@@ -64,9 +64,9 @@ void check_same_checkpoint(const ModelFiles& graphs, const ModelFiles& model) {
   if (graphs.checkpoint_sha256 == model.checkpoint_sha256 && graphs.semantics == model.semantics) {
     return;
   }
-  throw_bad_input("--reference " + graphs.vision_encoder.parent_path().string() +
+  throw_bad_input("--reference " + graphs.at(Component::kVisionEncoder).parent_path().string() +
                   ": holds the graphs of another checkpoint or of other semantics than " +
-                  model.vision_encoder.string());
+                  model.at(Component::kVisionEncoder).string());
 }
 
 std::vector<OutputReport> verify_engines(Verifier& verifier, SessionEngines& engines,
@@ -109,10 +109,9 @@ bool rounding_changes(Verifier& verifier, const ModelFiles& files, const RecipeB
   if (precision == Precision::kFp32) return false;
   std::map<std::string, Recipe> recipes;
   try {
-    for (const auto& [component, path] : files.parts()) {
+    for (const auto& [component, path] : files.components) {
       const RecipeId id = recipe_of(files.form, path);
-      recipes[component] = book.find(id.name);
-      const Recipe& recipe = recipes[component];
+      const Recipe& recipe = recipes[std::string(name_of(component))] = book.find(id.name);
       // Typed graphs and TensorRT-RTX have standard operators only.
       if (recipe.sha256() != id.sha256 && recipe.with_standard_operators().sha256() != id.sha256) {
         return false;

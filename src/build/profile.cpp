@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "components/components.hpp"
 
 namespace sam3trt {
 namespace {
@@ -141,12 +142,13 @@ int64_t mask_prompts(const EngineLimits& limits) { return std::min(limits.prompt
 std::vector<Profile> make_profiles(const GraphInfo& graph, const EngineLimits& limits) {
   const auto metadata = graph.metadata.find("sam3trt.component");
   const std::string component = metadata == graph.metadata.end() ? "" : metadata->second;
-  if (component == "text_encoder") {
-    return {make_profile(graph, symbol_sizes(graph, tuned_for_one(limits)))};
-  }
-  const SymbolSizes sizes = symbol_sizes(graph, limits);
-  if (component == "vision_encoder") return {make_profile(graph, sizes)};
-  return one_and_several(make_profile(graph, alone(sizes)), make_profile(graph, sizes));
+  const auto known = component_named(component);
+  const ProfileChoice choice = known ? info_of(*known).profiles : ProfileChoice::kSingleAndSeveral;
+  const SymbolSizes sizes = symbol_sizes(
+      graph, choice == ProfileChoice::kOneTunedForOne ? tuned_for_one(limits) : limits);
+  Profile several = make_profile(graph, sizes);
+  if (choice != ProfileChoice::kSingleAndSeveral) return {std::move(several)};
+  return one_and_several(make_profile(graph, alone(sizes)), std::move(several));
 }
 
 std::vector<Profile> make_foreign_profiles(const GraphInfo& graph, const EngineLimits& limits) {

@@ -1,6 +1,5 @@
 #include "model/export.hpp"
 
-#include <array>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -13,26 +12,20 @@
 namespace sam3trt {
 namespace {
 
-constexpr std::array kAllGraphs = {GraphKind::kVisionEncoder, GraphKind::kDetector,
-                                   GraphKind::kTextEncoder, GraphKind::kGeometryEncoder,
-                                   GraphKind::kMaskHead};
-constexpr std::array kDetectorParts = {GraphKind::kTextEncoder, GraphKind::kGeometryEncoder,
-                                       GraphKind::kMaskHead};
-
-void build(GraphKind kind, ModelGraph& model) {
-  switch (kind) {
-    case GraphKind::kVisionEncoder:
+void build(Component component, ModelGraph& model) {
+  switch (component) {
+    case Component::kVisionEncoder:
       return build_vision_encoder(model);
-    case GraphKind::kTextEncoder:
+    case Component::kTextEncoder:
       return build_text_encoder(model);
-    case GraphKind::kGeometryEncoder:
+    case Component::kGeometryEncoder:
       return build_geometry_encoder(model);
-    case GraphKind::kDetector:
+    case Component::kDetector:
       return build_detector(model);
-    case GraphKind::kMaskHead:
+    case Component::kMaskHead:
       return build_mask_head(model);
   }
-  throw Error(ErrorCode::kInternal, "unknown graph");
+  throw Error(ErrorCode::kInternal, "unknown component");
 }
 
 /// The facts that running the graphs needs (docs/graphs.md, "Metadata").
@@ -56,23 +49,23 @@ std::string config_json(const Sam3Config& config) {
 }
 
 /// One file to write.
-struct Part {
-  GraphKind kind;
+struct ComponentFile {
+  Component component;
   std::filesystem::path path;
 };
 
 struct Plan {
-  std::vector<Part> parts;
+  std::vector<ComponentFile> files;
   std::filesystem::path tokenizer;  ///< Empty: none.
 };
 
-void add_detector(Plan& plan, const std::filesystem::path& detector) {
-  plan.parts.push_back({GraphKind::kDetector, detector});
-  const std::filesystem::path stem = detector.parent_path() / detector.stem();
-  for (const GraphKind kind : kDetectorParts) {
-    plan.parts.push_back({kind, stem.string() + "." + std::string(name_of(kind)) + ".onnx"});
+/// The component itself and those whose files are named after its own.
+void add_component(Plan& plan, Component component, const std::filesystem::path& path) {
+  plan.files.push_back({component, path});
+  for (const Component other : components_beside(component)) {
+    plan.files.push_back({other, path_beside(path, other)});
   }
-  plan.tokenizer = stem.string() + ".tokenizer.json";
+  if (component == Component::kDetector) plan.tokenizer = tokenizer_beside(path);
 }
 
 Plan make_plan(const ExportRequest& request) {
@@ -82,27 +75,23 @@ Plan make_plan(const ExportRequest& request) {
       throw_bad_input("--output " + request.output.string() +
                       ": the component 'all' needs a folder, not a file");
     }
-    plan.parts.push_back({GraphKind::kVisionEncoder, request.output / "vision_encoder.onnx"});
-    add_detector(plan, request.output / "detector.onnx");
-    return plan;
-  }
-  std::string known;
-  for (const GraphKind kind : kAllGraphs) known += std::string(name_of(kind)) + ", ";
-  for (const GraphKind kind : kAllGraphs) {
-    if (request.component != name_of(kind)) continue;
-    if (request.output.extension() != ".onnx") {
-      throw_bad_input("--output " + request.output.string() +
-                      ": a component is written to a file whose name ends in .onnx");
-    }
-    if (kind == GraphKind::kDetector) {
-      add_detector(plan, request.output);
-    } else {
-      plan.parts.push_back({kind, request.output});
+    for (const ComponentInfo& info : components()) {
+      if (info.beside) continue;
+      add_component(plan, info.id, request.output / (std::string(info.name) + ".onnx"));
     }
     return plan;
   }
-  throw_bad_input("--component " + request.component + ": unknown; expected one of " + known +
-                  "or all");
+  const auto component = component_named(request.component);
+  if (!component) {
+    throw_bad_input("--component " + request.component + ": unknown; expected one of " +
+                    component_names() + ", all");
+  }
+  if (request.output.extension() != ".onnx") {
+    throw_bad_input("--output " + request.output.string() +
+                    ": a component is written to a file whose name ends in .onnx");
+  }
+  add_component(plan, *component, request.output);
+  return plan;
 }
 
 std::optional<Tokenizer> load_tokenizer(const ExportRequest& request, const Plan& plan,
@@ -138,29 +127,13 @@ void make_folder(const std::filesystem::path& path) {
 
 }  // namespace
 
-std::string_view name_of(GraphKind kind) {
-  switch (kind) {
-    case GraphKind::kVisionEncoder:
-      return "vision_encoder";
-    case GraphKind::kTextEncoder:
-      return "text_encoder";
-    case GraphKind::kGeometryEncoder:
-      return "geometry_encoder";
-    case GraphKind::kDetector:
-      return "detector";
-    case GraphKind::kMaskHead:
-      return "mask_head";
-  }
-  throw Error(ErrorCode::kInternal, "unknown graph");
-}
-
-std::vector<std::filesystem::path> write_graph(const Checkpoint& checkpoint, GraphKind kind,
+std::vector<std::filesystem::path> write_graph(const Checkpoint& checkpoint, Component component,
                                                const std::filesystem::path& path) {
-  Graph graph("sam3_" + std::string(name_of(kind)));
+  Graph graph("sam3_" + std::string(name_of(component)));
   ModelGraph model(graph, checkpoint);
-  build(kind, model);
+  build(component, model);
   const Sam3Config& config = checkpoint.config();
-  graph.set_metadata("sam3trt.component", std::string(name_of(kind)));
+  graph.set_metadata("sam3trt.component", std::string(name_of(component)));
   graph.set_metadata("sam3trt.format_version", "1");
   graph.set_metadata("sam3trt.exporter_version", SAM3TRT_VERSION);
   graph.set_metadata("sam3trt.semantics", config.semantics == Semantics::kHf ? "hf" : "meta");
@@ -174,10 +147,10 @@ std::vector<std::filesystem::path> export_component(const ExportRequest& request
   const Checkpoint checkpoint = Checkpoint::open(request.checkpoint, request.semantics);
   const std::optional<Tokenizer> tokenizer = load_tokenizer(request, plan, checkpoint);
   std::vector<std::filesystem::path> written;
-  for (const Part& part : plan.parts) {
-    make_folder(part.path);
-    log(LogLevel::kInfo, "writing " + part.path.string());
-    for (auto& path : write_graph(checkpoint, part.kind, part.path)) {
+  for (const ComponentFile& file : plan.files) {
+    make_folder(file.path);
+    log(LogLevel::kInfo, "writing " + file.path.string());
+    for (auto& path : write_graph(checkpoint, file.component, file.path)) {
       written.push_back(std::move(path));
     }
   }

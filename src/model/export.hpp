@@ -8,19 +8,14 @@
 
 #include "checkpoint/checkpoint.hpp"
 #include "checkpoint/config.hpp"
+#include "components/components.hpp"
 
 namespace sam3trt {
-
-/// The graphs of docs/graphs.md.
-enum class GraphKind { kVisionEncoder, kTextEncoder, kGeometryEncoder, kDetector, kMaskHead };
-
-/// "vision_encoder", ...
-[[nodiscard]] std::string_view name_of(GraphKind kind);
 
 /// What `sam3trt export` is asked for.
 struct ExportRequest {
   std::filesystem::path checkpoint;
-  std::string component;         ///< A graph's name, or "all".
+  std::string component;         ///< A component's name, or "all".
   std::filesystem::path output;  ///< FILE.onnx, or a folder for "all".
   std::optional<Semantics> semantics;
   std::optional<std::filesystem::path> tokenizer;  ///< Folder; default: the checkpoint's own.
@@ -31,8 +26,8 @@ struct ExportRequest {
 /// checkpoint that does not fit or a missing tokenizer, before anything is written.
 std::vector<std::filesystem::path> export_component(const ExportRequest& request);
 
-/// Writes one graph of an open checkpoint to `path`.
-std::vector<std::filesystem::path> write_graph(const Checkpoint& checkpoint, GraphKind kind,
+/// Writes the graph of one component of an open checkpoint to `path`.
+std::vector<std::filesystem::path> write_graph(const Checkpoint& checkpoint, Component component,
                                                const std::filesystem::path& path);
 
 }  // namespace sam3trt

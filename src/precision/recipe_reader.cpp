@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "components/components.hpp"
 
 namespace sam3trt {
 namespace {
@@ -17,8 +18,6 @@ using Aliases = std::map<std::string, std::string>;
 
 constexpr std::array kPrecisions = {Precision::kFp32, Precision::kFp16, Precision::kBf16,
                                     Precision::kFp8};
-constexpr std::array kComponents = {"vision_encoder", "text_encoder", "geometry_encoder",
-                                    "detector", "mask_head"};
 // A pattern is matched by trying; each star multiplies the tries.
 constexpr size_t kLongestPattern = 200;
 constexpr std::ptrdiff_t kMostStars = 8;
@@ -132,10 +131,8 @@ class Reader {
   }
 
   void check_component(const std::string& component, const std::string& where) {
-    for (const char* known : kComponents) {
-      if (component == known) return;
-    }
-    problem(where + "/" + component + ": unknown component");
+    if (component_named(component)) return;
+    problem(where + "/" + component + ": unknown component; expected one of " + component_names());
   }
 
   void append_rules(Recipe& recipe, const Json& rules, const Aliases& aliases,

@@ -31,59 +31,61 @@ Metadata read_metadata(const fs::path& path) {
   return is_engine(path) ? EngineManifest::load(path).metadata : read_graph_info(path).metadata;
 }
 
-/// One graph file and what is wrong with it as `component`.
-struct Part {
+/// The file of one component.
+struct ComponentFile {
   fs::path path;
   Metadata metadata;
 };
 
-Part read_part(const fs::path& path, const std::string& component, std::string& problems) {
-  Part part{path, {}};
+/// Adds what is wrong with the file as `component` to `problems`.
+ComponentFile read_component(const fs::path& path, const std::string& component,
+                             std::string& problems) {
+  ComponentFile file{path, {}};
   std::error_code ignored;
   if (!fs::is_regular_file(path, ignored)) {
     problems += "\n  " + path.string() + ": the " + component + " is missing";
-    return part;
+    return file;
   }
   try {
-    part.metadata = read_metadata(path);
+    file.metadata = read_metadata(path);
   } catch (const Error& error) {
     problems += std::string("\n  ") + error.what();
-    return part;
+    return file;
   }
-  const std::string found = value_of(part.metadata, "component");
+  const std::string found = value_of(file.metadata, "component");
   if (found != component) {
     problems += "\n  " + path.string() + ": expected a " + component + ", found " +
                 (found.empty() ? "a graph that 'sam3trt export' did not write" : "a " + found);
-    part.metadata.clear();
-    return part;
+    file.metadata.clear();
+    return file;
   }
-  const std::string version = value_of(part.metadata, "format_version");
+  const std::string version = value_of(file.metadata, "format_version");
   if (version != kFormatVersion) {
     problems += "\n  " + path.string() + ": expected format version " + kFormatVersion +
                 ", found '" + version + "'";
   }
-  return part;
+  return file;
 }
 
-/// What must be the same in every part; names the first difference.
-void compare(const Part& first, const Part& part, std::string& problems) {
-  if (first.metadata.empty() || part.metadata.empty()) return;
+/// What must be the same in every component; names the first difference.
+void compare(const ComponentFile& first, const ComponentFile& file, std::string& problems) {
+  if (first.metadata.empty() || file.metadata.empty()) return;
   const std::string than = " than " + first.path.filename().string();
   for (const char* key : {"checkpoint_sha256", "semantics"}) {
     const std::string expected = value_of(first.metadata, key);
-    const std::string found = value_of(part.metadata, key);
+    const std::string found = value_of(file.metadata, key);
     if (found == expected) continue;
-    problems += "\n  " + part.path.string() + ": another " + key + " (" + found + ")" + than +
+    problems += "\n  " + file.path.string() + ": another " + key + " (" + found + ")" + than +
                 " (" + expected + ")";
     return;
   }
-  if (value_of(part.metadata, "config") != value_of(first.metadata, "config")) {
-    problems += "\n  " + part.path.string() + ": another config" + than;
+  if (value_of(file.metadata, "config") != value_of(first.metadata, "config")) {
+    problems += "\n  " + file.path.string() + ": another config" + than;
   }
 }
 
-std::optional<Semantics> semantics_of(const Part& part) {
-  const std::string name = value_of(part.metadata, "semantics");
+std::optional<Semantics> semantics_of(const ComponentFile& file) {
+  const std::string name = value_of(file.metadata, "semantics");
   for (const Semantics semantics : {Semantics::kHf, Semantics::kMeta}) {
     if (name == semantics_name(semantics)) return semantics;
   }
@@ -152,12 +154,10 @@ ModelForm form_of_folder(const fs::path& folder) {
   return ModelForm::kGraphs;
 }
 
-std::array<std::pair<std::string, std::filesystem::path>, 5> ModelFiles::parts() const {
-  return {{{"vision_encoder", vision_encoder},
-           {"text_encoder", text_encoder},
-           {"geometry_encoder", geometry_encoder},
-           {"detector", detector},
-           {"mask_head", mask_head}}};
+const fs::path& ModelFiles::at(Component component) const {
+  const auto found = components.find(component);
+  if (found != components.end()) return found->second;
+  throw Error(ErrorCode::kInternal, "no " + std::string(name_of(component)) + " was found");
 }
 
 ModelFiles find_model_files(const fs::path& folder, std::optional<ModelForm> form) {
@@ -177,41 +177,41 @@ ModelFiles find_model_files(const fs::path& vision_encoder, const fs::path& dete
     throw_bad_input(vision_encoder.string() + " and " + detector.string() +
                     ": one is an engine and one a graph; name two engines or two graphs");
   }
-  const std::string extension = detector.extension().string();
-  const auto beside = [&](const std::string& suffix) {
-    return detector.parent_path() / (detector.stem().string() + suffix);
-  };
   ModelFiles files;
   files.form = is_engine(detector) ? ModelForm::kEngines : ModelForm::kGraphs;
-  files.vision_encoder = vision_encoder;
-  files.detector = detector;
-  files.text_encoder = beside(".text_encoder" + extension);
-  files.geometry_encoder = beside(".geometry_encoder" + extension);
-  files.mask_head = beside(".mask_head" + extension);
-  files.tokenizer = beside(".tokenizer.json");
+  files.components = {{Component::kVisionEncoder, vision_encoder},
+                      {Component::kDetector, detector}};
+  for (const Component component : components_beside(Component::kDetector)) {
+    files.components[component] = path_beside(detector, component);
+  }
+  files.tokenizer = tokenizer_beside(detector);
 
   std::string problems;
-  const Part first = read_part(files.vision_encoder, "vision_encoder", problems);
-  compare(first, read_part(files.detector, "detector", problems), problems);
-  compare(first, read_part(files.text_encoder, "text_encoder", problems), problems);
-  compare(first, read_part(files.geometry_encoder, "geometry_encoder", problems), problems);
-  compare(first, read_part(files.mask_head, "mask_head", problems), problems);
+  std::optional<ComponentFile> first;
+  for (const auto& [component, path] : files.components) {
+    ComponentFile file = read_component(path, std::string(name_of(component)), problems);
+    if (first) {
+      compare(*first, file, problems);
+    } else {
+      first = std::move(file);
+    }
+  }
   std::error_code ignored;
   if (!fs::is_regular_file(files.tokenizer, ignored)) {
     problems += "\n  " + files.tokenizer.string() + ": the tokenizer is missing";
   }
-  const auto semantics = semantics_of(first);
-  if (!first.metadata.empty() && !semantics) {
-    problems += "\n  " + first.path.string() + ": expected the semantics hf or meta, found '" +
-                value_of(first.metadata, "semantics") + "'";
+  const auto semantics = semantics_of(*first);
+  if (!first->metadata.empty() && !semantics) {
+    problems += "\n  " + first->path.string() + ": expected the semantics hf or meta, found '" +
+                value_of(first->metadata, "semantics") + "'";
   }
   if (!problems.empty()) {
     throw_bad_input(std::string("the graphs do not make one model; ") + kExportHint + ":" +
                     problems);
   }
   files.semantics = *semantics;
-  files.checkpoint_sha256 = value_of(first.metadata, "checkpoint_sha256");
-  files.config = parse_model_config(value_of(first.metadata, "config"),
+  files.checkpoint_sha256 = value_of(first->metadata, "checkpoint_sha256");
+  files.config = parse_model_config(value_of(first->metadata, "config"),
                                     vision_encoder.string() + ": sam3trt.config");
   return files;
 }

@@ -3,12 +3,13 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "base/semantics.hpp"
+#include "components/components.hpp"
 
 namespace sam3trt {
 
@@ -42,29 +43,25 @@ enum class ModelForm { kGraphs, kEngines };
 /// The files of one model, all from the same checkpoint.
 struct ModelFiles {
   ModelForm form = ModelForm::kGraphs;
-  std::filesystem::path vision_encoder;
-  std::filesystem::path text_encoder;
-  std::filesystem::path geometry_encoder;
-  std::filesystem::path detector;
-  std::filesystem::path mask_head;
+  std::map<Component, std::filesystem::path> components;  ///< A graph or an engine each.
   std::filesystem::path tokenizer;
   ModelConfig config;
   Semantics semantics = Semantics::kHf;
   std::string checkpoint_sha256;
 
-  /// The five graphs or engines by component, in the order in which data goes through them.
-  [[nodiscard]] std::array<std::pair<std::string, std::filesystem::path>, 5> parts() const;
+  /// The graph or engine of a component; throws Error(kInternal) when it is not there.
+  [[nodiscard]] const std::filesystem::path& at(Component component) const;
 };
 
 /// The model in `folder`, as engines when it holds any and `form` does not ask for graphs: the one
-/// vision encoder and the one detector by their metadata, the detector's parts by name. Engines say
-/// what they are by their manifests. Throws Error(kBadInput) when one is missing, twice there,
+/// vision encoder and the one detector by their metadata, the components beside it by name. Engines
+/// say what they are by their manifests. Throws Error(kBadInput) when one is missing, twice there,
 /// damaged, of another format version or of another checkpoint.
 [[nodiscard]] ModelFiles find_model_files(const std::filesystem::path& folder,
                                           std::optional<ModelForm> form = std::nullopt);
 
-/// The same from the two files; the detector's parts lie beside it. Both must be graphs or both
-/// engines.
+/// The same from the two files; the other components lie beside the detector. Both must be graphs
+/// or both engines.
 [[nodiscard]] ModelFiles find_model_files(const std::filesystem::path& vision_encoder,
                                           const std::filesystem::path& detector);
 

@@ -49,8 +49,9 @@ struct Session::Batch {
 };
 
 SessionEngines load_engines(const ModelFiles& files, const EngineLoader& load) {
-  return {load(files.vision_encoder), load(files.text_encoder), load(files.geometry_encoder),
-          load(files.detector), load(files.mask_head)};
+  return {load(files.at(Component::kVisionEncoder)), load(files.at(Component::kTextEncoder)),
+          load(files.at(Component::kGeometryEncoder)), load(files.at(Component::kDetector)),
+          load(files.at(Component::kMaskHead))};
 }
 
 Session::Session(SessionEngines engines, Tokenizer tokenizer, const ModelConfig& config,

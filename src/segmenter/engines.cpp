@@ -19,9 +19,9 @@ SessionLimits limits_of(const ModelFiles& files) {
     return static_cast<size_t>(std::max<int64_t>(size.value_or(1), 1));
   };
   SessionLimits limits;
-  limits.prompts = std::min(largest(files.text_encoder, "input_ids", 0),
-                            largest(files.detector, "text_features", 0));
-  limits.masks = largest(files.mask_head, "query_index", 1);
+  limits.prompts = std::min(largest(files.at(Component::kTextEncoder), "input_ids", 0),
+                            largest(files.at(Component::kDetector), "text_features", 0));
+  limits.masks = largest(files.at(Component::kMaskHead), "query_index", 1);
   return limits;
 }
 
@@ -38,8 +38,8 @@ std::unique_ptr<TensorRtHost> open_tensorrt(bool parser) {
 }
 
 bool all_verified(const ModelFiles& files) {
-  return std::ranges::all_of(files.parts(), [](const auto& part) {
-    return EngineManifest::load(part.second).verification == VerificationState::kPassed;
+  return std::ranges::all_of(files.components, [](const auto& component) {
+    return EngineManifest::load(component.second).verification == VerificationState::kPassed;
   });
 }
 
@@ -64,22 +64,22 @@ std::unique_ptr<LoadedPlan> EngineFile::load(TensorRtHost& host, const LoadOptio
 }
 
 EngineFiles open_engines(const ModelFiles& files) {
-  const auto parts = files.parts();
-  return {EngineFile(parts[0].second), EngineFile(parts[1].second), EngineFile(parts[2].second),
-          EngineFile(parts[3].second), EngineFile(parts[4].second)};
+  EngineFiles engines;
+  for (const auto& [component, path] : files.components) engines.try_emplace(component, path);
+  return engines;
 }
 
 LoadedPlans load_plans(TensorRtHost& host, EngineFiles files, const LoadOptions& options,
                        ActivationMemory memory) {
-  std::array<std::future<std::unique_ptr<LoadedPlan>>, 5> loading;
-  for (size_t i = 0; i < files.size(); ++i) {
-    loading[i] = std::async(std::launch::async, [&, i] {
+  std::map<Component, std::future<std::unique_ptr<LoadedPlan>>> loading;
+  for (auto& [component, file] : files) {
+    loading[component] = std::async(std::launch::async, [&host, &options, &file, memory] {
       host.device.make_current();
-      return files[i].load(host, options, memory);
+      return file.load(host, options, memory);
     });
   }
   LoadedPlans plans;
-  std::ranges::transform(loading, plans.begin(), [](auto& plan) { return plan.get(); });
+  for (auto& [component, plan] : loading) plans[component] = plan.get();
   return plans;
 }
 

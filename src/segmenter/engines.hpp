@@ -1,7 +1,7 @@
 #pragma once
 
-#include <array>
 #include <future>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -74,9 +74,8 @@ class EngineFile {
   std::future<std::string> digest_;  ///< Its end waits for the thread, so it goes before the file.
 };
 
-/// Engines of a model in the order of ModelFiles::parts().
-using EngineFiles = std::array<EngineFile, 5>;
-using LoadedPlans = std::array<std::unique_ptr<LoadedPlan>, 5>;
+using EngineFiles = std::map<Component, EngineFile>;
+using LoadedPlans = std::map<Component, std::unique_ptr<LoadedPlan>>;
 
 [[nodiscard]] EngineFiles open_engines(const ModelFiles& files);
 

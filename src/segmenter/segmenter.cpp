@@ -20,11 +20,12 @@ class Segmenter::Impl {
     verified_ = all_verified(files);
     EngineFiles engines = open_engines(files);
     host_ = open_tensorrt(false);
-    auto [vision_encoder, text_encoder, geometry_encoder, detector, mask_head] =
-        load_plans(*host_, std::move(engines), options, ActivationMemory::kCallers);
+    LoadedPlans plans = load_plans(*host_, std::move(engines), options, ActivationMemory::kCallers);
+    const auto take = [&](Component component) { return std::move(plans.at(component)); };
     gpu_.emplace(host_->device,
-                 GpuPlans{std::move(vision_encoder), std::move(text_encoder),
-                          std::move(geometry_encoder), std::move(detector), std::move(mask_head)},
+                 GpuPlans{take(Component::kVisionEncoder), take(Component::kTextEncoder),
+                          take(Component::kGeometryEncoder), take(Component::kDetector),
+                          take(Component::kMaskHead)},
                  Tokenizer::load(files.tokenizer), files.config, files.semantics);
   }
 

@@ -125,9 +125,9 @@ TEST(ModelFiles, AreFoundInAFolderByMetadata) {
   folder.add_graph("other.onnx", "");
   folder.add_file("broken.onnx", "not a graph");
   const ModelFiles files = find_model_files(folder.path());
-  EXPECT_EQ(files.vision_encoder, folder.path() / "any name.onnx");
-  EXPECT_EQ(files.detector, folder.path() / "detector.onnx");
-  EXPECT_EQ(files.mask_head, folder.path() / "detector.mask_head.onnx");
+  EXPECT_EQ(files.at(Component::kVisionEncoder), folder.path() / "any name.onnx");
+  EXPECT_EQ(files.at(Component::kDetector), folder.path() / "detector.onnx");
+  EXPECT_EQ(files.at(Component::kMaskHead), folder.path() / "detector.mask_head.onnx");
   EXPECT_EQ(files.tokenizer, folder.path() / "detector.tokenizer.json");
   EXPECT_EQ(files.semantics, Semantics::kMeta);
   EXPECT_EQ(files.checkpoint_sha256, "abc");
@@ -141,8 +141,8 @@ TEST(ModelFiles, AreFoundByTheTwoFiles) {
   folder.add_graph("second_vision.onnx", "vision_encoder");
   const ModelFiles files =
       find_model_files(folder.path() / "second_vision.onnx", folder.path() / "detector.onnx");
-  EXPECT_EQ(files.vision_encoder, folder.path() / "second_vision.onnx");
-  EXPECT_EQ(files.text_encoder, folder.path() / "detector.text_encoder.onnx");
+  EXPECT_EQ(files.at(Component::kVisionEncoder), folder.path() / "second_vision.onnx");
+  EXPECT_EQ(files.at(Component::kTextEncoder), folder.path() / "detector.text_encoder.onnx");
 }
 
 TEST(ModelFiles, AFolderThatIsNotThereIsAnError) {
@@ -220,11 +220,11 @@ TEST(ModelFiles, EnginesAreFoundByTheirManifests) {
   folder.add_model();
   const ModelFiles files = find_model_files(folder.path());
   EXPECT_EQ(files.form, ModelForm::kEngines);
-  EXPECT_EQ(files.vision_encoder, folder.path() / "vision_encoder.engine");
-  EXPECT_EQ(files.mask_head, folder.path() / "detector.mask_head.engine");
+  EXPECT_EQ(files.at(Component::kVisionEncoder), folder.path() / "vision_encoder.engine");
+  EXPECT_EQ(files.at(Component::kMaskHead), folder.path() / "detector.mask_head.engine");
   EXPECT_EQ(files.config.num_queries, 24);
   const ModelFiles graphs = find_model_files(folder.path(), ModelForm::kGraphs);
-  EXPECT_EQ(graphs.detector, folder.path() / "detector.onnx");
+  EXPECT_EQ(graphs.at(Component::kDetector), folder.path() / "detector.onnx");
 }
 
 TEST(ModelFiles, AnEngineWithoutManifestIsRefused) {

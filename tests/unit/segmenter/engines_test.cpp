@@ -80,11 +80,9 @@ class Engines : public testing::Test {
     fs::remove_all(folder_);
     fs::create_directories(folder_);
     files_.form = ModelForm::kEngines;
-    files_.vision_encoder = write("vision_encoder");
-    files_.text_encoder = write("text_encoder");
-    files_.geometry_encoder = write("geometry_encoder");
-    files_.detector = write("detector");
-    files_.mask_head = write("mask_head");
+    for (const ComponentInfo& info : components()) {
+      files_.components[info.id] = write(std::string(info.name));
+    }
   }
   ~Engines() override { fs::remove_all(folder_); }
 
@@ -132,32 +130,34 @@ class Engines : public testing::Test {
   ModelFiles files_;
 };
 
-TEST_F(Engines, AreLoadedInTheOrderOfTheirParts) {
+TEST_F(Engines, EachComponentGetsThePlanOfItsFile) {
   const LoadedPlans plans = load();
-  const auto parts = files_.parts();
-  for (size_t i = 0; i < parts.size(); ++i) EXPECT_EQ(plans[i]->layers_json(), parts[i].first);
+  EXPECT_EQ(plans.size(), components().size());
+  for (const auto& [component, plan] : plans) EXPECT_EQ(plan->layers_json(), name_of(component));
   EXPECT_EQ(api_->loads, 5);
 }
 
 TEST_F(Engines, AChangedByteIsRefusedByName) {
-  std::ofstream(files_.text_encoder) << "text_Encoder";  // as long as before
+  std::ofstream(files_.at(Component::kTextEncoder)) << "text_Encoder";  // as long as before
   EXPECT_THAT(refusal_of_all(), testing::AllOf(HasSubstr("text_encoder.engine"),
                                                HasSubstr("is not the engine that its manifest")));
-  std::ofstream(files_.text_encoder) << "text_encoder, longer";
+  std::ofstream(files_.at(Component::kTextEncoder)) << "text_encoder, longer";
   EXPECT_THAT(refusal_of_all(), HasSubstr("is not the engine that its manifest"));
 }
 
 TEST_F(Engines, WhatThisMachineOrProgramDidNotBuildIsRefused) {
-  change(files_.detector, [](EngineManifest& manifest) { manifest.gpu = "NVIDIA L4"; });
+  change(files_.at(Component::kDetector),
+         [](EngineManifest& manifest) { manifest.gpu = "NVIDIA L4"; });
   EXPECT_THAT(refusal_of_all(), testing::AllOf(HasSubstr("detector.engine"), HasSubstr("L4")));
-  files_.detector = write("detector");
-  change(files_.detector, [](EngineManifest& manifest) { manifest.kernels_sha256 = "0"; });
+  files_.components[Component::kDetector] = write("detector");
+  change(files_.at(Component::kDetector),
+         [](EngineManifest& manifest) { manifest.kernels_sha256 = "0"; });
   EXPECT_THAT(refusal_of_all(), HasSubstr("other kernels"));
-  files_.detector = write("detector");
-  change(files_.detector,
+  files_.components[Component::kDetector] = write("detector");
+  change(files_.at(Component::kDetector),
          [](EngineManifest& manifest) { manifest.verification = VerificationState::kFailed; });
   EXPECT_THAT(refusal_of_all(), HasSubstr("failed its verification"));
-  files_.detector = write("detector");
+  files_.components[Component::kDetector] = write("detector");
   EXPECT_EQ(refusal_of_all(), "no error");
 }
 
@@ -166,7 +166,7 @@ TEST_F(Engines, WhatTheLibraryRefusesIsAnErrorAndTheOthersAreFreed) {
   EXPECT_THAT(refusal_of_all(), HasSubstr("refuses the engine"));
   EXPECT_EQ(api_->loads, 5);
   EXPECT_EQ(StandInPlan::alive, 0);
-  fs::remove(files_.mask_head);
+  fs::remove(files_.at(Component::kMaskHead));
   EXPECT_THAT(refusal_of_all(), HasSubstr("mask_head.engine"));
 }
 

@@ -1,0 +1,141 @@
+#include "components/components.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+
+namespace sam3trt {
+namespace {
+
+constexpr DType kF32 = DType::kF32;
+constexpr DType kI64 = DType::kI64;
+
+std::vector<ComponentInfo> make_table() {
+  return {
+      {.id = Component::kVisionEncoder,
+       .name = "vision_encoder",
+       .tasks = {Task::kDetect},
+       .beside = std::nullopt,
+       .profiles = ProfileChoice::kOne,
+       .inputs = {{"pixel_values", kF32, "B,3,S,S"}},
+       .outputs = {{"fpn_feat_0", kF32, "B,D,4g,4g"},
+                   {"fpn_feat_1", kF32, "B,D,2g,2g"},
+                   {"fpn_feat_2", kF32, "B,D,g,g"}}},
+      {.id = Component::kTextEncoder,
+       .name = "text_encoder",
+       .tasks = {Task::kDetect},
+       .beside = Component::kDetector,
+       .profiles = ProfileChoice::kOneTunedForOne,
+       .inputs = {{"input_ids", kI64, "P,L"}},
+       .outputs = {{"text_features", kF32, "P,L,D"}}},
+      {.id = Component::kGeometryEncoder,
+       .name = "geometry_encoder",
+       .tasks = {Task::kDetect},
+       .beside = Component::kDetector,
+       .inputs = {{"fpn_feat_2", kF32, "B,D,g,g"},
+                  {"image_index", kI64, "P"},
+                  {"boxes", kF32, "P,K,4"},
+                  {"box_labels", kI64, "P,K"},
+                  {"box_mask", kF32, "P,K"},
+                  {"pool_y", kF32, "P,K,r,g"},
+                  {"pool_x", kF32, "P,K,r,g"}},
+       .outputs = {{"geometry_features", kF32, "P,K+1,D"}}},
+      {.id = Component::kDetector,
+       .name = "detector",
+       .tasks = {Task::kDetect},
+       .beside = std::nullopt,
+       .inputs = {{"fpn_feat_2", kF32, "B,D,g,g"},
+                  {"image_index", kI64, "P"},
+                  {"text_features", kF32, "P,L,D"},
+                  {"geometry_features", kF32, "P,K+1,D"},
+                  {"prompt_mask", kF32, "P,T"}},
+       .outputs = {{"pred_logits", kF32, "P,Q"},
+                   {"pred_boxes", kF32, "P,Q,4"},
+                   {"presence_logits", kF32, "P,1"},
+                   {"query_features", kF32, "P,Q,D"},
+                   {"encoder_hidden_states", kF32, "P,N,D"}}},
+      {.id = Component::kMaskHead,
+       .name = "mask_head",
+       .tasks = {Task::kDetect},
+       .beside = Component::kDetector,
+       .inputs = {{"fpn_feat_0", kF32, "B,D,4g,4g"},
+                  {"fpn_feat_1", kF32, "B,D,2g,2g"},
+                  {"encoder_hidden_states", kF32, "P,N,D"},
+                  {"text_features", kF32, "P,L,D"},
+                  {"geometry_features", kF32, "P,K+1,D"},
+                  {"prompt_mask", kF32, "P,T"},
+                  {"query_features", kF32, "P,Q,D"},
+                  {"prompt_index", kI64, "R"},
+                  {"image_index", kI64, "R"},
+                  {"query_index", kI64, "R,M"}},
+       .outputs = {{"pred_masks", kF32, "R,M,4g,4g"}, {"semantic_seg", kF32, "R,1,4g,4g"}}},
+  };
+}
+
+const std::vector<ComponentInfo>& table() {
+  static const std::vector<ComponentInfo> table = make_table();
+  return table;
+}
+
+}  // namespace
+
+std::span<const ComponentInfo> components() { return table(); }
+
+const ComponentInfo& info_of(Component component) {
+  return table().at(static_cast<size_t>(component));
+}
+
+std::string_view name_of(Component component) { return info_of(component).name; }
+
+std::optional<Component> component_named(std::string_view name) {
+  const auto found = std::ranges::find(table(), name, &ComponentInfo::name);
+  if (found == table().end()) return std::nullopt;
+  return found->id;
+}
+
+std::string component_names() {
+  std::string names;
+  for (const ComponentInfo& info : table()) {
+    names += (names.empty() ? "" : ", ") + std::string(info.name);
+  }
+  return names;
+}
+
+std::vector<Component> components_beside(Component main) {
+  std::vector<Component> found;
+  for (const ComponentInfo& info : table()) {
+    if (info.beside == main) found.push_back(info.id);
+  }
+  return found;
+}
+
+std::filesystem::path path_beside(const std::filesystem::path& main, Component component) {
+  return main.parent_path() /
+         (main.stem().string() + "." + std::string(name_of(component)) + main.extension().string());
+}
+
+std::filesystem::path tokenizer_beside(const std::filesystem::path& detector) {
+  return detector.parent_path() / (detector.stem().string() + ".tokenizer.json");
+}
+
+std::optional<Component> producer_of(std::string_view tensor) {
+  for (const ComponentInfo& info : table()) {
+    if (std::ranges::find(info.outputs, tensor, &ComponentTensor::name) != info.outputs.end()) {
+      return info.id;
+    }
+  }
+  return std::nullopt;
+}
+
+std::vector<Connection> connections() {
+  std::vector<Connection> found;
+  for (const ComponentInfo& info : table()) {
+    for (const ComponentTensor& input : info.inputs) {
+      const auto from = producer_of(input.name);
+      if (from) found.push_back({*from, info.id, input.name});
+    }
+  }
+  return found;
+}
+
+}  // namespace sam3trt
