@@ -36,11 +36,11 @@ demo: build ## export the small checkpoint, find and mask shapes in two pictures
 	tools/demo
 
 test: setup check-format build/build.ninja ## everything that CI checks
-	cmake --build build -j $(JOBS)
+	cmake --build --preset check -j $(JOBS)
 	$(MAKE) check-tidy test-asan
-	ctest --preset dev -j $(JOBS)
+	ctest --preset check -j $(JOBS)
 
-test-unit: setup build/build.ninja ## only the unit tests
+test-unit: setup build/build.ninja ## only the unit tests, without sanitizers
 	cmake --build build -j $(JOBS) --target unit_tests
 	ctest --preset dev -j $(JOBS) -L unit
 

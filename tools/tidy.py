@@ -2,22 +2,27 @@
 
     python tools/tidy.py --build build
 
-A source passes again without a run when it, the project headers it includes, .clang-tidy and its
-compile command are unchanged; BUILD/tidy/ holds one empty file per source that passed.
+A source passes again without a run when it, the project headers it includes, .clang-tidy,
+clang-tidy and its compile command are unchanged. The user's cache folder holds one empty file per
+source that passed, whose name is the hash of all that, so that another checkout of the same sources
+profits.
 """
 
 import argparse
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("src", "apps")
-INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
+INCLUDE = re.compile(r'^#include [<"]([^">]+)[">]', re.MULTILINE)
+UNUSED_SECONDS = 60 * 24 * 3600
 
 
 def project_headers(source: Path, seen: dict[Path, bytes]) -> dict[Path, bytes]:
@@ -26,18 +31,31 @@ def project_headers(source: Path, seen: dict[Path, bytes]) -> dict[Path, bytes]:
         return seen
     seen[source] = source.read_bytes()
     for name in INCLUDE.findall(seen[source].decode()):
-        for folder in (source.parent, ROOT / "src"):
+        for folder in (source.parent, ROOT / "src", ROOT / "include"):
             if (folder / name).is_file():
                 project_headers((folder / name).resolve(), seen)
                 break
     return seen
 
 
-def key_of(source: Path, command: str, common: bytes) -> str:
+def key_of(source: Path, build: Path, command: str, common: bytes) -> str:
+    """The same for the same sources in another folder."""
+    for folder, name in ((build, "BUILD"), (ROOT, "ROOT"), (Path.home(), "HOME")):
+        command = command.replace(str(folder), name)
     digest = hashlib.sha256(common + command.encode())
     for path, content in sorted(project_headers(source, {}).items()):
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + content)
     return digest.hexdigest()
+
+
+def stamp_folder() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "sam3trt/tidy"
+    folder.mkdir(parents=True, exist_ok=True)
+    for stamp in folder.iterdir():
+        if time.time() - stamp.stat().st_mtime > UNUSED_SECONDS:
+            stamp.unlink(missing_ok=True)
+    return folder
 
 
 def check(source: Path, build: Path) -> str:
@@ -60,18 +78,17 @@ def main() -> int:
     build = options.build.resolve()
     version = subprocess.run(["clang-tidy", "--version"], capture_output=True, check=True).stdout
     common = version + (ROOT / ".clang-tidy").read_bytes()
-    stamps = build / "tidy"
-    stamps.mkdir(exist_ok=True)
+    stamps = stamp_folder()
     entries = json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))
-    keys = {}
+    commands: dict[Path, str] = {}  # a source may be compiled more than once, in different ways
     for entry in entries:
         source = Path(entry["file"]).resolve()
         if any(source.is_relative_to(ROOT / folder) for folder in FOLDERS):
-            keys[source] = key_of(source, entry["command"], common)
-    for stamp in stamps.iterdir():
-        if stamp.name not in keys.values():
-            stamp.unlink()
+            commands[source] = commands.get(source, "") + entry["command"] + "\n"
+    keys = {source: key_of(source, build, text, common) for source, text in commands.items()}
     changed = sorted(source for source, key in keys.items() if not (stamps / key).exists())
+    for source in keys.keys() - set(changed):
+        (stamps / keys[source]).touch()
     failed = 0
     with ThreadPoolExecutor(options.jobs) as pool:
         for source, problems in zip(changed, pool.map(lambda s: check(s, build), changed)):

@@ -1,6 +1,7 @@
 #include "checkpoint/json_fields.hpp"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "checkpoint/stored_tensor.hpp"

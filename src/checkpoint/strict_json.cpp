@@ -1,5 +1,6 @@
 #include "checkpoint/strict_json.hpp"
 
+#include <nlohmann/json.hpp>
 #include <set>
 #include <vector>
 

@@ -3,6 +3,7 @@
 SAM3TRT_PROGRAM names the program; the default is build/sam3trt.
 """
 
+import functools
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 import goldens
 import pytest
+from shared import Shared
 
 
 class Result(NamedTuple):
@@ -68,50 +70,60 @@ def run(program):
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory):
-    """checkpoint(semantics, name): the folder of a tiny checkpoint in that side's format."""
-    made = {}
+def shared(tmp_path_factory) -> Shared:
+    return Shared(tmp_path_factory.mktemp("shared"))
 
+
+@pytest.fixture(scope="session")
+def checkpoint(shared):
+    """checkpoint(semantics, name): the folder of a tiny checkpoint in that side's format."""
+    scripts = goldens.ROOT / "tools/reference"
+
+    @functools.cache
     def make(semantics: str, name: str) -> Path:
-        if (semantics, name) not in made:
-            folder = tmp_path_factory.mktemp(f"{semantics}_{name}")
-            script = goldens.ROOT / "tools/reference/make_checkpoint.py"
-            config = goldens.DATA / f"configs/{name}.json"
-            subprocess.run(
-                [sys.executable, script, config, "--output", folder, "--format", semantics],
-                check=True,
-            )
-            made[semantics, name] = folder
-        return made[semantics, name]
+        config = goldens.DATA / f"configs/{name}.json"
+        command = [sys.executable, scripts / "make_checkpoint.py", config, "--format", semantics]
+        return shared.folder(
+            f"{semantics}_{name}",
+            [config, *sorted(scripts.glob("*.py"))],
+            lambda folder: subprocess.run([*command, "--output", folder], check=True),
+        )
 
     return make
 
 
 @pytest.fixture(scope="session")
-def exported(program, checkpoint, tmp_path_factory):
-    """exported(semantics, name): the folder of the graphs exported from that checkpoint."""
-    made = {}
+def export(program, shared):
+    """export(name, source): the folder of the graphs exported from the checkpoint `source`."""
+    sources = [program, *sorted(program.parent.glob("libsam3trt*.so*"))]
 
-    def export(semantics: str, name: str) -> Path:
-        if (semantics, name) not in made:
-            source = checkpoint(semantics, name)
-            source = source / "sam3.pt" if semantics == "meta" else source
-            folder = tmp_path_factory.mktemp(f"graphs_{semantics}_{name}")
-            command = [program, "export", "--checkpoint", source, "--component", "all"]
-            subprocess.run([*command, "--output", folder], check=True)
-            made[semantics, name] = folder
-        return made[semantics, name]
+    def make(name: str, source: Path) -> Path:
+        command = [program, "export", "--checkpoint", source, "--component", "all", "--output"]
+        return shared.folder(
+            f"graphs_{name}",
+            [*sources, source if source.is_dir() else source.parent],
+            lambda folder: subprocess.run([*command, folder], check=True, capture_output=True),
+        )
 
-    return export
+    return make
 
 
 @pytest.fixture(scope="session")
-def tiny_graphs(program, tmp_path_factory) -> Path:
+def exported(checkpoint, export):
+    """exported(semantics, name): the folder of the graphs exported from that checkpoint."""
+
+    @functools.cache
+    def make(semantics: str, name: str) -> Path:
+        source = checkpoint(semantics, name)
+        return export(f"{semantics}_{name}", source / "sam3.pt" if semantics == "meta" else source)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_graphs(export) -> Path:
     """The graphs of the trained small checkpoint."""
-    folder = tmp_path_factory.mktemp("tiny") / "graphs"
-    arguments = ["export", "--checkpoint", goldens.ROOT / "models/tiny", "--component", "all"]
-    subprocess.run([program, *arguments, "--output", folder], check=True, capture_output=True)
-    return folder
+    return export("tiny", goldens.ROOT / "models/tiny")
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fstream>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "base/mapped_file.hpp"
@@ -92,7 +93,7 @@ Goldens::Goldens(const Reference& reference) {
       prompt.boxes = result.at("boxes").get<std::vector<std::array<double, 4>>>();
       prompt.labels = result.at("box_labels").get<std::vector<int64_t>>();
       prompt.presence = result.at("presence");
-      prompt.instances = result.at("instances");
+      prompt.instances = std::make_shared<json>(result.at("instances"));
       prompts_.push_back(std::move(prompt));
     }
   }

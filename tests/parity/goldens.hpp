@@ -4,7 +4,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -45,7 +46,7 @@ struct GoldenPrompt {
   std::vector<std::array<double, 4>> boxes;  ///< x0 y0 x1 y1 in pixels.
   std::vector<int64_t> labels;
   double presence = 0;
-  nlohmann::json instances;  ///< As in the result of `infer`.
+  std::shared_ptr<const nlohmann::json> instances;  ///< As in the result of `infer`.
 };
 
 /// How far a tensor is from its golden.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "goldens.hpp"
 #include "image/image.hpp"
@@ -38,11 +39,11 @@ struct Worst {
 
 void compare_instances(const GoldenPrompt& golden, const PromptResult& found, Worst& worst) {
   const nlohmann::json& limits = thresholds().at("result");
-  ASSERT_EQ(found.instances.size(), golden.instances.size()) << golden.key;
+  ASSERT_EQ(found.instances.size(), golden.instances->size()) << golden.key;
   EXPECT_NEAR(found.presence, golden.presence, limits.at("score_error").get<double>());
   for (size_t i = 0; i < found.instances.size(); ++i) {
     const Instance& instance = found.instances[i];
-    const nlohmann::json& expected = golden.instances.at(i);
+    const nlohmann::json& expected = golden.instances->at(i);
     const std::string where = golden.key + ", instance " + std::to_string(i);
     const double score =
         std::abs(static_cast<double>(instance.score) - expected.at("score").get<double>());
