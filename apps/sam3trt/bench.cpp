@@ -142,6 +142,7 @@ Json time_runs(Segmenter& segmenter, std::span<const ImageRequest> requests,
     Timings sum;
     instances = 0;
     for (const ImageResult& result : results) {
+      throw_if_failed(result);
       sum.preprocess += result.timings_ms.preprocess;
       sum.vision_encoder += result.timings_ms.vision_encoder;
       sum.detector += result.timings_ms.detector;
@@ -224,7 +225,7 @@ Json bench_session(const ModelFiles& files, const BenchOptions& options,
   size_t most = 1;
   for (const auto& [images, prompts] : runs) most = std::max(most, prompts);
   json["device_memory_bytes_with_text_encoder"] = segmenter.device_memory();
-  segmenter.keep_only_texts(make_prompts(most, options));
+  static_cast<void>(segmenter.keep_only_texts(make_prompts(most, options)));
   json["runs"] = Json::array();
   json["device_memory_bytes_one_image"] = nullptr;
   for (const auto& [images, prompts] : runs) {

@@ -176,7 +176,7 @@ void run_infer(const InferOptions& options, CommandContext& context) {
   const Tokenizer tokenizer = Tokenizer::load(files.tokenizer);
   for (const Prompt& prompt : prompts) check_prompt(prompt, tokenizer);
   Segmenter segmenter(files, options.load);
-  segmenter.keep_only_texts(prompts);
+  static_cast<void>(segmenter.keep_only_texts(prompts));  // saves memory where it can
   RunResult result{segmenter.backend(), files.semantics, {}, segmenter.verified()};
   ProgressBar progress("images", options.images.size());
   for (size_t first = 0; first < options.images.size(); first += segmenter.max_images()) {

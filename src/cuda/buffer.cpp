@@ -31,6 +31,12 @@ void DeviceBuffer::reserve(size_t bytes) {
   size_ = bytes;
 }
 
+void DeviceBuffer::grow(const Stream& stream, size_t bytes) {
+  if (bytes <= size_) return;
+  stream.synchronize();
+  reserve(bytes);
+}
+
 void DeviceBuffer::release() noexcept {
   if (size_ == 0) return;
   const CudaContextScope scope(*context_);

@@ -25,6 +25,10 @@ class DeviceBuffer {
   /// GPU's memory is used up; the buffer is empty then.
   void reserve(size_t bytes);
 
+  /// The same for a buffer that work of the stream may use: waits for that work before the memory
+  /// is given up.
+  void grow(const Stream& stream, size_t bytes);
+
   [[nodiscard]] DevicePointer data() const { return data_; }
   [[nodiscard]] size_t size() const { return size_; }
 

@@ -72,8 +72,8 @@ void KernelLibrary::select_detections(const Stream& stream, const SelectArgs& ar
 }
 
 void KernelLibrary::find_nonfinite(const Stream& stream, const FiniteArgs& args) const {
-  require(args.count > 0, "find_nonfinite", "at least one value");
-  launch(stream, find_nonfinite_, {blocks_for(args.count), 1, 1}, args);
+  require(args.count > 0 && args.rows > 0, "find_nonfinite", "at least one value");
+  launch(stream, find_nonfinite_, {blocks_for(args.count), args.rows, 1}, args);
 }
 
 void KernelLibrary::mask_run_lengths(const Stream& stream, const MaskArgs& args,

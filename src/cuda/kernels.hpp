@@ -35,7 +35,7 @@ class KernelLibrary {
   /// Fills count, query_index, score and box.
   void select_detections(const Stream& stream, const SelectArgs& args) const;
 
-  /// Sets `broken` when a value is not finite.
+  /// Sets `broken` of every row that holds a value that is not finite.
   void find_nonfinite(const Stream& stream, const FiniteArgs& args) const;
 
   /// Fills summaries and run_lengths. `tasks` is what args.tasks points to, on the host.

@@ -10,14 +10,14 @@ namespace {
 /// Where each result lies in the one block that is copied to the host, in bytes.
 struct Layout {
   Layout(size_t prompts, size_t queries)
-      : count(16),
+      : count(prompts * sizeof(int32_t)),
         presence(count + prompts * sizeof(int32_t)),
         query_index((presence + prompts * sizeof(float) + 15) / 16 * 16),
         score(query_index + prompts * queries * sizeof(int64_t)),
         box(score + prompts * queries * sizeof(float)),
         size(box + prompts * queries * 4 * sizeof(float)) {}
 
-  size_t count;  // the flag of broken numbers lies before it
+  size_t count;  // the flags of broken numbers lie before it
   size_t presence;
   size_t query_index;
   size_t score;
@@ -49,18 +49,18 @@ std::vector<PromptDetections> GpuDetections::run(const Stream& stream, Uploader&
   const size_t prompts = sizes.size();
   const auto queries = static_cast<size_t>(queries_);
   const Layout layout(prompts, queries);
-  results_.reserve(layout.size);
+  results_.grow(stream, layout.size);
   host_.reserve(layout.size);
   Tensor pixels(DType::kF32, {static_cast<int64_t>(prompts), 2});
   for (size_t i = 0; i < 2 * prompts; ++i) {
     pixels.f32()[i] = static_cast<float>(sizes[i / 2][i % 2]);
   }
-  fill_bytes(stream, results_.data(), std::byte{0}, sizeof(int32_t));
+  fill_bytes(stream, results_.data(), std::byte{0}, layout.count);
   for (const auto& [values, each] : {std::pair{outputs.logits, queries_},
                                      {outputs.presence, int64_t{1}},
                                      {outputs.boxes, 4 * queries_}}) {
     kernels_.find_nonfinite(
-        stream, {device_pointer<const float>(values), static_cast<int64_t>(prompts) * each,
+        stream, {device_pointer<const float>(values), static_cast<int64_t>(prompts), each,
                  device_pointer<int32_t>(results_.data())});
   }
   SelectArgs args;
@@ -80,14 +80,11 @@ std::vector<PromptDetections> GpuDetections::run(const Stream& stream, Uploader&
                  prompts * sizeof(float));
   const std::span<std::byte> block(host_.data(), layout.size);
   copy_to_host(stream, block, results_.data());
-  stream.synchronize();
-  if (value_at<int32_t>(block, 0, 0) != 0) {
-    throw Error(ErrorCode::kInternal,
-                "the detector gave non-finite numbers; its precision or its weights are at fault: "
-                "try fp32, and run 'sam3trt inspect' on the checkpoint");
-  }
+  uploader.wait(stream);
   std::vector<PromptDetections> results(prompts);
   for (size_t p = 0; p < prompts; ++p) {
+    results[p].finite = value_at<int32_t>(block, 0, p) == 0;
+    if (!results[p].finite) continue;
     results[p].presence = sigmoid(value_at<float>(block, layout.presence, p));
     const auto count = static_cast<size_t>(value_at<int32_t>(block, layout.count, p));
     for (size_t slot = p * queries; slot < p * queries + count; ++slot) {

@@ -11,6 +11,7 @@ namespace sam3trt {
 
 /// What one prompt found.
 struct PromptDetections {
+  bool finite = true;  ///< False: the detector gave NaN or infinity, and nothing is found.
   float presence = 0;  ///< Probability.
   std::vector<Detection> detections;
 };
@@ -28,8 +29,7 @@ class GpuDetections {
   /// Throws Error(kBadInput) for more queries than the kernel takes.
   GpuDetections(const CudaDevice& device, const KernelLibrary& kernels, int64_t queries);
 
-  /// `sizes[p]`: width and height in pixels of prompt p's picture. Waits for the stream; throws
-  /// Error(kInternal) when an output holds NaN or infinity.
+  /// `sizes[p]`: width and height in pixels of prompt p's image. Waits for the stream.
   [[nodiscard]] std::vector<PromptDetections> run(const Stream& stream, Uploader& uploader,
                                                   const DetectorOutputs& outputs,
                                                   std::span<const std::array<int64_t, 2>> sizes,

@@ -67,7 +67,7 @@ void GpuImages::load(const Stream& stream, Uploader& uploader,
                      std::span<const Image* const> images) {
   constexpr size_t kKeptTaps = 256;  // of different picture sizes
   if (taps_.size() > kKeptTaps) {
-    stream.synchronize();
+    uploader.wait(stream);
     taps_.clear();
   }
   if (!table_loaded_) {
@@ -81,8 +81,8 @@ void GpuImages::load(const Stream& stream, Uploader& uploader,
     source = std::max(source, image->rgb.size());
     scratch = std::max(scratch, static_cast<size_t>(image->height * size_) * 3);
   }
-  source_.reserve(source);
-  scratch_.reserve(scratch);
+  source_.grow(stream, source);
+  scratch_.grow(stream, scratch);
   const size_t stride = static_cast<size_t>(3 * size_ * size_) * size_of(type_);
   for (size_t i = 0; i < images.size(); ++i) {
     const Image& image = *images[i];

@@ -12,7 +12,6 @@ constexpr uint64_t kMaxBitWords = uint64_t{32} << 20U;  // 128 MiB of bits at on
 constexpr size_t kMaxMasks = 4096;                      // at once
 constexpr uint64_t kFirstRuns = uint64_t{1} << 20U;
 constexpr uint64_t kEagerRuns = uint64_t{1} << 16U;  // copied before their number is known
-constexpr size_t kFlagBytes = 16;                    // keeps what follows the flag aligned
 
 uint64_t words_of(const MaskRequest& request) {
   return static_cast<uint64_t>((request.height + 31) / 32 * request.width);
@@ -23,7 +22,7 @@ uint64_t words_of(const MaskRequest& request) {
 GpuMasks::GpuMasks(const CudaDevice& device, const KernelLibrary& kernels, Semantics semantics)
     : kernels_(kernels),
       semantics_(semantics),
-      broken_(device, sizeof(int32_t)),
+      broken_(device),
       tasks_(device),
       probabilities_(device),
       bits_(device),
@@ -38,8 +37,12 @@ GpuMasks::GpuMasks(const CudaDevice& device, const KernelLibrary& kernels, Seman
 std::vector<RunLengths> GpuMasks::run(const Stream& stream, Uploader& uploader,
                                       DevicePointer logits, int64_t planes, int64_t side,
                                       std::span<const MaskRequest> requests, float threshold) {
-  fill_bytes(stream, broken_.data(), std::byte{0}, sizeof(int32_t));
-  kernels_.find_nonfinite(stream, {device_pointer<const float>(logits), planes * side * side,
+  constexpr size_t kAlignment = 16;
+  flags_bytes_ =
+      (static_cast<size_t>(planes) * sizeof(int32_t) + kAlignment - 1) / kAlignment * kAlignment;
+  broken_.grow(stream, flags_bytes_);
+  fill_bytes(stream, broken_.data(), std::byte{0}, flags_bytes_);
+  kernels_.find_nonfinite(stream, {device_pointer<const float>(logits), planes, side * side,
                                    device_pointer<int32_t>(broken_.data())});
   std::vector<RunLengths> results;
   results.reserve(requests.size());
@@ -64,13 +67,13 @@ void GpuMasks::run_some(const Stream& stream, Uploader& uploader, DevicePointer 
   const size_t count = requests.size();
   const bool hf = semantics_ == Semantics::kHf;
   const size_t plane_bytes = static_cast<size_t>(side * side) * sizeof(float);
-  tasks_.reserve(count * sizeof(MaskTask));
-  probabilities_.reserve(hf ? count * plane_bytes : 0);
-  bits_.reserve(plan.bit_words * sizeof(uint32_t));
-  changes_.reserve(plan.columns * sizeof(uint32_t));
-  lasts_.reserve(plan.columns * sizeof(uint32_t));
-  areas_.reserve(plan.columns * sizeof(uint32_t));
-  summaries_.reserve(count * sizeof(MaskSummary));
+  tasks_.grow(stream, count * sizeof(MaskTask));
+  probabilities_.grow(stream, hf ? count * plane_bytes : 0);
+  bits_.grow(stream, plan.bit_words * sizeof(uint32_t));
+  changes_.grow(stream, plan.columns * sizeof(uint32_t));
+  lasts_.grow(stream, plan.columns * sizeof(uint32_t));
+  areas_.grow(stream, plan.columns * sizeof(uint32_t));
+  summaries_.grow(stream, count * sizeof(MaskSummary));
   uploader.upload(stream, tasks_.data(), std::as_bytes(std::span(plan.tasks)));
   MaskArgs args;
   args.logits = device_pointer<const float>(logits);
@@ -84,49 +87,47 @@ void GpuMasks::run_some(const Stream& stream, Uploader& uploader, DevicePointer 
   args.lasts = device_pointer<uint32_t>(lasts_.data());
   args.areas = device_pointer<uint32_t>(areas_.data());
   args.summaries = device_pointer<MaskSummary>(summaries_.data());
-  launch(stream, args, plan.tasks);
+  launch(stream, uploader, args, plan.tasks);
 
   const std::span summaries(
-      reinterpret_cast<const MaskSummary*>(host_summaries_.data() + kFlagBytes), count);
+      reinterpret_cast<const MaskSummary*>(host_summaries_.data() + flags_bytes_), count);
   const uint64_t total = summaries.back().begin + summaries.back().runs;
   if (total > capacity()) {
     run_lengths_.reserve(2 * total * sizeof(uint32_t));
     host_run_lengths_.reserve(run_lengths_.size());
-    launch(stream, args, plan.tasks);
+    launch(stream, uploader, args, plan.tasks);
   }
   const auto run_lengths = host_run_lengths_.as<uint32_t>(total);
   if (total > eager()) {
     copy_to_host(stream, std::as_writable_bytes(run_lengths.subspan(eager())),
                  run_lengths_.data() + eager() * sizeof(uint32_t));
-    stream.synchronize();
+    uploader.wait(stream);
   }
-  for (const MaskSummary& summary : summaries) {
-    const auto counts = run_lengths.subspan(summary.begin, summary.runs);
-    results.push_back({summary.area, {counts.begin(), counts.end()}});
+  for (size_t i = 0; i < count; ++i) {
+    const MaskSummary& summary = summaries[i];
+    int32_t broken = 0;
+    std::memcpy(&broken, host_summaries_.data() + requests[i].plane * sizeof(broken),
+                sizeof(broken));
+    const auto counts = run_lengths.subspan(summary.begin, broken == 0 ? summary.runs : 0);
+    results.push_back({broken == 0, summary.area, {counts.begin(), counts.end()}});
   }
 }
 
-/// Runs the kernels and brings flag, summaries and the first run lengths to the host.
-void GpuMasks::launch(const Stream& stream, const MaskArgs& args,
+/// Runs the kernels and brings flags, summaries and the first run lengths to the host.
+void GpuMasks::launch(const Stream& stream, Uploader& uploader, const MaskArgs& args,
                       const std::vector<MaskTask>& tasks) {
   MaskArgs all = args;
   all.run_lengths = device_pointer<uint32_t>(run_lengths_.data());
   all.capacity = capacity();
   kernels_.mask_run_lengths(stream, all, tasks);
   const size_t summaries_bytes = tasks.size() * sizeof(MaskSummary);
-  host_summaries_.reserve(kFlagBytes + summaries_bytes);
-  const std::span<std::byte> host(host_summaries_.data(), kFlagBytes + summaries_bytes);
-  copy_to_host(stream, host.first(sizeof(int32_t)), broken_.data());
-  copy_to_host(stream, host.subspan(kFlagBytes), summaries_.data());
+  host_summaries_.reserve(flags_bytes_ + summaries_bytes);
+  const std::span<std::byte> host(host_summaries_.data(), flags_bytes_ + summaries_bytes);
+  copy_to_host(stream, host.first(flags_bytes_), broken_.data());
+  copy_to_host(stream, host.subspan(flags_bytes_), summaries_.data());
   copy_to_host(stream, std::as_writable_bytes(host_run_lengths_.as<uint32_t>(eager())),
                run_lengths_.data());
-  stream.synchronize();
-  int32_t broken = 0;
-  std::memcpy(&broken, host.data(), sizeof(broken));
-  if (broken == 0) return;
-  throw Error(ErrorCode::kInternal,
-              "the mask_head gave non-finite numbers; its precision or its weights are at fault: "
-              "try fp32, and run 'sam3trt inspect' on the checkpoint");
+  uploader.wait(stream);
 }
 
 /// Run lengths for which there is room on both sides. A buffer that could not grow is empty.

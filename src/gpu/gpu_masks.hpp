@@ -12,6 +12,7 @@ namespace sam3trt {
 
 /// A mask as run lengths (image/rle.hpp) and the number of pixels inside.
 struct RunLengths {
+  bool finite = true;  ///< False: the mask head gave NaN or infinity, and there is no mask.
   int64_t area = 0;
   std::vector<uint32_t> counts;
 };
@@ -21,8 +22,8 @@ class GpuMasks {
  public:
   GpuMasks(const CudaDevice& device, const KernelLibrary& kernels, Semantics semantics);
 
-  /// `logits`: planes of side x side float32. One result per request. Waits for the stream; throws
-  /// Error(kInternal) when one of the `planes` planes holds NaN or infinity.
+  /// `logits`: `planes` planes of side x side float32. One result per request. Waits for the
+  /// stream.
   [[nodiscard]] std::vector<RunLengths> run(const Stream& stream, Uploader& uploader,
                                             DevicePointer logits, int64_t planes, int64_t side,
                                             std::span<const MaskRequest> requests, float threshold);
@@ -31,12 +32,14 @@ class GpuMasks {
   void run_some(const Stream& stream, Uploader& uploader, DevicePointer logits, int64_t side,
                 std::span<const MaskRequest> requests, float threshold,
                 std::vector<RunLengths>& results);
-  void launch(const Stream& stream, const MaskArgs& args, const std::vector<MaskTask>& tasks);
+  void launch(const Stream& stream, Uploader& uploader, const MaskArgs& args,
+              const std::vector<MaskTask>& tasks);
   [[nodiscard]] uint64_t capacity() const;
   [[nodiscard]] uint64_t eager() const;
 
   const KernelLibrary& kernels_;
   Semantics semantics_;
+  size_t flags_bytes_ = 0;  ///< Of broken_; keeps what follows on the host aligned.
   DeviceBuffer broken_;
   DeviceBuffer tasks_;
   DeviceBuffer probabilities_;
@@ -46,7 +49,7 @@ class GpuMasks {
   DeviceBuffer areas_;
   DeviceBuffer summaries_;
   DeviceBuffer run_lengths_;
-  PinnedBuffer host_summaries_;  ///< The flag in its first kFlagBytes, then the summaries.
+  PinnedBuffer host_summaries_;  ///< The flags of the planes, then the summaries.
   PinnedBuffer host_run_lengths_;
 };
 

@@ -3,14 +3,17 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <type_traits>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "gpu/gpu_detections.hpp"
 #include "gpu/gpu_images.hpp"
 #include "gpu/gpu_masks.hpp"
 #include "gpu/gpu_stage.hpp"
 #include "gpu/gpu_texts.hpp"
 #include "runtime/prompt_batch.hpp"
+#include "runtime/stage.hpp"
 
 namespace sam3trt {
 namespace {
@@ -104,39 +107,83 @@ class GpuSession::Impl {
 
   [[nodiscard]] size_t max_images() const {
     return static_cast<size_t>(
-        std::min(vision_.largest("pixel_values", 0), detector_.largest("fpn_feat_2", 0)));
+        std::min({vision_.largest("pixel_values", 0), geometry_.largest("fpn_feat_2", 0),
+                  detector_.largest("fpn_feat_2", 0), mask_head_.largest("fpn_feat_0", 0)}));
   }
 
   [[nodiscard]] size_t max_prompts() const {
-    return static_cast<size_t>(detector_.largest("text_features", 0));
+    return static_cast<size_t>(
+        std::min({geometry_.largest("boxes", 0), detector_.largest("text_features", 0),
+                  mask_head_.largest("query_features", 0)}));
   }
 
-  void keep_only_texts(std::span<const Prompt> prompts) {
-    device_.make_current();
-    uploader_.reset();
-    texts_.keep_only(stream_, uploader_, activations_, prompts);
+  [[nodiscard]] bool keep_only_texts(std::span<const Prompt> prompts) {
+    for (const Prompt& prompt : prompts) check_prompt(prompt, tokenizer_);
+    return guarded([&] { return texts_.keep_only(stream_, uploader_, activations_, prompts); });
   }
 
   [[nodiscard]] std::vector<ImageResult> run(std::span<const ImageRequest> requests,
                                              const Thresholds& thresholds) {
-    device_.make_current();
-    for (const ImageRequest& request : requests) {
-      for (const Prompt& prompt : request.prompts) {
-        check_prompt(prompt, tokenizer_);
-        check_boxes(prompt, request.image->width, request.image->height);
+    check(requests, thresholds);
+    return guarded([&] {
+      std::vector<ImageResult> results;
+      for (size_t first = 0; first < requests.size(); first += max_images()) {
+        const size_t count = std::min(max_images(), requests.size() - first);
+        for (ImageResult& result : run_together(requests.subspan(first, count), thresholds)) {
+          results.push_back(std::move(result));
+        }
       }
-    }
-    std::vector<ImageResult> results;
-    for (size_t first = 0; first < requests.size(); first += max_images()) {
-      const size_t count = std::min(max_images(), requests.size() - first);
-      for (ImageResult& result : run_together(requests.subspan(first, count), thresholds)) {
-        results.push_back(std::move(result));
-      }
-    }
-    return results;
+      return results;
+    });
   }
 
  private:
+  /// Runs a call. One that fails may leave work in the stream that reads staging memory and writes
+  /// device memory; until that is done nothing may be used again, and texts whose features it was
+  /// to compute are unknown. So a call ends with an idle stream, also by an exception; where even
+  /// waiting fails, the next call waits before anything else, or fails in turn.
+  template <typename Work>
+  std::invoke_result_t<Work> guarded(const Work& work) {
+    device_.make_current();
+    if (!idle_) uploader_.wait(stream_);
+    idle_ = false;
+    try {
+      auto result = work();
+      texts_.keep_new();
+      idle_ = true;
+      return result;
+    } catch (...) {
+      texts_.forget_new();
+      try {
+        uploader_.wait(stream_);
+        idle_ = true;
+      } catch (const Error& error) {
+        log(LogLevel::kInfo, std::string("waiting after a failure: ") + error.what());
+      }
+      throw;
+    }
+  }
+
+  /// All that can be wrong with a call, before anything is queued.
+  void check(std::span<const ImageRequest> requests, const Thresholds& thresholds) const {
+    check_thresholds(thresholds);
+    for (const ImageRequest& request : requests) {
+      check_request(request, tokenizer_);
+      texts_.check(request.prompts);
+      const int64_t boxes = box_slots(request.prompts);
+      if (boxes <= max_boxes()) continue;
+      throw_bad_input("a prompt has " + std::to_string(boxes) +
+                      " boxes, and the engines were built for at most " +
+                      std::to_string(max_boxes()) + "; build them with a larger --max-boxes");
+    }
+  }
+
+  /// Of one prompt.
+  [[nodiscard]] int64_t max_boxes() const {
+    return std::min({geometry_.largest("boxes", 1), detector_.largest("geometry_features", 1) - 1,
+                     mask_head_.largest("geometry_features", 1) - 1});
+  }
+
   /// A stretch of the stream's work whose time on the GPU counts for one of the timings.
   struct Stretch {
     Event begin;
@@ -172,7 +219,6 @@ class GpuSession::Impl {
                                                       const Thresholds& thresholds) {
     using Milliseconds = std::chrono::duration<double, std::milli>;
     const auto begin = std::chrono::steady_clock::now();
-    uploader_.reset();
     used_stretches_ = 0;
     std::vector<ImageResult> results;
     std::vector<const Image*> images;
@@ -199,13 +245,14 @@ class GpuSession::Impl {
           std::span(rows).subspan(first, std::min(max_prompts(), rows.size() - first));
       detect(requests, chunk, thresholds, results);
     }
-    stream_.synchronize();
+    uploader_.wait(stream_);
     Timings timings = take_timings();
     timings.postprocess =
         std::max(0.0, Milliseconds(std::chrono::steady_clock::now() - begin).count() -
                           timings.preprocess - timings.vision_encoder - timings.detector);
     const auto share = static_cast<double>(results.size());
     for (ImageResult& result : results) {
+      if (result.error) result.prompts.clear();
       result.timings_ms = {0.0, timings.preprocess / share, timings.vision_encoder / share,
                            timings.detector / share, timings.postprocess / share};
     }
@@ -225,10 +272,10 @@ class GpuSession::Impl {
                         {detector_.output("pred_logits"), detector_.output("presence_logits"),
                          detector_.output("pred_boxes")},
                         sizes, static_cast<float>(thresholds.score));
-    uploader_.reset();
     std::vector<MaskJob> jobs;
     const auto most = static_cast<size_t>(mask_head_.largest("query_index", 1));
     for (size_t row = 0; row < rows.size(); ++row) {
+      if (!found[row].finite) fail(results[rows[row].image], rows[row].prompt, "detector");
       PromptResult& result = results[rows[row].image].prompts[rows[row].prompt];
       result.presence = found[row].presence;
       for (size_t first = 0; first < found[row].detections.size(); first += most) {
@@ -240,6 +287,16 @@ class GpuSession::Impl {
       add_masks(chunk, rows, found, thresholds, results);
       first += chunk.size();
     }
+  }
+
+  /// The image has no result; those of others are kept.
+  static void fail(ImageResult& image, size_t prompt, const std::string& stage) {
+    if (image.error) return;
+    const auto& text = image.prompts[prompt].prompt.text;
+    const NonFiniteError error("the " + stage + " gave non-finite numbers for " +
+                               (text ? "the prompt '" + *text + "'" : "a prompt of boxes"));
+    image.error = error.what();
+    image.error_code = error.code();
   }
 
   void run_detector(std::span<const Prompt> prompts, std::span<const Row> rows,
@@ -271,7 +328,7 @@ class GpuSession::Impl {
       geometry_features_ = geometry_.output("geometry_features");
     } else {
       const size_t bytes = static_cast<size_t>(element_count(geometry_shape_)) * sizeof(float);
-      no_geometry_.reserve(bytes);
+      no_geometry_.grow(stream_, bytes);
       fill_bytes(stream_, no_geometry_.data(), std::byte{0}, bytes);
       geometry_features_ = no_geometry_.data();
     }
@@ -337,11 +394,12 @@ class GpuSession::Impl {
     std::vector<RunLengths> masks =
         masks_.run(stream_, uploader_, mask_head_.output("pred_masks"), count * slots,
                    4 * config_.grid, requests, static_cast<float>(thresholds.mask));
-    uploader_.reset();
     auto mask = masks.begin();
     for (const MaskJob& job : jobs) {
-      auto& instances = results[rows[job.row].image].prompts[rows[job.row].prompt].instances;
+      ImageResult& image = results[rows[job.row].image];
+      auto& instances = image.prompts[rows[job.row].prompt].instances;
       for (size_t m = 0; m < job.count; ++m, ++mask) {
+        if (!mask->finite) fail(image, rows[job.row].prompt, "mask_head");
         const Detection& detection = found[job.row].detections[job.first + m];
         instances.push_back(
             {detection.score, detection.query, detection.box, mask->area, std::move(mask->counts)});
@@ -388,6 +446,7 @@ class GpuSession::Impl {
   GpuImages images_;
   GpuDetections detections_;
   GpuMasks masks_;
+  bool idle_ = true;  ///< Nothing of an earlier call is left in the stream.
   std::vector<Stretch> stretches_;
   size_t used_stretches_ = 0;
 
@@ -411,8 +470,8 @@ GpuSession& GpuSession::operator=(GpuSession&&) noexcept = default;
 size_t GpuSession::max_images() const { return impl_->max_images(); }
 size_t GpuSession::max_prompts() const { return impl_->max_prompts(); }
 
-void GpuSession::keep_only_texts(std::span<const Prompt> prompts) {
-  impl_->keep_only_texts(prompts);
+bool GpuSession::keep_only_texts(std::span<const Prompt> prompts) {
+  return impl_->keep_only_texts(prompts);
 }
 
 std::vector<ImageResult> GpuSession::run(std::span<const ImageRequest> requests,

@@ -45,12 +45,14 @@ class GpuSession {
   [[nodiscard]] size_t max_prompts() const;
 
   /// Encodes the texts of these prompts and frees the text encoder; other texts are then
-  /// Error(kBadInput). Does nothing when there are more of them than are kept (512).
-  void keep_only_texts(std::span<const Prompt> prompts);
+  /// Error(kBadInput). False when there are more of them than are kept (512): nothing is done then.
+  [[nodiscard]] bool keep_only_texts(std::span<const Prompt> prompts);
 
   /// One result per request, with its prompts in their order; any number of either. `path` and
   /// `timings_ms.decode` are left to the caller; pictures that went through together share their
-  /// times equally. Throws as Session::run does.
+  /// times equally. An image for which an engine gives non-finite numbers has an `error` and no
+  /// prompts. Throws Error(kBadInput), before anything is queued, for what Session::run refuses and
+  /// for what the engines were not built for. After any exception the session is as it was.
   [[nodiscard]] std::vector<ImageResult> run(std::span<const ImageRequest> requests,
                                              const Thresholds& thresholds);
 

@@ -37,50 +37,51 @@ void GpuStage::set_input(const std::string& name, Shape shape, DevicePointer add
   changed_ = true;
 }
 
-void GpuStage::prepare(const Stream& stream, DeviceBuffer& activations) {
+void GpuStage::prepare(const Stream& stream) {
   std::map<std::string, Shape> shapes;
   for (const auto& [name, input] : inputs_) {
     if (input.address == 0) throw_bad_input(name_ + ": input " + name + " is missing");
     shapes[name] = input.shape;
   }
+  activations_ = 0;  // the context in use may be another one, which was given other memory or none
   plan_->set_input_shapes(shapes, stream.handle());
   for (const auto& [name, input] : inputs_) plan_->bind(name, input.address);
   for (const TensorInfo& info : plan_->outputs()) {
     const int64_t count = element_count(plan_->output_shape(info.name));
     DeviceBuffer& buffer = outputs_.at(info.name);
-    buffer.reserve(std::max<size_t>(static_cast<size_t>(count) * size_of(info.dtype), 1));
+    buffer.grow(stream, std::max<size_t>(static_cast<size_t>(count) * size_of(info.dtype), 1));
     plan_->bind(info.name, buffer.data());
   }
-  const uint64_t bytes = std::max<uint64_t>(plan_->shaped_activation_bytes(), 1);
-  log(LogLevel::kInfo,
-      name_ + ": " + std::to_string(bytes) + " bytes of activations for" + text(shapes));
-  if (activations.size() < bytes) {
-    stream.synchronize();  // earlier work of other stages may still use it
-    activations.reserve(bytes);
-  }
-  activations_ = 0;  // the context in use may be another one, which was given other memory or none
+  activation_bytes_ = std::max<uint64_t>(plan_->shaped_activation_bytes(), 1);
+  log(LogLevel::kInfo, name_ + ": " + std::to_string(activation_bytes_) +
+                           " bytes of activations for" + text(shapes));
+  failed_recordings_ = 0;
   changed_ = false;
 }
 
 void GpuStage::run(const Stream& stream, DeviceBuffer& activations) {
-  if (changed_) prepare(stream, activations);
+  if (changed_) prepare(stream);
+  // Also where the shapes are those of the run before: it may have failed for lack of memory, here
+  // or in another stage, which leaves the shared buffer empty.
+  activations.grow(stream, activation_bytes_);
   if (activations_ != activations.data()) {
-    activations_ = activations.data();
-    plan_->set_activation_memory(activations_, activations.size());
     graph_.reset();
     runs_ = 0;
+    plan_->set_activation_memory(activations.data(), activations.size());
+    activations_ = activations.data();
   }
   start(stream);
   ++runs_;
 }
 
 void GpuStage::start(const Stream& stream) {
-  if (runs_ > 0 && recordable_ && !graph_) {
+  constexpr int kAttempts = 2;
+  if (runs_ > 0 && !graph_ && failed_recordings_ < kAttempts) {
     try {
       graph_.emplace(stream, [&] { plan_->enqueue(stream.handle()); });
     } catch (const Error& error) {
       log(LogLevel::kInfo, name_ + ": runs without a CUDA graph: " + error.what());
-      recordable_ = false;
+      ++failed_recordings_;
     }
   }
   if (graph_) {

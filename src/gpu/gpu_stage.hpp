@@ -14,7 +14,8 @@ namespace sam3trt {
 
 /// One engine whose inputs and outputs stay on the GPU. A call whose shapes and addresses equal
 /// those of the call before is recorded into a CUDA graph and launched as one from then on. Memory
-/// grows with the shapes and never shrinks, so repeated shapes allocate nothing.
+/// grows with the shapes and never shrinks, so repeated shapes allocate nothing. A run that fails
+/// is as one that was not asked for: the next one prepares again whatever is not ready.
 class GpuStage {
  public:
   /// `plan` was loaded with ActivationMemory::kCallers; `name` appears in messages.
@@ -47,7 +48,7 @@ class GpuStage {
     ProfileShape profile;
   };
 
-  void prepare(const Stream& stream, DeviceBuffer& activations);
+  void prepare(const Stream& stream);
   void start(const Stream& stream);
 
   std::string name_;
@@ -55,10 +56,11 @@ class GpuStage {
   std::map<std::string, Input> inputs_;
   std::map<std::string, DeviceBuffer> outputs_;
   std::optional<CudaGraph> graph_;
-  DevicePointer activations_ = 0;
+  uint64_t activation_bytes_ = 0;  ///< What the shapes need.
+  DevicePointer activations_ = 0;  ///< What the plan was given; 0 when it has to be given again.
   bool changed_ = true;
-  bool recordable_ = true;
-  int runs_ = 0;  ///< Since the last change.
+  int failed_recordings_ = 0;  ///< In these shapes.
+  int runs_ = 0;               ///< Since the last change.
 };
 
 }  // namespace sam3trt

@@ -24,7 +24,7 @@ DevicePointer GpuTexts::features(const Stream& stream, Uploader& uploader,
                                  DeviceBuffer& activations, std::span<const Prompt> prompts,
                                  size_t max_prompts) {
   encode_missing(stream, uploader, activations, prompts);
-  batch_.reserve(max_prompts * row_bytes_);
+  batch_.grow(stream, max_prompts * row_bytes_);
   for (size_t row = 0; row < prompts.size(); ++row) {
     const Text& text = texts_.find(effective_text(prompts[row]))->second;
     copy_on_device(stream, batch_.data() + row * row_bytes_, pool_.data() + text.slot * row_bytes_,
@@ -45,12 +45,9 @@ void GpuTexts::encode_missing(const Stream& stream, Uploader& uploader, DeviceBu
                               std::span<const Prompt> prompts) {
   std::vector<std::string> fresh = missing(prompts);
   if (fresh.empty()) return;
-  if (!stage_) {
-    throw_bad_input("the text '" + fresh.front() +
-                    "' is not among those that were kept when the text encoder was freed");
-  }
   if (texts_.size() + fresh.size() > capacity_) {
     texts_.clear();
+    new_.clear();
     fresh = missing(prompts);
   }
   const auto rows = static_cast<size_t>(stage_->largest("input_ids", 0));
@@ -70,12 +67,26 @@ std::vector<std::string> GpuTexts::missing(std::span<const Prompt> prompts) cons
   return texts;
 }
 
-void GpuTexts::keep_only(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
+void GpuTexts::check(std::span<const Prompt> prompts) const {
+  if (stage_) return;
+  const std::vector<std::string> fresh = missing(prompts);
+  if (fresh.empty()) return;
+  throw_bad_input("the text '" + fresh.front() +
+                  "' is not among those that were kept when the text encoder was freed");
+}
+
+void GpuTexts::forget_new() {
+  for (const std::string& text : new_) texts_.erase(text);
+  new_.clear();
+}
+
+bool GpuTexts::keep_only(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
                          std::span<const Prompt> prompts) {
-  if (texts_.size() + missing(prompts).size() > capacity_) return;
+  if (texts_.size() + missing(prompts).size() > capacity_) return false;
   encode_missing(stream, uploader, activations, prompts);
-  stream.synchronize();
+  uploader.wait(stream);
   stage_.reset();
+  return true;
 }
 
 void GpuTexts::encode(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
@@ -94,6 +105,7 @@ void GpuTexts::encode(const Stream& stream, Uploader& uploader, DeviceBuffer& ac
   copy_on_device(stream, pool_.data() + first * row_bytes_, stage_->output("text_features"),
                  texts.size() * row_bytes_);
   for (size_t row = 0; row < texts.size(); ++row) {
+    new_.push_back(texts[row]);
     texts_[texts[row]] = {first + row, std::move(masks[row])};
   }
 }

@@ -14,7 +14,9 @@
 
 namespace sam3trt {
 
-/// Embeddings of texts in device memory; each text is encoded once.
+/// Embeddings of texts in device memory; each text is encoded once. A text whose encoding is queued
+/// is new until keep_new() or forget_new(): the session keeps it when the call's work is done, and
+/// forgets it when the call fails, because nobody knows then what was computed.
 class GpuTexts {
  public:
   /// `capacity` texts are kept, at least as many as go through the detector at once.
@@ -24,10 +26,16 @@ class GpuTexts {
   /// Of `text_features`.
   [[nodiscard]] DType type() const { return type_; }
 
+  /// Throws Error(kBadInput) for a text that can no longer be encoded.
+  void check(std::span<const Prompt> prompts) const;
+
+  void keep_new() { new_.clear(); }
+  void forget_new();
+
   /// Encodes the texts of these prompts and frees the encoder; others are then Error(kBadInput).
-  /// Keeps the encoder when there are more texts than the capacity.
-  void keep_only(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
-                 std::span<const Prompt> prompts);
+  /// False when there are more texts than the capacity: nothing is done then.
+  [[nodiscard]] bool keep_only(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
+                               std::span<const Prompt> prompts);
 
   /// Puts `text_features` [P, L, D] of the prompts into the stream's work; the address stays the
   /// same for at most `max_prompts` prompts.
@@ -59,6 +67,7 @@ class GpuTexts {
   DeviceBuffer pool_;
   DeviceBuffer batch_;
   std::map<std::string, Text, std::less<>> texts_;
+  std::vector<std::string> new_;  ///< The last of texts_ by slot.
 };
 
 }  // namespace sam3trt

@@ -19,4 +19,15 @@ struct Thresholds {
   double mask = 0.5;
 };
 
+/// Throws Error(kBadInput) unless the image is there, has at least one pixel and at most
+/// kMaxImagePixels, and holds three bytes for each.
+void check_image(const Image* image);
+
+/// Throws Error(kBadInput) when a threshold is not a number.
+void check_thresholds(const Thresholds& thresholds);
+
+/// All that can be said without the model's sizes: the image, and of each prompt what check_prompt
+/// and check_boxes say.
+void check_request(const ImageRequest& request, const Tokenizer& tokenizer);
+
 }  // namespace sam3trt

@@ -68,6 +68,10 @@ Json image_json(const ImageResult& image) {
 
 }  // namespace
 
+void throw_if_failed(const ImageResult& result) {
+  if (result.error) throw Error(result.error_code, *result.error);
+}
+
 std::string to_json(const RunResult& result) {
   Json images = Json::array();
   for (const ImageResult& image : result.images) images.push_back(image_json(image));

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.hpp"
 #include "base/semantics.hpp"
 #include "runtime/prompt.hpp"
 
@@ -44,8 +45,12 @@ struct ImageResult {
   int64_t height = 0;
   std::vector<PromptResult> prompts;
   Timings timings_ms;
-  std::optional<std::string> error;
+  std::optional<std::string> error;             ///< Without prompts then.
+  ErrorCode error_code = ErrorCode::kBadInput;  ///< What kind of error.
 };
+
+/// Throws the result's error, if it is one.
+void throw_if_failed(const ImageResult& result);
 
 /// A whole run of `infer`.
 struct RunResult {

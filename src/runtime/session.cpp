@@ -64,13 +64,33 @@ Session::Session(SessionEngines engines, Tokenizer tokenizer, const ModelConfig&
 
 ImageResult Session::run(const Image& image, std::span<const Prompt> prompts,
                          const Thresholds& thresholds) {
-  for (const Prompt& prompt : prompts) {
-    check_prompt(prompt, tokenizer_);
-    check_boxes(prompt, image.width, image.height);
-  }
+  check_thresholds(thresholds);
+  check_request({&image, prompts}, tokenizer_);
   ImageResult result;
   result.width = image.width;
   result.height = image.height;
+  try {
+    run_checked(image, prompts, thresholds, result);
+  } catch (const NonFiniteError& error) {
+    result.prompts.clear();
+    result.error = error.what();
+    result.error_code = error.code();
+  }
+  return result;
+}
+
+std::vector<ImageResult> Session::run(std::span<const ImageRequest> requests,
+                                      const Thresholds& thresholds) {
+  for (const ImageRequest& request : requests) check_request(request, tokenizer_);
+  std::vector<ImageResult> results;
+  for (const ImageRequest& request : requests) {
+    results.push_back(run(*request.image, request.prompts, thresholds));
+  }
+  return results;
+}
+
+void Session::run_checked(const Image& image, std::span<const Prompt> prompts,
+                          const Thresholds& thresholds, ImageResult& result) {
   Tensor pixels;
   {
     const Stopwatch watch(result.timings_ms.preprocess);
@@ -101,7 +121,6 @@ ImageResult Session::run(const Image& image, std::span<const Prompt> prompts,
       add_masks(prompt, static_cast<int64_t>(row), batch, thresholds, features, result);
     }
   }
-  return result;
 }
 
 void Session::encode_texts(std::span<const Prompt> prompts) {

@@ -48,10 +48,15 @@ class Session {
 
   /// Results in the order of `prompts`; the image's features are computed once, texts that were
   /// seen before are not encoded again. `path` and `timings_ms.decode` of the result are left to
-  /// the caller. Throws Error(kBadInput) for an empty prompt or a box outside the image and
-  /// Error(kInternal) when a graph gives non-finite numbers.
+  /// the caller. `error` is set, and there are no prompts, when a graph gives non-finite numbers.
+  /// Throws Error(kBadInput), before anything runs, for an image that is not as large as it says,
+  /// an empty prompt or a box outside the image.
   [[nodiscard]] ImageResult run(const Image& image, std::span<const Prompt> prompts,
                                 const Thresholds& thresholds);
+
+  /// One result per request; all of them are checked before anything runs.
+  [[nodiscard]] std::vector<ImageResult> run(std::span<const ImageRequest> requests,
+                                             const Thresholds& thresholds);
 
   [[nodiscard]] const Tokenizer& tokenizer() const { return tokenizer_; }
 
@@ -62,6 +67,8 @@ class Session {
   };
   struct Batch;
 
+  void run_checked(const Image& image, std::span<const Prompt> prompts,
+                   const Thresholds& thresholds, ImageResult& result);
   void encode_texts(std::span<const Prompt> prompts);
   [[nodiscard]] Batch detect(std::span<const Prompt> prompts, const Image& image,
                              const std::map<std::string, Tensor>& features);

@@ -12,11 +12,8 @@ void check_finite(const std::string& stage, const std::string& name, const Tenso
   const auto values = tensor.f32();
   const auto bad = std::ranges::count_if(values, [](float value) { return !std::isfinite(value); });
   if (bad == 0) return;
-  throw Error(ErrorCode::kInternal,
-              "the " + stage + " gave " + std::to_string(bad) + " non-finite numbers of " +
-                  std::to_string(values.size()) + " in " + name +
-                  "; its precision or its weights are at fault: try fp32, and run 'sam3trt "
-                  "inspect' on the checkpoint");
+  throw NonFiniteError("the " + stage + " gave " + std::to_string(bad) + " non-finite numbers of " +
+                       std::to_string(values.size()) + " in " + name);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/engine.hpp"
+#include "base/error.hpp"
 
 namespace sam3trt {
 
@@ -14,9 +15,19 @@ struct StageOutput {
   Shape shape;
 };
 
+/// NaN or infinity in an output, which is no failure of the call: other images may do well.
+class NonFiniteError : public Error {
+ public:
+  /// `what` gave them: "the detector gave non-finite numbers for the prompt 'dog'".
+  explicit NonFiniteError(const std::string& what)
+      : Error(ErrorCode::kInternal, what +
+                                        "; its precision or its weights are at fault: try fp32, "
+                                        "and run 'sam3trt inspect' on the checkpoint") {}
+};
+
 /// Runs the graph called `stage` and checks its outputs. Throws Error(kBadInput) when one is
 /// missing, is not float32 or has another shape (the graphs do not belong together), and
-/// Error(kInternal) when one holds NaN or infinity, so that a broken stage is never taken for "no
+/// NonFiniteError when one holds NaN or infinity, so that a broken stage is never taken for "no
 /// instance found".
 [[nodiscard]] std::map<std::string, Tensor> run_stage(Engine& engine, const std::string& stage,
                                                       const TensorMap& inputs,

@@ -31,16 +31,11 @@ class Segmenter::Impl {
 
   [[nodiscard]] std::vector<ImageResult> run(std::span<const ImageRequest> requests,
                                              const Thresholds& thresholds) {
-    if (gpu_) return gpu_->run(requests, thresholds);
-    std::vector<ImageResult> results;
-    for (const ImageRequest& request : requests) {
-      results.push_back(cpu_->run(*request.image, request.prompts, thresholds));
-    }
-    return results;
+    return gpu_ ? gpu_->run(requests, thresholds) : cpu_->run(requests, thresholds);
   }
 
-  void keep_only_texts(std::span<const Prompt> prompts) {
-    if (gpu_) gpu_->keep_only_texts(prompts);
+  [[nodiscard]] bool keep_only_texts(std::span<const Prompt> prompts) {
+    return gpu_ && gpu_->keep_only_texts(prompts);
   }
 
   [[nodiscard]] size_t max_images() const { return gpu_ ? gpu_->max_images() : 1; }
@@ -71,8 +66,8 @@ std::vector<ImageResult> Segmenter::run(std::span<const ImageRequest> requests,
   return impl_->run(requests, thresholds);
 }
 
-void Segmenter::keep_only_texts(std::span<const Prompt> prompts) {
-  impl_->keep_only_texts(prompts);
+bool Segmenter::keep_only_texts(std::span<const Prompt> prompts) {
+  return impl_->keep_only_texts(prompts);
 }
 
 ImageResult Segmenter::run(const Image& image, std::span<const Prompt> prompts,

@@ -30,10 +30,11 @@ class Segmenter {
   Segmenter& operator=(const Segmenter&) = delete;
 
   /// One result per request, in their order (runtime/result.hpp); `path` and `timings_ms.decode`
-  /// are left to the caller. A picture's features are computed once for all its prompts, and texts
-  /// that were seen before are not encoded again. Throws Error(kBadInput) for a prompt that asks
-  /// for nothing or a box outside its picture, and Error(kInternal) when an engine gives non-finite
-  /// numbers.
+  /// are left to the caller. An image's features are computed once for all its prompts, and texts
+  /// that were seen before are not encoded again. An image for which an engine gives non-finite
+  /// numbers has an `error` and no prompts. Throws Error(kBadInput), before anything runs, for an
+  /// image that is not as large as it says, a prompt that asks for nothing, a box outside its image
+  /// or more boxes than the engines take. After an exception the object is as before the call.
   [[nodiscard]] std::vector<ImageResult> run(std::span<const ImageRequest> requests,
                                              const Thresholds& thresholds = {});
 
@@ -43,8 +44,9 @@ class Segmenter {
 
   /// For a caller that knows all its texts: encodes those of these prompts and frees the text
   /// encoder, which is a quarter of the memory that a GPU needs. Other texts are then
-  /// Error(kBadInput). Does nothing on the CPU, and for more than 512 texts.
-  void keep_only_texts(std::span<const Prompt> prompts);
+  /// Error(kBadInput). Returns whether it did: not on the CPU, nor for more texts than are kept
+  /// (512); then any text can be asked for as before.
+  [[nodiscard]] bool keep_only_texts(std::span<const Prompt> prompts);
 
   /// Pictures that go through the model together; more in one call are worked off in turn.
   [[nodiscard]] size_t max_images() const;

@@ -181,6 +181,7 @@ ReferenceRun record_reference(const ModelFiles& files, const EngineLoader& load,
   for (const Image& image : run.images) {
     run.prompts.push_back(default_prompts(image, texts, limits));
     run.results.push_back(session.run(image, run.prompts.back(), {}));
+    throw_if_failed(run.results.back());
     const RecordedCall& last = run.calls.at("detector").back();
     const RecordedCall alone = {first_prompt(last.inputs), first_prompt(last.outputs)};
     run.calls["mask_head"].push_back(

@@ -136,6 +136,7 @@ ResultReport verify_results(const ReferenceRun& reference, const FindInstances& 
     requests.push_back({&reference.images[i], reference.prompts[i]});
   }
   const std::vector<ImageResult> results = find(requests);
+  std::ranges::for_each(results, throw_if_failed);
   ResultReport report;
   for (size_t i = 0; i < reference.images.size(); ++i) {
     report.difference =

@@ -7,11 +7,12 @@
 
 #include "base/error.hpp"
 #include "fake_cuda.hpp"
+#include "fake_driver.hpp"
+#include "fake_plan.hpp"
 #include "goldens.hpp"
 #include "image/image.hpp"
 #include "image/rle.hpp"
 #include "stages.hpp"
-#include "stand_in_plan.hpp"
 
 namespace sam3trt::parity {
 namespace {
@@ -71,8 +72,8 @@ TEST_P(GpuSessionParity, GivesTheCpuSessionsResultsForManyPicturesAndPromptsAtOn
   const std::vector<Scene> scenes = scenes_of(goldens);
   const ModelFiles files = export_model(GetParam());
   Session cpu(load_on_cpu(files), Tokenizer::load(files.tokenizer), files.config, files.semantics);
-  const CudaDevice device(0, stand_in_driver());
-  GpuSession gpu(device, stand_in_plans(load_on_cpu(files), files.config, {}),
+  const CudaDevice device(0, fake_driver());
+  GpuSession gpu(device, fake_plans(load_on_cpu(files), files.config, {}),
                  Tokenizer::load(files.tokenizer), files.config, files.semantics);
   const Thresholds thresholds{goldens.prompts().front().threshold,
                               goldens.prompts().front().mask_threshold};
@@ -104,8 +105,8 @@ struct FirstScene {
   Goldens goldens{reference};
   std::vector<Scene> scenes = scenes_of(goldens);
   ModelFiles files = export_model(reference);
-  CudaDevice device{0, stand_in_driver()};
-  GpuSession gpu{device, stand_in_plans(load_on_cpu(files), files.config, {}),
+  CudaDevice device{0, fake_driver()};
+  GpuSession gpu{device, fake_plans(load_on_cpu(files), files.config, {}),
                  Tokenizer::load(files.tokenizer), files.config, files.semantics};
   ImageRequest request{&scenes.front().image, scenes.front().prompts};
   Thresholds thresholds{goldens.prompts().front().threshold, 0.5};
@@ -138,13 +139,13 @@ TEST(GpuSession, FreesTheTextEncoderWhenAllTextsAreKnown) {
 
   std::vector<Prompt> too_many;
   for (int i = 0; i < 600; ++i) too_many.push_back({"text " + std::to_string(i), {}});
-  gpu.keep_only_texts(too_many);  // the encoder stays, and with it any text
+  EXPECT_FALSE(gpu.keep_only_texts(too_many));  // the encoder stays, and with it any text
   const std::vector<Prompt> new_text = {{"something new", {}}};
   const ImageRequest other{request.image, new_text};
   EXPECT_NO_THROW(static_cast<void>(gpu.run(std::span(&other, 1), thresholds)));
 
   const int before = fake_cuda_live_objects();
-  gpu.keep_only_texts(request.prompts);
+  EXPECT_TRUE(gpu.keep_only_texts(request.prompts));
   EXPECT_LT(fake_cuda_live_objects(), before);
   const auto found = gpu.run(std::span(&request, 1), thresholds);
   size_t instances = 0;
@@ -163,8 +164,8 @@ TEST(GpuSession, FreesTheTextEncoderWhenAllTextsAreKnown) {
 TEST(GpuSession, RefusesMoreBoxesThanItsEnginesWereBuiltFor) {
   const Reference reference = all_references().front();
   const ModelFiles files = export_model(reference);
-  const CudaDevice device(0, stand_in_driver());
-  GpuSession gpu(device, stand_in_plans(load_on_cpu(files), files.config, {}),
+  const CudaDevice device(0, fake_driver());
+  GpuSession gpu(device, fake_plans(load_on_cpu(files), files.config, {}),
                  Tokenizer::load(files.tokenizer), files.config, files.semantics);
   Image image{20, 10, std::vector<uint8_t>(600)};
   const std::vector<Prompt> prompts = {

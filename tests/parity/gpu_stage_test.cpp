@@ -4,24 +4,24 @@
 #include <gtest/gtest.h>
 
 #include "base/error.hpp"
+#include "fake_driver.hpp"
+#include "fake_plan.hpp"
 #include "stages.hpp"
-#include "stand_in_plan.hpp"
 
 namespace sam3trt::parity {
 namespace {
 
-/// The text encoder of the first tiny checkpoint on the stand-in for the driver, and on the CPU.
+/// The text encoder of the first tiny checkpoint on the fake driver, and on the CPU.
 class GpuStageTest : public testing::Test {
  protected:
   GpuStageTest()
       : files_(export_model(all_references().front())),
-        device_(0, stand_in_driver()),
+        device_(0, fake_driver()),
         stream_(device_),
         activations_(device_),
         ids_on_device_(device_),
         stage_("text_encoder",
-               std::move(stand_in_plans(load_on_cpu(files_), files_.config, {}).text_encoder),
-               device_),
+               std::move(fake_plans(load_on_cpu(files_), files_.config, {}).text_encoder), device_),
         cpu_(load_on_cpu(files_).text_encoder) {}
 
   [[nodiscard]] Tensor ids(int64_t rows) const {
@@ -62,8 +62,8 @@ TEST_F(GpuStageTest, ChangesItsProfileWithTheShapesOfItsInputs) {
 }
 
 TEST_F(GpuStageTest, TakesWhatItsWidestProfileHolds) {
-  EXPECT_EQ(stage_.largest("input_ids", 0), StandInLimits{}.prompts);
-  const Tensor many = ids(StandInLimits{}.prompts + 1);
+  EXPECT_EQ(stage_.largest("input_ids", 0), FakePlanLimits{}.prompts);
+  const Tensor many = ids(FakePlanLimits{}.prompts + 1);
   try {
     stage_.set_input("input_ids", many.shape(), 1);
     FAIL() << "expected an error";

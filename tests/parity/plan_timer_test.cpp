@@ -2,17 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include "fake_driver.hpp"
+#include "fake_plan.hpp"
 #include "stages.hpp"
-#include "stand_in_plan.hpp"
 
 namespace sam3trt::parity {
 namespace {
 
-/// The plans of the first tiny checkpoint on the stand-in for the driver.
+/// The plans of the first tiny checkpoint on the fake driver.
 class PlanTimerTest : public testing::Test {
  protected:
-  PlanTimerTest() : files_(export_model(all_references().front())), device_(0, stand_in_driver()) {
-    plans_ = stand_in_plans(load_on_cpu(files_), files_.config, {});
+  PlanTimerTest() : files_(export_model(all_references().front())), device_(0, fake_driver()) {
+    plans_ = fake_plans(load_on_cpu(files_), files_.config, {});
   }
 
   ModelFiles files_;
@@ -35,7 +36,7 @@ TEST_F(PlanTimerTest, TimesEveryStageAsGraphAndByPlainCalls) {
 }
 
 TEST_F(PlanTimerTest, TheLargestBatchIsThatOfWhatIsBatched) {
-  const StandInLimits limits;
+  const FakePlanLimits limits;
   EXPECT_EQ(PlanTimer(device_, *plans_.vision_encoder, "vision_encoder").largest_batch(),
             limits.images);
   EXPECT_EQ(PlanTimer(device_, *plans_.text_encoder, "text_encoder").largest_batch(),

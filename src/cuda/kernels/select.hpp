@@ -29,19 +29,23 @@ struct SelectArgs {
   float* box = nullptr;            ///< [P, M, 4] pixels, not clipped; unused slots hold 0
 };
 
-/// Whether any of `count` values is NaN or infinite. All pointers are addresses of the GPU.
+/// Which of `rows` rows of `count` values hold NaN or infinity. All pointers are addresses of the
+/// GPU.
 struct FiniteArgs {
-  const float* values = nullptr;
+  const float* values = nullptr;  ///< [rows, count]
+  int64_t rows = 0;
   int64_t count = 0;
-  int32_t* broken = nullptr;  ///< Set to 1 then; otherwise left alone.
+  int32_t* broken = nullptr;  ///< [rows] set to 1 then; otherwise left alone.
 };
 
-/// x is a value.
+/// x is a value of a row, y a row.
 SAM3TRT_HOST_DEVICE inline void find_nonfinite_body(const FiniteArgs& args, KernelThread at) {
   if (at.x() >= args.count) return;
-  const float value = args.values[at.x()];
-  // Several threads may get here; volatile stores of different threads do not race on a GPU.
-  if (!(value - value == 0.0F)) *static_cast<volatile int32_t*>(args.broken) = 1;
+  for (int64_t row = at.block_y; row < args.rows; row += at.blocks_y) {
+    const float value = args.values[row * args.count + at.x()];
+    // Several threads may get here; volatile stores of different threads do not race on a GPU.
+    if (!(value - value == 0.0F)) *static_cast<volatile int32_t*>(args.broken + row) = 1;
+  }
 }
 
 /// Scores of queries that are not kept; real ones are never negative.

@@ -28,7 +28,6 @@ class GpuMasksTest : public ::testing::Test {
     copy_to_device(stream_, logits_.data(), std::as_bytes(std::span(logits)));
     std::vector<RunLengths> results =
         masks_.run(stream_, uploader_, logits_.data(), planes, side, requests, kThreshold);
-    uploader_.reset();
     return results;
   }
 
@@ -116,9 +115,17 @@ TEST_F(GpuMasksTest, CanRunAgainWhenThereWasNoMemoryToGrow) {
   EXPECT_GT(check(1101, many_runs, logits), size_t{1} << 20U);
 }
 
-TEST_F(GpuMasksTest, RefusesNumbersThatAreNotFinite) {
-  EXPECT_THROW((void)run(2, {{0, 2, 2}}, {1, 1, 1, std::numeric_limits<float>::quiet_NaN()}),
-               Error);
+TEST_F(GpuMasksTest, SaysWhichMasksAreNotFinite) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  const auto results = run(2, {{0, 2, 2}, {1, 2, 2}, {2, 2, 2}, {1, 3, 3}},
+                           {1, 1, 1, -1, 1, 1, 1, kNan, -1, 1, 1, 1});
+  ASSERT_EQ(results.size(), 4U);
+  EXPECT_TRUE(results[0].finite);
+  EXPECT_THAT(results[0].counts, ElementsAre(0, 3, 1));
+  EXPECT_FALSE(results[1].finite);
+  EXPECT_TRUE(results[2].finite);
+  EXPECT_THAT(results[2].counts, ElementsAre(1, 3));
+  EXPECT_FALSE(results[3].finite);
   EXPECT_EQ(check(2, {{0, 2, 2}}, {1, 1, 1, 1}), 2U);
 }
 

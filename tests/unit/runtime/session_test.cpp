@@ -245,7 +245,7 @@ TEST(Session, RefusesBadPromptsBeforeRunningAnything) {
   EXPECT_TRUE(model.calls("vision_encoder").empty());
 }
 
-TEST(Session, NonFiniteNumbersAreAnErrorThatNamesTheStage) {
+TEST(Session, NonFiniteNumbersAreAnErrorOfTheImageThatNamesTheStage) {
   const std::vector<std::pair<std::string, std::string>> outputs = {
       {"vision_encoder", "fpn_feat_0"},      {"vision_encoder", "fpn_feat_2"},
       {"text_encoder", "text_features"},     {"geometry_encoder", "geometry_features"},
@@ -259,12 +259,49 @@ TEST(Session, NonFiniteNumbersAreAnErrorThatNamesTheStage) {
       model.set_answer("a", {std::vector<float>(FakeModel::kQueries, kCertain), kCertain});
       model.set_damage(graph, [&](Call& call) { call.at(output).f32().back() = bad; });
       Session session = model.make_session(Semantics::kMeta);
-      const Error error = error_of([&] { (void)session.run(picture(), texts({"a"}), {}); });
-      EXPECT_EQ(error.code(), ErrorCode::kInternal);
-      EXPECT_THAT(error.what(), HasSubstr("the " + graph + " gave 1 non-finite numbers"));
-      EXPECT_THAT(error.what(), HasSubstr(output));
+      const ImageResult result = session.run(picture(), texts({"a"}), {});
+      EXPECT_TRUE(result.prompts.empty());
+      EXPECT_EQ(result.error_code, ErrorCode::kInternal);
+      EXPECT_THAT(result.error.value_or(""),
+                  testing::AllOf(HasSubstr("the " + graph + " gave 1 non-finite numbers"),
+                                 HasSubstr(output)));
     }
   }
+}
+
+TEST(Session, KeepsTheResultsOfOtherImagesWhenOneHasNonFiniteNumbers) {
+  FakeModel model;
+  model.set_answer("a", {std::vector<float>(FakeModel::kQueries, kCertain), kCertain});
+  int calls = 0;
+  model.set_damage("detector", [&](Call& call) {
+    if (++calls == 2) call.at("pred_logits").f32()[0] = std::numeric_limits<float>::quiet_NaN();
+  });
+  Session session = model.make_session(Semantics::kHf);
+  const Image image = picture();
+  const auto prompts = texts({"a"});
+  const std::vector<ImageRequest> requests(3, {&image, prompts});
+  const auto results = session.run(requests, {});
+  ASSERT_EQ(results.size(), 3U);
+  EXPECT_EQ(results[0].prompts.at(0).instances.size(), 5U);
+  EXPECT_THAT(results[1].error.value_or(""), HasSubstr("non-finite"));
+  EXPECT_FALSE(results[2].error);
+  EXPECT_EQ(results[2].prompts.at(0).instances.size(), 5U);
+}
+
+TEST(Session, RefusesImagesThatAreNotWhatTheySayBeforeRunningAnything) {
+  FakeModel model;
+  Session session = model.make_session(Semantics::kHf);
+  const Image good = picture();
+  const Image empty{0, 0, {}};
+  const Image shorter{16, 8, std::vector<uint8_t>(16 * 8 * 3 - 1)};
+  const Image huge{int64_t{1} << 40, int64_t{1} << 40, {}};
+  const auto prompts = texts({"a"});
+  for (const Image* image : {static_cast<const Image*>(nullptr), &empty, &shorter, &huge}) {
+    const std::vector<ImageRequest> requests = {{&good, prompts}, {image, prompts}};
+    const Error error = error_of([&] { (void)session.run(requests, {}); });
+    EXPECT_EQ(error.code(), ErrorCode::kBadInput) << error.what();
+  }
+  EXPECT_TRUE(model.calls("vision_encoder").empty());
 }
 
 TEST(Session, OutputsOfAnotherModelAreAnError) {

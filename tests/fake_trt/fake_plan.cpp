@@ -1,14 +1,15 @@
-#include "stand_in_plan.hpp"
+#include "fake_plan.hpp"
 
 #include <cstring>
 #include <optional>
 #include <stdexcept>
 
+#include "base/error.hpp"
 #include "cuda/kernels.hpp"
 #include "fake_cuda.hpp"
 #include "trt/profile_choice.hpp"
 
-namespace sam3trt::parity {
+namespace sam3trt {
 namespace {
 
 using Sizes = std::map<std::string, int64_t>;
@@ -43,9 +44,9 @@ const std::map<std::string, std::vector<std::string>>& symbols() {
   return all;
 }
 
-class StandInPlan : public LoadedPlan {
+class FakePlan : public LoadedPlan {
  public:
-  StandInPlan(std::unique_ptr<Engine> engine, const Sizes& largest, bool is_mask_head)
+  FakePlan(std::unique_ptr<Engine> engine, const Sizes& largest, bool is_mask_head)
       : engine_(std::move(engine)), is_mask_head_(is_mask_head) {
     Sizes smallest = largest;
     for (auto& [symbol, size] : smallest) {
@@ -74,14 +75,20 @@ class StandInPlan : public LoadedPlan {
   }
 
   [[nodiscard]] uint64_t activation_bytes() const override { return 1000; }
+  /// Grows with the shapes; that of several prompts in the detector is more than that of a picture
+  /// in the vision encoder.
   [[nodiscard]] uint64_t shaped_activation_bytes() override {
-    return 100 * static_cast<uint64_t>(element_count(context().shapes.begin()->second));
+    uint64_t bytes = 64;
+    for (const auto& [input, shape] : context().shapes) {
+      if (input != "pixel_values") bytes += 8 * static_cast<uint64_t>(element_count(shape));
+    }
+    return bytes;
   }
   void set_activation_memory(uint64_t address, uint64_t bytes) override {
     if (address == 0 || bytes < shaped_activation_bytes()) {
       throw std::logic_error("too little memory for activations");
     }
-    context().has_memory = true;
+    context().activations = address;
     memory_is_callers_ = true;
   }
 
@@ -89,7 +96,7 @@ class StandInPlan : public LoadedPlan {
   void set_input_shapes(const std::map<std::string, Shape>& shapes, void* /*stream*/) override {
     if (shapes.size() != engine_->inputs().size()) throw std::logic_error("shapes are missing");
     current_ = choose_profile(profiles_, shapes);
-    context() = {shapes, {}, false};
+    context() = {shapes, {}, 0};
   }
 
   [[nodiscard]] Shape output_shape(const std::string& name) const override {
@@ -115,12 +122,12 @@ class StandInPlan : public LoadedPlan {
   }
 
   void enqueue(void* stream) override {
-    if (memory_is_callers_ && !context().has_memory) {
+    if (memory_is_callers_ && context().activations == 0) {
       throw std::logic_error("no memory for the activations of this profile");
     }
-    calls_.push_back(std::make_unique<Call>(Call{this, context().shapes, context().addresses}));
-    if (cuLaunchHostFunc(stream, &StandInPlan::run_call, calls_.back().get()) != 0) {
-      throw std::logic_error("the stand-in refuses a call");
+    calls_.push_back(std::make_unique<Call>(Call{this, context(), shaped_activation_bytes()}));
+    if (cuLaunchHostFunc(stream, &FakePlan::run_call, calls_.back().get()) != 0) {
+      throw Error(ErrorCode::kInternal, "could not run the engine");
     }
   }
 
@@ -130,12 +137,18 @@ class StandInPlan : public LoadedPlan {
   struct Context {
     std::map<std::string, Shape> shapes;
     std::map<std::string, uint64_t> addresses;
-    bool has_memory = false;
+    uint64_t activations = 0;  ///< Of the caller.
   };
   struct Call {
-    StandInPlan* plan;
-    std::map<std::string, Shape> shapes;
-    std::map<std::string, uint64_t> addresses;
+    FakePlan* plan;
+    Context context;
+    uint64_t activation_bytes;
+
+    [[nodiscard]] std::byte* memory(const std::string& name, const Tensor& tensor) const {
+      const uint64_t address = context.addresses.at(name);
+      fake_cuda_require_memory(address, tensor.bytes().size());
+      return device_pointer<std::byte>(address);
+    }
   };
 
   [[nodiscard]] Context& context() { return contexts_.at(current_.value()); }
@@ -165,21 +178,24 @@ class StandInPlan : public LoadedPlan {
     return shape;
   }
 
+  /// Writes to all of its activation memory, as an engine does.
   static void run_call(void* data) {
     const Call& call = *static_cast<Call*>(data);
+    if (const uint64_t activations = call.context.activations; activations != 0) {
+      fake_cuda_require_memory(activations, call.activation_bytes);
+      std::memset(device_pointer<std::byte>(activations), 0xEE, call.activation_bytes);
+    }
     std::map<std::string, Tensor> inputs;
     TensorMap map;
     for (const TensorInfo& entry : call.plan->inputs()) {
       Tensor& tensor =
-          inputs.emplace(entry.name, Tensor(entry.dtype, call.shapes.at(entry.name))).first->second;
-      std::memcpy(tensor.bytes().data(),
-                  device_pointer<const std::byte>(call.addresses.at(entry.name)),
-                  tensor.bytes().size());
+          inputs.emplace(entry.name, Tensor(entry.dtype, call.context.shapes.at(entry.name)))
+              .first->second;
+      std::memcpy(tensor.bytes().data(), call.memory(entry.name, tensor), tensor.bytes().size());
       map[entry.name] = &tensor;
     }
     for (const auto& [name, tensor] : call.plan->engine_->run(map)) {
-      std::memcpy(device_pointer<std::byte>(call.addresses.at(name)), tensor.bytes().data(),
-                  tensor.bytes().size());
+      std::memcpy(call.memory(name, tensor), tensor.bytes().data(), tensor.bytes().size());
     }
   }
 
@@ -194,13 +210,8 @@ class StandInPlan : public LoadedPlan {
 
 }  // namespace
 
-const CudaDriver& stand_in_driver() {
-  static const CudaDriver driver(SAM3TRT_FAKE_CUDA);
-  return driver;
-}
-
-GpuPlans stand_in_plans(SessionEngines engines, const ModelConfig& config,
-                        const StandInLimits& limits) {
+GpuPlans fake_plans(SessionEngines engines, const ModelConfig& config,
+                    const FakePlanLimits& limits) {
   const Sizes largest = {{"B", limits.images},
                          {"P", limits.prompts},
                          {"K", limits.boxes},
@@ -209,10 +220,10 @@ GpuPlans stand_in_plans(SessionEngines engines, const ModelConfig& config,
                          {"R", limits.mask_prompts},
                          {"M", limits.masks}};
   const auto plan = [&](std::unique_ptr<Engine>& engine, bool is_mask_head = false) {
-    return std::make_unique<StandInPlan>(std::move(engine), largest, is_mask_head);
+    return std::make_unique<FakePlan>(std::move(engine), largest, is_mask_head);
   };
   return {plan(engines.vision_encoder), plan(engines.text_encoder), plan(engines.geometry_encoder),
           plan(engines.detector), plan(engines.mask_head, true)};
 }
 
-}  // namespace sam3trt::parity
+}  // namespace sam3trt

@@ -1,0 +1,180 @@
+#include "fake_kernels.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "cuda/kernels/attention_mma.hpp"
+#include "cuda/kernels/attention_warpgroup.hpp"
+#include "cuda/kernels/box_bias.hpp"
+#include "cuda/kernels/mask.hpp"
+#include "cuda/kernels/query_position.hpp"
+#include "cuda/kernels/resize.hpp"
+#include "cuda/kernels/select.hpp"
+#include "fake_block.hpp"
+#include "fake_memory.hpp"
+
+namespace sam3trt::fake {
+namespace {
+
+/// Ends the program when an address among the arguments lies in memory that was freed.
+template <typename Args>
+void check_addresses(const Args& args) {
+  static_assert(std::is_trivially_copyable_v<Args>);
+  uint64_t words[sizeof(Args) / sizeof(uint64_t)];
+  std::memcpy(words, &args, sizeof(words));
+  for (const uint64_t word : words) device_memory().refuse_freed(word, "a kernel");
+}
+
+template <typename Body>
+void for_each_block(const Grid& grid, const Body& body) {
+  for (unsigned z = 0; z < grid.z; ++z) {
+    for (unsigned y = 0; y < grid.y; ++y) {
+      for (unsigned x = 0; x < grid.x; ++x) body(KernelThread{0, x, y, z, grid.y});
+    }
+  }
+}
+
+template <typename Body>
+void for_each_thread(KernelThread at, const Body& body) {
+  for (at.thread = 0; at.thread < kBlockThreads; ++at.thread) body(at);
+}
+
+/// A kernel without a barrier.
+template <typename Args>
+std::function<Work(Grid, void*)> plain(void (*body)(const Args&, KernelThread)) {
+  return [body](Grid grid, void* parameters) {
+    return [=, args = *static_cast<const Args*>(parameters)] {
+      check_addresses(args);
+      for_each_block(grid, [&](KernelThread block) {
+        for_each_thread(block, [&](KernelThread at) { body(args, at); });
+      });
+    };
+  };
+}
+
+/// A kernel whose block shares memory and waits between its parts.
+template <typename Args, typename Shared, typename... Parts>
+std::function<Work(Grid, void*)> shared(Parts... parts) {
+  return [=](Grid grid, void* parameters) {
+    return [=, args = *static_cast<const Args*>(parameters)] {
+      check_addresses(args);
+      for_each_block(grid, [&](KernelThread block) {
+        const auto memory = std::make_unique<Shared>();
+        (for_each_thread(block, [&](KernelThread at) { parts(args, at, *memory); }), ...);
+      });
+    };
+  };
+}
+
+void resize_rows(const ResizeArgs& args, KernelThread at) {
+  if (args.half) {
+    resize_rows_body<uint16_t>(args, at);
+  } else {
+    resize_rows_body<float>(args, at);
+  }
+}
+
+struct Scores {
+  float values[kMaxQueries];
+};
+
+/// A kernel whose threads work together as warps.
+template <typename Attention, typename Warp>
+Work attention(Grid grid, void* parameters) {
+  return [=, args = *static_cast<const AttentionArgs*>(parameters)] {
+    check_addresses(args);
+    for_each_block(grid, [&](KernelThread at) {
+      FakeBlock block(Attention::kThreads, {at.block_x, at.block_y, at.block_z});
+      const size_t elements =
+          std::max<size_t>(Attention::kSharedElements, grid.shared_bytes / sizeof(uint16_t));
+      std::vector<uint16_t> shared(elements, 0xFFFF);  // NaN
+      block.run([&](int /*thread*/) {
+        Warp warp(block);
+        Attention(args, warp, shared.data()).run();
+      });
+    });
+  };
+}
+
+template <int kDim, typename Type>
+Work mma_attention(Grid grid, void* parameters) {
+  using Warp = FakeWarp<Type>;
+  using Attention = MmaAttention<AttentionTile<kDim>, Warp>;
+  return attention<Attention, Warp>(grid, parameters);
+}
+
+template <int kDim, typename Type>
+Work grid_attention(Grid grid, void* parameters) {
+  using Warp = FakeWarp<Type>;
+  using Attention = MmaAttention<GridAttentionTile<kDim>, Warp>;
+  return attention<Attention, Warp>(grid, parameters);
+}
+
+template <typename Type>
+Work warpgroup_attention(Grid grid, void* parameters) {
+  using Warp = FakeWarpgroup<Type>;
+  return attention<WarpgroupAttention<Warp>, Warp>(grid, parameters);
+}
+
+template <int kDim, typename Type>
+void rotate_keys(const RotateArgs& args, KernelThread at) {
+  rotate_keys_body<kDim, FakeWarp<Type>>(args, at.x());
+}
+
+}  // namespace
+
+std::map<std::string, Kernel>& kernels() {
+  constexpr unsigned kMmaThreads = 128;
+  constexpr unsigned kGridThreads = 256;
+  static std::map<std::string, Kernel> all = {
+      {"sam3trt_resize_columns", {plain<ResizeArgs>(resize_columns_body)}},
+      {"sam3trt_resize_rows", {plain<ResizeArgs>(resize_rows)}},
+      {"sam3trt_select",
+       {shared<SelectArgs, Scores>(
+           [](const auto& args, auto at, auto& s) { select_score_body(args, at, s.values); },
+           [](const auto& args, auto at, auto& s) { select_write_body(args, at, s.values); })}},
+      {"sam3trt_find_nonfinite", {plain<FiniteArgs>(find_nonfinite_body)}},
+      {"sam3trt_mask_sigmoid", {plain<MaskArgs>(mask_sigmoid_body)}},
+      {"sam3trt_mask_bits", {plain<MaskArgs>(mask_bits_body)}},
+      {"sam3trt_mask_count", {plain<MaskArgs>(mask_count_body)}},
+      {"sam3trt_mask_scan_columns",
+       {shared<MaskArgs, MaskSums>(mask_sum_columns_body, mask_scan_columns_body)}},
+      {"sam3trt_mask_scan_tasks",
+       {shared<MaskArgs, MaskSums>(mask_sum_tasks_body, mask_scan_tasks_body)}},
+      {"sam3trt_mask_write", {plain<MaskArgs>(mask_write_body)}},
+      {"sam3trt_warpgroup_attention_f16_64", {warpgroup_attention<FakeFloat16>, kWarpgroupThreads}},
+      {"sam3trt_warpgroup_attention_bf16_64",
+       {warpgroup_attention<FakeBFloat16>, kWarpgroupThreads}},
+      {"sam3trt_box_bias",
+       {shared<BoxBiasArgs, BoxBiasWeights>(box_bias_load_body, box_bias_body)}},
+      {"sam3trt_query_position",
+       {shared<QueryPositionArgs, QueryPositionRows>(
+           query_position_encode_body, query_position_hidden_body, query_position_output_body)}},
+      {"sam3trt_attention_f16_16", {mma_attention<16, FakeFloat16>, kMmaThreads}},
+      {"sam3trt_rotate_keys_f16_16", {plain<RotateArgs>(rotate_keys<16, FakeFloat16>)}},
+      {"sam3trt_grid_attention_f16_16", {grid_attention<16, FakeFloat16>, kGridThreads}},
+      {"sam3trt_attention_f16_32", {mma_attention<32, FakeFloat16>, kMmaThreads}},
+      {"sam3trt_rotate_keys_f16_32", {plain<RotateArgs>(rotate_keys<32, FakeFloat16>)}},
+      {"sam3trt_grid_attention_f16_32", {grid_attention<32, FakeFloat16>, kGridThreads}},
+      {"sam3trt_attention_f16_64", {mma_attention<64, FakeFloat16>, kMmaThreads}},
+      {"sam3trt_rotate_keys_f16_64", {plain<RotateArgs>(rotate_keys<64, FakeFloat16>)}},
+      {"sam3trt_grid_attention_f16_64", {grid_attention<64, FakeFloat16>, kGridThreads}},
+      {"sam3trt_attention_bf16_16", {mma_attention<16, FakeBFloat16>, kMmaThreads}},
+      {"sam3trt_rotate_keys_bf16_16", {plain<RotateArgs>(rotate_keys<16, FakeBFloat16>)}},
+      {"sam3trt_grid_attention_bf16_16", {grid_attention<16, FakeBFloat16>, kGridThreads}},
+      {"sam3trt_attention_bf16_32", {mma_attention<32, FakeBFloat16>, kMmaThreads}},
+      {"sam3trt_rotate_keys_bf16_32", {plain<RotateArgs>(rotate_keys<32, FakeBFloat16>)}},
+      {"sam3trt_grid_attention_bf16_32", {grid_attention<32, FakeBFloat16>, kGridThreads}},
+      {"sam3trt_attention_bf16_64", {mma_attention<64, FakeBFloat16>, kMmaThreads}},
+      {"sam3trt_rotate_keys_bf16_64", {plain<RotateArgs>(rotate_keys<64, FakeBFloat16>)}},
+      {"sam3trt_grid_attention_bf16_64", {grid_attention<64, FakeBFloat16>, kGridThreads}},
+  };
+  return all;
+}
+
+}  // namespace sam3trt::fake
