@@ -2,10 +2,12 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/error.hpp"
 #include "base/semantics.hpp"
 #include "runtime/prompt.hpp"
 
@@ -44,7 +46,9 @@ struct ImageResult {
   int64_t height = 0;
   std::vector<PromptResult> prompts;
   Timings timings_ms;
+  /// What failed. An image whose overlay alone could not be written has its results besides.
   std::optional<std::string> error;
+  ErrorCode error_code = ErrorCode::kInternal;  ///< Of `error`.
 };
 
 /// A whole run of `infer`.
@@ -52,11 +56,14 @@ struct RunResult {
   std::string backend;
   Semantics semantics = Semantics::kHf;
   std::vector<ImageResult> images;
-  bool verified = true;  ///< False: an engine was allowed that did not pass its verification.
+  /// Components whose engines run only because unverified ones were allowed, each with the state of
+  /// its verification ("failed", "none").
+  std::map<std::string, std::string> unverified{};
 };
 
 /// The document that `infer` writes, version 1. Scores are rounded to 6 digits after the point,
-/// boxes and timings to 3; bytes that are not UTF-8 in paths and texts become U+FFFD.
+/// boxes and timings to 3; bytes that are not UTF-8 in paths and texts become U+FFFD. Unverified
+/// engines mark it: "verified": false and which ones.
 [[nodiscard]] std::string to_json(const RunResult& result);
 
 }  // namespace sam3trt
