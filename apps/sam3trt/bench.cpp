@@ -7,10 +7,12 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/mapped_file.hpp"
+#include "base/output_check.hpp"
 #include "commands.hpp"
 #include "segmenter/segmenter.hpp"
 #include "trt/layers.hpp"
@@ -84,6 +86,7 @@ void write_layers(TensorRtHost& host, const fs::path& path, const BenchOptions& 
     file.write(text);
     file.commit();
   };
+  ResultFolder folder(options.layers, "--layers " + options.layers);
   write(".layers.json", bench.plan().layers_json());
   for (const int64_t batch : {1, 8}) {
     if (batch > bench.timer().largest_batch()) break;
@@ -93,6 +96,7 @@ void write_layers(TensorRtHost& host, const fs::path& path, const BenchOptions& 
     }
     write(".times." + std::to_string(batch) + ".json", list.dump(1));
   }
+  folder.keep();
 }
 
 Json bench_stages(const std::vector<fs::path>& engines, const BenchOptions& options) {
@@ -274,6 +278,30 @@ void print_table(const Json& document) {
   }
 }
 
+/// What --layers writes is none of what is read, and can be written.
+void check_layers_folder(const BenchOptions& options, const std::vector<fs::path>& engines,
+                         const std::optional<ModelFiles>& files, const std::string& config) {
+  if (options.layers.empty()) return;
+  const std::string option = "--layers " + options.layers;
+  check_output_folder(options.layers, option);
+  OutputCheck check;
+  for (const std::string& image : options.images) check.reads(image, "--image " + image);
+  for (const fs::path& engine : engines) {
+    check.reads(engine, "engine " + engine.string());
+    check.reads(EngineManifest::path_beside(engine), "manifest of " + engine.string());
+  }
+  if (files) check.reads(files->tokenizer, "tokenizer " + files->tokenizer.string());
+  if (!config.empty()) check.reads(config, "--config " + config);
+  std::set<std::string> components;
+  for (const fs::path& engine : engines) components.insert(EngineManifest::load(engine).component);
+  for (const std::string& component : components) {
+    for (const char* name : {".layers.json", ".times.1.json", ".times.8.json"}) {
+      const fs::path path = fs::path(options.layers) / (component + name);
+      check.writes_later(path, option + ": " + path.string());
+    }
+  }
+}
+
 void run_bench(const BenchOptions& options, const CommandContext& context) {
   std::vector<Run> runs;
   std::ranges::transform(options.runs, std::back_inserter(runs), parse_run);
@@ -283,6 +311,7 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
   if (files && files->form == ModelForm::kEngines) {
     for (const auto& [component, path] : files->components) engines.push_back(path);
   }
+  check_layers_folder(options, engines, files, context.config);
   Json document = {{"stages", Json::array()}};
   if (!engines.empty()) {
     const auto host = open_tensorrt(false);

@@ -7,6 +7,7 @@
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/mapped_file.hpp"
+#include "base/output_check.hpp"
 #include "builder.hpp"
 #include "commands.hpp"
 
@@ -44,8 +45,6 @@ Work list_work(const BuildOptions& options) {
   std::error_code error;
   if (fs::is_directory(onnx, error)) {
     const ModelFiles files = find_model_files(onnx, ModelForm::kGraphs);
-    fs::create_directories(output, error);
-    if (error) throw_bad_input("--output " + output.string() + ": " + error.message());
     work.jobs.push_back(
         {files.at(Component::kVisionEncoder),
          output / (files.at(Component::kVisionEncoder).stem().string() + ".engine")});
@@ -57,7 +56,6 @@ Work list_work(const BuildOptions& options) {
   if (output.extension() != ".engine") {
     throw_bad_input("--output " + output.string() + ": expected a name that ends in .engine");
   }
-  if (!output.parent_path().empty()) fs::create_directories(output.parent_path(), error);
   if (component_of(onnx) == "detector") {
     add_detector(work, onnx, output);
   } else {
@@ -83,8 +81,58 @@ nlohmann::ordered_json describe(const ModelPart& part) {
       {"refused", part.result.refused}};
 }
 
+fs::path folder_of(const BuildOptions& options, const Work& work) {
+  if (work.is_model) return options.output;
+  const fs::path output = options.output;
+  return output.has_parent_path() ? output.parent_path() : ".";
+}
+
+/// Graphs and engines may share a folder, and so the tokenizer.
+bool shares_tokenizer(const Work& work) {
+  std::error_code error;
+  return work.tokenizer.empty() || fs::equivalent(work.tokenizer, work.tokenizer_output, error);
+}
+
+/// No output is one of the inputs, and all can be written.
+void check_outputs(const BuildOptions& options, const Work& work, const std::string& config) {
+  OutputCheck check;
+  for (const Job& job : work.jobs) {
+    for (const char* suffix : {"", ".data"}) {
+      check.reads(job.onnx.string() + suffix, "graph " + job.onnx.string() + suffix);
+    }
+  }
+  if (!work.tokenizer.empty()) check.reads(work.tokenizer, "tokenizer " + work.tokenizer.string());
+  for (const std::string& image : options.verifier.images) {
+    check.reads(image, "--image " + image);
+  }
+  for (const std::string& file : {options.recipes, options.verifier.gate, config}) {
+    if (!file.empty()) check.reads(file, file);
+  }
+  const std::string option = "--output " + options.output;
+  const fs::path folder = folder_of(options, work);
+  check_output_folder(folder, option);
+  std::error_code error;
+  const auto write = [&](const fs::path& path) {
+    const std::string what = path == options.output ? option : option + ": " + path.string();
+    if (fs::exists(folder, error)) {
+      check.writes(path, what);
+    } else {
+      check.writes_later(path, what);
+    }
+  };
+  for (const Job& job : work.jobs) {
+    write(job.engine);
+    write(EngineManifest::path_beside(job.engine));
+    if (options.fp8) {
+      const fs::path calibration = Calibration::path_beside(job.onnx);
+      check.writes_later(calibration, "calibration " + calibration.string());
+    }
+  }
+  if (!shares_tokenizer(work)) write(work.tokenizer_output);
+}
+
 void copy_tokenizer(const Work& work) {
-  if (work.tokenizer.empty()) return;
+  if (shares_tokenizer(work)) return;
   const MappedFile file(work.tokenizer);
   AtomicFile copy(work.tokenizer_output);
   copy.write(file.bytes());
@@ -94,7 +142,9 @@ void copy_tokenizer(const Work& work) {
 void run_build(const BuildOptions& options, const CommandContext& context) {
   static_cast<void>(precision_of(options));
   const Work work = list_work(options);
+  check_outputs(options, work, context.config);
   Builder builder(options, work.jobs.front().onnx, context.json);
+  ResultFolder folder(folder_of(options, work), "--output " + options.output);
   std::vector<ModelPart> parts;
   for (const Job& job : work.jobs) {
     EngineBuildRequest request = builder.request_for(job);
@@ -102,6 +152,7 @@ void run_build(const BuildOptions& options, const CommandContext& context) {
     parts.push_back({std::move(request), std::move(result)});
   }
   copy_tokenizer(work);
+  folder.keep();
   std::string end_to_end = "none";
   if (work.is_model && builder.verifies()) {
     const bool ok = builder.verify_model(parts) == ModelVerdict::kPassed;

@@ -1,8 +1,6 @@
 #include "builder.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <csignal>
 #include <iostream>
 
 #include "base/error.hpp"
@@ -20,20 +18,6 @@ namespace sam3trt {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Set by Ctrl-C; the build stops at its next step.
-std::atomic<bool> interrupted = false;
-
-class InterruptGuard {
- public:
-  InterruptGuard() : previous_(std::signal(SIGINT, [](int) { interrupted = true; })) {}
-  ~InterruptGuard() { std::signal(SIGINT, previous_); }
-  InterruptGuard(const InterruptGuard&) = delete;
-  InterruptGuard& operator=(const InterruptGuard&) = delete;
-
- private:
-  void (*previous_)(int);
-};
 
 /// "8.9" as 89; 0 for the GPU of this machine.
 int capability_of(const BuildOptions& options) {
@@ -159,7 +143,6 @@ EngineBuildRequest Builder::request_for(const Job& job) {
 }
 
 EngineBuildResult Builder::build(EngineBuildRequest request) {
-  const InterruptGuard guard;
   log(LogLevel::kInfo, "building " + request.output.string() + " in " +
                            std::string(name_of(request.precision)) + " with " +
                            std::string(name_of(api_->flavour())) + " " + api_->version());
@@ -169,7 +152,7 @@ EngineBuildResult Builder::build(EngineBuildRequest request) {
     if (steps > 0 && phase.find("Tactic") == std::string_view::npos) {
       bar.set(static_cast<uint64_t>(100LL * step / steps));
     }
-    return !interrupted.load();
+    return true;
   };
   EngineBuildResult result = build_engine(*api_, request);
   if (!json_) {

@@ -42,8 +42,7 @@ struct Job {
   std::filesystem::path engine;
 };
 
-/// Builds engines with one library, verifies them, and says what came out. Ctrl-C stops a build at
-/// its next step.
+/// Builds engines with one library, verifies them, and says what came out.
 class Builder {
  public:
   /// Opens the library. `first` is any graph of the work; the model it belongs to is the reference.

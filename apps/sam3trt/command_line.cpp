@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "cache_folder.hpp"
 #include "commands.hpp"
 #include "config.hpp"
 #include "suggest.hpp"
@@ -88,12 +89,15 @@ std::optional<Config> read_config(Program& probe, const std::vector<std::string>
     return text == "--config" || text.starts_with("--config=");
   });
   if (!named) return std::nullopt;
+  // The commands' own callbacks, which come next, hold the options.
+  probe.app.parse_complete_callback([] { throw CLI::Success(); });
   for (CLI::App* command : probe.app.get_subcommands({})) {
-    command->callback({});
     for (CLI::Option* option : command->get_options()) option->required(false);
   }
   try {
     probe.parse(arguments);
+  } catch (const CLI::Success& end) {
+    if (end.get_name() != "Success") return std::nullopt;  // --help, --version
   } catch (const CLI::ParseError&) {
     return std::nullopt;  // the parse that counts meets the same error and explains it
   }
@@ -143,6 +147,7 @@ int run_command_line(const std::vector<std::string>& arguments) {
   Program probe;
   const std::optional<Config> config = read_config(probe, arguments);
   const LogToStandardError log_sink(program.context);
+  sweep_cache_folder();
   try {
     program.parse(config ? with_config(arguments, *config, *probe.command()) : arguments);
   } catch (const CLI::ParseError& error) {

@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <array>
 #include <cstdlib>
 #include <filesystem>
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/temporary.hpp"
 #include "commands.hpp"
 #include "cuda/device.hpp"
 #include "hub/token.hpp"
@@ -34,32 +33,9 @@ std::string in_gigabytes(uint64_t bytes) {
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " GB";
 }
 
-/// A folder of its own under the temporary folder, removed at the end.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "sam3trt.XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) {
-      throw Error(ErrorCode::kInternal, name + ": cannot be made; set TMPDIR");
-    }
-    path_ = name;
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 /// Runs a graph of one node: shows that OpenVINO finds its CPU plugin and its ONNX reader.
 void try_openvino() {
-  const ScratchFolder folder;
+  const TemporaryFolder folder(std::filesystem::temp_directory_path());
   const std::filesystem::path path = folder.path() / "probe.onnx";
   Graph graph("probe");
   const Value x = graph.add_input("x", DType::kF32, {Dim(2)});

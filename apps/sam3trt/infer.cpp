@@ -1,7 +1,10 @@
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,10 +13,13 @@
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/output_check.hpp"
 #include "commands.hpp"
 #include "image/image.hpp"
+#include "image_list.hpp"
 #include "overlay_writer.hpp"
 #include "progress.hpp"
+#include "runtime/run_each.hpp"
 #include "segmenter/segmenter.hpp"
 
 namespace sam3trt {
@@ -38,10 +44,17 @@ struct InferOptions {
 /// One prompt per text, each with all boxes; boxes alone are one prompt.
 std::vector<Prompt> make_prompts(const InferOptions& options) {
   std::vector<PromptBox> boxes;
-  for (const auto& text : options.boxes) boxes.push_back({parse_box(text, "--box"), true});
-  for (const auto& text : options.negative_boxes) {
-    boxes.push_back({parse_box(text, "--negative-box"), false});
-  }
+  const auto add = [&](const std::string& text, const std::string& option, bool positive) {
+    boxes.push_back({parse_box(text, option), positive});
+    const auto& [x0, y0, x1, y1] = boxes.back().box;
+    const bool shares = x0 >= 0 && y0 >= 0 && x1 <= 1 && y1 <= 1;
+    if (x1 - x0 >= 1 && y1 - y0 >= 1 && !shares) return;
+    log(LogLevel::kWarning, option + " " + text +
+                                ": is not larger than a pixel; boxes are x0,y0,x1,y1 in pixels of "
+                                "the image, not shares of its size");
+  };
+  for (const std::string& text : options.boxes) add(text, "--box", true);
+  for (const std::string& text : options.negative_boxes) add(text, "--negative-box", false);
   std::vector<Prompt> prompts;
   for (const std::string& text : options.texts) prompts.push_back({text, boxes});
   if (prompts.empty() && !boxes.empty()) prompts.push_back({std::nullopt, boxes});
@@ -62,22 +75,46 @@ ModelFiles find_files(const InferOptions& options) {
   return find_model_files(options.encoder_engine, options.detector_engine);
 }
 
-/// What can be checked before any graph is loaded, which takes long.
-void check_options(const InferOptions& options) {
-  for (const double threshold : {options.thresholds.score, options.thresholds.mask}) {
-    if (!std::isfinite(threshold)) throw_bad_input("a threshold must be a number from 0 to 1");
+/// The files that the model is loaded from.
+void add_inputs(OutputCheck& check, const ModelFiles& files) {
+  for (const auto& [component, path] : files.components) {
+    for (const char* suffix : {"", ".data", ".json", ".calibration.json"}) {
+      check.reads(path.string() + suffix, "model file " + path.string() + suffix);
+    }
   }
-  if (options.output.empty()) return;
-  const auto folder = std::filesystem::absolute(options.output).parent_path();
-  std::error_code ignored;
-  if (std::filesystem::is_directory(options.output, ignored)) {
-    throw_bad_input("--output " + options.output + ": expected a file name, found a folder");
-  }
-  if (!std::filesystem::is_directory(folder, ignored)) {
-    throw_bad_input("--output " + options.output + ": there is no folder " + folder.string() +
-                    "; make it first");
-  }
+  check.reads(files.tokenizer, "tokenizer " + files.tokenizer.string());
 }
+
+/// Where the results of a run go.
+struct Outputs {
+  /// Throws Error(kBadInput) for what cannot be written and for what is an input of the run.
+  Outputs(const InferOptions& options, const std::vector<ListedImage>& images,
+          const ModelFiles& files, const std::string& config)
+      : check_(inputs_of(images, files, config)),
+        overlays(options.overlay, images, check_),
+        to_file(!options.output.empty() && options.output != "-") {
+    if (to_file) check_.writes(options.output, "--output " + options.output);
+    if (overlays.is_standard_output() && !to_file) {
+      throw_bad_input("--overlay -: standard output gets the result; name a file with --output");
+    }
+  }
+
+ private:
+  static OutputCheck inputs_of(const std::vector<ListedImage>& images, const ModelFiles& files,
+                               const std::string& config) {
+    OutputCheck check;
+    for (const ListedImage& image : images) check.reads(image.path, "--image " + image.path);
+    add_inputs(check, files);
+    if (!config.empty()) check.reads(config, "--config " + config);
+    return check;
+  }
+
+  OutputCheck check_;
+
+ public:
+  const OverlayWriter overlays;
+  const bool to_file;
+};
 
 void check_semantics(const InferOptions& options, const ModelFiles& files) {
   const std::string found(semantics_name(files.semantics));
@@ -95,51 +132,47 @@ void check_backend(const InferOptions& options, const ModelFiles& files) {
                            : "an ONNX graph; 'sam3trt build' makes an engine of it"));
 }
 
-/// A picture that is read, or why it could not be.
-struct Picture {
+/// An image that is read, or why it could not be.
+struct ReadImage {
   Image image;
   ImageResult result;
 };
 
-Picture read_picture(const std::string& path, std::span<const Prompt> prompts) {
-  Picture picture;
-  picture.result.path = path;
+ReadImage read(const ListedImage& listed, std::span<const Prompt> prompts) {
+  ReadImage item;
+  item.result.path = listed.path;
   const auto begin = std::chrono::steady_clock::now();
-  try {
-    picture.image = read_image(path);
-    for (const Prompt& prompt : prompts) {
-      check_boxes(prompt, picture.image.width, picture.image.height);
-    }
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kBadInput) throw;
-    picture.result.error = error.what();
-  }
+  keep_error(item.result, [&] {
+    item.image = read_image(listed.path);
+    for (const Prompt& prompt : prompts) check_boxes(prompt, item.image.width, item.image.height);
+  });
   const std::chrono::duration<double, std::milli> decoding =
       std::chrono::steady_clock::now() - begin;
-  picture.result.timings_ms.decode = decoding.count();
-  return picture;
+  item.result.timings_ms.decode = decoding.count();
+  return item;
 }
 
-/// Runs the pictures that could be read, together.
-void run_pictures(Segmenter& segmenter, std::vector<Picture>& pictures,
-                  std::span<const Prompt> prompts, const Thresholds& thresholds) {
+/// Runs the images that could be read, together.
+void run_images(Segmenter& segmenter, std::vector<ReadImage>& items,
+                std::span<const Prompt> prompts, const Thresholds& thresholds) {
   std::vector<ImageRequest> requests;
-  for (const Picture& picture : pictures) {
-    if (!picture.result.error) requests.push_back({&picture.image, prompts});
+  for (const ReadImage& item : items) {
+    if (!item.result.error) requests.push_back({&item.image, prompts});
   }
-  std::vector<ImageResult> results = segmenter.run(requests, thresholds);
+  std::vector<ImageResult> results = run_each(requests, [&](std::span<const ImageRequest> some) {
+    return segmenter.run(some, thresholds);
+  });
   auto next = results.begin();
-  for (Picture& picture : pictures) {
-    if (picture.result.error) continue;
-    next->path = picture.result.path;
-    next->timings_ms.decode = picture.result.timings_ms.decode;
-    picture.result = std::move(*next++);
+  for (ReadImage& item : items) {
+    if (item.result.error) continue;
+    next->path = item.result.path;
+    next->timings_ms.decode = item.result.timings_ms.decode;
+    item.result = std::move(*next++);
   }
 }
 
 void print_summary(const RunResult& result) {
   for (const ImageResult& image : result.images) {
-    if (image.error) continue;
     for (const PromptResult& prompt : image.prompts) {
       std::cout << image.path << ": "
                 << (prompt.prompt.text ? "'" + *prompt.prompt.text + "'" : "boxes") << ": "
@@ -149,57 +182,98 @@ void print_summary(const RunResult& result) {
   }
 }
 
+/// Whether a file is what standard output is, as /dev/stdout is.
+bool is_standard_output(const std::string& path) {
+  struct stat output {};
+  struct stat file {};
+  return ::fstat(STDOUT_FILENO, &output) == 0 && ::stat(path.c_str(), &file) == 0 &&
+         output.st_dev == file.st_dev && output.st_ino == file.st_ino;
+}
+
 /// The document goes to the file, or without one to standard output; with a file, standard output
-/// gets a summary, or the document too when --json asks for it.
-void write_result(const InferOptions& options, const RunResult& result, bool json) {
+/// gets a summary, or the document too when --json asks for it, unless it has been given something
+/// else.
+void write_result(const InferOptions& options, const Outputs& outputs, const RunResult& result,
+                  bool json) {
   const std::string document = to_json(result);
-  if (!options.output.empty()) {
+  const bool taken = outputs.overlays.is_standard_output() ||
+                     (outputs.to_file && is_standard_output(options.output));
+  if (outputs.to_file) {
     AtomicFile file(options.output);
     file.write(document);
     file.commit();
   }
-  if (options.output.empty() || json) {
+  if (taken) return;
+  if (!outputs.to_file || json) {
     std::cout << document;
   } else {
     print_summary(result);
   }
 }
 
-void run_infer(const InferOptions& options, CommandContext& context) {
-  check_options(options);
-  const std::vector<Prompt> prompts = make_prompts(options);
-  if (options.backend == "tensorrt") static_cast<void>(cuda_driver());
-  const ModelFiles files = find_files(options);
-  check_backend(options, files);
-  check_semantics(options, files);
-  const OverlayWriter overlays(options.overlay, options.images);
-  const Tokenizer tokenizer = Tokenizer::load(files.tokenizer);
-  for (const Prompt& prompt : prompts) check_prompt(prompt, tokenizer);
-  Segmenter segmenter(files, options.load);
-  static_cast<void>(segmenter.keep_only_texts(prompts));  // saves memory where it can
-  RunResult result{segmenter.backend(), files.semantics, {}, segmenter.verified()};
-  ProgressBar progress("images", options.images.size());
-  for (size_t first = 0; first < options.images.size(); first += segmenter.max_images()) {
-    const size_t count = std::min(segmenter.max_images(), options.images.size() - first);
-    std::vector<Picture> pictures;
-    for (size_t i = first; i < first + count; ++i) {
-      pictures.push_back(read_picture(options.images[i], prompts));
-    }
-    run_pictures(segmenter, pictures, prompts, options.thresholds);
-    for (Picture& picture : pictures) {
-      if (!picture.result.error) overlays.write(picture.result.path, picture.image, picture.result);
-      result.images.push_back(std::move(picture.result));
-      progress.advance();
-    }
-  }
+/// Says what failed, and makes that the program's exit code: 1 for what should not happen, else 2.
+void report_errors(const RunResult& result, CommandContext& context) {
   for (const ImageResult& image : result.images) {
     if (!image.error) continue;
     std::cerr << "sam3trt: error: "
               << (image.error->starts_with(image.path) ? "" : image.path + ": ") << *image.error
               << "\n";
-    context.exit_code = 2;
+    if (context.exit_code != 1)
+      context.exit_code = image.error_code == ErrorCode::kBadInput ? 2 : 1;
   }
-  write_result(options, result, context.json);
+}
+
+/// Components that run only because the user allows it; says so.
+std::map<std::string, std::string> find_unverified(const ModelFiles& files) {
+  auto unverified = unverified_components(files);
+  for (const auto& [component, state] : unverified) {
+    log(LogLevel::kWarning, component + ": runs although its verification says '" + state +
+                                "' (--allow-unverified); the result is marked");
+  }
+  return unverified;
+}
+
+RunResult run_all(Segmenter& segmenter, const ModelFiles& files,
+                  const std::vector<ListedImage>& images, std::span<const Prompt> prompts,
+                  const InferOptions& options, const OverlayWriter& overlays) {
+  RunResult result{segmenter.backend(), files.semantics, {}, find_unverified(files)};
+  ProgressBar progress("images", images.size());
+  for (size_t first = 0; first < images.size(); first += segmenter.max_images()) {
+    const size_t count = std::min(segmenter.max_images(), images.size() - first);
+    std::vector<ReadImage> items;
+    for (size_t i = first; i < first + count; ++i) items.push_back(read(images[i], prompts));
+    run_images(segmenter, items, prompts, options.thresholds);
+    for (size_t i = 0; i < count; ++i) {
+      ReadImage& item = items[i];
+      if (!item.result.error) {
+        ImageResult drawing;
+        keep_error(drawing, [&] { overlays.write(images[first + i], item.image, item.result); });
+        item.result.error = drawing.error;
+        item.result.error_code = drawing.error_code;
+      }
+      result.images.push_back(std::move(item.result));
+      progress.advance();
+    }
+  }
+  return result;
+}
+
+void run_infer(const InferOptions& options, CommandContext& context) {
+  check_thresholds(options.thresholds);
+  const std::vector<Prompt> prompts = make_prompts(options);
+  if (options.backend == "tensorrt") static_cast<void>(cuda_driver());
+  const ModelFiles files = find_files(options);
+  check_backend(options, files);
+  check_semantics(options, files);
+  const std::vector<ListedImage> images = list_images(options.images);
+  const Outputs outputs(options, images, files, context.config);
+  const Tokenizer tokenizer = Tokenizer::load(files.tokenizer);
+  for (const Prompt& prompt : prompts) check_prompt(prompt, tokenizer);
+  Segmenter segmenter(files, options.load);
+  static_cast<void>(segmenter.keep_only_texts(prompts));  // saves memory where it can
+  const RunResult result = run_all(segmenter, files, images, prompts, options, outputs.overlays);
+  report_errors(result, context);
+  write_result(options, outputs, result, context.json);
 }
 
 void add_model_options(CLI::App& command, InferOptions& options) {
@@ -226,7 +300,10 @@ void add_model_options(CLI::App& command, InferOptions& options) {
 }
 
 void add_prompt_options(CLI::App& command, InferOptions& options) {
-  command.add_option("--image", options.images, "Pictures: JPEG, PNG, WebP or BMP")->required();
+  command
+      .add_option("--image", options.images,
+                  "Images, folders of images, or patterns such as 'a/*.jpg'")
+      ->required();
   command.add_option("--text", options.texts, "What to look for; each text is a prompt of its own");
   command.add_option("--box", options.boxes,
                      "x0,y0,x1,y1 in pixels around an example of what to look for; goes with every "
@@ -246,9 +323,9 @@ void add_result_options(CLI::App& command, InferOptions& options) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command.add_option("--output", options.output,
-                     "File for the result as JSON (default: standard output)");
+                     "File for the result as JSON; - or none: standard output");
   command.add_option("--overlay", options.overlay,
-                     "Picture with the masks drawn, as PNG; a folder for several images");
+                     "Image with the masks drawn, as PNG; a folder for several images");
 }
 
 }  // namespace

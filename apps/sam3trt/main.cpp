@@ -1,3 +1,7 @@
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <exception>
 #include <filesystem>
 #include <iostream>
@@ -7,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "command_line.hpp"
+#include "stop_signals.hpp"
 
 namespace {
 
@@ -24,6 +29,12 @@ int exit_code_of(sam3trt::ErrorCode code) {
   return 1;
 }
 
+/// Whether the descriptor is a pipe that nobody reads any more.
+bool is_broken_pipe(int descriptor) {
+  pollfd state{descriptor, 0, 0};
+  return ::poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0;
+}
+
 int fail(const std::string& message, int exit_code) {
   std::cerr << "sam3trt: error: " << message << "\n";
   return exit_code;
@@ -33,10 +44,15 @@ int fail(const std::string& message, int exit_code) {
 
 int main(int argc, char** argv) {
   try {
+    sam3trt::end_cleanly_on_signals();
     const int exit_code =
         sam3trt::run_command_line(std::vector<std::string>(argv + 1, argv + argc));
+    errno = 0;
     std::cout.flush();
-    if (!std::cout) return fail("writing to standard output failed", 1);
+    if (!std::cout) {
+      if (errno == EPIPE || is_broken_pipe(STDOUT_FILENO)) sam3trt::die_of_broken_pipe();
+      return fail("writing to standard output failed", 1);
+    }
     return exit_code;
   } catch (const sam3trt::Error& error) {
     return fail(error.what(), exit_code_of(error.code()));

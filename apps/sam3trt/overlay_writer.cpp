@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <iostream>
 #include <map>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "base/atomic_file.hpp"
@@ -58,52 +61,71 @@ std::string lower(std::string text) {
 
 }  // namespace
 
-OverlayWriter::OverlayWriter(std::filesystem::path target, const std::vector<std::string>& images)
+OverlayWriter::OverlayWriter(std::filesystem::path target, const std::vector<ListedImage>& images,
+                             OutputCheck& check)
     : target_(std::move(target)) {
   if (target_.empty()) return;
-  const std::string option = "--overlay " + target_.string() + ": ";
-  std::error_code error;
-  const std::string extension = lower(target_.extension().string());
-  if (!std::filesystem::is_directory(target_, error)) {
-    for (const char* other : {".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}) {
-      if (extension == other) throw_bad_input(option + "overlays are PNG files; name one .png");
-    }
-    is_file_ = extension == ".png";
-  }
+  const std::string option = "--overlay " + target_.string();
+  is_file_ = names_one_file(option);
   if (is_file_) {
     if (images.size() > 1) {
-      throw_bad_input(option + "one file for " + std::to_string(images.size()) +
+      throw_bad_input(option + ": one file for " + std::to_string(images.size()) +
                       " images; name a folder");
     }
-    const auto folder = std::filesystem::absolute(target_).parent_path();
-    if (!std::filesystem::is_directory(folder, error)) {
-      throw_bad_input(option + "there is no folder " + folder.string() + "; make it first");
-    }
+    if (!is_standard_output()) check.writes(target_, option);
     return;
   }
+  check_output_folder(target_, option);
   std::map<std::filesystem::path, std::string> sources;
-  for (const std::string& image : images) {
-    const auto [known, fresh] = sources.emplace(path_for(image), image);
-    if (fresh) continue;
-    throw_bad_input(option + known->second + " and " + image + " would both be drawn to " +
-                    known->first.string() + "; rename one, or draw them in two runs");
+  for (const ListedImage& image : images) {
+    const std::filesystem::path path = path_for(image);
+    const auto [known, fresh] = sources.emplace(path, image.path);
+    if (!fresh) {
+      throw_bad_input(option + ": " + known->second + " and " + image.path +
+                      " would both be drawn to " + path.string() +
+                      "; rename one, or draw them in two runs");
+    }
+    check.writes_later(path, option + ": the overlay " + path.string());
   }
-  std::filesystem::create_directories(target_, error);
-  if (error) throw_bad_input(option + "the folder cannot be made: " + error.message());
 }
 
-std::filesystem::path OverlayWriter::path_for(const std::filesystem::path& image_path) const {
-  return is_file_ ? target_ : target_ / (image_path.stem().string() + ".png");
+bool OverlayWriter::names_one_file(const std::string& option) const {
+  std::error_code error;
+  if (is_standard_output()) return true;
+  const auto status = std::filesystem::status(target_, error);
+  if (std::filesystem::is_directory(status)) return false;
+  // Devices and pipes have no endings.
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) return true;
+  const std::string extension = lower(target_.extension().string());
+  for (const char* other : {".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}) {
+    if (extension == other) throw_bad_input(option + ": overlays are PNG files; name one .png");
+  }
+  return extension == ".png";
 }
 
-void OverlayWriter::write(const std::filesystem::path& image_path, const Image& image,
+std::filesystem::path OverlayWriter::path_for(const ListedImage& image) const {
+  if (is_file_) return target_;
+  return target_ / image.in_folder.parent_path() / (image.in_folder.stem().string() + ".png");
+}
+
+void OverlayWriter::write(const ListedImage& listed, const Image& image,
                           const ImageResult& result) const {
   if (target_.empty()) return;
-  Image picture = image;
-  draw(picture, result);
-  AtomicFile file(path_for(image_path));
-  file.write(encode_png(picture));
+  Image drawn = image;
+  draw(drawn, result);
+  const auto png = encode_png(drawn);
+  if (is_standard_output()) {
+    std::cout.write(reinterpret_cast<const char*>(png.data()),
+                    static_cast<std::streamsize>(png.size()));
+    return;
+  }
+  const std::filesystem::path path = path_for(listed);
+  std::optional<ResultFolder> folder;
+  if (!is_file_) folder.emplace(path.parent_path(), "--overlay " + target_.string());
+  AtomicFile file(path);
+  file.write(png);
   file.commit();
+  if (folder) folder->keep();
 }
 
 }  // namespace sam3trt

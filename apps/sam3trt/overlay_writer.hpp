@@ -1,26 +1,33 @@
 #pragma once
 
 #include <filesystem>
-#include <string>
 #include <vector>
 
+#include "base/output_check.hpp"
 #include "image/image.hpp"
+#include "image_list.hpp"
 #include "runtime/result.hpp"
 
 namespace sam3trt {
 
-/// Draws results over their pictures: one PNG file, or a folder with one PNG per picture.
+/// Draws results over their images: one PNG file, or a folder with one PNG per image.
 class OverlayWriter {
  public:
-  /// `target` ends in .png or names a folder (made when missing); empty draws nothing. Throws
-  /// Error(kBadInput) when one file is asked for several images or two images share a name.
-  OverlayWriter(std::filesystem::path target, const std::vector<std::string>& images);
+  /// `target` ends in .png, is a device or a pipe, is "-" for standard output, or names a folder
+  /// (made when missing, with those in it that images of folders need); empty draws nothing. Throws
+  /// Error(kBadInput) when one file is asked for several images, two images share a name, an
+  /// overlay is one of the inputs, or the file or folder cannot be written.
+  OverlayWriter(std::filesystem::path target, const std::vector<ListedImage>& images,
+                OutputCheck& check);
 
-  void write(const std::filesystem::path& image_path, const Image& image,
-             const ImageResult& result) const;
+  /// Throws Error(kBadInput) or Error(kInternal) when this overlay cannot be written.
+  void write(const ListedImage& listed, const Image& image, const ImageResult& result) const;
+
+  [[nodiscard]] bool is_standard_output() const { return target_ == "-"; }
 
  private:
-  [[nodiscard]] std::filesystem::path path_for(const std::filesystem::path& image_path) const;
+  [[nodiscard]] std::filesystem::path path_for(const ListedImage& image) const;
+  [[nodiscard]] bool names_one_file(const std::string& option) const;
 
   std::filesystem::path target_;
   bool is_file_ = false;

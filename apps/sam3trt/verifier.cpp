@@ -1,11 +1,10 @@
 #include "verifier.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/temporary.hpp"
 #include "cache_folder.hpp"
 #include "image/resize.hpp"
 #include "onnx/graph_info.hpp"
@@ -30,23 +29,6 @@ std::vector<fs::path> default_photographs() {
   std::ranges::sort(paths);
   return paths;
 }
-
-/// A file or folder that is removed at the end.
-class ScratchFile {
- public:
-  explicit ScratchFile(fs::path path) : path_(std::move(path)) {}
-  ~ScratchFile() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  ScratchFile(const ScratchFile&) = delete;
-  ScratchFile& operator=(const ScratchFile&) = delete;
-
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 }  // namespace
 
@@ -144,11 +126,11 @@ ResultReport Verifier::verify_rounded(const std::map<std::string, Recipe>& recip
                                       Precision precision) {
   fs::path parent = user_cache_folder();
   if (parent.empty()) parent = fs::temp_directory_path();
-  const fs::path folder = parent / ("rounded." + std::to_string(::getpid()));
-  const ScratchFile scratch(folder);
   std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) throw_bad_input(folder.string() + ": cannot be made (" + error.message() + ")");
+  fs::create_directories(parent, error);
+  if (error) throw_bad_input(parent.string() + ": cannot be made (" + error.message() + ")");
+  const TemporaryFolder scratch(parent);
+  const fs::path& folder = scratch.path();
   for (const auto& [component, path] : graphs_.components) {
     const Recipe recipe = recipes.at(std::string(name_of(component))).with_standard_operators();
     std::optional<Calibration> calibration;
@@ -163,10 +145,16 @@ ResultReport Verifier::verify_rounded(const std::map<std::string, Recipe>& recip
 }
 
 Calibration Verifier::calibrate(const fs::path& onnx, const Recipe& recipe) {
-  // Beside the graph, whose weights it shares.
-  const ScratchFile graph(onnx.string() + "." + std::to_string(::getpid()) + ".calibration.onnx");
-  Calibration calibration = write_calibration_graph(onnx, graph.path(), recipe);
-  const auto engine = load_openvino_engine(graph.path(), {.threads = threads_});
+  const fs::path beside = fs::absolute(onnx).parent_path();
+  const TemporaryFolder folder(beside);
+  const fs::path graph = folder.path() / onnx.filename();
+  const fs::path weights = onnx.filename().string() + ".data";
+  std::error_code error;
+  if (fs::exists(beside / weights, error)) {
+    fs::create_symlink(beside / weights, folder.path() / weights);
+  }
+  Calibration calibration = write_calibration_graph(onnx, graph, recipe);
+  const auto engine = load_openvino_engine(graph, {.threads = threads_});
   std::vector<Image> images = built_in_pictures();
   images.insert(images.end(), photographs_.begin(), photographs_.end());
   for (const Image& image : images) {

@@ -1,7 +1,5 @@
 #include "build/engine_build.hpp"
 
-#include <unistd.h>
-
 #include <array>
 #include <cstdio>
 #include <set>
@@ -10,37 +8,13 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/mapped_file.hpp"
+#include "base/output_check.hpp"
 #include "base/sha256.hpp"
 
 namespace sam3trt {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// A folder beside the output for the typed graph, removed at the end.
-class WorkFolder {
- public:
-  explicit WorkFolder(const fs::path& output)
-      : path_(output.string() + ".building." + std::to_string(::getpid())) {
-    std::error_code error;
-    fs::create_directory(path_, error);
-    if (error) {
-      throw_bad_input(path_.string() + ": cannot be made (" + error.message() +
-                      "); --output needs a folder that can be written");
-    }
-  }
-  ~WorkFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  WorkFolder(const WorkFolder&) = delete;
-  WorkFolder& operator=(const WorkFolder&) = delete;
-
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 /// "NVIDIA_H200-TensorRT_10-10.6.0.timing": measured kernel times hold for one GPU and version.
 fs::path timing_cache_path(const TensorRtApi& api, const EngineBuildRequest& request) {
@@ -129,17 +103,19 @@ void write_engine(const fs::path& output, const Plan& plan, EngineManifest& mani
   manifest.plan_sha256 = sha256_hex(plan.bytes);
   AtomicFile engine(output);
   engine.write(plan.bytes);
+  engine.flush();
+  const WritingLock lock;
   manifest.save(output);
   engine.commit();
 }
 
 void check_output(const EngineBuildRequest& request) {
-  const fs::path folder = fs::absolute(request.output).parent_path();
-  std::error_code ignored;
-  if (!fs::is_directory(folder, ignored)) {
-    throw_bad_input("--output " + request.output.string() + ": there is no folder " +
-                    folder.string() + "; make it first");
-  }
+  const std::string option = "--output " + request.output.string();
+  OutputCheck check;
+  check.reads(request.onnx, "graph " + request.onnx.string());
+  check.reads(request.onnx.string() + ".data", "weights " + request.onnx.string() + ".data");
+  check.writes(request.output, option);
+  check.writes(EngineManifest::path_beside(request.output), option);
 }
 
 /// Compiles with the timing cache of this GPU and version.
@@ -220,7 +196,7 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
   std::optional<double> fastest;  // of the first that was refused
   for (const Recipe& variant : request.recipes.variants(request.precision)) {
     const Recipe recipe = for_library(variant, api);
-    const WorkFolder folder(request.output);
+    const TemporaryFolder folder(fs::absolute(request.output).parent_path());
     const fs::path typed = folder.path() / "typed.onnx";
     const auto calibration = calibration_for(request, graph, recipe);
     const TypedGraphReport report =

@@ -10,11 +10,25 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/output_target.hpp"
 
 namespace sam3trt {
 
-PartFile::PartFile(std::filesystem::path target)
-    : target_(std::move(target)), path_(target_.string() + ".part") {
+namespace {
+
+/// What gets the complete file: where a link leads. Nothing but a file can be resumed.
+std::filesystem::path target_of(const std::filesystem::path& path) {
+  OutputTarget target = find_output_target(path, path.string());
+  if (target.written_through) {
+    throw_bad_input(path.string() + ": is not a regular file; remove it, or name another --output");
+  }
+  return std::move(target.path);
+}
+
+}  // namespace
+
+PartFile::PartFile(const std::filesystem::path& target)
+    : target_(target_of(target)), path_(target_.string() + ".part") {
   // Symbolic links are refused: the name is known beforehand, and somebody else may own the folder.
   fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (fd_ < 0) {
@@ -28,7 +42,7 @@ PartFile::PartFile(std::filesystem::path target)
   }
   if (::fstat(fd_, &status) != 0 || !S_ISREG(status.st_mode) || ::lseek(fd_, 0, SEEK_END) < 0) {
     ::close(fd_);
-    throw_bad_input(path_.string() + ": no regular file; remove it");
+    throw_bad_input(path_.string() + ": is not a regular file; remove it");
   }
   size_ = static_cast<uint64_t>(status.st_size);
 }

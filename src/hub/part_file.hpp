@@ -12,9 +12,9 @@ namespace sam3trt {
 /// Error(kInternal) that names the file when the disk is full or a write fails.
 class PartFile {
  public:
-  /// Opens or makes `target`.part; throws Error(kBadInput) when that cannot be written or when
-  /// another process is writing it.
-  explicit PartFile(std::filesystem::path target);
+  /// Opens or makes `target`.part, where links of `target` lead; throws Error(kBadInput) when that
+  /// cannot be written or when another process is writing it.
+  explicit PartFile(const std::filesystem::path& target);
   ~PartFile();
   PartFile(const PartFile&) = delete;
   PartFile& operator=(const PartFile&) = delete;

@@ -60,8 +60,7 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& name) {
 }
 
 Image read_image(const std::filesystem::path& path) {
-  const MappedFile file(path);
-  return decode_image(file.bytes(), path.string());
+  return decode_image(read_file(path), path.string());
 }
 
 }  // namespace sam3trt

@@ -1,11 +1,14 @@
 #include "model/export.hpp"
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/output_check.hpp"
 #include "model/graphs.hpp"
 #include "text/tokenizer.hpp"
 
@@ -115,20 +118,65 @@ std::optional<Tokenizer> load_tokenizer(const ExportRequest& request, const Plan
   return tokenizer;
 }
 
-void make_folder(const std::filesystem::path& path) {
-  if (path.parent_path().empty()) return;
-  std::error_code error;
-  std::filesystem::create_directories(path.parent_path(), error);
-  if (error) {
-    throw_bad_input(path.parent_path().string() +
-                    ": the folder cannot be made: " + error.message());
+std::filesystem::path folder_of(const ExportRequest& request) {
+  if (request.component == "all") return request.output;
+  return request.output.has_parent_path() ? request.output.parent_path() : ".";
+}
+
+/// Whether a file beside a checkpoint is one that an export may read.
+bool is_checkpoint_file(const std::filesystem::path& path) {
+  static constexpr std::array kWeights = {".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".gz"};
+  static constexpr std::array kNames = {"config.json",
+                                        "processor_config.json",
+                                        "preprocessor_config.json",
+                                        "tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "model.safetensors.index.json",
+                                        "vocab.json",
+                                        "merges.txt",
+                                        "added_tokens.json",
+                                        "LICENSE",
+                                        "special_tokens_map.json"};
+  return std::ranges::find(kWeights, path.extension()) != kWeights.end() ||
+         std::ranges::find(kNames, path.filename()) != kNames.end();
+}
+
+/// No file of the checkpoint or the tokenizer is written over, and all outputs can be written.
+void check_outputs(const ExportRequest& request, const Plan& plan) {
+  OutputCheck check;
+  const auto read = [&](const std::filesystem::path& path, const std::string& option) {
+    check.reads(path, option);
+    std::error_code error;
+    const bool folder = std::filesystem::is_directory(path, error);
+    for (std::filesystem::directory_iterator entry(folder ? path : path.parent_path() / ".", error),
+         end;
+         !error && entry != end; entry.increment(error)) {
+      if (is_checkpoint_file(entry->path())) check.reads(entry->path(), entry->path().string());
+    }
+  };
+  read(request.checkpoint, "--checkpoint " + request.checkpoint.string());
+  if (request.tokenizer) read(*request.tokenizer, "--tokenizer " + request.tokenizer->string());
+  const std::string option = "--output " + request.output.string();
+  check_output_folder(folder_of(request), option);
+  const auto write = [&](const std::filesystem::path& path) {
+    const std::string what = path == request.output ? option : "--output: " + path.string();
+    if (std::filesystem::exists(folder_of(request))) {
+      check.writes(path, what);
+    } else {
+      check.writes_later(path, what);
+    }
+  };
+  for (const ComponentFile& component : plan.files) {
+    write(component.path);
+    write(component.path.string() + ".data");
   }
+  if (!plan.tokenizer.empty()) write(plan.tokenizer);
 }
 
 }  // namespace
 
-std::vector<std::filesystem::path> write_graph(const Checkpoint& checkpoint, Component component,
-                                               const std::filesystem::path& path) {
+void write_graph(AtomicFiles& files, const Checkpoint& checkpoint, Component component,
+                 const std::filesystem::path& path) {
   Graph graph("sam3_" + std::string(name_of(component)));
   ModelGraph model(graph, checkpoint);
   build(component, model);
@@ -139,27 +187,23 @@ std::vector<std::filesystem::path> write_graph(const Checkpoint& checkpoint, Com
   graph.set_metadata("sam3trt.semantics", config.semantics == Semantics::kHf ? "hf" : "meta");
   graph.set_metadata("sam3trt.checkpoint_sha256", checkpoint.sha256());
   graph.set_metadata("sam3trt.config", config_json(config));
-  return graph.save(path);
+  graph.save_into(files, path);
 }
 
 std::vector<std::filesystem::path> export_component(const ExportRequest& request) {
   const Plan plan = make_plan(request);
+  check_outputs(request, plan);
   const Checkpoint checkpoint = Checkpoint::open(request.checkpoint, request.semantics);
   const std::optional<Tokenizer> tokenizer = load_tokenizer(request, plan, checkpoint);
-  std::vector<std::filesystem::path> written;
+  ResultFolder folder(folder_of(request), "--output " + request.output.string());
+  AtomicFiles files;
   for (const ComponentFile& file : plan.files) {
-    make_folder(file.path);
     log(LogLevel::kInfo, "writing " + file.path.string());
-    for (auto& path : write_graph(checkpoint, file.component, file.path)) {
-      written.push_back(std::move(path));
-    }
+    write_graph(files, checkpoint, file.component, file.path);
   }
-  if (tokenizer) {
-    AtomicFile file(plan.tokenizer);
-    file.write(tokenizer->to_json());
-    file.commit();
-    written.push_back(plan.tokenizer);
-  }
+  if (tokenizer) files.add(plan.tokenizer).write(tokenizer->to_json());
+  auto written = files.commit();
+  folder.keep();
   return written;
 }
 

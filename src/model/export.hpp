@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/atomic_file.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "checkpoint/config.hpp"
 #include "components/components.hpp"
@@ -23,11 +24,13 @@ struct ExportRequest {
 
 /// Writes the component and everything that belongs to it (docs/graphs.md, "Files"); folders are
 /// made as needed. Returns the paths written. Throws Error(kBadInput) for a wrong request, a
-/// checkpoint that does not fit or a missing tokenizer, before anything is written.
+/// checkpoint that does not fit, a missing tokenizer or an output that cannot be written or is one
+/// of the inputs, before anything is written. All files appear together at the end: an export that
+/// fails leaves everything as it was.
 std::vector<std::filesystem::path> export_component(const ExportRequest& request);
 
-/// Writes the graph of one component of an open checkpoint to `path`.
-std::vector<std::filesystem::path> write_graph(const Checkpoint& checkpoint, Component component,
-                                               const std::filesystem::path& path);
+/// Writes the graph of one component of an open checkpoint to `path` as one of `files`.
+void write_graph(AtomicFiles& files, const Checkpoint& checkpoint, Component component,
+                 const std::filesystem::path& path);
 
 }  // namespace sam3trt

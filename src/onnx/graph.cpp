@@ -185,13 +185,13 @@ void Graph::set_metadata(const std::string& key, const std::string& value) {
   entry->set_value(value);
 }
 
-std::vector<std::filesystem::path> Graph::save(const std::filesystem::path& path,
-                                               uint64_t inline_limit_bytes) const {
+void Graph::save_into(AtomicFiles& files, const std::filesystem::path& path,
+                      uint64_t inline_limit_bytes) const {
   uint64_t total_bytes = 0;
   for (const LazyConstant& constant : state_->constants) total_bytes += constant.size_bytes();
 
   onnx::ModelProto model = state_->model;
-  ModelWriter writer(path, total_bytes > inline_limit_bytes);
+  ModelWriter writer(files, path, total_bytes > inline_limit_bytes);
   for (const LazyConstant& constant : state_->constants) {
     auto* tensor = model.mutable_graph()->add_initializer();
     tensor->set_name(constant.name);
@@ -200,7 +200,14 @@ std::vector<std::filesystem::path> Graph::save(const std::filesystem::path& path
     const std::vector<float> values = constant.values();
     writer.set_data(tensor, std::as_bytes(std::span(values)));
   }
-  return writer.commit(model);
+  writer.finish(model);
+}
+
+std::vector<std::filesystem::path> Graph::save(const std::filesystem::path& path,
+                                               uint64_t inline_limit_bytes) const {
+  AtomicFiles files;
+  save_into(files, path, inline_limit_bytes);
+  return files.commit();
 }
 
 }  // namespace sam3trt

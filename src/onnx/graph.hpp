@@ -15,6 +15,8 @@
 
 namespace sam3trt {
 
+class AtomicFiles;
+
 /// A tensor inside a graph: its name, element type and shape.
 struct Value {
   std::string name;
@@ -67,7 +69,13 @@ class Graph {
   /// go to `path` + ".data" (ONNX external data, 4 KiB aligned). Both files appear only when
   /// complete. Returns the paths written.
   std::vector<std::filesystem::path> save(const std::filesystem::path& path,
-                                          uint64_t inline_limit_bytes = uint64_t{32} << 20) const;
+                                          uint64_t inline_limit_bytes = kInlineLimitBytes) const;
+
+  /// The same into `files`, whose commit() makes them appear, together with others.
+  void save_into(AtomicFiles& files, const std::filesystem::path& path,
+                 uint64_t inline_limit_bytes = kInlineLimitBytes) const;
+
+  static constexpr uint64_t kInlineLimitBytes = uint64_t{32} << 20;
 
  private:
   struct State;

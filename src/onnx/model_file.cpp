@@ -123,13 +123,15 @@ std::vector<float> read_f32(const onnx::TensorProto& tensor,
   return values;
 }
 
-ModelWriter::ModelWriter(std::filesystem::path path, bool external)
-    : path_(std::move(path)), data_path_(path_.string() + ".data") {
-  if (external) data_.emplace(data_path_);
+ModelWriter::ModelWriter(AtomicFiles& files, std::filesystem::path path, bool external)
+    : files_(files), path_(std::move(path)), data_path_(path_.string() + ".data") {
+  if (!external) return;
+  files_.remove_first(path_);
+  data_ = &files_.add(data_path_);
 }
 
 void ModelWriter::set_data(onnx::TensorProto* tensor, std::span<const std::byte> bytes) {
-  if (!data_ || bytes.size() < kExternalMinimumBytes) {
+  if (data_ == nullptr || bytes.size() < kExternalMinimumBytes) {
     tensor->set_raw_data(bytes.data(), bytes.size());
     return;
   }
@@ -143,21 +145,13 @@ void ModelWriter::set_data(onnx::TensorProto* tensor, std::span<const std::byte>
   data_->write(bytes);
 }
 
-std::vector<std::filesystem::path> ModelWriter::commit(const onnx::ModelProto& model) {
+void ModelWriter::finish(const onnx::ModelProto& model) {
   std::string bytes;
   if (!model.SerializeToString(&bytes)) {
     throw Error(ErrorCode::kInternal, path_.string() + ": the graph could not be serialised");
   }
-  AtomicFile file(path_);
-  file.write(bytes);
-  std::vector<std::filesystem::path> written = {path_};
-  if (data_) {
-    data_->commit();
-    written.push_back(data_path_);
-  }
-  file.commit();
-  if (!data_) std::filesystem::remove(data_path_);
-  return written;
+  files_.add(path_).write(bytes);
+  if (data_ == nullptr) files_.remove_last(data_path_);
 }
 
 }  // namespace sam3trt

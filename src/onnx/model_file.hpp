@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,21 +30,24 @@ void set_metadata_value(onnx::ModelProto& model, const std::string& key, const s
                                           const std::filesystem::path& model_path);
 
 /// Writes a model tensor by tensor. With `external`, data of at least 1 KiB goes to `path`.data
-/// (ONNX external data, 4 KiB aligned). Both files appear only with commit().
+/// (ONNX external data, 4 KiB aligned). Both files are written into `files` and appear with its
+/// commit(): the old graph goes first and the new one comes last, so that at no time a graph lies
+/// beside weights that its offsets do not fit.
 class ModelWriter {
  public:
-  ModelWriter(std::filesystem::path path, bool external);
+  ModelWriter(AtomicFiles& files, std::filesystem::path path, bool external);
 
   /// Stores the data of a tensor whose name, type and dimensions are set.
   void set_data(onnx::TensorProto* tensor, std::span<const std::byte> bytes);
 
-  /// Writes the model that holds the tensors. Returns the paths written.
-  std::vector<std::filesystem::path> commit(const onnx::ModelProto& model);
+  /// Writes the model that holds the tensors.
+  void finish(const onnx::ModelProto& model);
 
  private:
+  AtomicFiles& files_;
   std::filesystem::path path_;
   std::filesystem::path data_path_;
-  std::optional<AtomicFile> data_;
+  AtomicFile* data_ = nullptr;  ///< One of `files_`.
 };
 
 }  // namespace sam3trt

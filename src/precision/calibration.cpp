@@ -41,10 +41,17 @@ void add_amax(onnx::GraphProto& graph, const onnx::NodeProto& product) {
   type->mutable_shape();
 }
 
-bool has_data_file(const onnx::GraphProto& graph) {
-  return std::any_of(
-      graph.initializer().begin(), graph.initializer().end(),
-      [](const auto& tensor) { return tensor.data_location() == onnx::TensorProto::EXTERNAL; });
+/// Whether the weights of `input` that lie in data files are found from the folder of `output` too.
+bool shares_weights(const onnx::GraphProto& graph, const std::filesystem::path& input,
+                    const std::filesystem::path& output) {
+  return std::ranges::all_of(graph.initializer(), [&](const auto& tensor) {
+    return std::ranges::all_of(tensor.external_data(), [&](const auto& entry) {
+      std::error_code error;
+      return entry.key() != "location" ||
+             std::filesystem::equivalent(input.parent_path() / entry.value(),
+                                         output.parent_path() / entry.value(), error);
+    });
+  });
 }
 
 [[noreturn]] void fail_to_load(const std::filesystem::path& path, const std::string& what) {
@@ -114,10 +121,9 @@ Calibration write_calibration_graph(const std::filesystem::path& input,
                                     const std::filesystem::path& output, const Recipe& recipe) {
   ExportedGraph source = read_exported_graph(input);
   onnx::GraphProto& graph = *source.model.mutable_graph();
-  if (has_data_file(graph) &&
-      !std::filesystem::equivalent(input.parent_path() / ".", output.parent_path() / ".")) {
+  if (!shares_weights(graph, input, output)) {
     throw_bad_input(output.string() + ": the calibration graph shares the weights of " +
-                    input.string() + ", so it must be written into the same folder");
+                    input.string() + ", so its folder must hold them or links to them");
   }
   const auto patterns = recipe.fp8.find(source.component);
   int64_t found = 0;

@@ -141,11 +141,13 @@ TypedGraphReport write_typed_graph(const std::filesystem::path& input,
   if (report.nodes.contains(DType::kBF16)) raise_versions_for_bf16(typed);
   uint64_t total_bytes = 0;
   for (const WeightUse& use : typer.weights()) total_bytes += stored_bytes(use, input.string());
-  ModelWriter writer(output, total_bytes > inline_limit_bytes);
+  AtomicFiles files;
+  ModelWriter writer(files, output, total_bytes > inline_limit_bytes);
   WeightStore store(input, writer, *typed.mutable_graph(), report);
   for (const WeightUse& use : typer.weights()) store.add(use);
   store.check(recipe);
-  report.written = writer.commit(typed);
+  writer.finish(typed);
+  report.written = files.commit();
   return report;
 }
 

@@ -2,7 +2,6 @@
 
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 
 #include "base/error.hpp"
 
@@ -12,9 +11,10 @@ namespace {
 std::string describe(const PixelBox& box) {
   std::string text;
   for (const double value : box) {
-    char number[32];
-    std::snprintf(number, sizeof number, "%g", value);
-    text += (text.empty() ? "" : ",") + std::string(number);
+    std::array<char, 32> number{};  // the shortest that reads back as the same value
+    const char* begin = number.data();
+    const char* end = std::to_chars(number.data(), number.data() + number.size(), value).ptr;
+    text += (text.empty() ? "" : ",") + std::string(begin, end);
   }
   return text;
 }

@@ -23,8 +23,8 @@ void check_image(const Image* image) {
 }
 
 void check_thresholds(const Thresholds& thresholds) {
-  if (!std::isnan(thresholds.score) && !std::isnan(thresholds.mask)) return;
-  throw_bad_input("a threshold is not a number; expected one from 0 to 1");
+  if (std::isfinite(thresholds.score) && std::isfinite(thresholds.mask)) return;
+  throw_bad_input("a threshold must be a number from 0 to 1");
 }
 
 void check_request(const ImageRequest& request, const Tokenizer& tokenizer) {

@@ -50,20 +50,24 @@ Json prompt_json(const PromptResult& result, const ImageResult& image) {
 }
 
 Json image_json(const ImageResult& image) {
-  if (image.error) return {{"path", image.path}, {"error", *image.error}};
+  if (image.error && image.prompts.empty()) {
+    return {{"path", image.path}, {"error", *image.error}};
+  }
   Json prompts = Json::array();
   for (const PromptResult& prompt : image.prompts) prompts.push_back(prompt_json(prompt, image));
   const Timings& timings = image.timings_ms;
-  return {{"path", image.path},
-          {"width", image.width},
-          {"height", image.height},
-          {"prompts", std::move(prompts)},
-          {"timings_ms",
-           {{"decode", rounded(timings.decode, 3)},
-            {"preprocess", rounded(timings.preprocess, 3)},
-            {"vision_encoder", rounded(timings.vision_encoder, 3)},
-            {"detector", rounded(timings.detector, 3)},
-            {"postprocess", rounded(timings.postprocess, 3)}}}};
+  Json json = {{"path", image.path},
+               {"width", image.width},
+               {"height", image.height},
+               {"prompts", std::move(prompts)},
+               {"timings_ms",
+                {{"decode", rounded(timings.decode, 3)},
+                 {"preprocess", rounded(timings.preprocess, 3)},
+                 {"vision_encoder", rounded(timings.vision_encoder, 3)},
+                 {"detector", rounded(timings.detector, 3)},
+                 {"postprocess", rounded(timings.postprocess, 3)}}}};
+  if (image.error) json["error"] = *image.error;
+  return json;
 }
 
 }  // namespace
@@ -75,10 +79,13 @@ void throw_if_failed(const ImageResult& result) {
 std::string to_json(const RunResult& result) {
   Json images = Json::array();
   for (const ImageResult& image : result.images) images.push_back(image_json(image));
-  const Json document = {{"version", 1},
-                         {"backend", result.backend},
-                         {"semantics", semantics_name(result.semantics)},
-                         {"images", std::move(images)}};
+  Json document = {
+      {"version", 1}, {"backend", result.backend}, {"semantics", semantics_name(result.semantics)}};
+  if (!result.unverified.empty()) {
+    document["verified"] = false;
+    document["unverified"] = result.unverified;
+  }
+  document["images"] = std::move(images);
   return document.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -45,8 +46,9 @@ struct ImageResult {
   int64_t height = 0;
   std::vector<PromptResult> prompts;
   Timings timings_ms;
-  std::optional<std::string> error;             ///< Without prompts then.
-  ErrorCode error_code = ErrorCode::kBadInput;  ///< What kind of error.
+  /// What failed. An image whose overlay alone could not be written has its results besides.
+  std::optional<std::string> error;
+  ErrorCode error_code = ErrorCode::kInternal;  ///< Of `error`.
 };
 
 /// Throws the result's error, if it is one.
@@ -57,11 +59,14 @@ struct RunResult {
   std::string backend;
   Semantics semantics = Semantics::kHf;
   std::vector<ImageResult> images;
-  bool verified = true;  ///< False: an engine was allowed that did not pass its verification.
+  /// Components whose engines run only because unverified ones were allowed, each with the state of
+  /// its verification ("failed", "none").
+  std::map<std::string, std::string> unverified{};
 };
 
 /// The document that `infer` writes, version 1. Scores are rounded to 6 digits after the point,
-/// boxes and timings to 3; bytes that are not UTF-8 in paths and texts become U+FFFD.
+/// boxes and timings to 3; bytes that are not UTF-8 in paths and texts become U+FFFD. Unverified
+/// engines mark it: "verified": false and which ones.
 [[nodiscard]] std::string to_json(const RunResult& result);
 
 }  // namespace sam3trt

@@ -37,11 +37,18 @@ std::unique_ptr<TensorRtHost> open_tensorrt(bool parser) {
   return std::make_unique<TensorRtHost>(load_tensorrt(parser));
 }
 
-bool all_verified(const ModelFiles& files) {
-  return std::ranges::all_of(files.components, [](const auto& component) {
-    return EngineManifest::load(component.second).verification == VerificationState::kPassed;
-  });
+std::map<std::string, std::string> unverified_components(const ModelFiles& files) {
+  std::map<std::string, std::string> unverified;
+  if (files.form == ModelForm::kGraphs) return unverified;
+  for (const auto& [component, path] : files.components) {
+    const VerificationState state = EngineManifest::load(path).verification;
+    if (state != VerificationState::kPassed)
+      unverified[std::string(name_of(component))] = name_of(state);
+  }
+  return unverified;
 }
+
+bool all_verified(const ModelFiles& files) { return unverified_components(files).empty(); }
 
 EngineFile::EngineFile(const std::filesystem::path& path)
     : manifest_(EngineManifest::load(path)),

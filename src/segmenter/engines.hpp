@@ -83,6 +83,10 @@ using LoadedPlans = std::map<Component, std::unique_ptr<LoadedPlan>>;
 [[nodiscard]] LoadedPlans load_plans(TensorRtHost& host, EngineFiles files,
                                      const LoadOptions& options, ActivationMemory memory);
 
+/// Components of a model whose engines run only where unverified ones are allowed, each with the
+/// state of its verification; empty for graphs.
+[[nodiscard]] std::map<std::string, std::string> unverified_components(const ModelFiles& files);
+
 /// Whether all engines of the model passed their verification.
 [[nodiscard]] bool all_verified(const ModelFiles& files);
 

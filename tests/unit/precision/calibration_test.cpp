@@ -81,7 +81,7 @@ TEST_F(CalibrationFiles, WeightsInADataFileAreSharedWithinTheFolder) {
     write_calibration_graph(folder_ / "g.onnx", folder_ / "other/c.onnx", recipe_);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_THAT(error.what(), HasSubstr("same folder"));
+    EXPECT_THAT(error.what(), HasSubstr("its folder must hold them"));
   }
 }
 
