@@ -323,6 +323,13 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
   }
   document["warm_up"] = options.warm_up;
   document["iterations"] = options.iterations;
+  if (files) {
+    const auto unverified = unverified_components(*files);
+    if (!unverified.empty()) {
+      document["verified"] = false;
+      document["unverified"] = unverified;
+    }
+  }
   if (files) document["session"] = bench_session(*files, options, runs);
   if (context.json) {
     std::cout << document.dump(1) << "\n";

@@ -50,7 +50,9 @@ void wait_for_signal(int descriptor) {
     if (errno != EINTR) return;
   }
   stop_writing();
-  std::string message = "sam3trt: stopped by ";
+  // A progress bar has not ended its line.
+  std::string message = ::isatty(STDERR_FILENO) == 1 ? "\n" : "";
+  message += "sam3trt: stopped by ";
   for (const auto& [signal, name] : kStopSignals) {
     if (signal == number) message += name;
   }

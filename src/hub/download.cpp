@@ -10,6 +10,8 @@
 #include <thread>
 
 #include "base/log.hpp"
+#include "base/output_target.hpp"
+#include "base/temporary.hpp"
 #include "hub/manifest.hpp"
 #include "hub/part_file.hpp"
 #include "hub/repository.hpp"
@@ -285,14 +287,6 @@ std::optional<DownloadResult> find_complete(const DownloadRequest& request) {
   return result;
 }
 
-void make_folder(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (!std::filesystem::is_directory(folder)) {
-    throw_bad_input("--output " + folder.string() + ": cannot be made: " + error.message());
-  }
-}
-
 }  // namespace
 
 DownloadResult download_checkpoint(const DownloadRequest& request) {
@@ -306,8 +300,10 @@ DownloadResult download_checkpoint(const DownloadRequest& request) {
   if (!token.value.empty() && endpoint.starts_with("http://") && !local) {
     log(LogLevel::kWarning, "HF_ENDPOINT " + endpoint + ": the token travels unencrypted");
   }
+  const std::string option = "--output " + request.output.string();
+  check_output_folder(request.output, option);
   Downloader downloader(request, token, endpoint);
-  make_folder(request.output);
+  ResultFolder folder(request.output, option);
   DownloadResult result = downloader.run();
   Manifest manifest{
       request.repo, request.revision, weights_name(request.weights), result.commit, {}};
@@ -315,6 +311,7 @@ DownloadResult download_checkpoint(const DownloadRequest& request) {
     manifest.files.push_back({file.name, file.size, file.digest});
   }
   write_manifest(request.output, manifest);
+  folder.keep();
   return result;
 }
 

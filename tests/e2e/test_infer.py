@@ -156,7 +156,9 @@ def test_images_that_cannot_be_read_are_entries_and_the_others_are_done(infer, t
     truncated.write_bytes(CAT.read_bytes()[:5000])
     text = tmp_path / "text.png"
     text.write_text("not a picture", encoding="utf-8")
-    bad = [truncated, text, tmp_path / "missing.jpg", tmp_path]
+    pipe = tmp_path / "pipe.jpg"
+    os.mkfifo(pipe)
+    bad = [truncated, text, tmp_path / "missing.jpg", pipe]
     overlays = tmp_path / "overlays"
     run = infer("--image", *bad[:2], CAT, *bad[2:], "--text", "red", "--overlay", overlays)
     result = document(run, code=2)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -69,11 +70,16 @@ def test_a_device_is_written_through(infer, tmp_path):
 
 
 @pytest.fixture
-def as_nobody(program, tmp_path):
+def open_folder():
+    """A folder that other users can enter; those of pytest are closed to them."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def as_nobody(program):
     """as_nobody(*arguments): runs the program as a user without rights of its own."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if "pytest" in str(folder):
-            folder.chmod(0o755)
 
     def call(*arguments) -> subprocess.CompletedProcess:
         return subprocess.run(
@@ -88,8 +94,8 @@ def as_nobody(program, tmp_path):
 
 @as_root
 @as_user
-def test_dev_null_works_for_ordinary_users(as_nobody, exported, tmp_path):
-    model = shutil.copytree(exported("hf", "tiny_a"), tmp_path / "model")
+def test_dev_null_works_for_ordinary_users(as_nobody, exported, open_folder):
+    model = shutil.copytree(exported("hf", "tiny_a"), open_folder / "model")
     model.chmod(0o755)
     done = as_nobody("infer", "--model", model, "--image", CAT, "--text", "x", "--output=/dev/null")
     assert done.returncode == 0, done.stderr
@@ -236,16 +242,17 @@ def test_a_build_over_its_graphs_is_refused(run, exported, tmp_path):
 @as_root
 @as_user
 @pytest.mark.parametrize("what", ["file", "folder"])
-def test_what_cannot_be_written_is_refused_before_anything_is_loaded(as_nobody, tmp_path, what):
-    target = tmp_path / "locked" / "v.onnx"
+def test_what_cannot_be_written_is_refused_before_anything_is_loaded(as_nobody, open_folder, what):
+    target = open_folder / "locked" / "v.onnx"
     target.parent.mkdir()
     target.write_text("old", encoding="utf-8")
     target.parent.chmod(0o777 if what == "file" else 0o755)
     target.chmod(0o644 if what == "file" else 0o666)
     arguments = ("--component", "vision_encoder", "--output", target)
-    done = as_nobody("export", "--checkpoint", tmp_path / "none", *arguments)
+    done = as_nobody("export", "--checkpoint", open_folder / "none", *arguments)
     assert done.returncode == 2, done.stderr
-    assert "v.onnx: cannot be written" in done.stderr
+    assert "v.onnx" in done.stderr
+    assert "cannot be written" in done.stderr
     assert target.read_text(encoding="utf-8") == "old"
 
 

@@ -72,7 +72,7 @@ TEST_F(CalibrationFiles, ACalibrationGraphIsNotTyped) {
   EXPECT_THROW(write_typed_graph(folder_ / "c.onnx", folder_ / "t.onnx", recipe_), Error);
 }
 
-TEST_F(CalibrationFiles, WeightsInADataFileAreSharedWithinTheFolder) {
+TEST_F(CalibrationFiles, WeightsInADataFileAreSharedWithinTheFolderOrByALink) {
   save_graph(1000);
   write_calibration_graph(folder_ / "g.onnx", folder_ / "c.onnx", recipe_);
   EXPECT_EQ(read_f32(read_model(folder_ / "c.onnx").graph().initializer(1), folder_ / "c.onnx"),
@@ -83,6 +83,12 @@ TEST_F(CalibrationFiles, WeightsInADataFileAreSharedWithinTheFolder) {
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr("its folder must hold them"));
   }
+  std::filesystem::create_directory(folder_ / "linked");
+  std::filesystem::create_symlink(folder_ / "g.onnx.data", folder_ / "linked/g.onnx.data");
+  write_calibration_graph(folder_ / "g.onnx", folder_ / "linked/c.onnx", recipe_);
+  EXPECT_EQ(read_f32(read_model(folder_ / "linked/c.onnx").graph().initializer(1),
+                     folder_ / "linked/c.onnx"),
+            std::vector<float>(1024, 1.0F));
 }
 
 TEST_F(CalibrationFiles, ARecipeThatQuantisesNothingIsRefused) {

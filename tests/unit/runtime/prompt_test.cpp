@@ -100,6 +100,13 @@ TEST(CheckBoxes, AcceptsBoxesOverTheBorderUpToTheImagesSize) {
   }
 }
 
+TEST(CheckBoxes, NamesABoxAsItWasGiven) {
+  EXPECT_THAT(message_of([&] {
+                check_boxes(box_prompt({1234567.25, 0, 1234568.5, 1}), 9, 9);
+              }),
+              HasSubstr("box 1234567.25,0,1234568.5,1 "));
+}
+
 TEST(EffectiveText, IsVisualForBoxesAlone) {
   EXPECT_EQ(effective_text(box_prompt({1, 2, 3, 4})), "visual");
   EXPECT_EQ(effective_text({"dog", {{{1, 2, 3, 4}, true}}}), "dog");

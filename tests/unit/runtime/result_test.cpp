@@ -53,6 +53,23 @@ TEST(ToJson, AnImageWithAnErrorHasNothingElse) {
   EXPECT_TRUE(json["images"][1].contains("prompts"));
 }
 
+TEST(ToJson, AnImageWhoseOverlayFailedKeepsItsResults) {
+  ImageResult image = example_image();
+  image.error = "overlay.png: writing failed";
+  const auto json = Json::parse(to_json({"openvino", Semantics::kHf, {image}}))["images"][0];
+  EXPECT_EQ(json["error"], "overlay.png: writing failed");
+  EXPECT_EQ(json["prompts"].size(), 1U);
+}
+
+TEST(ToJson, UnverifiedEnginesMarkTheResult) {
+  RunResult result{"tensorrt", Semantics::kHf, {example_image()}};
+  EXPECT_FALSE(Json::parse(to_json(result)).contains("verified"));
+  result.unverified = {{"detector", "failed"}, {"mask_head", "none"}};
+  const auto json = Json::parse(to_json(result));
+  EXPECT_EQ(json["verified"], false);
+  EXPECT_EQ(json["unverified"].dump(), R"({"detector":"failed","mask_head":"none"})");
+}
+
 TEST(ToJson, BytesThatAreNotUtf8AreReplaced) {
   ImageResult image = example_image();
   image.path = "a\xff.jpg";

@@ -161,6 +161,20 @@ TEST_F(Engines, WhatThisMachineOrProgramDidNotBuildIsRefused) {
   EXPECT_EQ(refusal_of_all(), "no error");
 }
 
+TEST_F(Engines, ThoseThatRunOnlyBecauseTheyAreAllowedAreNamed) {
+  EXPECT_TRUE(unverified_components(files_).empty());
+  change(files_.at(Component::kDetector),
+         [](EngineManifest& manifest) { manifest.verification = VerificationState::kFailed; });
+  change(files_.at(Component::kMaskHead),
+         [](EngineManifest& manifest) { manifest.verification = VerificationState::kNone; });
+  const std::map<std::string, std::string> expected = {{"detector", "failed"},
+                                                       {"mask_head", "none"}};
+  EXPECT_EQ(unverified_components(files_), expected);
+  EXPECT_FALSE(all_verified(files_));
+  files_.form = ModelForm::kGraphs;
+  EXPECT_TRUE(all_verified(files_)) << "graphs are the reference";
+}
+
 TEST_F(Engines, WhatTheLibraryRefusesIsAnErrorAndTheOthersAreFreed) {
   api_->refused = "vision_encoder";
   EXPECT_THAT(refusal_of_all(), HasSubstr("refuses the engine"));
