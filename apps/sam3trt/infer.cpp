@@ -269,7 +269,9 @@ void run_infer(const InferOptions& options, CommandContext& context) {
   const std::vector<ListedImage> images = list_images(options.images);
   const Outputs outputs(options, images, files, context.config);
   const Tokenizer tokenizer = Tokenizer::load(files.tokenizer);
-  for (const Prompt& prompt : prompts) check_prompt(prompt, tokenizer);
+  for (const Prompt& prompt : prompts) {
+    check_prompt(prompt, tokenizer, files.config, files.semantics);
+  }
   Segmenter segmenter(files, options.load);
   static_cast<void>(segmenter.keep_only_texts(prompts));  // saves memory where it can
   const RunResult result = run_all(segmenter, files, images, prompts, options, outputs.overlays);
