@@ -122,6 +122,11 @@ void take_marked_values(CLI::App& command) {
     if (option->get_items_expected_max() == 0) continue;
     option->transform(
         [](std::string value) { return value.starts_with(kMark) ? value.substr(1) : value; });
+    // Lists are of texts and paths, which what uses them checks.
+    if (option->get_items_expected_max() > 1) continue;
+    option->check([](const std::string& value) {
+      return value.empty() ? std::string("expected a value, found an empty one") : std::string();
+    });
   }
 }
 

@@ -17,7 +17,23 @@
 namespace sam3trt {
 namespace {
 
-using namespace text_tables;
+using text_tables::CharRange;
+using text_tables::CodePage;
+using text_tables::kAnySet;
+using text_tables::kBadNeighbours;
+using text_tables::kCharRanges;
+using text_tables::kCharSetStarts;
+using text_tables::kCodePages;
+using text_tables::kContinuation;
+using text_tables::kFirstOf2;
+using text_tables::kFirstOf3;
+using text_tables::kFirstOf4;
+using text_tables::kLossyUtf8;
+using text_tables::kSpacedUtf8;
+using text_tables::kSpaceSet;
+using text_tables::kStrictContinuation;
+using text_tables::kWordSet;
+using text_tables::MojibakeRule;
 
 constexpr char32_t kReplacement = 0xFFFD;
 constexpr char kSubstitute = 0x1A;
@@ -118,7 +134,7 @@ class Encoder {
  public:
   explicit Encoder(const CodePage& page) : sloppy_(page.sloppy) {
     for (size_t i = 0; i < 128; ++i) {
-      upper_.emplace(page.upper[i], static_cast<char>(byte_of(static_cast<char>(0x80 + i))));
+      upper_.emplace(page.upper[i], static_cast<char>(0x80 + i));
     }
   }
 
@@ -264,8 +280,8 @@ bool looks_like_mojibake(std::u32string_view text) {
 std::u32string fix_encoding(std::u32string text) { return fix_encoding(std::move(text), 0); }
 
 char32_t windows_1252(uint8_t byte) {
-  static const CodePage& kPage = *std::ranges::find(kCodePages, "windows-1252", &CodePage::name);
-  return byte < 0x80 ? byte : kPage.upper[byte - 0x80];
+  static const CodePage& page = *std::ranges::find(kCodePages, "windows-1252", &CodePage::name);
+  return byte < 0x80 ? byte : page.upper[byte - 0x80];
 }
 
 std::u32string fix_c1_controls(std::u32string text) {

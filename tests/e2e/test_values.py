@@ -94,6 +94,14 @@ def test_an_option_is_not_the_value_of_the_one_before_it(run, tmp_path):
     assert_usage_error(result, "--text: expected a value, found nothing")
 
 
+@pytest.mark.parametrize("option", ["--output", "--overlay", "--model", "--backend", "--config"])
+def test_an_empty_value_is_not_taken_for_none(run, option):
+    for arguments in ((f"{option}=",), (option, "")):
+        result = run("infer", "--image", CAT, "--text", "a", *arguments)
+        assert_usage_error(result, option)
+        assert "empty" in result.stderr or "not in" in result.stderr or "read" in result.stderr
+
+
 def test_values_in_the_wrong_place_are_named_in_their_order(run):
     result = run("infer", "--image", CAT, "--text", "a", "--model", "m", "b", "[c]")
     assert_usage_error(result, "'b', '[c]': belongs to no option")
