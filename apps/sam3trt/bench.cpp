@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "arguments.hpp"
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/mapped_file.hpp"
@@ -345,13 +346,13 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
   CLI::App* command = app.add_subcommand("bench", "Time every stage and whole runs");
   auto* model = command->add_option("--model", options->model, "Folder of engines or graphs");
   auto* engines =
-      command->add_option("--engine", options->engines, "Single engines, of any program's graphs");
+      add_list(*command, "--engine", options->engines, "Single engines, of any program's graphs");
   command->callback([options, &context, model, engines]() {
     if (model->count() + engines->count() == 0) throw_bad_input("bench needs --model or --engine");
     run_bench(*options, context);
   });
-  command->add_option("--image", options->images, "Pictures (default: a built-in one)");
-  command->add_option("--text", options->texts, "Prompts of every picture")->capture_default_str();
+  add_list(*command, "--image", options->images, "Pictures (default: a built-in one)");
+  add_list(*command, "--text", options->texts, "Prompts of every picture")->capture_default_str();
   command->add_option("--warm-up", options->warm_up, "Calls before the measured ones")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
@@ -361,10 +362,9 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
   command->add_option("--threshold", options->threshold, "Instances above this score are kept")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  command->add_option(
-      "--runs", options->runs,
-      "Whole runs to time, pictures at once x prompts of each; default: 1x1 1x2 1x4 "
-      "1x16 2x1 4x1 8x1, as far as the model takes them");
+  add_list(*command, "--runs", options->runs,
+           "Whole runs to time, pictures at once x prompts of each; default: 1x1 1x2 1x4 "
+           "1x16 2x1 4x1 8x1, as far as the model takes them");
   command->add_option("--layers", options->layers,
                       "Folder for TensorRT's own lists of layers, COMPONENT.layers.json, and what "
                       "each takes, COMPONENT.times.BATCH.json");

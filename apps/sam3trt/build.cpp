@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "arguments.hpp"
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/mapped_file.hpp"
@@ -230,10 +231,10 @@ void add_build_command(CLI::App& app, CommandContext& context) {
   add_size_options(*command, *options);
   command->add_flag("!--skip-verification", options->verify,
                     "Leave the engine unverified; 'infer' then refuses it");
-  command->add_option("--image", options->verifier.images,
-                      "Photographs for verification and calibration (default: those in "
-                      "test_images)");
-  command->add_option("--text", options->verifier.texts, "What to look for in them");
+  add_list(*command, "--image", options->verifier.images,
+           "Photographs for verification and calibration (default: those in "
+           "test_images)");
+  add_list(*command, "--text", options->verifier.texts, "What to look for in them");
   command->add_option("--gate", options->verifier.gate,
                       "Limits in place of the built-in ones (docs/verification.md)");
   command->footer(

@@ -4,6 +4,7 @@
 #include <iostream>
 #include <optional>
 
+#include "arguments.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "cache_folder.hpp"
@@ -33,6 +34,7 @@ struct Program {
                           "YAML file with defaults, such as configs/sam3_trt.yaml");
       command->add_flag("--json", context.json, "Print the result as JSON");
       command->add_flag("--verbose", context.verbose, "Say what is being done");
+      take_marked_values(*command);
     }
   }
   Program(const Program&) = delete;
@@ -83,7 +85,7 @@ void check_command(const CLI::App& app, const std::vector<std::string>& argument
 }
 
 /// The configuration file that the command line names, if any. Learns also which options the
-/// command line sets: `probe` has parsed it, without running the command.
+/// command line sets: `probe` has parsed it, without running the command. Values are marked.
 std::optional<Config> read_config(Program& probe, const std::vector<std::string>& arguments) {
   const bool named = std::any_of(arguments.begin(), arguments.end(), [](const std::string& text) {
     return text == "--config" || text.starts_with("--config=");
@@ -110,7 +112,7 @@ std::vector<std::string> with_config(const std::vector<std::string>& arguments,
                                      const Config& config, const CLI::App& command) {
   std::vector<std::string> result = arguments;
   const std::vector<std::string> added = config.arguments_for(command);
-  result.insert(std::find(result.begin(), result.end(), "--"), added.begin(), added.end());
+  result.insert(result.end(), added.begin(), added.end());
   return result;
 }
 
@@ -128,9 +130,18 @@ std::string explain(const Program& program, const CLI::ParseError& error,
       for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
     }
     const std::string name = text.substr(0, text.find('='));
-    return "unknown option '" + name + "'" + suggestion(name, names) + "; see " + help;
+    const std::string known = suggestion(name, names);
+    const bool is_long = name.starts_with("--");
+    return "unknown option '" + name + "'" + known +
+           (is_long ? "" : "; a value that starts with '-' goes behind '=', as in --text=" + name) +
+           "; see " + help;
   }
-  std::string message = error.what();
+  std::string unexpected;
+  for (const std::string& text : app.remaining()) {
+    unexpected += (unexpected.empty() ? "'" : ", '") + without_marks(text) + "'";
+  }
+  if (!unexpected.empty()) return unexpected + ": belongs to no option; see " + help;
+  std::string message = without_marks(error.what());
   if (command != nullptr && config) {
     const std::string option = message.substr(0, message.find_first_of(": "));
     const std::string origin = config->origin_of(command->get_name(), option);
@@ -144,12 +155,13 @@ std::string explain(const Program& program, const CLI::ParseError& error,
 int run_command_line(const std::vector<std::string>& arguments) {
   Program program;
   check_command(program.app, arguments);
+  const std::vector<std::string> values_marked = mark_values(program.app, arguments);
   Program probe;
-  const std::optional<Config> config = read_config(probe, arguments);
+  const std::optional<Config> config = read_config(probe, values_marked);
   const LogToStandardError log_sink(program.context);
   sweep_cache_folder();
   try {
-    program.parse(config ? with_config(arguments, *config, *probe.command()) : arguments);
+    program.parse(config ? with_config(values_marked, *config, *probe.command()) : values_marked);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return program.app.exit(error);  // --help, --version
     throw_bad_input(explain(program, error, config));

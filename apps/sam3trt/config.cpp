@@ -9,6 +9,7 @@
 #include <iterator>
 #include <set>
 
+#include "arguments.hpp"
 #include "base/error.hpp"
 #include "suggest.hpp"
 
@@ -217,8 +218,11 @@ std::vector<std::string> Config::arguments_for(const CLI::App& command) const {
     if (section.command != command.get_name()) continue;
     for (const ConfigValue& value : section.values) {
       const std::string name = option_name(value.key);
-      if (is_decided(*command.get_option(name))) continue;
-      for (const std::string& item : value.items) arguments.push_back(name + "=" + item);
+      const CLI::Option& option = *command.get_option(name);
+      if (is_decided(option)) continue;
+      const bool is_flag = option.get_items_expected_max() == 0;
+      for (const std::string& item : value.items)
+        arguments.push_back(name + "=" + (is_flag ? item : marked(item)));
     }
   }
   return arguments;

@@ -35,8 +35,8 @@ class Config {
   /// and all values of a wrong type.
   void check(const CLI::App& program) const;
 
-  /// Arguments ("--key=value") that give `command` the values of its section. Options that the
-  /// command line has set are left alone, and so are options that exclude one it has set.
+  /// Arguments ("--key=value", marked) that give `command` the values of its section. Options that
+  /// the command line has set are left alone, and so are options that exclude one it has set.
   [[nodiscard]] std::vector<std::string> arguments_for(const CLI::App& command) const;
 
   /// "FILE:LINE" of the value for that option ("--threshold") of a command; empty without one.

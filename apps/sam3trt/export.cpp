@@ -52,8 +52,9 @@ void add_export_command(CLI::App& app, CommandContext& context) {
       ->required();
   command->add_option("--output", options->output, "FILE.onnx, or a folder for 'all'")->required();
   command->add_option("--tokenizer", options->tokenizer,
-                      "Folder with tokenizer.json or vocab.json and merges.txt (default: the "
-                      "checkpoint's folder)");
+                      "Folder with tokenizer.json, with vocab.json and merges.txt, or with "
+                      "bpe_simple_vocab_16e6.txt.gz; or such a file (default: the checkpoint's "
+                      "folder)");
   command
       ->add_option("--semantics", options->semantics,
                    "Whose behaviour to reproduce (default: what the checkpoint's format says)")

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "arguments.hpp"
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
@@ -268,7 +269,9 @@ void run_infer(const InferOptions& options, CommandContext& context) {
   const std::vector<ListedImage> images = list_images(options.images);
   const Outputs outputs(options, images, files, context.config);
   const Tokenizer tokenizer = Tokenizer::load(files.tokenizer);
-  for (const Prompt& prompt : prompts) check_prompt(prompt, tokenizer);
+  for (const Prompt& prompt : prompts) {
+    check_prompt(prompt, tokenizer, files.config, files.semantics);
+  }
   Segmenter segmenter(files, options.load);
   static_cast<void>(segmenter.keep_only_texts(prompts));  // saves memory where it can
   const RunResult result = run_all(segmenter, files, images, prompts, options, outputs.overlays);
@@ -300,16 +303,15 @@ void add_model_options(CLI::App& command, InferOptions& options) {
 }
 
 void add_prompt_options(CLI::App& command, InferOptions& options) {
-  command
-      .add_option("--image", options.images,
-                  "Images, folders of images, or patterns such as 'a/*.jpg'")
+  add_list(command, "--image", options.images,
+           "Images, folders of images, or patterns such as 'a/*.jpg'")
       ->required();
-  command.add_option("--text", options.texts, "What to look for; each text is a prompt of its own");
-  command.add_option("--box", options.boxes,
-                     "x0,y0,x1,y1 in pixels around an example of what to look for; goes with every "
-                     "text and image");
-  command.add_option("--negative-box", options.negative_boxes,
-                     "The same around an example of what not to look for");
+  add_list(command, "--text", options.texts, "What to look for; each text is a prompt of its own");
+  add_list(command, "--box", options.boxes,
+           "x0,y0,x1,y1 in pixels around an example of what to look for; goes with every "
+           "text and image");
+  add_list(command, "--negative-box", options.negative_boxes,
+           "The same around an example of what not to look for");
 }
 
 void add_result_options(CLI::App& command, InferOptions& options) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "arguments.hpp"
 #include "base/error.hpp"
 #include "commands.hpp"
 #include "onnx/graph_info.hpp"
@@ -189,9 +190,9 @@ void add_verify_command(CLI::App& app, CommandContext& context) {
   command->add_option("--model", options->model, "Folder of engines")->required();
   command->add_option("--reference", options->reference,
                       "Folder of the exported graphs (default: the folder of --model)");
-  command->add_option("--image", options->verifier.images,
-                      "Photographs, besides the built-in pictures (default: those in test_images)");
-  command->add_option("--text", options->verifier.texts, "What to look for in them");
+  add_list(*command, "--image", options->verifier.images,
+           "Photographs, besides the built-in pictures (default: those in test_images)");
+  add_list(*command, "--text", options->verifier.texts, "What to look for in them");
   command->add_option("--recipes", options->recipes,
                       "Precision recipes that the engines were built with, unless built-in ones");
   command->add_option("--gate", options->verifier.gate,

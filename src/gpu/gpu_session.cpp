@@ -118,7 +118,7 @@ class GpuSession::Impl {
   }
 
   [[nodiscard]] bool keep_only_texts(std::span<const Prompt> prompts) {
-    for (const Prompt& prompt : prompts) check_prompt(prompt, tokenizer_);
+    for (const Prompt& prompt : prompts) check_prompt(prompt, tokenizer_, config_, semantics_);
     return guarded([&] { return texts_.keep_only(stream_, uploader_, activations_, prompts); });
   }
 
@@ -168,7 +168,7 @@ class GpuSession::Impl {
   void check(std::span<const ImageRequest> requests, const Thresholds& thresholds) const {
     check_thresholds(thresholds);
     for (const ImageRequest& request : requests) {
-      check_request(request, tokenizer_);
+      check_request(request, tokenizer_, config_, semantics_);
       texts_.check(request.prompts);
       const int64_t boxes = box_slots(request.prompts);
       if (boxes <= max_boxes()) continue;

@@ -95,9 +95,9 @@ void GpuTexts::encode(const Stream& stream, Uploader& uploader, DeviceBuffer& ac
   Tensor ids(DType::kI64, {static_cast<int64_t>(texts.size()), config_.context_length});
   std::vector<std::vector<float>> masks;
   for (size_t row = 0; row < texts.size(); ++row) {
-    const EncodedText encoded = tokenizer_.encode(texts[row], context, config_.pad_token_id);
+    EncodedText encoded = encode_text(texts[row], tokenizer_, config_, semantics_);
     std::ranges::copy(encoded.ids, ids.i64().subspan(row * context).begin());
-    masks.push_back(make_text_mask(encoded, config_, semantics_));
+    masks.push_back(std::move(encoded.mask));
   }
   stage_->set_input("input_ids", ids.shape(), uploader.upload(stream, "input_ids", ids));
   stage_->run(stream, activations);

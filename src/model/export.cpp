@@ -101,11 +101,12 @@ std::optional<Tokenizer> load_tokenizer(const ExportRequest& request, const Plan
                                         const Checkpoint& checkpoint) {
   if (plan.tokenizer.empty()) return std::nullopt;
   const std::filesystem::path folder = request.tokenizer.value_or(checkpoint.folder());
-  if (!request.tokenizer && !std::filesystem::exists(folder / "tokenizer.json") &&
-      !std::filesystem::exists(folder / "vocab.json")) {
-    throw_bad_input(folder.string() +
-                    ": no tokenizer.json and no vocab.json beside the checkpoint; name the folder "
-                    "that holds them with --tokenizer DIR");
+  if (!request.tokenizer && !Tokenizer::is_in(folder)) {
+    throw_bad_input(
+        folder.string() +
+        ": no tokenizer beside the checkpoint (tokenizer.json, vocab.json with "
+        "merges.txt, or bpe_simple_vocab_16e6.txt.gz); name it, or the folder that holds "
+        "it, with --tokenizer");
   }
   Tokenizer tokenizer = Tokenizer::load(folder);
   const int64_t rows = checkpoint.config().text.vocabulary;

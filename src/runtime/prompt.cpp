@@ -4,6 +4,9 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
+#include "runtime/model_files.hpp"
+#include "text/unicode.hpp"
 
 namespace sam3trt {
 namespace {
@@ -29,6 +32,16 @@ void check_box(const PixelBox& box, const std::string& name) {
   throw_bad_input(name + ": expected x0 < x1 and y0 < y1 (upper left corner, then lower right)");
 }
 
+/// Warns of a box that can hardly be meant in pixels.
+void warn_of_shares(const PixelBox& box, const std::string& name) {
+  const bool is_in_first_pixel = box[0] >= 0 && box[1] >= 0 && box[2] <= 1 && box[3] <= 1;
+  if (!is_in_first_pixel && box[2] - box[0] >= 1 && box[3] - box[1] >= 1) return;
+  log(LogLevel::kWarning, name + ": " +
+                              (is_in_first_pixel ? "lies in the first pixel of the image"
+                                                 : "is smaller than a pixel of the image") +
+                              "; boxes are x0,y0,x1,y1 in pixels, not in parts of its size");
+}
+
 }  // namespace
 
 PixelBox parse_box(std::string_view text, const std::string& option) {
@@ -50,6 +63,7 @@ PixelBox parse_box(std::string_view text, const std::string& option) {
   }
   if (at != end) refuse();
   check_box(box, name);
+  warn_of_shares(box, name);
   return box;
 }
 
@@ -57,16 +71,20 @@ std::string_view effective_text(const Prompt& prompt) {
   return prompt.text ? std::string_view(*prompt.text) : std::string_view("visual");
 }
 
-void check_prompt(const Prompt& prompt, const Tokenizer& tokenizer) {
+void check_prompt(const Prompt& prompt, const Tokenizer& tokenizer, const ModelConfig& config,
+                  Semantics semantics) {
   for (const PromptBox& entry : prompt.boxes) check_box(entry.box, "box " + describe(entry.box));
   if (!prompt.text && prompt.boxes.empty()) {
     throw_bad_input("the prompt is empty: give a text (--text) or a box (--box)");
   }
-  if (prompt.text && tokenizer.encode_plain(*prompt.text).empty()) {
-    throw_bad_input("the text '" + *prompt.text +
-                    "' is empty: name what to look for (--text), or leave the text out and give a "
-                    "box (--box)");
-  }
+  if (!prompt.text) return;
+  const auto context = static_cast<size_t>(config.context_length);
+  const EncodedText encoded =
+      tokenizer.encode(*prompt.text, context, config.pad_token_id, semantics);
+  if (encoded.tokens > 2) return;
+  throw_bad_input("the text " + in_quotes(*prompt.text) +
+                  " is empty: name what to look for (--text), or leave the text out and give a box "
+                  "(--box)");
 }
 
 void check_boxes(const Prompt& prompt, int64_t width, int64_t height) {

@@ -7,9 +7,12 @@
 #include <string_view>
 #include <vector>
 
+#include "base/semantics.hpp"
 #include "text/tokenizer.hpp"
 
 namespace sam3trt {
+
+struct ModelConfig;
 
 /// x0, y0, x1, y1 in pixels of the original image.
 using PixelBox = std::array<double, 4>;
@@ -27,7 +30,7 @@ struct Prompt {
 };
 
 /// Parses "x0,y0,x1,y1"; `option` appears in messages. Throws Error(kBadInput) for anything but
-/// four finite numbers with x0 < x1 and y0 < y1.
+/// four finite numbers with x0 < x1 and y0 < y1. Warns of a box that is smaller than a pixel.
 [[nodiscard]] PixelBox parse_box(std::string_view text, const std::string& option);
 
 /// The text the text encoder sees: the prompt's own, or "visual" when there are only boxes, as
@@ -35,8 +38,10 @@ struct Prompt {
 [[nodiscard]] std::string_view effective_text(const Prompt& prompt);
 
 /// Throws Error(kBadInput) when the prompt asks for nothing on any image: no text, a text without
-/// any token, invalid UTF-8, or a box that is not finite or inverted.
-void check_prompt(const Prompt& prompt, const Tokenizer& tokenizer);
+/// any token, one with too many under Semantics::kHf, invalid UTF-8, or a box that is not finite or
+/// inverted.
+void check_prompt(const Prompt& prompt, const Tokenizer& tokenizer, const ModelConfig& config,
+                  Semantics semantics);
 
 /// Throws Error(kBadInput) for a box that does not touch the image, or that reaches beyond it by
 /// more than its own size (no exemplar, but a mistake in units). Boxes that hang over the border

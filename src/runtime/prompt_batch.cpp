@@ -1,8 +1,11 @@
 #include "runtime/prompt_batch.hpp"
 
 #include <algorithm>
+#include <string>
 
+#include "base/log.hpp"
 #include "runtime/roi_weights.hpp"
+#include "text/unicode.hpp"
 
 namespace sam3trt {
 
@@ -43,13 +46,17 @@ GeometryInputs make_geometry_inputs(std::span<const Prompt> prompts,
   return inputs;
 }
 
-std::vector<float> make_text_mask(const EncodedText& text, const ModelConfig& config,
-                                  Semantics semantics) {
-  if (semantics == Semantics::kHf) return text.mask;
-  // Meta's VETextEncoder takes every token that equals the padding for padding.
-  std::vector<float> mask;
-  for (const int64_t id : text.ids) mask.push_back(id == config.pad_token_id ? 0.0F : 1.0F);
-  return mask;
+EncodedText encode_text(std::string_view text, const Tokenizer& tokenizer,
+                        const ModelConfig& config, Semantics semantics) {
+  const auto context = static_cast<size_t>(config.context_length);
+  EncodedText encoded = tokenizer.encode(text, context, config.pad_token_id, semantics);
+  if (encoded.tokens > context) {
+    log(LogLevel::kWarning,
+        "the text " + in_quotes(text) + " has " + std::to_string(encoded.tokens) +
+            " tokens with its start and end marks, the text encoder takes " +
+            std::to_string(context) + "; cut off: " + in_quotes(encoded.cut_off));
+  }
+  return encoded;
 }
 
 Tensor make_prompt_mask(std::span<const Prompt> prompts,

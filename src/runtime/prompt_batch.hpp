@@ -34,9 +34,11 @@ struct GeometryInputs {
                                                   std::span<const std::array<int64_t, 2>> sizes,
                                                   const ModelConfig& config);
 
-/// Which tokens of a text take part in attention: 1, or 0 for padding.
-[[nodiscard]] std::vector<float> make_text_mask(const EncodedText& text, const ModelConfig& config,
-                                                Semantics semantics);
+/// What the text encoder gets for a text: `ids` [L] and `mask` [L], L the context length of the
+/// model. Throws Error(kBadInput) as Tokenizer::encode; warns of what is cut off a text that is too
+/// long under Meta's semantics.
+[[nodiscard]] EncodedText encode_text(std::string_view text, const Tokenizer& tokenizer,
+                                      const ModelConfig& config, Semantics semantics);
 
 /// `prompt_mask` [P, L + K + 1]: valid text tokens, valid boxes, and the CLS token where it counts.
 /// `text_masks[p]` holds L values.

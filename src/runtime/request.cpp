@@ -27,10 +27,11 @@ void check_thresholds(const Thresholds& thresholds) {
   throw_bad_input("a threshold must be a number from 0 to 1");
 }
 
-void check_request(const ImageRequest& request, const Tokenizer& tokenizer) {
+void check_request(const ImageRequest& request, const Tokenizer& tokenizer,
+                   const ModelConfig& config, Semantics semantics) {
   check_image(request.image);
   for (const Prompt& prompt : request.prompts) {
-    check_prompt(prompt, tokenizer);
+    check_prompt(prompt, tokenizer, config, semantics);
     check_boxes(prompt, request.image->width, request.image->height);
   }
 }

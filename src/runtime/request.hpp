@@ -28,6 +28,7 @@ void check_thresholds(const Thresholds& thresholds);
 
 /// All that can be said without the model's sizes: the image, and of each prompt what check_prompt
 /// and check_boxes say.
-void check_request(const ImageRequest& request, const Tokenizer& tokenizer);
+void check_request(const ImageRequest& request, const Tokenizer& tokenizer,
+                   const ModelConfig& config, Semantics semantics);
 
 }  // namespace sam3trt

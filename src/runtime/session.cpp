@@ -65,7 +65,7 @@ Session::Session(SessionEngines engines, Tokenizer tokenizer, const ModelConfig&
 ImageResult Session::run(const Image& image, std::span<const Prompt> prompts,
                          const Thresholds& thresholds) {
   check_thresholds(thresholds);
-  check_request({&image, prompts}, tokenizer_);
+  check_request({&image, prompts}, tokenizer_, config_, semantics_);
   ImageResult result;
   result.width = image.width;
   result.height = image.height;
@@ -81,7 +81,8 @@ ImageResult Session::run(const Image& image, std::span<const Prompt> prompts,
 
 std::vector<ImageResult> Session::run(std::span<const ImageRequest> requests,
                                       const Thresholds& thresholds) {
-  for (const ImageRequest& request : requests) check_request(request, tokenizer_);
+  for (const ImageRequest& request : requests)
+    check_request(request, tokenizer_, config_, semantics_);
   std::vector<ImageResult> results;
   for (const ImageRequest& request : requests) {
     results.push_back(run(*request.image, request.prompts, thresholds));
@@ -137,9 +138,9 @@ void Session::encode_texts(std::span<const Prompt> prompts) {
   Tensor ids(DType::kI64, {rows, config_.context_length});
   std::vector<std::vector<float>> masks;
   for (size_t row = 0; row < fresh.size(); ++row) {
-    const EncodedText encoded = tokenizer_.encode(fresh[row], context, config_.pad_token_id);
+    EncodedText encoded = encode_text(fresh[row], tokenizer_, config_, semantics_);
     std::ranges::copy(encoded.ids, ids.i64().subspan(row * context).begin());
-    masks.push_back(make_text_mask(encoded, config_, semantics_));
+    masks.push_back(std::move(encoded.mask));
   }
   const std::vector<StageOutput> outputs = {
       {"text_features", {rows, config_.context_length, config_.detector_width}}};

@@ -47,6 +47,26 @@ std::string byte_symbol(uint8_t byte) {
   return {static_cast<char>(0xC0 | (code >> 6)), static_cast<char>(0x80 | (code & 0x3F))};
 }
 
+std::string symbol_bytes(std::string_view symbols) {
+  static const std::unordered_map<std::string, char> kBytes = [] {
+    std::unordered_map<std::string, char> bytes;
+    for (int byte = 0; byte < 256; ++byte) {
+      bytes.emplace(byte_symbol(static_cast<uint8_t>(byte)), static_cast<char>(byte));
+    }
+    return bytes;
+  }();
+  std::string result;
+  for (size_t i = 0; i < symbols.size();) {
+    // All symbols are one or two bytes long.
+    const bool is_pair = (static_cast<uint8_t>(symbols[i]) & 0xE0) == 0xC0;
+    const std::string symbol(symbols.substr(i, is_pair ? 2 : 1));
+    const auto found = kBytes.find(symbol);
+    result += found == kBytes.end() ? symbol : std::string(1, found->second);
+    i += symbol.size();
+  }
+  return result;
+}
+
 BytePairs::BytePairs(const Symbols& symbols, std::span<const Merge> merges) : symbols_(symbols) {
   rules_.reserve(merges.size());
   int32_t rank = 0;

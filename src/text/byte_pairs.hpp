@@ -10,9 +10,12 @@
 
 namespace sam3trt {
 
-/// The printable stand-in of a byte in byte-level vocabularies, as UTF-8: 33..126, 161..172 and
+/// The printable symbol of a byte in byte-level vocabularies, as UTF-8: 33..126, 161..172 and
 /// 174..255 stand for themselves, the n-th of the others is U+0100 + n (GPT-2's table).
 [[nodiscard]] std::string byte_symbol(uint8_t byte);
+
+/// The bytes of a text of such symbols; other characters stay as they are.
+[[nodiscard]] std::string symbol_bytes(std::string_view symbols);
 
 /// One rule: the neighbours `left` and `right` become `result`. All are token ids.
 struct Merge {

@@ -45,7 +45,7 @@ std::u32string to_utf32(std::u16string_view text) {
   return result;
 }
 
-std::u16string to_nfc(std::u16string_view text) {
+std::u16string nfc(std::u16string_view text) {
   UErrorCode status = U_ZERO_ERROR;
   const UNormalizer2* nfc = unorm2_getNFCInstance(&status);
   if (U_FAILURE(status)) throw_icu("load its NFC data", status);
@@ -112,10 +112,82 @@ std::string encode_utf8(std::u32string_view text) {
   return result;
 }
 
+std::string in_quotes(std::string_view text) {
+  constexpr size_t kLongest = 200;
+  if (text.size() <= kLongest) return "'" + std::string(text) + "'";
+  size_t end = kLongest;
+  while (end > 0 && (static_cast<uint8_t>(text[end]) & 0xC0) == 0x80) --end;
+  return "'" + std::string(text.substr(0, end)) + "...'";
+}
+
+std::optional<std::u32string> decode_utf8_variants(std::string_view bytes) {
+  std::u32string result;
+  const auto byte = [&](size_t i) {
+    return i < bytes.size() ? static_cast<uint8_t>(bytes[i]) : uint8_t{0};
+  };
+  const auto is_further = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
+  const auto bits = [&](size_t i) { return char32_t{byte(i)} & 0x3F; };
+  for (size_t i = 0; i < bytes.size();) {
+    const char32_t first = byte(i);
+    size_t length = 1;
+    char32_t code = first;
+    char32_t smallest = 0;
+    if (first >= 0xC0 && first < 0xE0 && is_further(i + 1)) {
+      length = 2;
+      code = ((first & 0x1F) << 6) | bits(i + 1);
+      smallest = first == 0xC0 && byte(i + 1) == 0x80 ? 0 : 0x80;
+    } else if (first >= 0xE0 && first < 0xF0 && is_further(i + 1) && is_further(i + 2)) {
+      length = 3;
+      code = ((first & 0xF) << 12) | (bits(i + 1) << 6) | bits(i + 2);
+      smallest = 0x800;
+    } else if (first >= 0xF0 && first < 0xF8 && is_further(i + 1) && is_further(i + 2) &&
+               is_further(i + 3)) {
+      length = 4;
+      code = ((first & 0x7) << 18) | (bits(i + 1) << 12) | (bits(i + 2) << 6) | bits(i + 3);
+      smallest = 0x10000;
+    } else if (first >= 0x80) {
+      return std::nullopt;
+    }
+    if (code < smallest || code > 0x10FFFF) return std::nullopt;
+    if (code >= 0xD800 && code < 0xDC00 && byte(i + 3) == 0xED && byte(i + 4) >= 0xB0 &&
+        is_further(i + 4) && is_further(i + 5)) {
+      code = 0x10000 + ((code & 0x3FF) << 10) + ((bits(i + 4) & 0xF) << 6) + bits(i + 5);
+      length = 6;
+    }
+    if (code >= 0xD800 && code < 0xE000) return std::nullopt;
+    result.push_back(code);
+    i += length;
+  }
+  return result;
+}
+
+std::u32string to_nfc(std::u32string_view text) { return to_utf32(nfc(to_utf16(text))); }
+
+std::u32string to_lower(std::u32string_view text) {
+  const std::u16string units = to_utf16(text);
+  // One UTF-16 unit becomes at most three (SpecialCasing.txt).
+  std::u16string result(units.size() * 3, u'\0');
+  UErrorCode status = U_ZERO_ERROR;
+  const int32_t length =
+      u_strToLower(result.data(), static_cast<int32_t>(result.size()), units.data(),
+                   static_cast<int32_t>(units.size()), "", &status);
+  if (U_FAILURE(status)) throw_icu("lower-case a text", status);
+  result.resize(static_cast<size_t>(length));
+  return to_utf32(result);
+}
+
+bool is_python_space(char32_t c) {
+  return char_class(c) == CharClass::kSpace || (c >= 0x1C && c <= 0x1F);
+}
+
+bool is_decimal_digit(char32_t c) {
+  return u_charType(static_cast<UChar32>(c)) == U_DECIMAL_DIGIT_NUMBER;
+}
+
 std::u32string clip_normalize(std::u32string_view text) {
   std::u32string result;
   result.reserve(text.size());
-  for (const char32_t c : to_utf32(to_nfc(to_utf16(text)))) {
+  for (const char32_t c : to_nfc(text)) {
     if (char_class(c) == CharClass::kSpace) {
       if (result.empty() || result.back() != U' ') result.push_back(U' ');
     } else if (c == kCapitalIWithDot) {

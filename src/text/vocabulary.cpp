@@ -17,6 +17,9 @@ using TokenIds = std::unordered_map<std::string_view, int32_t>;
 constexpr size_t kMaxFileBytes = size_t{1} << 26;
 constexpr size_t kMaxTokens = size_t{1} << 20;
 constexpr size_t kMaxAddedTokens = 64;
+/// CLIP's vocabulary: 49152 tokens without marks of the text, which are bytes, merges and one
+/// spare.
+constexpr size_t kMaxListedMerges = 49152 - 256 - 2;
 
 Json parse_json(std::string_view text, const std::string& name) {
   if (text.size() > kMaxFileBytes) {
@@ -268,7 +271,9 @@ Vocabulary parse_tokenizer_json(std::string_view json, const std::string& name) 
   const Json root = parse_json(json, name);
   Problems problems;
   if (!member(root, "model").is_object()) {
-    throw_bad_input(name + ": has no object \"model\"; expected a tokenizer.json of CLIP");
+    throw_bad_input(name +
+                    ": has no object \"model\"; expected a tokenizer.json of CLIP, or the "
+                    "folder where vocab.json lies beside merges.txt");
   }
   const Json& model = member(root, "model");
   check_model(model, problems);
@@ -294,6 +299,61 @@ Vocabulary parse_tokenizer_json(std::string_view json, const std::string& name) 
   resolve_symbols(ids, mark("cls", kStartOfText), mark("sep", kEndOfText),
                   string_or(member(model, "unk_token"), ""), vocabulary, problems);
   problems.throw_if_any(name);
+  return vocabulary;
+}
+
+Vocabulary parse_merges(std::string_view merges_text, const std::string& name) {
+  Problems problems;
+  std::vector<std::string> rules;
+  bool is_first = true;
+  while (!merges_text.empty() && rules.size() < kMaxListedMerges) {
+    const size_t end = std::min(merges_text.find('\n'), merges_text.size());
+    std::string_view line = merges_text.substr(0, end);
+    merges_text.remove_prefix(std::min(end + 1, merges_text.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    const bool has_version = line.find("#version") != std::string_view::npos;
+    if (is_first && !has_version && std::ranges::count(line, ' ') == 1) {
+      problems.add("the first line is the merge " + shown(std::string(line)) +
+                   ", expected a line with #version before the merges");
+      problems.throw_if_any(name);
+    }
+    if (!is_first && !line.empty()) rules.emplace_back(line);
+    is_first = false;
+  }
+  if (rules.empty()) problems.add("no merges, expected two tokens a line");
+  problems.throw_if_any(name);
+
+  Vocabulary vocabulary;
+  std::vector<std::string> symbols;
+  for (const bool stands_for_itself : {true, false}) {
+    for (int byte = 0; byte < 256; ++byte) {
+      const std::string symbol = byte_symbol(static_cast<uint8_t>(byte));
+      const bool is_own = symbol.size() == 1 || symbol < byte_symbol(0);
+      if (is_own == stands_for_itself) symbols.push_back(symbol);
+    }
+  }
+  vocabulary.tokens = symbols;
+  for (const std::string& symbol : symbols) {
+    vocabulary.tokens.push_back(symbol + std::string(kEndOfWord));
+  }
+  for (std::string rule : rules) {
+    std::erase(rule, ' ');
+    vocabulary.tokens.push_back(rule);
+  }
+  vocabulary.tokens.emplace_back(kStartOfText);
+  vocabulary.tokens.emplace_back(kEndOfText);
+  vocabulary.model_size = vocabulary.tokens.size();
+  const TokenIds ids = index_tokens(vocabulary.tokens);
+  if (ids.size() != vocabulary.tokens.size()) problems.add("a token appears twice");
+  for (const std::string& rule : rules) {
+    if (problems.full()) break;
+    add_merge(rule, ids, vocabulary, problems);
+  }
+  const std::string end_mark(kEndOfText);
+  resolve_symbols(ids, std::string(kStartOfText), end_mark, end_mark, vocabulary, problems);
+  problems.throw_if_any(name);
+  vocabulary.added = {{std::string(kStartOfText), vocabulary.bos_id, false, true},
+                      {end_mark, vocabulary.eos_id, false, true}};
   return vocabulary;
 }
 

@@ -38,6 +38,12 @@ struct Vocabulary {
                                                 std::string_view merges_text,
                                                 const std::string& name);
 
+/// Reads the unpacked list of merges that CLIP's SimpleTokenizer reads: a first line with a
+/// version, which is skipped, then "left right" a line, of which at most 48894 count. Ids are those
+/// of the bytes in the order of their symbols, the bytes at the ends of words, the merges, and the
+/// marks.
+[[nodiscard]] Vocabulary parse_merges(std::string_view merges_text, const std::string& name);
+
 /// The inverse of parse_tokenizer_json.
 [[nodiscard]] std::string write_tokenizer_json(const Vocabulary& vocabulary);
 

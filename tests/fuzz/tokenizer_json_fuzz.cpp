@@ -22,6 +22,7 @@ sam3trt::Tokenizer read_again(const sam3trt::Tokenizer& tokenizer) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using sam3trt::Semantics;
   using sam3trt::Tokenizer;
   const std::string json(reinterpret_cast<const char*>(data), size);
   try {
@@ -29,15 +30,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::string texts[] = {"", "a cat's  <|endoftext|> ab\xC4\xB0", json.substr(0, 64)};
     const Tokenizer again = read_again(tokenizer);
     for (const std::string& text : texts) {
+      const Semantics semantics = &text == &texts[0] ? Semantics::kHf : Semantics::kMeta;
       try {
-        const auto encoded = tokenizer.encode(text, 16, 0);
+        const auto encoded = tokenizer.encode(text, 16, 0, semantics);
         if (encoded.ids.size() != 16 || encoded.mask.size() != 16) std::abort();
         for (const int64_t id : encoded.ids) {
           if (id < 0 || static_cast<size_t>(id) >= tokenizer.vocabulary_size()) std::abort();
         }
-        if (again.encode(text, 16, 0).ids != encoded.ids) std::abort();
+        if (again.encode(text, 16, 0, semantics).ids != encoded.ids) std::abort();
       } catch (const sam3trt::Error&) {
-        // The text is not UTF-8.
+        // The text is not UTF-8, or too long.
       }
     }
   } catch (const sam3trt::Error&) {

@@ -85,7 +85,7 @@ class FakeModel {
   [[nodiscard]] const std::vector<Call>& calls(const std::string& graph) { return calls_[graph]; }
 
   [[nodiscard]] int64_t first_token(const std::string& text) const {
-    return tokenizer_.encode(text, kContext, kPad).ids.at(1);
+    return tokenizer_.encode(text, kContext, kPad, Semantics::kHf).ids.at(1);
   }
 
   static ModelConfig config() {

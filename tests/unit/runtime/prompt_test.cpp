@@ -5,18 +5,33 @@
 
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
+#include "runtime/model_files.hpp"
+#include "runtime/prompt_batch.hpp"
 
 namespace sam3trt {
 namespace {
 
+using testing::AllOf;
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 const Tokenizer& tokenizer() {
   static const Tokenizer kTokenizer = Tokenizer::load(SAM3TRT_TEST_DATA "/text");
   return kTokenizer;
 }
+
+/// The context and the padding of Hugging Face's text encoder.
+const ModelConfig kConfig = [] {
+  ModelConfig config;
+  config.context_length = 32;
+  config.pad_token_id = 1;
+  return config;
+}();
 
 /// The message of the kBadInput error that `action` throws.
 template <typename Action>
@@ -57,27 +72,33 @@ TEST(ParseBox, RefusesNonFiniteAndInvertedBoxes) {
 }
 
 TEST(CheckPrompt, RefusesAPromptThatAsksForNothing) {
-  EXPECT_THAT(message_of([] { check_prompt({}, tokenizer()); }), HasSubstr("--text"));
+  EXPECT_THAT(message_of([] { check_prompt({}, tokenizer(), kConfig, Semantics::kHf); }),
+              HasSubstr("--text"));
   for (const char* text : {"", "   ", "\t\n"}) {
-    EXPECT_THAT(message_of([&] { check_prompt({text, {}}, tokenizer()); }), HasSubstr("is empty"));
+    EXPECT_THAT(message_of([&] {
+                  check_prompt({text, {}}, tokenizer(), kConfig, Semantics::kHf);
+                }),
+                HasSubstr("is empty"));
   }
 }
 
 TEST(CheckPrompt, RefusesAnEmptyTextEvenWithABox) {
   const Prompt prompt{"", {{{1, 2, 3, 4}, true}}};
-  EXPECT_THAT(message_of([&] { check_prompt(prompt, tokenizer()); }), HasSubstr("--box"));
+  EXPECT_THAT(message_of([&] { check_prompt(prompt, tokenizer(), kConfig, Semantics::kHf); }),
+              HasSubstr("--box"));
 }
 
 TEST(CheckPrompt, AcceptsTextsAndBoxes) {
-  EXPECT_NO_THROW(check_prompt({"cat", {}}, tokenizer()));
-  EXPECT_NO_THROW(check_prompt(box_prompt({1, 2, 3, 4}), tokenizer()));
-  EXPECT_NO_THROW(check_prompt({std::nullopt, {{{1, 2, 3, 4}, false}}}, tokenizer()));
+  EXPECT_NO_THROW(check_prompt({"cat", {}}, tokenizer(), kConfig, Semantics::kHf));
+  EXPECT_NO_THROW(check_prompt(box_prompt({1, 2, 3, 4}), tokenizer(), kConfig, Semantics::kHf));
+  EXPECT_NO_THROW(
+      check_prompt({std::nullopt, {{{1, 2, 3, 4}, false}}}, tokenizer(), kConfig, Semantics::kHf));
 }
 
 TEST(CheckPrompt, RefusesBoxesThatAreNotFinite) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   EXPECT_THAT(message_of([&] {
-                check_prompt(box_prompt({1, nan, 3, 4}), tokenizer());
+                check_prompt(box_prompt({1, nan, 3, 4}), tokenizer(), kConfig, Semantics::kHf);
               }),
               HasSubstr("finite"));
 }
@@ -115,6 +136,68 @@ TEST(EffectiveText, IsVisualForBoxesAlone) {
 TEST(NormalisedBox, DividesByTheImagesSize) {
   EXPECT_EQ(normalised_box({20, 10, 60, 20}, 80, 40),
             (std::array<float, 4>{0.5F, 0.375F, 0.5F, 0.25F}));
+}
+
+/// The warnings that `action` logs.
+template <typename Action>
+std::vector<std::string> warnings_of(Action action) {
+  std::vector<std::string> warnings;
+  set_log_sink([&](LogLevel level, std::string_view message) {
+    if (level == LogLevel::kWarning) warnings.emplace_back(message);
+  });
+  action();
+  set_log_sink({});
+  return warnings;
+}
+
+std::string long_text() {
+  std::string text = "a";
+  for (int i = 0; i < 29; ++i) text += " b";
+  return text + " Dog on the left";
+}
+
+TEST(Prompt, RefusesTextsLongerThanTheContextUnderHuggingFacesSemantics) {
+  EXPECT_THAT(message_of([] {
+                check_prompt({long_text(), {}}, tokenizer(), kConfig, Semantics::kHf);
+              }),
+              AllOf(HasSubstr("36 tokens"), HasSubstr("takes 32"), HasSubstr("'dog on the left'")));
+}
+
+TEST(Prompt, WarnsOfWhatIsCutOffUnderMetasSemantics) {
+  EXPECT_THAT(warnings_of([] {
+                check_prompt({long_text(), {}}, tokenizer(), kConfig, Semantics::kMeta);
+              }),
+              IsEmpty());
+  EXPECT_THAT(warnings_of([] {
+                const EncodedText text =
+                    encode_text(long_text(), tokenizer(), kConfig, Semantics::kMeta);
+                EXPECT_EQ(text.ids.size(), 32U);
+                EXPECT_EQ(text.ids.back(), tokenizer().eos_id());
+              }),
+              ElementsAre(AllOf(HasSubstr("36 tokens"), HasSubstr("takes 32"),
+                                HasSubstr("cut off: 'dog on the left'"))));
+  EXPECT_THAT(warnings_of([] { (void)encode_text("cat", tokenizer(), kConfig, Semantics::kMeta); }),
+              IsEmpty());
+}
+
+TEST(Prompt, IsEmptyWhenCleaningLeavesNothing) {
+  const Prompt prompt{"\xEF\xBB\xBF\x1B[31m", {}};
+  EXPECT_THAT(message_of([&] { check_prompt(prompt, tokenizer(), kConfig, Semantics::kMeta); }),
+              HasSubstr("is empty"));
+  EXPECT_NO_THROW(check_prompt(prompt, tokenizer(), kConfig, Semantics::kHf));
+}
+
+TEST(ParseBox, WarnsOfBoxesThatCanHardlyBeMeantInPixels) {
+  const auto warnings = [](const char* box) {
+    return warnings_of([&] { (void)parse_box(box, "--box"); });
+  };
+  for (const char* box : {"0.1,0.17,0.35,0.5", "0,0,1,1", "3,3,3.5,9"}) {
+    EXPECT_THAT(warnings(box),
+                ElementsAre(AllOf(HasSubstr(std::string("--box ") + box), HasSubstr("in pixels"))));
+  }
+  for (const char* box : {"0,0,2,2", "15,20,55,60", "-3,-3,1,1", "0.5,0.5,1.5,1.5"}) {
+    EXPECT_THAT(warnings(box), IsEmpty()) << box;
+  }
 }
 
 }  // namespace

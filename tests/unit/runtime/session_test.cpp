@@ -204,7 +204,7 @@ TEST(Session, MixesPromptsWithAndWithoutBoxes) {
                                 0.5F, 0.5F, 0.5F, 0.5F, 0.0F,  0.0F, 0.0F, 0.0F}));
   std::vector<float> expected = {1, 1, 1, 0, 0, 0, 0, 0, 0,  //
                                  1, 1, 1, 0, 0, 0, 1, 1, 1};
-  const auto visual = session.tokenizer().encode("visual", FakeModel::kContext, FakeModel::kPad);
+  const auto visual = session.tokenizer().encode("visual", FakeModel::kContext, FakeModel::kPad, Semantics::kHf);
   expected.insert(expected.end(), visual.mask.begin(), visual.mask.end());
   expected.insert(expected.end(), {1, 0, 1});
   EXPECT_EQ(values_of(model.calls("detector").at(0).at("prompt_mask")), expected);

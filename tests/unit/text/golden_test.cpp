@@ -24,7 +24,8 @@ void expect_goldens(const Tokenizer& tokenizer) {
   ASSERT_GE(goldens["cases"].size(), 2000U);
   for (const auto& entry : goldens["cases"]) {
     const auto text = entry[0].get<std::string>();
-    EXPECT_EQ(tokenizer.encode_plain(text), entry[1].get<std::vector<int64_t>>()) << escaped(text);
+    EXPECT_EQ(tokenizer.encode_plain(text, Semantics::kHf), entry[1].get<std::vector<int64_t>>())
+        << escaped(text);
   }
 }
 

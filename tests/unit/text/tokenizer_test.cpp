@@ -20,6 +20,9 @@ using testing::Each;
 using testing::HasSubstr;
 using Json = nlohmann::json;
 
+constexpr Semantics kHf = Semantics::kHf;
+constexpr Semantics kMeta = Semantics::kMeta;
+
 const std::filesystem::path kFolder = std::filesystem::path(SAM3TRT_TEST_DATA) / "text";
 
 const Tokenizer& tokenizer() {
@@ -58,37 +61,119 @@ std::filesystem::path write_folder(const std::string& name, const std::string& v
 }
 
 TEST(Tokenizer, PadsToTheContextLength) {
-  const EncodedText text = tokenizer().encode("cat", 6, 77);
-  const int64_t cat = tokenizer().encode_plain("cat").at(0);
+  const EncodedText text = tokenizer().encode("cat", 6, 77, kHf);
+  const int64_t cat = tokenizer().encode_plain("cat", kHf).at(0);
   EXPECT_EQ(text.ids,
             (std::vector<int64_t>{tokenizer().bos_id(), cat, tokenizer().eos_id(), 77, 77, 77}));
   EXPECT_EQ(text.mask, (std::vector<float>{1, 1, 1, 0, 0, 0}));
 }
 
-TEST(Tokenizer, CutsLongTextsBeforeTheEndMark) {
-  const std::string text = "a b c d e f g h";
-  const std::vector<int64_t> plain = tokenizer().encode_plain(text);
+TEST(Tokenizer, CutsLongTextsBeforeTheEndMarkUnderMetasSemantics) {
+  const std::string text = "a b c Dog e f g h";
+  const std::vector<int64_t> plain = tokenizer().encode_plain(text, kMeta);
   ASSERT_EQ(plain.size(), 8U);
-  const EncodedText cut = tokenizer().encode(text, 5, 0);
+  const EncodedText cut = tokenizer().encode(text, 5, 0, kMeta);
   EXPECT_EQ(cut.ids, (std::vector<int64_t>{tokenizer().bos_id(), plain[0], plain[1], plain[2],
                                            tokenizer().eos_id()}));
   EXPECT_THAT(cut.mask, Each(1.0F));
+  EXPECT_EQ(cut.tokens, 10U);
+  EXPECT_EQ(cut.cut_off, "dog e f g h");
+  EXPECT_EQ(tokenizer().encode(text, 10, 0, kMeta).cut_off, "");
+}
+
+TEST(Tokenizer, RefusesLongTextsUnderHuggingFacesSemantics) {
+  const std::string text = "a b c Dog e f g h";
+  EXPECT_EQ(tokenizer().encode(text, 10, 0, kHf).tokens, 10U);
+  EXPECT_THAT(message_of([&] { (void)tokenizer().encode(text, 9, 0, kHf); }),
+              AllOf(HasSubstr("'a b c Dog e f g h' has 10 tokens"), HasSubstr("takes 9"),
+                    HasSubstr("too much is 'h'")));
+}
+
+TEST(Tokenizer, MessagesCutTextsBetweenCharacters) {
+  const std::string character = "\xE7\x8A\xAC";
+  std::string text;
+  for (int i = 0; i < 500; ++i) text += character;
+  const std::string message = message_of([&] { (void)tokenizer().encode(text, 9, 0, kHf); });
+  EXPECT_LT(message.size(), 700U);
+  EXPECT_NO_THROW((void)tokenizer().encode_plain(message, kHf));  // it is UTF-8
+  const EncodedText cut = tokenizer().encode(text, 9, 0, kMeta);
+  EXPECT_NO_THROW((void)tokenizer().encode_plain(cut.cut_off, kHf));
+}
+
+TEST(Tokenizer, MetasMaskTakesEveryPaddingTokenForPadding) {
+  // "!" without the end of a word is token 0, Meta's padding.
+  const EncodedText meta = tokenizer().encode("!!!!!cat", 12, 0, kMeta);
+  const EncodedText hf = tokenizer().encode("!!!!!cat", 12, 0, kHf);
+  EXPECT_EQ(meta.ids, hf.ids);
+  for (size_t i = 0; i < meta.ids.size(); ++i) {
+    EXPECT_EQ(meta.mask[i], meta.ids[i] == 0 ? 0.0F : 1.0F);
+    EXPECT_EQ(hf.mask[i], i < hf.tokens ? 1.0F : 0.0F);
+  }
+}
+
+TEST(Tokenizer, CleansTextsUnderMetasSemanticsOnly) {
+  const auto ids = [](const char* text, Semantics semantics) {
+    return tokenizer().encode_plain(text, semantics);
+  };
+  const char* const pairs[][2] = {{"\xEF\xBC\xB2\xEF\xBC\xA5\xEF\xBC\xA4 circle", "RED circle"},
+                                  {"red \xE2\x80\x99"
+                                   "circle\xE2\x80\x99",
+                                   "red 'circle'"},
+                                  {"R&amp;D", "R&D"},
+                                  {"caf\xC3\x83\xC2\xA9", "caf\xC3\xA9"}};
+  for (const auto& [given, meant] : pairs) {
+    EXPECT_EQ(ids(given, kMeta), ids(meant, kMeta)) << given;
+    EXPECT_NE(ids(given, kHf), ids(meant, kHf)) << given;
+  }
+}
+
+TEST(Tokenizer, EachSemanticsHasItsOwnMarksInTexts) {
+  EXPECT_THAT(tokenizer().encode_plain("<end_of_text>", kMeta),
+              testing::ElementsAre(tokenizer().eos_id()));
+  EXPECT_THAT(tokenizer().encode_plain("<Start_Of_Text>", kMeta),
+              testing::ElementsAre(tokenizer().bos_id()));
+  EXPECT_THAT(tokenizer().encode_plain("<end_of_text>", kHf),
+              Each(testing::Ne(tokenizer().eos_id())));
+  EXPECT_THAT(tokenizer().encode_plain("<|endoftext|>", kMeta),
+              Each(testing::Ne(tokenizer().eos_id())));
+}
+
+TEST(Tokenizer, CleaningTakesLittleTimeForAnyText) {
+  std::string references(16'000, ' ');
+  for (size_t i = 0; i + 4 <= references.size(); i += 4) references.replace(i, 4, "amp;");
+  references[0] = '&';
+  std::string mojibake;
+  while (mojibake.size() < 15'000) mojibake += "\xC3\x83\xC6\x92\xC3\x82\xC2\xA9 ";
+  const auto start = std::chrono::steady_clock::now();
+  for (const std::string& text : {references, mojibake, std::string(16'000, '&')}) {
+    EXPECT_NO_THROW((void)tokenizer().encode_plain(text, kMeta));
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
+  const std::string long_text((size_t{1} << 14) + 1, 'a');
+  EXPECT_THAT(message_of([&] { (void)tokenizer().encode_plain(long_text, kMeta); }),
+              HasSubstr("too long"));
+}
+
+TEST(Tokenizer, DecodesWhatItEncodes) {
+  for (const char* text : {"a dog on the left", "caf\xC3\xA9", "r & d"}) {
+    EXPECT_EQ(tokenizer().decode(tokenizer().encode_plain(text, kHf)), text);
+  }
 }
 
 TEST(Tokenizer, GivesOnlyTheMarksForEmptyText) {
-  EXPECT_EQ(tokenizer().encode("", 3, 0).ids,
+  EXPECT_EQ(tokenizer().encode("", 3, 0, kHf).ids,
             (std::vector<int64_t>{tokenizer().bos_id(), tokenizer().eos_id(), 0}));
-  EXPECT_TRUE(tokenizer().encode_plain(" \t\n").empty());
+  EXPECT_TRUE(tokenizer().encode_plain(" \t\n", kHf).empty());
 }
 
 TEST(Tokenizer, RefusesAContextWithoutRoomForTheMarks) {
-  EXPECT_THAT(message_of([] { (void)tokenizer().encode("cat", 1, 0); }),
+  EXPECT_THAT(message_of([] { (void)tokenizer().encode("cat", 1, 0, kHf); }),
               HasSubstr("at least 2 are needed"));
 }
 
 TEST(Tokenizer, RefusesInvalidUtf8) {
   for (const char* text : {"\xFF", "a\xC3", "\xC0\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80"}) {
-    EXPECT_THAT(message_of([&] { (void)tokenizer().encode_plain(text); }), HasSubstr("UTF-8"));
+    EXPECT_THAT(message_of([&] { (void)tokenizer().encode_plain(text, kHf); }), HasSubstr("UTF-8"));
   }
 }
 
@@ -96,7 +181,7 @@ TEST(Tokenizer, HandlesVeryLongTextsInLittleTime) {
   // A quadratic algorithm needs minutes for one word of 200 kB.
   const std::string word(200'000, 'a');
   const auto start = std::chrono::steady_clock::now();
-  const size_t count = tokenizer().encode_plain(word).size();
+  const size_t count = tokenizer().encode_plain(word, kHf).size();
   EXPECT_GT(count, 0U);
   EXPECT_LE(count, word.size());
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
@@ -104,20 +189,21 @@ TEST(Tokenizer, HandlesVeryLongTextsInLittleTime) {
 
 TEST(Tokenizer, RefusesTextsOfManyMegabytes) {
   const std::string text(size_t{5} << 20, 'a');
-  EXPECT_THAT(message_of([&] { (void)tokenizer().encode_plain(text); }), HasSubstr("too long"));
+  EXPECT_THAT(message_of([&] { (void)tokenizer().encode_plain(text, kHf); }),
+              HasSubstr("too long"));
 }
 
 TEST(Tokenizer, KeepsMarksInTheTextUnlessTheirCaseDiffers) {
   const int64_t eos = tokenizer().eos_id();
-  EXPECT_THAT(tokenizer().encode_plain("<|endoftext|>"), testing::ElementsAre(eos));
-  EXPECT_THAT(tokenizer().encode_plain("<|EndOfText|>"), Each(testing::Ne(eos)));
+  EXPECT_THAT(tokenizer().encode_plain("<|endoftext|>", kHf), testing::ElementsAre(eos));
+  EXPECT_THAT(tokenizer().encode_plain("<|EndOfText|>", kHf), Each(testing::Ne(eos)));
 }
 
 TEST(Tokenizer, LooksForNormalizedMarksAfterLowerCasing) {
   Json json = tokenizer_json();
   json["added_tokens"][0]["normalized"] = true;
   const Tokenizer other = Tokenizer::from_json(json.dump(), "clip.json");
-  EXPECT_THAT(other.encode_plain("<|StartOfText|>"), testing::ElementsAre(other.bos_id()));
+  EXPECT_THAT(other.encode_plain("<|StartOfText|>", kHf), testing::ElementsAre(other.bos_id()));
   EXPECT_EQ(Tokenizer::from_json(other.to_json(), "written").to_json(), other.to_json());
 }
 
@@ -127,7 +213,8 @@ TEST(Tokenizer, AcceptsMergesAsStrings) {
     merge = merge[0].get<std::string>() + " " + merge[1].get<std::string>();
   }
   const Tokenizer other = Tokenizer::from_json(json.dump(), "clip.json");
-  EXPECT_EQ(other.encode_plain("two coffee cups"), tokenizer().encode_plain("two coffee cups"));
+  EXPECT_EQ(other.encode_plain("two coffee cups", kHf),
+            tokenizer().encode_plain("two coffee cups", kHf));
   EXPECT_EQ(other.to_json(), tokenizer().to_json());
 }
 
@@ -137,14 +224,14 @@ TEST(Tokenizer, AcceptsAddedTokensBehindTheVocabulary) {
   json["added_tokens"].push_back({{"id", next}, {"content", "<mask>"}, {"special", true}});
   const Tokenizer other = Tokenizer::from_json(json.dump(), "clip.json");
   EXPECT_EQ(other.vocabulary_size(), next + 1);
-  EXPECT_THAT(other.encode_plain("<mask>"), testing::ElementsAre(static_cast<int64_t>(next)));
+  EXPECT_THAT(other.encode_plain("<mask>", kHf), testing::ElementsAre(static_cast<int64_t>(next)));
   EXPECT_EQ(Tokenizer::from_json(other.to_json(), "written").vocabulary_size(), next + 1);
 }
 
 TEST(Tokenizer, UsesTheUnknownTokenForBytesTheVocabularyLacks) {
   const Json vocab = {{"a", 0}, {"a</w>", 1}, {"<|startoftext|>", 2}, {"<|endoftext|>", 3}};
   const Tokenizer other = Tokenizer::load(write_folder("unknown_bytes", vocab.dump(), ""));
-  EXPECT_THAT(other.encode_plain("aba"), testing::ElementsAre(0, 3, 1));
+  EXPECT_THAT(other.encode_plain("aba", kHf), testing::ElementsAre(0, 3, 1));
 }
 
 TEST(TokenizerFiles, NameTheMissingFiles) {
