@@ -7,6 +7,7 @@
 
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
+#include "base/foreign_file.hpp"
 #include "base/log.hpp"
 #include "base/output_check.hpp"
 #include "model/graphs.hpp"
@@ -107,6 +108,10 @@ std::optional<Tokenizer> load_tokenizer(const ExportRequest& request, const Plan
                     ": no tokenizer.json and no vocab.json beside the checkpoint; name the folder "
                     "that holds them with --tokenizer DIR");
   }
+  refuse_foreign_file(folder);
+  for (const char* name : {"tokenizer.json", "vocab.json", "merges.txt"}) {
+    refuse_foreign_file(folder / name);
+  }
   Tokenizer tokenizer = Tokenizer::load(folder);
   const int64_t rows = checkpoint.config().text.vocabulary;
   if (tokenizer.vocabulary_size() > static_cast<size_t>(rows)) {
@@ -195,6 +200,7 @@ std::vector<std::filesystem::path> export_component(const ExportRequest& request
   check_outputs(request, plan);
   const Checkpoint checkpoint = Checkpoint::open(request.checkpoint, request.semantics);
   const std::optional<Tokenizer> tokenizer = load_tokenizer(request, plan, checkpoint);
+  checkpoint.check_finite();
   ResultFolder folder(folder_of(request), "--output " + request.output.string());
   AtomicFiles files;
   for (const ComponentFile& file : plan.files) {
