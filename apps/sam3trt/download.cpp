@@ -34,10 +34,15 @@ const char* name_of(FileState state) {
 void print_json(const DownloadRequest& request, const DownloadResult& result) {
   nlohmann::ordered_json files = nlohmann::ordered_json::array();
   for (const DownloadedFile& file : result.files) {
-    files.push_back({{"path", (request.output / file.name).string()},
-                     {"bytes", file.size},
-                     {name_of(file.digest.kind), file.digest.hex},
-                     {"state", name_of(file.state)}});
+    nlohmann::ordered_json entry = {{"path", (request.output / file.name).string()},
+                                    {"bytes", file.size}};
+    if (file.digest.kind == DigestKind::kNone) {
+      entry["checked"] = "size only";
+    } else {
+      entry[name_of(file.digest.kind)] = file.digest.hex;
+    }
+    entry["state"] = name_of(file.state);
+    files.push_back(std::move(entry));
   }
   const nlohmann::ordered_json document = {{"repo", request.repo},
                                            {"revision", request.revision},
@@ -50,7 +55,9 @@ void print_json(const DownloadRequest& request, const DownloadResult& result) {
 void print_table(const DownloadRequest& request, const DownloadResult& result) {
   for (const DownloadedFile& file : result.files) {
     std::cout << std::left << std::setw(12) << name_of(file.state) << std::right << std::setw(14)
-              << file.size << "  " << (request.output / file.name).string() << "\n";
+              << file.size << "  " << (request.output / file.name).string()
+              << (file.digest.kind == DigestKind::kNone ? "  (only the size was checked)" : "")
+              << "\n";
   }
   std::cout << request.repo << " at " << request.revision << " (" << result.commit << ")\n";
 }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/foreign_file.hpp"
 #include "checkpoint/checkpoint.hpp"
 #include "checkpoint/inspect.hpp"
 #include "commands.hpp"
@@ -17,6 +18,8 @@ namespace sam3trt {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr size_t kMaxListed = 10;
 
 enum class FileKind { kCheckpoint, kGraph, kEngine };
 
@@ -40,6 +43,7 @@ FileKind kind_of(const std::filesystem::path& path) {
   const bool safetensors = start[8] == '{';  // after the eight bytes of the header's length
   if (zip || safetensors) return FileKind::kCheckpoint;
   if (start[0] == 8) return FileKind::kGraph;  // the field ir_version of ONNX's ModelProto
+  refuse_foreign_file(path);
   throw_bad_input(path.string() +
                   ": expected a checkpoint folder, .safetensors, sam3.pt or an ONNX graph");
 }
@@ -122,9 +126,17 @@ Json describe_checkpoint(const std::string& path, bool list_tensors) {
   for (const auto& [name, total] : dtypes) result["dtypes"][name] = to_json(total);
   for (const auto& [name, total] : parts) result["parts"][name] = to_json(total);
   if (list_tensors) result["tensor_list"] = tensors;
+  result["non_finite_weights"] = Json::array();
   try {
-    result["config"] = to_json(Checkpoint::open(path).config());
+    const Checkpoint checkpoint = Checkpoint::open(path);
+    result["config"] = to_json(checkpoint.config());
     result["problem"] = nullptr;
+    for (const NonFiniteWeight& weight : checkpoint.non_finite_weights()) {
+      result["non_finite_weights"].push_back({{"name", weight.name},
+                                              {"shape", weight.shape},
+                                              {"count", weight.count},
+                                              {"first_index", weight.first}});
+    }
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kBadInput) throw;
     result["config"] = nullptr;
@@ -203,6 +215,18 @@ void print_checkpoint(const Json& result) {
     return;
   }
   std::cout << "complete SAM 3 image model\n";
+  if (const Json& broken = result["non_finite_weights"]; !broken.empty()) {
+    std::cout << "weights with NaN or infinity, for which 'sam3trt export' refuses it: "
+              << broken.size() << "\n";
+    for (size_t i = 0; i < broken.size() && i < kMaxListed; ++i) {
+      std::cout << "  " << in_words(broken[i]["name"]) << " " << broken[i]["shape"] << ": "
+                << broken[i]["count"] << " values, the first at index " << broken[i]["first_index"]
+                << "\n";
+    }
+    if (broken.size() > kMaxListed) {
+      std::cout << "  ... and " << broken.size() - kMaxListed << " more (--json lists all)\n";
+    }
+  }
   for (const auto& [key, value] : result["config"].items()) {
     std::cout << "  " << std::left << std::setw(18) << key << in_words(value) << "\n";
   }

@@ -1,5 +1,6 @@
 #include "checkpoint/checkpoint.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -8,23 +9,34 @@
 
 #include "base/error.hpp"
 #include "base/half.hpp"
+#include "base/log.hpp"
 #include "base/mapped_file.hpp"
 #include "base/sha256.hpp"
 #include "checkpoint/config_json.hpp"
 #include "checkpoint/config_shapes.hpp"
+#include "checkpoint/finite.hpp"
+#include "checkpoint/name_list.hpp"
 #include "checkpoint/pad_token.hpp"
 #include "checkpoint/plan.hpp"
 #include "checkpoint/strict_json.hpp"
 #include "checkpoint/tensor_file.hpp"
 #include "checkpoint/torch_file.hpp"
+#include "checkpoint/wrapped_names.hpp"
 
 namespace sam3trt {
 
 struct Checkpoint::State {
+  /// Where a weight lies in the file's tensors.
+  struct Origin {
+    size_t tensor = 0;
+    int64_t offset = 0;
+  };
+
   TensorFile file;
   Sam3Config config;
   std::deque<std::vector<std::byte>> owned;  ///< Copies of tensors that are stored with strides.
   std::map<std::string, WeightView, std::less<>> weights;
+  std::map<std::string, Origin> origins;  ///< Of the weights, by their names.
   mutable std::string sha256;
 };
 
@@ -39,16 +51,16 @@ constexpr double kHuggingFaceVisionEps = 1e-6;
 
 /// transformers looks for "image_processor" in processor_config.json first
 /// (image_processing_base.py, get_image_processor_dict).
-PreprocessConfig read_preprocess(const fs::path& folder) {
+PreprocessConfig read_preprocess(const fs::path& folder, int64_t image_size) {
   if (const fs::path path = folder / "processor_config.json"; file_exists(path)) {
     const auto json = read_json_file(path);
     if (json.is_object() && json.contains("image_processor")) {
-      return parse_preprocess_json(json, path.string());
+      return parse_preprocess_json(json, path.string(), image_size);
     }
   }
   const fs::path path = folder / "preprocessor_config.json";
   if (!file_exists(path)) return {};
-  return parse_preprocess_json(read_json_file(path), path.string());
+  return parse_preprocess_json(read_json_file(path), path.string(), image_size);
 }
 
 Sam3Config read_folder_config(const TensorFile& file) {
@@ -58,7 +70,7 @@ Sam3Config read_folder_config(const TensorFile& file) {
                     file.path.filename().string() + ", copy it from the checkpoint's repository");
   }
   Sam3Config config = parse_config_json(read_json_file(path), path.string());
-  config.preprocess = read_preprocess(file.folder);
+  config.preprocess = read_preprocess(file.folder, config.vision.image_size);
   return config;
 }
 
@@ -76,6 +88,24 @@ void apply_semantics(const TensorFile& file, bool from_json, Sam3Config& config)
                     std::to_string(config.text.pad_token_id) + ", but the model knows only " +
                     std::to_string(config.text.vocabulary) + " ids");
   }
+}
+
+/// Says which of several models in one file is taken; refuses one without a mask head.
+void check_model_names(const TensorFile& file, Naming naming) {
+  for (const std::string& note : file.notes) log(LogLevel::kWarning, note);
+  const ModelNames model = unwrap_names(file.tensors, naming);
+  if (naming == Naming::kHuggingFace) {
+    refuse_without_mask_head(model.names, naming, file.path.string());
+  }
+  if (model.other_prefixes.empty()) return;
+  const auto quoted = [](const std::string& prefix) { return "\"" + prefix + "\""; };
+  std::string others;
+  for (const std::string& prefix : model.other_prefixes) {
+    others += (others.empty() ? "" : ", ") + quoted(prefix);
+  }
+  log(LogLevel::kWarning, file.path.string() + ": holds several models; the one under " +
+                              quoted(model.prefix) + " is taken, not " + others +
+                              "; save another one alone to export it");
 }
 
 /// The planned tensors as views; those that are not stored densely are copied into `owned`.
@@ -128,6 +158,14 @@ std::vector<float> WeightView::to_f32() const {
     if (count > 0) std::memcpy(values.data(), bytes.data(), count * sizeof(float));
     return values;
   }
+  if (dtype == DType::kF64) {
+    for (size_t i = 0; i < count; ++i) {
+      double value = 0.0;
+      std::memcpy(&value, bytes.data() + i * sizeof(value), sizeof(value));
+      values[i] = static_cast<float>(value);
+    }
+    return values;
+  }
   if (dtype != DType::kF16 && dtype != DType::kBF16) {
     throw Error(ErrorCode::kInternal,
                 "a weight of type " + std::string(name_of(dtype)) + " cannot be read as f32");
@@ -146,6 +184,7 @@ Checkpoint Checkpoint::open(const fs::path& path, std::optional<Semantics> seman
   state->file = open_tensor_file(path);
   const TensorFile& file = state->file;
   const Naming naming = detect_naming(file.tensors, file.path.string());
+  check_model_names(file, naming);
   const bool from_json = naming == Naming::kHuggingFace;
   state->config =
       from_json ? read_folder_config(file) : infer_meta_config(file.tensors, file.path.string());
@@ -155,6 +194,7 @@ Checkpoint Checkpoint::open(const fs::path& path, std::optional<Semantics> seman
   Views views(file, state->owned);
   for (const PlannedTensor& tensor : plan.tensors) {
     state->weights.emplace(tensor.name, views.view(tensor));
+    state->origins.emplace(tensor.name, State::Origin{tensor.source, tensor.offset});
   }
   return Checkpoint(std::move(state));
 }
@@ -178,6 +218,40 @@ WeightView Checkpoint::weight(std::string_view name) const {
 }
 
 bool Checkpoint::has(std::string_view name) const { return state_->weights.contains(name); }
+
+std::vector<NonFiniteWeight> Checkpoint::non_finite_weights() const {
+  // Parts of one tensor of the file are told together.
+  std::map<std::string, NonFiniteWeight> found;
+  for (const auto& [name, view] : state_->weights) {
+    const NonFiniteCount counted = count_non_finite(view.bytes, view.dtype);
+    if (counted.count == 0) continue;
+    const State::Origin& origin = state_->origins.at(name);
+    const StoredTensor& tensor = state_->file.tensors[origin.tensor];
+    const int64_t first = origin.offset + counted.first;
+    const auto [at, fresh] = found.emplace(
+        tensor.name, NonFiniteWeight{tensor.name, tensor.shape, counted.count, first});
+    if (fresh) continue;
+    at->second.count += counted.count;
+    at->second.first = std::min(at->second.first, first);
+  }
+  std::vector<NonFiniteWeight> list;
+  for (auto& [name, weight] : found) list.push_back(std::move(weight));
+  return list;
+}
+
+void Checkpoint::check_finite() const {
+  std::vector<std::string> lines;
+  for (const NonFiniteWeight& weight : non_finite_weights()) {
+    lines.push_back(weight.name + ": " + std::to_string(weight.count) + " of " +
+                    std::to_string(element_count(weight.shape)) + " values, the first at index " +
+                    std::to_string(weight.first));
+  }
+  if (lines.empty()) return;
+  throw_bad_input(state_->file.path.string() +
+                  ": not all of its weights are finite float32 numbers, as after a training that "
+                  "diverged; use an earlier checkpoint" +
+                  listed_names("with NaN or infinity", lines));
+}
 
 const std::string& Checkpoint::sha256() const {
   if (state_->sha256.empty()) {

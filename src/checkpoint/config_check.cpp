@@ -68,7 +68,7 @@ void check_global_blocks(const VisionConfig& vision, Checker& check) {
     check.range(kBackbone + "global_attn_indexes", block, 0, vision.stack.layers - 1);
     if (std::ranges::find(seen, block) != seen.end()) {
       check.problems.push_back(kBackbone + "global_attn_indexes: " + std::to_string(block) +
-                               " stands there twice");
+                               " appears twice");
     }
     seen.push_back(block);
   }

@@ -1,7 +1,6 @@
 #include "checkpoint/config_json.hpp"
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
@@ -152,12 +151,6 @@ void read_model(const JsonFields& fields, Sam3Config& config) {
   read_detector(fields, config);
 }
 
-[[noreturn]] void refuse_all(const std::string& where, const std::vector<std::string>& problems) {
-  std::string message = where + ": cannot be used:";
-  for (const std::string& problem : problems) message += "\n  " + problem;
-  throw_bad_input(message);
-}
-
 }  // namespace
 
 Sam3Config parse_config_json(const nlohmann::json& json, const std::string& where) {
@@ -173,44 +166,11 @@ Sam3Config parse_config_json(const nlohmann::json& json, const std::string& wher
   } else {
     top.refuse("model_type",
                "expected \"sam3\" or \"sam3_video\", found \"" + printable(type) + "\"");
-    refuse_all(where, problems);
+    refuse_fields(where, problems);
   }
   if (problems.empty()) problems = config_problems(config);
-  if (!problems.empty()) refuse_all(where, problems);
+  if (!problems.empty()) refuse_fields(where, problems);
   return config;
-}
-
-PreprocessConfig parse_preprocess_json(const nlohmann::json& json, const std::string& where) {
-  std::vector<std::string> problems;
-  const JsonFields top(&json, "", problems);
-  const JsonFields fields = top.has("image_processor") ? top.child("image_processor") : top;
-  PreprocessConfig result;
-  result.rescale_factor = fields.boolean("do_rescale", true)
-                              ? fields.number("rescale_factor", result.rescale_factor)
-                              : 1.0;
-  const bool normalize = fields.boolean("do_normalize", true);
-  const auto read_channels = [&](const char* key, std::array<double, 3>& target, double neutral) {
-    if (!normalize) {
-      target.fill(neutral);
-      return;
-    }
-    const auto values = fields.numbers(key, {target.begin(), target.end()});
-    if (values.size() != target.size()) {
-      fields.refuse(key, "expected 3 numbers, found " + std::to_string(values.size()));
-      return;
-    }
-    std::copy(values.begin(), values.end(), target.begin());
-  };
-  read_channels("image_mean", result.mean, 0.0);
-  read_channels("image_std", result.std, 1.0);
-  if (result.rescale_factor <= 0.0) fields.refuse("rescale_factor", "expected a positive number");
-  for (const double value : result.std) {
-    if (value > 0.0) continue;
-    fields.refuse("image_std", "expected positive numbers");
-    break;
-  }
-  if (!problems.empty()) refuse_all(where, problems);
-  return result;
 }
 
 }  // namespace sam3trt

@@ -16,10 +16,16 @@ namespace sam3trt {
 /// message. Throws Error(kBadInput) that lists every field that is wrong or cannot be expressed.
 [[nodiscard]] Sam3Config parse_config_json(const nlohmann::json& json, const std::string& where);
 
-/// Reads `preprocessor_config.json`, or `processor_config.json` with its "image_processor". Throws
-/// Error(kBadInput).
+/// Reads `preprocessor_config.json`, or `processor_config.json` with its "image_processor"
+/// (transformers 5.23, models/sam3/image_processing_sam3.py). Throws Error(kBadInput) that lists
+/// every step that this project does not reproduce: another size than the model's `image_size`
+/// (0: any), another filter than bilinear, no resizing, crops, padding, steps it does not know.
 [[nodiscard]] PreprocessConfig parse_preprocess_json(const nlohmann::json& json,
-                                                     const std::string& where);
+                                                     const std::string& where,
+                                                     int64_t image_size = 0);
+
+/// Throws Error(kBadInput) that lists the problems of a file's fields, the first ten of them.
+[[noreturn]] void refuse_fields(const std::string& where, const std::vector<std::string>& problems);
 
 /// The problems of a configuration that is complete: values out of range, and combinations that no
 /// graph of this project expresses. Each names the field as config.json does.

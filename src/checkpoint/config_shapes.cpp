@@ -9,7 +9,9 @@
 
 #include "base/error.hpp"
 #include "checkpoint/config_json.hpp"
+#include "checkpoint/name_list.hpp"
 #include "checkpoint/plan.hpp"
+#include "checkpoint/wrapped_names.hpp"
 
 namespace sam3trt {
 namespace {
@@ -27,8 +29,10 @@ const std::string kDecoder = "transformer.decoder.";
 /// Shapes by name, and the list of what is missing.
 class Shapes {
  public:
-  Shapes(std::span<const StoredTensor> tensors, const std::vector<std::string>& names) {
-    for (size_t i = 0; i < names.size(); ++i) shapes_.emplace(names[i], &tensors[i].shape);
+  Shapes(std::span<const StoredTensor> tensors, const ModelNames& model) {
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      if (!model.other_copy[i]) shapes_.emplace(model.names[i], &tensors[i].shape);
+    }
   }
 
   [[nodiscard]] const Shape* find(const std::string& name) const {
@@ -80,13 +84,23 @@ std::optional<int64_t> square_side(int64_t count) {
   return side * side == count ? std::optional(side) : std::nullopt;
 }
 
+/// The name under which the blocks keep their rotation tables: complex numbers, or, where the model
+/// was built for real ones, their two parts of the same shape.
+std::string rotation_table(const Shapes& shapes) {
+  for (const char* name : {"attn.freqs_cis", "attn.freqs_cis_real"}) {
+    if (shapes.find(kTrunk + "blocks.0." + name) != nullptr) return name;
+  }
+  return "";
+}
+
 /// Head size, window, grid and global blocks from the rotation tables [rows, head dim / 2] that
 /// every block carries: a windowed block has one row per token of a window, a global one per token
 /// of the image.
-void read_rotations(Shapes& shapes, VisionConfig& vision, int64_t& head_dim, int64_t& grid) {
+void read_rotations(Shapes& shapes, const std::string& table, VisionConfig& vision,
+                    int64_t& head_dim, int64_t& grid) {
   std::vector<int64_t> sides;
   for (int64_t block = 0; block < vision.stack.layers; ++block) {
-    const std::string name = kTrunk + "blocks." + std::to_string(block) + ".attn.freqs_cis";
+    const std::string name = kTrunk + "blocks." + std::to_string(block) + "." + table;
     const auto side = square_side(shapes.dim(name, 2, 0));
     if (!side) shapes.problems.push_back(name + ": its row count is no square");
     sides.push_back(side.value_or(1));
@@ -99,8 +113,8 @@ void read_rotations(Shapes& shapes, VisionConfig& vision, int64_t& head_dim, int
     if (sides[block] == grid) {
       vision.global_blocks.push_back(static_cast<int64_t>(block));
     } else if (sides[block] != vision.window) {
-      shapes.problems.push_back(kTrunk + "blocks." + std::to_string(block) +
-                                ".attn.freqs_cis: a third table size beside window and image");
+      shapes.problems.push_back(kTrunk + "blocks." + std::to_string(block) + "." + table +
+                                ": a third table size beside window and image");
     }
   }
 }
@@ -141,8 +155,9 @@ VisionConfig infer_vision(Shapes& shapes) {
 
   int64_t head_dim = kHeadDim;
   int64_t grid = 1;
-  if (vision.stack.layers > 0 && shapes.find(kTrunk + "blocks.0.attn.freqs_cis") != nullptr) {
-    read_rotations(shapes, vision, head_dim, grid);
+  const std::string table = rotation_table(shapes);
+  if (vision.stack.layers > 0 && !table.empty()) {
+    read_rotations(shapes, table, vision, head_dim, grid);
   } else {
     assume_published(shapes, vision, head_dim, grid);
   }
@@ -187,7 +202,9 @@ StackConfig infer_stack(Shapes& shapes, const std::string& prefix, int64_t heads
 }  // namespace
 
 Sam3Config infer_meta_config(std::span<const StoredTensor> tensors, const std::string& where) {
-  Shapes shapes(tensors, detector_names(tensors, Naming::kMeta));
+  const ModelNames model = unwrap_names(tensors, Naming::kMeta);
+  refuse_without_mask_head(model.names, Naming::kMeta, where);
+  Shapes shapes(tensors, model);
   Sam3Config config;
   config.semantics = Semantics::kMeta;
   config.vision = infer_vision(shapes);
@@ -208,8 +225,7 @@ Sam3Config infer_meta_config(std::span<const StoredTensor> tensors, const std::s
   if (!problems.empty()) {
     std::string message =
         where + ": the sizes of the model cannot be taken from its tensor shapes:";
-    for (const std::string& problem : problems) message += "\n  " + problem;
-    throw_bad_input(message);
+    throw_bad_input(message + first_lines(problems));
   }
   return config;
 }

@@ -33,6 +33,28 @@ const nlohmann::json* JsonFields::find(std::string_view key) const {
   return entry == object_->end() || entry->is_null() ? nullptr : &*entry;
 }
 
+bool JsonFields::is_text(std::string_view key) const {
+  const auto* value = find(key);
+  return value != nullptr && value->is_string();
+}
+
+bool JsonFields::is_number(std::string_view key) const {
+  const auto* value = find(key);
+  return value != nullptr && value->is_number();
+}
+
+bool JsonFields::is_object(std::string_view key) const {
+  const auto* value = find(key);
+  return value != nullptr && value->is_object();
+}
+
+std::vector<std::string> JsonFields::keys() const {
+  std::vector<std::string> result;
+  if (object_ == nullptr) return result;
+  for (const auto& [key, value] : object_->items()) result.push_back(key);
+  return result;
+}
+
 void JsonFields::refuse(std::string_view key, const std::string& problem) const {
   problems_->push_back((path_.empty() ? "" : path_ + ".") + std::string(key) + ": " + problem);
 }

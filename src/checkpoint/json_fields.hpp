@@ -19,6 +19,13 @@ class JsonFields {
   [[nodiscard]] bool present() const { return object_ != nullptr; }
   [[nodiscard]] bool has(std::string_view key) const { return find(key) != nullptr; }
 
+  [[nodiscard]] bool is_text(std::string_view key) const;
+  [[nodiscard]] bool is_number(std::string_view key) const;
+  [[nodiscard]] bool is_object(std::string_view key) const;
+
+  /// The keys of the object, those of null fields too.
+  [[nodiscard]] std::vector<std::string> keys() const;
+
   /// The object under `key`, empty when it is not there.
   [[nodiscard]] JsonFields child(std::string_view key) const;
 

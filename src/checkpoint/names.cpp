@@ -419,31 +419,58 @@ void add_row(const Row& row, int64_t layer, const Sam3Config& config,
   }
 }
 
-// Names that may be in a checkpoint and are not read; '*' stands for any characters.
-constexpr auto kUnusedHuggingFace = std::to_array<std::string_view>({
-    "tracker_model.*",                           // interactive path and video
-    "tracker_neck.*",                            // their neck
-    "text_encoder.text_projection.weight",       // CLIP's pooled output
-    "vision_encoder.neck.fpn_layers.3.*",        // the level that the model drops
-    "mask_decoder.pixel_decoder.conv_layers.*",  // stages after the second
-    "mask_decoder.pixel_decoder.norms.*",
-    "text_encoder.text_model.embeddings.position_ids",  // buffers that are computed
-    "vision_encoder.*rotary_emb.*",
-    "*.position_encoding.*",
+/// Tensors that may be in a checkpoint and are not read; '*' stands for any characters.
+struct UnusedRow {
+  std::string_view pattern;
+  std::string_view reason;
+};
+
+constexpr std::string_view kComputed = "buffer that is computed";
+constexpr std::string_view kTracker = "interactive path and video";
+constexpr std::string_view kTraining = "only training uses it";
+
+constexpr auto kUnusedHuggingFace = std::to_array<UnusedRow>({
+    {"tracker_model.*", kTracker},
+    {"tracker_neck.*", "neck of the tracker"},
+    {"text_encoder.text_projection.weight", "CLIP's pooled output"},
+    {"vision_encoder.neck.fpn_layers.3.*", "the level that the model drops"},
+    {"mask_decoder.pixel_decoder.conv_layers.*", "stages after the second"},
+    {"mask_decoder.pixel_decoder.norms.*", "stages after the second"},
+    {"vision_encoder.*rotary_emb.*", kComputed},
+    {"*.position_encoding.*", kComputed},
 });
 
-constexpr auto kUnusedMeta = std::to_array<std::string_view>({
-    "tracker.*",  // interactive path and video
-    "inst_interactive_predictor.*",
-    "backbone.vision_backbone.sam2_convs.*",         // their neck
-    "backbone.vision_backbone.convs.3.*",            // the level that scalp=1 drops
-    "backbone.vision_backbone.position_encoding.*",  // buffers that are computed
-    "backbone.vision_backbone.trunk.blocks.*.attn.freqs_cis",
-    "backbone.language_backbone.encoder.text_projection",  // CLIP's pooled output
-    "backbone.language_backbone.encoder.attn_mask",
-    "geometry_encoder.points_*",                      // point exemplars are not exposed
-    "segmentation_head.pixel_decoder.conv_layers.*",  // stages after the second
-    "segmentation_head.pixel_decoder.norms.*",
+constexpr auto kUnusedMeta = std::to_array<UnusedRow>({
+    {"tracker.*", kTracker},
+    {"sam2_predictor.*", kTracker},  // their name in training
+    {"inst_interactive_predictor.*", kTracker},
+    {"backbone.vision_backbone.sam2_convs.*", "neck of the tracker"},
+    {"backbone.vision_backbone.convs.3.*", "the level that scalp=1 drops"},
+    {"backbone.vision_backbone.position_encoding.*", kComputed},
+    {"backbone.vision_backbone.trunk.blocks.*.attn.freqs_cis", kComputed},
+    {"backbone.vision_backbone.trunk.blocks.*.attn.freqs_cis_real", kComputed},
+    {"backbone.vision_backbone.trunk.blocks.*.attn.freqs_cis_imag", kComputed},
+    {"backbone.language_backbone.encoder.text_projection", "CLIP's pooled output"},
+    {"backbone.language_backbone.encoder.attn_mask", kComputed},
+    {"geometry_encoder.points_*", "point exemplars are not exposed"},
+    {"segmentation_head.pixel_decoder.conv_layers.*", "stages after the second"},
+    {"segmentation_head.pixel_decoder.norms.*", "stages after the second"},
+});
+
+// In both namings.
+constexpr auto kUnusedAnywhere = std::to_array<UnusedRow>({
+    {"*.position_ids", kComputed},
+    {"*.num_batches_tracked", kTraining},
+    {"n_averaged", kTraining},  // torch.optim.swa_utils.AveragedModel
+    {"criterion.*", kTraining},
+    {"loss.*", kTraining},
+    {"loss_fn.*", kTraining},
+    {"matcher.*", kTraining},
+    {"metrics.*", kTraining},
+    {"train_metrics.*", kTraining},
+    {"val_metrics.*", kTraining},
+    {"pixel_mean", "the preprocessing's numbers, which the configuration gives"},
+    {"pixel_std", "the preprocessing's numbers, which the configuration gives"},
 });
 
 /// Whether `text` fits a pattern with at most a few '*'.
@@ -470,14 +497,20 @@ std::vector<NamedTensor> needed_tensors(const Sam3Config& config) {
   return list;
 }
 
-bool is_unused_tensor(Naming naming, std::string_view name) {
-  const auto any = [&](const auto& patterns) {
-    for (const std::string_view pattern : patterns) {
-      if (matches(pattern, name)) return true;
+std::string_view unused_reason(Naming naming, std::string_view name) {
+  const auto find = [&](const auto& rows) -> std::string_view {
+    for (const UnusedRow& row : rows) {
+      if (matches(row.pattern, name)) return row.reason;
     }
-    return false;
+    return "";
   };
-  return naming == Naming::kMeta ? any(kUnusedMeta) : any(kUnusedHuggingFace);
+  const std::string_view own =
+      naming == Naming::kMeta ? find(kUnusedMeta) : find(kUnusedHuggingFace);
+  return own.empty() ? find(kUnusedAnywhere) : own;
+}
+
+bool is_unused_tensor(Naming naming, std::string_view name) {
+  return !unused_reason(naming, name).empty();
 }
 
 }  // namespace sam3trt

@@ -27,8 +27,11 @@ struct NamedTensor {
 /// Every tensor that the graphs of `config` need, in a fixed order.
 [[nodiscard]] std::vector<NamedTensor> needed_tensors(const Sam3Config& config);
 
-/// Whether a tensor of that name may be in a checkpoint though nothing reads it. `name` is as the
-/// file spells it, for kHuggingFace without "detector_model.", for kMeta without "detector.".
+/// Why a tensor of that name may be in a checkpoint though nothing reads it; empty for any other
+/// name. `name` is without what stands before the model's own names (wrapped_names.hpp).
+[[nodiscard]] std::string_view unused_reason(Naming naming, std::string_view name);
+
+/// Whether there is such a reason.
 [[nodiscard]] bool is_unused_tensor(Naming naming, std::string_view name);
 
 }  // namespace sam3trt

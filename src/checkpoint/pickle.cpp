@@ -2,13 +2,13 @@
 
 #include <array>
 #include <cstring>
-#include <set>
 #include <unordered_map>
 #include <utility>
 
 #include "base/checked.hpp"
 #include "base/error.hpp"
 #include "checkpoint/pickle_values.hpp"
+#include "checkpoint/state_dict.hpp"
 #include "checkpoint/stored_tensor.hpp"
 
 namespace sam3trt {
@@ -57,17 +57,25 @@ enum Opcode : uint8_t {
   kBinBytes = 'B',
   kShortBinBytes = 'C',
   kProto = 0x80,
+  kNewObject = 0x81,
   kTuple1 = 0x85,
   kTuple2 = 0x86,
   kTuple3 = 0x87,
   kNewTrue = 0x88,
   kNewFalse = 0x89,
   kLong1 = 0x8A,
+  kLong4 = 0x8B,
   kShortBinUnicode = 0x8C,
   kBinUnicode8 = 0x8D,
+  kBinBytes8 = 0x8E,
+  kEmptySet = 0x8F,
+  kAddItems = 0x90,
+  kFrozenSet = 0x91,
+  kNewObjectEx = 0x92,
   kStackGlobal = 0x93,
   kMemoize = 0x94,
   kFrame = 0x95,
+  kByteArray8 = 0x96,
 };
 
 struct Storage {
@@ -82,11 +90,12 @@ class Machine {
   Machine(std::span<const std::byte> bytes, const std::string& where)
       : bytes_(bytes), where_(where) {}
 
-  std::vector<PickledTensor> run() {
+  StateDict run() {
     if (bytes_.size() > kMaxBytes) refuse("is larger than 16 MiB, too large for a state dict");
     while (step()) {
     }
-    return collect(pop());
+    return StateDictFinder(values_, [this](const std::string& problem) { refuse(problem); })
+        .find(pop(), tensors_);
   }
 
  private:
@@ -183,6 +192,9 @@ class Machine {
     list.items.insert(list.items.end(), items.begin(), items.end());
   }
 
+  /// The same for what an inert object was given: dropped.
+  bool is_inert(uint32_t id) const { return values_[id].kind == Kind::kInert; }
+
   void memoize(uint64_t key) { memo_[key] = top(); }
 
   void recall(uint64_t key) {
@@ -271,6 +283,14 @@ class Machine {
       case kBinBytes:
         push_text(Kind::kBytes, take_text(take_number(4)));
         return true;
+      case kBinBytes8:
+      case kByteArray8:
+        push_text(Kind::kBytes, take_text(take_number(8)));
+        return true;
+      case kLong4:
+        take(take_number(4));  // too large for any size; as after random.getstate()
+        push_number(Kind::kInert, 0);
+        return true;
       default:
         return false;
     }
@@ -307,25 +327,36 @@ class Machine {
         return true;
       case kAppend: {
         const uint32_t item = pop();
-        extend(top(), Kind::kList, {item});
+        if (!is_inert(top())) extend(top(), Kind::kList, {item});
         return true;
       }
       case kAppends: {
         const auto items = pop_to_mark();
-        extend(top(), Kind::kList, items);
+        if (!is_inert(top())) extend(top(), Kind::kList, items);
         return true;
       }
       case kSetItem: {
         const uint32_t item = pop();
         const uint32_t key = pop();
-        extend(top(), Kind::kDict, {key, item});
+        if (!is_inert(top())) extend(top(), Kind::kDict, {key, item});
         return true;
       }
       case kSetItems: {
         const auto items = pop_to_mark();
-        extend(top(), Kind::kDict, items);
+        if (!is_inert(top())) extend(top(), Kind::kDict, items);
         return true;
       }
+      case kEmptySet:
+        push_number(Kind::kInert, 0);
+        return true;
+      case kAddItems:
+        pop_to_mark();
+        expect(top(), Kind::kInert, "a set");
+        return true;
+      case kFrozenSet:
+        pop_to_mark();
+        push_number(Kind::kInert, 0);
+        return true;
       default:
         return false;
     }
@@ -368,9 +399,17 @@ class Machine {
         return true;
       }
       case kBuild: {
-        // Attributes of a dictionary (torch's _metadata); they do not matter here.
+        // Attributes of a dictionary (torch's _metadata) or of settings; they do not matter here.
         pop();
-        expect(top(), Kind::kDict, "a dictionary to set attributes of");
+        if (!is_inert(top())) expect(top(), Kind::kDict, "a dictionary to set attributes of");
+        return true;
+      }
+      case kNewObjectEx:
+        pop();
+        [[fallthrough]];
+      case kNewObject: {
+        pop();
+        make_object(pop());
         return true;
       }
       default:
@@ -382,12 +421,32 @@ class Machine {
 
   void push_global(std::string_view module, std::string_view name) {
     const Global* global = find_global(module, name);
-    if (global == nullptr) {
-      refuse("names " + printable(module) + "." + printable(name) +
-             ", which no state dict needs; nothing of it was executed. Save the state dict alone: "
-             "torch.save(model.state_dict(), FILE)");
-    }
+    if (global == nullptr) refuse_global(module, name);
+    names_globals_ = true;
     push_new({Kind::kGlobal, 0, {}, {}, global});
+  }
+
+  [[noreturn]] void refuse_global(std::string_view module, std::string_view name) const {
+    const std::string full = printable(module) + "." + printable(name);
+    if (name == "_rebuild_qtensor") {
+      refuse("holds quantised tensors (" + full +
+             "); export the checkpoint as it was before it was quantised");
+    }
+    // torch.save(model) pickles the model's own class before anything else.
+    refuse("names " + full + ", which no state dict needs; nothing of it was executed. " +
+           (names_globals_ ? "" : "It seems to be a whole pickled model or other object. ") +
+           "Save the state dict alone: torch.save(model.state_dict(), FILE)");
+  }
+
+  /// An object of a class, its arguments dropped.
+  void make_object(uint32_t type) {
+    const Global* global = expect(type, Kind::kGlobal, "a class").global;
+    const bool dictionary =
+        global->callable == Callable::kOrderedDict || global->callable == Callable::kDefaultDict;
+    if (!dictionary && global->callable != Callable::kInert) {
+      refuse(printable(global->module) + "." + printable(global->name) + " cannot be made");
+    }
+    push_number(dictionary ? Kind::kDict : Kind::kInert, 0);
   }
 
   /// A copy of a short tuple. Its length is checked first: a long one could be named many times.
@@ -418,6 +477,10 @@ class Machine {
 
   void reduce(uint32_t function, uint32_t tuple) {
     const Global* global = expect(function, Kind::kGlobal, "a function to call").global;
+    if (global->callable == Callable::kInert || global->callable == Callable::kDefaultDict) {
+      expect(tuple, Kind::kTuple, "the arguments of a call");
+      return make_object(function);
+    }
     const std::vector<uint32_t> items = arguments(tuple, "the arguments of a call");
     switch (global->callable) {
       case Callable::kOrderedDict:
@@ -440,8 +503,17 @@ class Machine {
         expect(items[0], Kind::kTensor, "a tensor");
         push(items[0]);
         return;
+      case Callable::kFromType: {
+        // (function, class, arguments, state): a tensor with attributes of its own.
+        if (items.size() != 4) refuse("_rebuild_from_type_v2 needs 4 arguments");
+        const Global* inner = expect(items[0], Kind::kGlobal, "a function to call").global;
+        if (inner->callable == Callable::kFromType) refuse("calls itself");
+        return reduce(items[0], items[2]);
+      }
       case Callable::kStorage:
       case Callable::kDType:
+      case Callable::kDefaultDict:
+      case Callable::kInert:
         break;
     }
     refuse(printable(global->module) + "." + printable(global->name) + " cannot be called");
@@ -486,44 +558,6 @@ class Machine {
     push_number(Kind::kTensor, static_cast<int64_t>(tensors_.size() - 1));
   }
 
-  // --- The result ----------------------------------------------------------------------------
-
-  /// The value of a text key in a dictionary, if it is there.
-  std::optional<uint32_t> lookup(const Value& dictionary, std::string_view key) const {
-    for (size_t i = 0; i + 1 < dictionary.items.size(); i += 2) {
-      const Value& found = values_[dictionary.items[i]];
-      if (found.kind == Kind::kText && found.text == key) return dictionary.items[i + 1];
-    }
-    return std::nullopt;
-  }
-
-  std::vector<PickledTensor> collect(uint32_t root) {
-    const Value* dictionary = &expect(root, Kind::kDict, "a dictionary of tensors");
-    if (const auto model = lookup(*dictionary, "model")) {
-      if (values_[*model].kind == Kind::kDict) dictionary = &values_[*model];
-    }
-    std::vector<PickledTensor> result;
-    std::set<std::string_view> names;
-    if (dictionary->items.size() / 2 > kMaxTensors) refuse("names more than 100000 tensors");
-    for (size_t i = 0; i + 1 < dictionary->items.size(); i += 2) {
-      const Value& key = values_[dictionary->items[i]];
-      const Value& item = values_[dictionary->items[i + 1]];
-      if (key.kind != Kind::kText || !is_tensor_name(key.text)) {
-        refuse("the state dict has a key that is no tensor name");
-      }
-      if (item.kind != Kind::kTensor) {
-        refuse("the entry \"" + printable(key.text) +
-               "\" of the state dict is no tensor; expected a state dict, or one under \"model\"");
-      }
-      if (!names.insert(key.text).second) {
-        refuse("the tensor \"" + printable(key.text) + "\" stands there twice");
-      }
-      result.push_back(tensors_[static_cast<size_t>(item.number)]);
-      result.back().name = key.text;
-    }
-    return result;
-  }
-
   std::span<const std::byte> bytes_;
   const std::string& where_;
   size_t at_ = 0;
@@ -534,14 +568,18 @@ class Machine {
   std::unordered_map<uint64_t, uint32_t> memo_;
   std::vector<Storage> storages_;
   std::vector<PickledTensor> tensors_;
+  bool names_globals_ = false;  // something that is known was named before
 };
 
 }  // namespace
 }  // namespace pickle
 
 std::vector<PickledTensor> unpickle_state_dict(std::span<const std::byte> bytes,
-                                               const std::string& where) {
-  return pickle::Machine(bytes, where).run();
+                                               const std::string& where,
+                                               std::vector<std::string>* notes) {
+  pickle::StateDict found = pickle::Machine(bytes, where).run();
+  if (notes != nullptr && !found.note.empty()) notes->push_back(where + ": " + found.note);
+  return std::move(found.tensors);
 }
 
 }  // namespace sam3trt

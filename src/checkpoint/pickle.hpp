@@ -25,15 +25,19 @@ struct PickledTensor {
   std::vector<int64_t> strides;  ///< In elements, none negative, as many as dimensions.
 };
 
-/// Reads the `data.pkl` of a torch zip file: a dictionary of tensors, or a dictionary whose "model"
-/// is one. Executes nothing: it knows the opcodes, the classes and the functions that state dicts
-/// consist of and refuses everything else by name, so no code of the file can run. Memory is
-/// bounded by a multiple of the pickle's size, which is limited to 16 MiB. `where` starts every
-/// message. Throws Error(kBadInput).
+/// Reads the `data.pkl` of a torch zip file: a state dict, or dictionaries in which training keeps
+/// one ("model", "model_state_dict", "state_dict", others), to any depth of a few. Of several
+/// models the one under the key that comes first in this list is taken, averaged copies ("ema")
+/// last, and `notes` gets a sentence about it; what is no tensor beside it is skipped. Executes
+/// nothing: it knows the opcodes, the classes and the functions that state dicts and the settings
+/// beside them consist of and refuses everything else by name, so no code of the file can run.
+/// Memory is bounded by a multiple of the pickle's size, which is limited to 16 MiB. `where` starts
+/// every message. Throws Error(kBadInput).
 ///
 /// Formats: Python's pickletools.py (opcodes of protocols 2 to 5); torch/serialization.py
 /// (persistent ids of storages), torch/_utils.py (_rebuild_tensor_v2 and its kin).
-[[nodiscard]] std::vector<PickledTensor> unpickle_state_dict(std::span<const std::byte> bytes,
-                                                             const std::string& where);
+[[nodiscard]] std::vector<PickledTensor> unpickle_state_dict(
+    std::span<const std::byte> bytes, const std::string& where,
+    std::vector<std::string>* notes = nullptr);
 
 }  // namespace sam3trt

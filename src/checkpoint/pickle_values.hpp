@@ -10,8 +10,18 @@
 
 namespace sam3trt::pickle {
 
-/// The classes and functions a state dict may name.
-enum class Callable { kOrderedDict, kRebuildV2, kRebuildV3, kParameter, kStorage, kDType };
+/// The classes and functions a state dict, or what training saves beside it, may name.
+enum class Callable {
+  kOrderedDict,
+  kDefaultDict,
+  kRebuildV2,
+  kRebuildV3,
+  kFromType,
+  kParameter,
+  kStorage,
+  kDType,
+  kInert,  ///< A class of settings or numbers (argparse.Namespace); its objects are not looked at.
+};
 
 struct Global {
   std::string_view module;
@@ -22,7 +32,7 @@ struct Global {
   uint64_t item_size = 0;
 };
 
-/// The global of that name, or null when it is none of those.
+/// The global of that name, or null when it is none of those. All inert ones are one global.
 [[nodiscard]] const Global* find_global(std::string_view module, std::string_view name);
 
 enum class Kind : uint8_t {
@@ -38,6 +48,7 @@ enum class Kind : uint8_t {
   kGlobal,
   kStorage,
   kTensor,
+  kInert,
 };
 
 /// One object. Objects refer to each other by number, so that shared and cyclic ones need no care.

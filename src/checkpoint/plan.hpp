@@ -27,22 +27,20 @@ struct TensorPlan {
   std::vector<size_t> unused;  ///< Indices of tensors that nothing reads.
 };
 
-/// Who named these tensors; throws Error(kBadInput) when they belong to no SAM 3 model.
+/// Who named these tensors; throws Error(kBadInput) that says what they seem to be when they belong
+/// to no SAM 3 model, or cannot be exported as they are (other_models.hpp).
 [[nodiscard]] Naming detect_naming(std::span<const StoredTensor> tensors, const std::string& where);
 
-/// Matches a file's tensors (their bytes are not touched) with those that `config` needs. Throws
-/// Error(kBadInput) that lists all missing, unknown, wrong-shaped and wrong-typed tensors (at most
-/// 40 of a kind). `where` starts the message.
+/// Matches a file's tensors (their bytes are not touched) with those that `config` needs, whatever
+/// training wrapped around their names (wrapped_names.hpp). Throws Error(kBadInput) that counts the
+/// missing, unknown, wrong-shaped and wrong-typed tensors and lists the first ten of each kind,
+/// fewer of many kinds. `where` starts the message.
 [[nodiscard]] TensorPlan plan_tensors(std::span<const StoredTensor> tensors, Naming naming,
                                       const Sam3Config& config, const std::string& where);
 
-/// What a file that also holds the tracker puts before the names of the detector's tensors
-/// ("detector_model." or "detector."); empty when no tensor has it.
-[[nodiscard]] std::string_view detector_prefix(std::span<const StoredTensor> tensors,
-                                               Naming naming);
-
-/// The tensors' names without that prefix.
-[[nodiscard]] std::vector<std::string> detector_names(std::span<const StoredTensor> tensors,
-                                                      Naming naming);
+/// Throws Error(kBadInput) when none of the names (those of unwrap_names) is of the mask head, as
+/// in checkpoints of models that were fine-tuned without it.
+void refuse_without_mask_head(std::span<const std::string> names, Naming naming,
+                              const std::string& where);
 
 }  // namespace sam3trt

@@ -44,6 +44,8 @@ constexpr auto kDTypes = std::to_array<DTypeName>({
     {"F8_E4M3", 8, std::nullopt},
     {"F8_E5M2", 8, std::nullopt},
     {"F8_E8M0", 8, std::nullopt},
+    {"F8_E4M3FNUZ", 8, std::nullopt},
+    {"F8_E5M2FNUZ", 8, std::nullopt},
 });
 
 struct Header {

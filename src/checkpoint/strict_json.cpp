@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/foreign_file.hpp"
 #include "base/mapped_file.hpp"
 #include "checkpoint/stored_tensor.hpp"
 
@@ -26,7 +27,7 @@ nlohmann::json parse_strict_json(std::span<const std::byte> text, const std::str
     if (event == Event::key) {
       const auto& key = parsed.get_ref<const std::string&>();
       if (!open_objects.back().insert(key).second) {
-        throw_bad_input(where + ": the key \"" + printable(key) + "\" stands there twice");
+        throw_bad_input(where + ": the key \"" + printable(key) + "\" appears twice");
       }
     }
     return true;
@@ -44,6 +45,10 @@ nlohmann::json read_json_file(const std::filesystem::path& path) {
   if (file.bytes().size() > kMaxFileBytes) {
     throw_bad_input(path.string() +
                     ": is larger than 64 MiB, too large for a JSON file of a model");
+  }
+  const ForeignContent content = foreign_content(file.bytes());
+  if (content != ForeignContent::kNone) {
+    throw_bad_input(path.string() + ": " + describe(content, file.bytes()));
   }
   return parse_strict_json(file.bytes(), path.string());
 }

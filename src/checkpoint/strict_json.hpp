@@ -13,7 +13,8 @@ namespace sam3trt {
 [[nodiscard]] nlohmann::json parse_strict_json(std::span<const std::byte> text,
                                                const std::string& where);
 
-/// The same for a file of at most 64 MiB.
+/// The same for a file of at most 64 MiB; what stands in place of the file (foreign_file.hpp) is
+/// named.
 [[nodiscard]] nlohmann::json read_json_file(const std::filesystem::path& path);
 
 }  // namespace sam3trt

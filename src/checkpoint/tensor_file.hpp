@@ -16,11 +16,13 @@ struct TensorFile {
   std::filesystem::path path;     ///< The file (of shards: the index), for messages.
   std::vector<MappedFile> files;  ///< In the order of their names.
   std::vector<StoredTensor> tensors;
+  std::vector<std::string> notes;  ///< What was decided in reading, for the user.
 };
 
 /// Opens a safetensors file, a `*.safetensors.index.json` with its shards, a torch zip file (told
-/// apart by their first bytes), or a folder that holds `model.safetensors`,
-/// `model.safetensors.index.json` or `sam3.pt`, looked for in this order. Throws Error(kBadInput).
+/// apart by their first bytes, not by their names), or a folder that holds `model.safetensors`,
+/// `model.safetensors.index.json`, `sam3.pt`, `pytorch_model.bin` or its index, looked for in this
+/// order. Throws Error(kBadInput) that says what is there instead.
 [[nodiscard]] TensorFile open_tensor_file(const std::filesystem::path& given);
 
 /// Whether something stands at that path; a path that cannot be looked at counts as missing.

@@ -1,5 +1,6 @@
 #include "checkpoint/torch_file.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <string_view>
@@ -27,6 +28,39 @@ std::string find_root(std::span<const ZipEntry> entries, const std::string& wher
     throw_bad_input(where + ": is a zip file without data.pkl, expected one that torch.save wrote");
   }
   return *root;
+}
+
+/// Zip files that other programs, or torch for other purposes, wrote.
+void refuse_other_archives(std::span<const std::string_view> names, const std::string& where) {
+  const auto any = [&](auto test) { return std::ranges::any_of(names, test); };
+  if (any([](std::string_view name) {
+        return name.ends_with("/constants.pkl") || name.find("/code/__torch__") != name.npos;
+      })) {
+    throw_bad_input(where +
+                    ": is a TorchScript archive (torch.jit.save), a program with its weights; save "
+                    "the state dict of the model it was made from, or of the archive itself: "
+                    "torch.save(torch.jit.load(FILE).state_dict(), NEW_FILE)");
+  }
+  if (any([](std::string_view name) {
+        return name.ends_with("/archive_format") || name.ends_with("models/model.json") ||
+               name.ends_with("serialized_exported_program.json");
+      })) {
+    throw_bad_input(where +
+                    ": is a program of torch.export (.pt2); save the state dict of the model it "
+                    "was made from: torch.save(model.state_dict(), FILE)");
+  }
+  if (any([](std::string_view name) { return name.ends_with("/data.pkl"); })) return;
+  if (any([](std::string_view name) { return name.ends_with(".npy"); })) {
+    throw_bad_input(where +
+                    ": is a NumPy archive (.npz), expected a safetensors file or one that "
+                    "torch.save wrote");
+  }
+  for (const std::string_view name : names) {
+    if (!name.ends_with(".safetensors") && !name.ends_with(".pt") && !name.ends_with(".pth")) {
+      continue;
+    }
+    throw_bad_input(where + ": is a zip file that holds " + printable(name) + "; unpack it first");
+  }
 }
 
 void check_byte_order(std::span<const ZipEntry> entries, const std::string& root,
@@ -100,13 +134,17 @@ StoredTensor place(const PickledTensor& tensor, std::span<const ZipEntry> entrie
 }  // namespace
 
 std::vector<StoredTensor> parse_torch_file(std::span<const std::byte> file,
-                                           const std::string& where) {
+                                           const std::string& where,
+                                           std::vector<std::string>* notes) {
+  // Before the entries are looked at: other programs' archives may be compressed.
+  refuse_other_archives(list_zip_names(file, where), where);
   const std::vector<ZipEntry> entries = parse_zip(file, where);
   const std::string root = find_root(entries, where);
   check_byte_order(entries, root, where);
   const ZipEntry* pickle = find_entry(entries, root + std::string(kPickleName));
   std::vector<StoredTensor> tensors;
-  for (const PickledTensor& tensor : unpickle_state_dict(pickle->bytes, where + ": data.pkl")) {
+  for (const PickledTensor& tensor :
+       unpickle_state_dict(pickle->bytes, where + ": data.pkl", notes)) {
     tensors.push_back(place(tensor, entries, root, where));
   }
   return tensors;

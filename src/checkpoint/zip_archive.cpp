@@ -199,6 +199,21 @@ Placed read_entry(const Reader& file, const Central& central, uint64_t limit,
 
 }  // namespace
 
+std::vector<std::string_view> list_zip_names(std::span<const std::byte> bytes,
+                                             const std::string& where) {
+  const Reader file(bytes, where);
+  const Directory directory = read_directory(file);
+  const uint64_t end = directory.offset + directory.size;
+  std::vector<std::string_view> names;
+  uint64_t at = directory.offset;
+  for (uint64_t i = 0; i < directory.entries; ++i) {
+    const Central central = read_central(file, at, end);
+    names.push_back(central.name);
+    at = central.next;
+  }
+  return names;
+}
+
 std::vector<ZipEntry> parse_zip(std::span<const std::byte> bytes, const std::string& where) {
   const Reader file(bytes, where);
   const Directory directory = read_directory(file);
@@ -223,7 +238,7 @@ std::vector<ZipEntry> parse_zip(std::span<const std::byte> bytes, const std::str
   std::ranges::sort(entries, {}, &ZipEntry::name);
   const auto twice = std::ranges::adjacent_find(entries, {}, &ZipEntry::name);
   if (twice != entries.end()) {
-    file.refuse("zip entry \"" + printable(twice->name) + "\" stands there twice");
+    file.refuse("zip entry \"" + printable(twice->name) + "\" appears twice");
   }
   return entries;
 }

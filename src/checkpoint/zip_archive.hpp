@@ -23,6 +23,11 @@ struct ZipEntry {
 [[nodiscard]] std::vector<ZipEntry> parse_zip(std::span<const std::byte> bytes,
                                               const std::string& where);
 
+/// The names in the directory of a zip archive in its order, of entries that parse_zip refuses too.
+/// Throws Error(kBadInput) when there is no directory that can be read.
+[[nodiscard]] std::vector<std::string_view> list_zip_names(std::span<const std::byte> bytes,
+                                                           const std::string& where);
+
 /// The entry of that name in the result of parse_zip, or null.
 [[nodiscard]] const ZipEntry* find_entry(std::span<const ZipEntry> entries, std::string_view name);
 

@@ -7,8 +7,11 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <span>
 #include <thread>
+#include <vector>
 
+#include "base/foreign_file.hpp"
 #include "base/log.hpp"
 #include "base/output_target.hpp"
 #include "base/temporary.hpp"
@@ -91,6 +94,42 @@ void check_free_space(const std::filesystem::path& folder, uint64_t needed) {
               folder.string() + ": " + in_megabytes(needed) + " are still to come, but only " +
                   in_megabytes(space.available) +
                   " are free: make room, or name another folder with --output");
+}
+
+/// Accepted for its size alone is said, because nobody could tell it from another file of that
+/// size.
+void note_size_only(const std::string& name, const Digest& digest, uint64_t size) {
+  if (digest.kind != DigestKind::kNone) return;
+  log(LogLevel::kWarning, name + ": the server names no hash of it; only its size of " +
+                              std::to_string(size) + " bytes was checked");
+}
+
+/// Throws Error(kBadInput) when something else arrived in place of a file; `path` holds it.
+void check_content(const std::string& name, const std::filesystem::path& path) {
+  if (name == "LICENSE") return;  // any text may be one
+  std::ifstream file(path, std::ios::binary);
+  std::vector<char> start(1024);
+  file.read(start.data(), static_cast<std::streamsize>(start.size()));
+  start.resize(static_cast<size_t>(file.gcount()));
+  const auto bytes = std::as_bytes(std::span(start));
+  switch (foreign_content(bytes)) {
+    case ForeignContent::kNone:
+      return;
+    case ForeignContent::kEmpty:
+      if (name.ends_with(".txt")) return;
+      throw_bad_input(name + ": the server sends an empty file; check HF_ENDPOINT and --repo");
+    case ForeignContent::kGitLfsPointer:
+      throw_bad_input(name +
+                      ": the server sends a Git LFS pointer in place of the file: it keeps a copy "
+                      "of the repository without its large files; name another one in HF_ENDPOINT");
+    case ForeignContent::kWebPage:
+      throw_bad_input(name +
+                      ": the server answers with a web page, such as a sign-in page, in place of "
+                      "the file; check HF_ENDPOINT, the token and any proxy");
+    case ForeignContent::kErrorAnswer:
+      throw_bad_input(name + ": the server's answer " +
+                      describe(ForeignContent::kErrorAnswer, bytes) + "; check HF_ENDPOINT");
+  }
 }
 
 /// Fetches the files of one request.
@@ -213,6 +252,12 @@ class Downloader {
       part.clear();
       resumed = false;
     }
+    try {
+      check_content(remote.name, part.path());
+    } catch (const Error&) {
+      part.discard();
+      throw;
+    }
     part.commit();
     add_result(remote, resumed ? FileState::kResumed : FileState::kDownloaded);
   }
@@ -262,6 +307,7 @@ class Downloader {
   }
 
   void add_result(const RemoteFile& remote, FileState state) {
+    note_size_only(remote.name, remote.digest, remote.size);
     result_.files.push_back({remote.name, remote.size, remote.digest, state});
   }
 
@@ -283,6 +329,9 @@ std::optional<DownloadResult> find_complete(const DownloadRequest& request) {
   for (const ManifestFile& file : manifest->files) {
     if (!is_intact(request.output, file)) return std::nullopt;
     result.files.push_back({file.name, file.size, file.digest, FileState::kPresent});
+  }
+  for (const DownloadedFile& file : result.files) {
+    note_size_only(file.name, file.digest, file.size);
   }
   return result;
 }

@@ -48,9 +48,10 @@ struct DownloadResult {
 /// Fetches a checkpoint, its configuration and its tokenizer from the hub into a folder, which is
 /// made when missing. Does not ask the hub when the folder is complete and its hashes match.
 /// Interrupted files are gone on with; each file gets its name only when size and digest are right.
-/// Throws Error: kBadInput for a gated repository, a wrong token or a name that the hub does not
-/// know, kVerificationFailed for a file whose digest is wrong, kInternal for a lost connection or a
-/// full disk. What is complete stays.
+/// A file whose hash the hub does not name is logged. Throws Error: kBadInput for a gated
+/// repository, a wrong token, a name that the hub does not know or a web page or Git LFS pointer in
+/// place of a file, kVerificationFailed for a file whose digest is wrong, kInternal for a lost
+/// connection or a full disk. What is complete stays.
 [[nodiscard]] DownloadResult download_checkpoint(const DownloadRequest& request);
 
 }  // namespace sam3trt

@@ -28,15 +28,35 @@ std::optional<std::string> url_part(CURLU* url, CURLUPart part, unsigned flags) 
   return result;
 }
 
-/// Scheme, host and port of a URL; nothing when it is not http or https.
-std::optional<std::string> origin_of(const std::string& text) {
+/// Scheme, host and port of a URL.
+struct Origin {
+  std::string scheme;
+  std::string host;
+  std::string port;
+
+  friend bool operator==(const Origin&, const Origin&) = default;
+};
+
+/// Nothing when the URL is not http or https.
+std::optional<Origin> origin_of(const std::string& text) {
   const UrlHandle url(curl_url());
   if (curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK) return std::nullopt;
   const auto scheme = url_part(url.get(), CURLUPART_SCHEME, 0);
-  const auto host = url_part(url.get(), CURLUPART_HOST, 0);
+  auto host = url_part(url.get(), CURLUPART_HOST, 0);
   const auto port = url_part(url.get(), CURLUPART_PORT, CURLU_DEFAULT_PORT);
   if (!scheme || !host || !port || (*scheme != "http" && *scheme != "https")) return std::nullopt;
-  return *scheme + "://" + *host + ":" + *port;
+  std::transform(host->begin(), host->end(), host->begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return Origin{*scheme, *host, *port};
+}
+
+/// Whether what may be sent to `from` may be sent to `to`: the same server, or the same host asked
+/// over TLS instead (ports 80 and 443), as HTTP libraries decide about the Authorization header.
+bool may_have_token(const Origin& from, const Origin& to) {
+  if (from == to) return true;
+  return from.host == to.host && from.scheme == "http" && from.port == "80" &&
+         to.scheme == "https" && to.port == "443";
 }
 
 /// Where `location`, absolute or relative to `base`, points.
@@ -53,6 +73,11 @@ bool is_redirect(long status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
+/// Whether a redirect says what the file is that it leads to.
+bool is_storage(const HttpResponse& response) {
+  return !response.header("x-linked-size").empty() || !response.header("x-linked-etag").empty();
+}
+
 /// One request on its way: what has arrived, and what went wrong in a callback.
 struct Transfer {
   CURL* handle = nullptr;
@@ -63,18 +88,13 @@ struct Transfer {
   std::exception_ptr failure;
 };
 
-size_t take_header(const char* data, size_t size, size_t count, void* user) {
-  auto& transfer = *static_cast<Transfer*>(user);
-  const size_t bytes = size * count;
-  transfer.header_bytes += bytes;
-  if (transfer.header_bytes > kLargestHeaderBytes) return 0;
-  const std::string_view line(data, bytes);
+void add_header(std::string_view line, HttpResponse& response) {
   if (line.starts_with("HTTP/")) {
-    transfer.response.headers.clear();
-    return bytes;
+    response.headers.clear();
+    return;
   }
   const size_t colon = line.find(':');
-  if (colon == std::string_view::npos) return bytes;
+  if (colon == std::string_view::npos) return;
   std::string name(line.substr(0, colon));
   std::transform(name.begin(), name.end(), name.begin(), [](char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -82,12 +102,28 @@ size_t take_header(const char* data, size_t size, size_t count, void* user) {
   const std::string_view rest = line.substr(colon + 1);
   const size_t first = rest.find_first_not_of(" \t\r\n");
   const size_t last = rest.find_last_not_of(" \t\r\n");
-  transfer.response.headers[name] =
+  response.headers[name] =
       first == std::string_view::npos ? "" : std::string(rest.substr(first, last - first + 1));
+}
+
+// Both callbacks are called by C code, through which no exception may pass: it is kept and thrown
+// again when libcurl has returned.
+
+size_t take_header(const char* data, size_t size, size_t count, void* user) noexcept {
+  auto& transfer = *static_cast<Transfer*>(user);
+  const size_t bytes = size * count;
+  transfer.header_bytes += bytes;
+  if (transfer.header_bytes > kLargestHeaderBytes) return 0;
+  try {
+    add_header({data, bytes}, transfer.response);
+  } catch (...) {
+    transfer.failure = std::current_exception();
+    return 0;
+  }
   return bytes;
 }
 
-size_t take_body(const char* data, size_t size, size_t count, void* user) {
+size_t take_body(const char* data, size_t size, size_t count, void* user) noexcept {
   auto& transfer = *static_cast<Transfer*>(user);
   const size_t bytes = size * count;
   curl_easy_getinfo(transfer.handle, CURLINFO_RESPONSE_CODE, &transfer.response.status);
@@ -112,7 +148,7 @@ std::string HttpResponse::header(const std::string& name) const {
 
 struct HttpClient::State {
   CURL* handle = nullptr;
-  std::string origin;
+  Origin origin;
   std::string token;
   long stall_timeout_s = 0;
 
@@ -146,7 +182,8 @@ HttpResponse HttpClient::State::request(const std::string& url, bool head_only, 
   }
   // Without this header some servers compress, and sizes and hashes would be those of the archive.
   curl_slist* headers = curl_slist_append(nullptr, "Accept-Encoding: identity");
-  if (!token.empty() && origin_of(url) == origin) {
+  const auto target = origin_of(url);
+  if (!token.empty() && target && may_have_token(origin, *target)) {
     headers = curl_slist_append(headers, ("Authorization: Bearer " + token).c_str());
   }
   curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers);
@@ -162,6 +199,7 @@ HttpResponse HttpClient::State::follow(std::string url, bool head_only, uint64_t
                                        const BodySink* sink) {
   for (int hop = 0; hop <= kMostRedirects; ++hop) {
     HttpResponse response = request(url, head_only, from, sink);
+    response.url = url;
     const std::string location = response.header("location");
     if (!is_redirect(response.status) || location.empty()) return response;
     std::string next = resolved(url, location);
@@ -171,7 +209,9 @@ HttpResponse HttpClient::State::follow(std::string url, bool head_only, uint64_t
                                             ": the server redirects to something that is "
                                             "neither http nor https");
     }
-    if (head_only && next_origin != origin) return response;
+    // What the hub says about a stored file comes with the redirect to the storage; any other
+    // redirect, such as that of one address of the hub to another, only says where to ask.
+    if (head_only && is_storage(response)) return response;
     url = std::move(next);
   }
   throw Error(ErrorCode::kInternal,
@@ -214,6 +254,19 @@ HttpResponse HttpClient::head(const std::string& url) {
 
 HttpResponse HttpClient::stream(const std::string& url, uint64_t from, const BodySink& sink) {
   return state_->follow(url, false, from, &sink);
+}
+
+std::string server_of(const std::string& url) {
+  const auto origin = origin_of(url);
+  if (!origin) return "";
+  const bool usual = origin->port == (origin->scheme == "https" ? "443" : "80");
+  return origin->scheme + "://" + origin->host + (usual ? "" : ":" + origin->port);
+}
+
+bool keeps_token(const std::string& from, const std::string& to) {
+  const auto first = origin_of(from);
+  const auto second = origin_of(to);
+  return first && second && may_have_token(*first, *second);
 }
 
 std::string percent_encoded(const std::string& text) {

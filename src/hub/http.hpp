@@ -23,6 +23,7 @@ struct HttpResponse {
   long status = 0;
   std::map<std::string, std::string> headers;
   std::string body;
+  std::string url;  ///< That answered, after redirects.
 
   /// Value of a header, or "".
   [[nodiscard]] std::string header(const std::string& name) const;
@@ -34,8 +35,9 @@ struct BodySink {
   std::function<void(std::span<const std::byte>)> data;
 };
 
-/// HTTP requests to one server and to where it redirects. The token goes to that server only: a
-/// redirect to another scheme, host or port is followed without it. Not thread safe.
+/// HTTP requests to one server and to where it redirects. The token goes to that server only (also
+/// over TLS where it redirects from http to https): a redirect to another scheme, host or port is
+/// followed without it. Not thread safe.
 class HttpClient {
  public:
   /// `endpoint` is "http(s)://host[:port]"; throws Error(kBadInput) when it is not. `token` may be
@@ -49,8 +51,9 @@ class HttpClient {
   /// ConnectionError like the others.
   [[nodiscard]] HttpResponse get(const std::string& url, size_t limit);
 
-  /// Headers only. Redirects are followed within the server, not away from it: the answer to a
-  /// redirect elsewhere is that redirect.
+  /// Headers only. Redirects are followed, as from one address of the hub to another, except for
+  /// the one to the storage of a large file, which is told by the headers about that file
+  /// (X-Linked-Size, X-Linked-Etag): it is the answer.
   [[nodiscard]] HttpResponse head(const std::string& url);
 
   /// Gives the body from byte `from` on to `sink` when the status is 200 or 206; the caller looks
@@ -61,6 +64,13 @@ class HttpClient {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Scheme, host and, where it is not the usual one, port: "https://host". Empty when the URL is
+/// neither http nor https.
+[[nodiscard]] std::string server_of(const std::string& url);
+
+/// Whether a token for the server of `from` is sent to the server of `to`.
+[[nodiscard]] bool keeps_token(const std::string& from, const std::string& to);
 
 /// `text` with everything but letters, digits and "-._~" written as %XX.
 [[nodiscard]] std::string percent_encoded(const std::string& text);

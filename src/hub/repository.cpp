@@ -4,6 +4,9 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
+
+#include "base/foreign_file.hpp"
 
 namespace sam3trt {
 namespace {
@@ -64,8 +67,16 @@ Repository::Repository(RepositoryName name, const HubToken& token, HttpClient& c
   }
 }
 
-std::string Repository::gated_message(long status) const {
+std::string Repository::gated_message(const HttpResponse& response) const {
+  const long status = response.status;
   const std::string page = name_.endpoint + "/" + name_.repo;
+  if (!token_.value.empty() && !response.url.empty() &&
+      !keeps_token(name_.endpoint, response.url)) {
+    const std::string target = server_of(response.url);
+    return name_.repo + " is gated, and " + name_.endpoint + " (HF_ENDPOINT) redirects to " +
+           target + ", to which the token from " + token_.source +
+           " is not sent; set HF_ENDPOINT=" + target + " if that is the hub to trust with it";
+  }
   if (status == 403) {
     return name_.repo + " is gated and the account of the token from " + token_.source +
            " has no access yet: accept the licence on " + page +
@@ -94,13 +105,16 @@ void Repository::check(const HttpResponse& response, const std::string& what) co
                     " has no such branch, tag or commit" + said);
   }
   // The hub answers 401, not 404, for a repository that does not exist when no token is given.
+  const bool other_server =
+      !token_.value.empty() && !response.url.empty() && !keeps_token(name_.endpoint, response.url);
+  if (response.status == 401 && other_server) throw_bad_input(gated_message(response) + said);
   if (response.status == 404 || code == "RepoNotFound") {
     throw_bad_input("--repo " + name_.repo + ": " + name_.endpoint +
                     " has no such repository or revision " + name_.revision +
                     ", or it is private: correct the name, or give a token with access" + said);
   }
   if (response.status == 401 || response.status == 403) {
-    throw_bad_input(gated_message(response.status) + said);
+    throw_bad_input(gated_message(response) + said);
   }
   const std::string status =
       what + ": the server answered with status " + std::to_string(response.status) + said;
@@ -117,14 +131,20 @@ void Repository::open() {
     throw Error(ErrorCode::kInternal, url + ": " + what + "; check HF_ENDPOINT");
   };
   const auto document = nlohmann::json::parse(response.body, nullptr, false);
-  if (!document.is_object()) fail("expected a JSON object, found something else");
+  if (!document.is_object()) {
+    const auto bytes = std::as_bytes(std::span(response.body));
+    const bool page = foreign_content(bytes) == ForeignContent::kWebPage;
+    fail(std::string("expected a JSON object, found ") +
+         (page ? "a web page, such as a sign-in page" : "something else"));
+  }
   const auto sha = document.find("sha");
   if (sha == document.end() || !sha->is_string() || !is_commit(sha->get<std::string>())) {
-    fail("'sha' is no commit");
+    fail("'sha' is not a commit");
   }
   commit_ = sha->get<std::string>();
   const auto siblings = document.find("siblings");
-  if (siblings == document.end() || !siblings->is_array()) fail("'siblings' is no list of files");
+  if (siblings == document.end() || !siblings->is_array())
+    fail("'siblings' is not a list of files");
   files_.clear();
   for (const auto& entry : *siblings) {
     if (!entry.is_object()) continue;
@@ -149,7 +169,7 @@ RemoteFile Repository::find(const std::string& file) {
   if (!parsed) {
     throw Error(ErrorCode::kInternal, file + ": the server announces the size '" +
                                           size.substr(0, kLongestName) +
-                                          "', which is none; check HF_ENDPOINT");
+                                          "', which is not a number; check HF_ENDPOINT");
   }
   remote.size = *parsed;
   const std::string etag = response.header("x-linked-etag");

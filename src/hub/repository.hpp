@@ -48,7 +48,7 @@ class Repository {
   void check(const HttpResponse& response, const std::string& what) const;
 
  private:
-  [[nodiscard]] std::string gated_message(long status) const;
+  [[nodiscard]] std::string gated_message(const HttpResponse& response) const;
 
   RepositoryName name_;
   HubToken token_;

@@ -17,12 +17,22 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+/// Without the blanks and line ends that files and secret stores leave around a value.
+std::string stripped(const std::string& text) {
+  constexpr const char* kBlanks = " \t\r\n\v\f";
+  const size_t first = text.find_first_not_of(kBlanks);
+  if (first == std::string::npos) return "";
+  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+}
+
+/// The first line that holds something.
 std::string first_line(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   std::string text(kLongestToken + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(file.gcount()));
-  return text.substr(0, text.find_first_of("\r\n"));
+  text = stripped(text);
+  return stripped(text.substr(0, text.find_first_of("\r\n")));
 }
 
 /// The token goes into a header, so that a line break in it would add headers.
@@ -54,8 +64,8 @@ std::filesystem::path hub_token_path() {
 }
 
 HubToken find_hub_token(const std::string& given) {
-  if (!given.empty()) return checked({given, "--token"});
-  if (const std::string value = environment("HF_TOKEN"); !value.empty()) {
+  if (const std::string value = stripped(given); !value.empty()) return checked({value, "--token"});
+  if (const std::string value = stripped(environment("HF_TOKEN")); !value.empty()) {
     return checked({value, "HF_TOKEN"});
   }
   const std::filesystem::path path = hub_token_path();
@@ -66,7 +76,7 @@ HubToken find_hub_token(const std::string& given) {
 }
 
 std::string hub_endpoint() {
-  std::string endpoint = environment("HF_ENDPOINT");
+  std::string endpoint = stripped(environment("HF_ENDPOINT"));
   while (endpoint.ends_with('/')) endpoint.pop_back();
   return endpoint.empty() ? kPublicHub : endpoint;
 }

@@ -12,8 +12,9 @@ struct HubToken {
 };
 
 /// The token to use: `given` (from the command line) when not empty, else the environment variable
-/// HF_TOKEN, else the token file. Throws Error(kBadInput) that names the source, never the token,
-/// when it has characters that no token has.
+/// HF_TOKEN, else the token file; blanks and line ends around it are dropped, and what is empty
+/// then counts as not given. Throws Error(kBadInput) that names the source, never the token, when
+/// it has characters that no token has.
 [[nodiscard]] HubToken find_hub_token(const std::string& given);
 
 /// Where the token file may be, in the order of huggingface_hub: HF_TOKEN_PATH, else `token` in

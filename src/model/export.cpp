@@ -7,6 +7,7 @@
 
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
+#include "base/foreign_file.hpp"
 #include "base/log.hpp"
 #include "base/output_check.hpp"
 #include "model/graphs.hpp"
@@ -108,6 +109,10 @@ std::optional<Tokenizer> load_tokenizer(const ExportRequest& request, const Plan
         "merges.txt, or bpe_simple_vocab_16e6.txt.gz); name it, or the folder that holds "
         "it, with --tokenizer");
   }
+  refuse_foreign_file(folder);
+  for (const char* name : {"tokenizer.json", "vocab.json", "merges.txt"}) {
+    refuse_foreign_file(folder / name);
+  }
   Tokenizer tokenizer = Tokenizer::load(folder);
   const int64_t rows = checkpoint.config().text.vocabulary;
   if (tokenizer.vocabulary_size() > static_cast<size_t>(rows)) {
@@ -196,6 +201,7 @@ std::vector<std::filesystem::path> export_component(const ExportRequest& request
   check_outputs(request, plan);
   const Checkpoint checkpoint = Checkpoint::open(request.checkpoint, request.semantics);
   const std::optional<Tokenizer> tokenizer = load_tokenizer(request, plan, checkpoint);
+  checkpoint.check_finite();
   ResultFolder folder(folder_of(request), "--output " + request.output.string());
   AtomicFiles files;
   for (const ComponentFile& file : plan.files) {

@@ -24,9 +24,9 @@ struct ExportRequest {
 
 /// Writes the component and everything that belongs to it (docs/graphs.md, "Files"); folders are
 /// made as needed. Returns the paths written. Throws Error(kBadInput) for a wrong request, a
-/// checkpoint that does not fit, a missing tokenizer or an output that cannot be written or is one
-/// of the inputs, before anything is written. All files appear together at the end: an export that
-/// fails leaves everything as it was.
+/// checkpoint that does not fit, weights that are not finite, a missing tokenizer or an output that
+/// cannot be written or is one of the inputs, before anything is written. All files appear together
+/// at the end: an export that fails leaves everything as it was.
 std::vector<std::filesystem::path> export_component(const ExportRequest& request);
 
 /// Writes the graph of one component of an open checkpoint to `path` as one of `files`.

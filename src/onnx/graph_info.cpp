@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <optional>
+#include <span>
 
 #include "base/checked.hpp"
 #include "base/error.hpp"
@@ -106,9 +107,17 @@ GraphInfo read_graph_info(const std::filesystem::path& path) {
 std::string hash_graph(const std::filesystem::path& path) {
   Sha256 hash;
   hash.update(MappedFile(path).bytes());
-  const std::filesystem::path data = path.string() + ".data";
-  std::error_code ignored;
-  if (std::filesystem::is_regular_file(data, ignored)) hash.update(MappedFile(data).bytes());
+  const std::string own = path.filename().string() + ".data";
+  for (const std::string& name : data_files_of(read_model(path), path)) {
+    const MappedFile data(path.parent_path() / name);
+    // The boundaries between several files count too; those of the one that this program writes are
+    // clear without it.
+    if (name != own) {
+      const std::string head = name + '\0' + std::to_string(data.bytes().size()) + '\0';
+      hash.update(std::as_bytes(std::span(head)));
+    }
+    hash.update(data.bytes());
+  }
   return hash.hex_digest();
 }
 

@@ -29,6 +29,13 @@ void set_metadata_value(onnx::ModelProto& model, const std::string& key, const s
 [[nodiscard]] std::vector<float> read_f32(const onnx::TensorProto& tensor,
                                           const std::filesystem::path& model_path);
 
+/// Names of the data files that tensors of the model in the file `model_path` name, wherever they
+/// stand (initialisers, attributes, subgraphs, functions), sorted, each once. Throws
+/// Error(kBadInput) for one that does not lie beside the model, and one error for all that are
+/// missing.
+[[nodiscard]] std::vector<std::string> data_files_of(const onnx::ModelProto& model,
+                                                     const std::filesystem::path& model_path);
+
 /// Writes a model tensor by tensor. With `external`, data of at least 1 KiB goes to `path`.data
 /// (ONNX external data, 4 KiB aligned). Both files are written into `files` and appear with its
 /// commit(): the old graph goes first and the new one comes last, so that at no time a graph lies

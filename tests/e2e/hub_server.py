@@ -31,10 +31,13 @@ class Behaviour:
     ranges: bool = True
     fail_status: list[int] = field(default_factory=list)  # answered first, one a request
     stall: bool = False
+    moved: bool = False  # everything of the hub is behind one more, relative redirect
+    without_etag: set[str] = field(default_factory=set)
 
 
 class Server:
-    """Two servers: the hub and the storage to which it redirects. `log` holds the requests."""
+    """The hub, the storage to which it redirects, and a front, another address of the hub that
+    answers everything with a 308 to it. `log` holds the requests."""
 
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
@@ -42,6 +45,7 @@ class Server:
         self.stop_stalling = threading.Event()
         self.hub = self._start("hub")
         self.storage = self._start("storage")
+        self.front = self._start("front")
 
     def _start(self, role: str) -> ThreadingHTTPServer:
         handler = type("Handler", (_Handler,), {"owner": self, "role": role})
@@ -58,7 +62,7 @@ class Server:
 
     def close(self) -> None:
         self.stop_stalling.set()
-        for server in (self.hub, self.storage):
+        for server in (self.hub, self.storage, self.front):
             server.shutdown()
             server.server_close()
 
@@ -81,14 +85,20 @@ class _Handler(BaseHTTPRequestHandler):
         behaviour = self.owner.behaviour
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.owner.log.append((self.role, self.command, self.path, headers))
-        if behaviour.fail_status:
+        if self.role == "front":
+            self._redirect(308, self.owner.url() + self.path)
+        elif self.role == "hub" and behaviour.moved and not self.path.startswith("/moved/"):
+            self._redirect(307, "/moved" + self.path)
+        elif behaviour.fail_status:
             self._send(behaviour.fail_status.pop(0))
         elif self.role == "storage":
             self._send_large(self.path.removeprefix("/"))
-        elif self.path.startswith(f"/api/models/{REPO}/revision/"):
-            self._send_listing(self.path.rsplit("/", 1)[1])
-        elif self.path.startswith(f"/{REPO}/resolve/{COMMIT}/"):
-            self._resolve(self.path.rsplit("/", 1)[1], headers)
+        elif (path := self.path.removeprefix("/moved")) and path.startswith(
+            f"/api/models/{REPO}/revision/"
+        ):
+            self._send_listing(path.rsplit("/", 1)[1])
+        elif path.startswith(f"/{REPO}/resolve/{COMMIT}/"):
+            self._resolve(path.rsplit("/", 1)[1], headers)
         else:
             self._send(401 if "authorization" not in headers else 404, code="RepoNotFound")
 
@@ -121,7 +131,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
         else:
             content = behaviour.files[name]
-            self._send(200, content, etag=f'W/"{git_sha1(content)}"')
+            known = name not in behaviour.without_etag
+            self._send(200, content, etag=f'W/"{git_sha1(content)}"' if known else "")
+
+    def _redirect(self, status: int, location: str) -> None:
+        self.send_response(status)
+        self.send_header("Location", location)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _send(self, status: int, body: bytes = b"", code="", message="", etag="") -> None:
         self.send_response(status)

@@ -171,6 +171,83 @@ def test_a_token_with_a_line_break_is_refused(serve, download):
     assert server.log == []
 
 
+@pytest.mark.parametrize("blanks", ["{}\n", "{}\r\n", "  {}\t", "\n{}\n\n"])
+def test_blanks_and_line_ends_around_a_token_do_not_matter(serve, run, download, tmp_path, blanks):
+    server = serve(gated=True)
+    token = blanks.format("hf_good")
+    assert download(server, token=token).code == 0
+    assert download(server, "--refresh", "--token", token).code == 0
+    (tmp_path / "token").write_text(token)
+    env = {"HF_ENDPOINT": server.url() + "\n", "HF_HOME": str(tmp_path), "HF_TOKEN": " \n"}
+    result = run("download", "--repo", REPO, "--output", tmp_path / "again", env=env)
+    assert result.code == 0, result.stderr
+
+
+def front_download(server, run, folder, token=None):
+    env = {"HF_ENDPOINT": server.url("front"), "HF_TOKEN": token}
+    return run("download", "--repo", REPO, "--output", folder, env=env)
+
+
+def test_another_address_of_the_hub_that_redirects_everything_is_followed(serve, run, tmp_path):
+    server = serve()
+    result = front_download(server, run, tmp_path / "model", token="hf_good")
+    assert result.code == 0, result.stderr
+    assert_complete(tmp_path / "model")
+    assert server.requests("front", "HEAD")
+    assert all("authorization" in headers for _, headers in server.requests("front"))
+    for role in ("hub", "storage"):
+        for method in ("GET", "HEAD"):
+            assert not any("authorization" in h for _, h in server.requests(role, method))
+
+
+def test_a_gated_repository_behind_a_redirect_says_which_address_to_name(serve, run, tmp_path):
+    server = serve(gated=True)
+    result = front_download(server, run, tmp_path / "model", token="hf_good")
+    assert result.code == 2
+    assert "to which the token from HF_TOKEN is not sent" in result.stderr
+    assert f"HF_ENDPOINT={server.url()}" in result.stderr
+    assert "hf_good" not in result.stderr
+
+
+def test_relative_redirects_are_followed_with_the_token(serve, download, tmp_path):
+    server = serve(gated=True, moved=True)
+    assert download(server, token="hf_good").code == 0
+    assert_complete(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "Git LFS pointer"),
+        (b"<!DOCTYPE html><html><title>Sign in</title>", "web page, such as a sign-in page"),
+        (b'{"error":"Repository not found"}', "Repository not found"),
+        (b"", "empty file"),
+    ],
+)
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_what_is_sent_in_place_of_a_file_is_refused(
+    serve, download, tmp_path, name, content, words
+):
+    files = SMALL | {"model.safetensors": WEIGHTS} | {name: content}
+    result = download(serve(files=files, stored_elsewhere=set()))
+    assert result.code == 2, result.stderr
+    assert f"{name}: " in result.stderr
+    assert words in result.stderr
+    assert not list((tmp_path / "model").glob(f"{name}*"))
+
+
+def test_a_file_that_is_accepted_for_its_size_alone_is_said(serve, download, tmp_path):
+    server = serve(without_etag={"config.json"})
+    for _ in range(2):  # fetched, and found complete
+        result = download(server, "--json")
+        assert result.code == 0
+        assert "config.json: the server names no hash of it; only its size of" in result.stderr
+        entries = {e["path"].rsplit("/", 1)[1]: e for e in json.loads(result.stdout)["files"]}
+        assert entries["config.json"]["checked"] == "size only"
+        assert "git-sha1" in entries["tokenizer.json"]
+    assert_complete(tmp_path / "model")
+
+
 def test_a_redirect_to_another_host_does_not_get_the_token(serve, download):
     server = serve(gated=True)
     assert download(server, token="hf_good").code == 0

@@ -7,7 +7,9 @@
 #include "base/error.hpp"
 #include "checkpoint/config_json.hpp"
 #include "checkpoint/config_shapes.hpp"
+#include "checkpoint/plan.hpp"
 #include "checkpoint/torch_file.hpp"
+#include "checkpoint/wrapped_names.hpp"
 
 namespace {
 
@@ -35,6 +37,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         check_dense(tensor, size);
       }
     }
+    const auto naming = sam3trt::detect_naming(tensors, "input");
+    if (sam3trt::unwrap_names(tensors, naming).names.size() != tensors.size()) std::abort();
     const sam3trt::Sam3Config config = sam3trt::infer_meta_config(tensors, "input");
     if (!sam3trt::config_problems(config).empty()) std::abort();
   } catch (const sam3trt::Error&) {

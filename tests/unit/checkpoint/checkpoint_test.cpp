@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/half.hpp"
+#include "base/log.hpp"
 #include "base/sha256.hpp"
 #include "checkpoint/config_json.hpp"
 #include "checkpoint/inspect.hpp"
@@ -236,11 +237,15 @@ TEST_F(CheckpointFiles, MissingFilesAreNamed) {
   EXPECT_THAT(open_error(folder_.path() / "none.pt"), HasSubstr("none.pt: cannot be opened"));
   EXPECT_THAT(open_error(folder_.path() / std::string(5000, 'x')),
               HasSubstr("cannot be opened: File name too long"));
+  EXPECT_THAT(open_error("facebook/sam3"),
+              HasSubstr("sam3trt download --repo facebook/sam3 --output FOLDER"));
+  EXPECT_THAT(open_error("https://example.org/sam3.pt"),
+              HasSubstr("sam3trt download --repo OWNER/NAME"));
   const auto path =
       folder_.write("model.safetensors", build_safetensors(hugging_face_tensors(tiny())));
   EXPECT_THAT(open_error(path), HasSubstr("config.json: is missing"));
   folder_.write("config.json", "{\"model_type\": \"sam3\", \"model_type\": \"sam3\"}");
-  EXPECT_THAT(open_error(path), HasSubstr("the key \"model_type\" stands there twice"));
+  EXPECT_THAT(open_error(path), HasSubstr("the key \"model_type\" appears twice"));
 }
 
 TEST_F(CheckpointFiles, MetasFileWithoutSizingTensorsNamesThemAll) {
@@ -270,6 +275,176 @@ TEST_F(CheckpointFiles, TheFormatBeforeTorch16IsRefusedWithTheWayOut) {
                                   "\x80\x02\x8a\x0al\xfc\x9c"
                                   "F\xf9 j\xa8P\x19.");
   EXPECT_THAT(open_error(path), HasSubstr("has torch's format before version 1.6; save it again"));
+}
+
+/// The tensors with something before each name.
+std::vector<FileTensor> wrapped(std::vector<FileTensor> tensors, const std::string& prefix) {
+  for (FileTensor& tensor : tensors) tensor.name = prefix + tensor.name;
+  return tensors;
+}
+
+TEST_F(CheckpointFiles, WrappersOfTrainingAreNoHindranceInEitherFormat) {
+  for (const std::string prefix :
+       {"module.", "_orig_mod.", "model.", "module._orig_mod.model.", "state_dict.model."}) {
+    expect_tiny_weights(
+        Checkpoint::open(hugging_face(wrapped(hugging_face_tensors(tiny()), prefix))));
+    expect_tiny_weights(Checkpoint::open(meta(wrapped(meta_tensors(tiny()), prefix))));
+  }
+  auto bare = meta_tensors(tiny());
+  for (FileTensor& tensor : bare) tensor.name = tensor.name.substr(std::strlen("detector."));
+  expect_tiny_weights(Checkpoint::open(meta(wrapped(bare, "sam3_model."))));
+  expect_tiny_weights(Checkpoint::open(meta(bare)));
+}
+
+TEST_F(CheckpointFiles, EachFormatMayHaveTheOthersNames) {
+  // Meta's names in safetensors, Hugging Face's in a torch file; the first bytes count, not the
+  // name.
+  auto tensors = meta_tensors(tiny());
+  for (FileTensor& tensor : tensors) {
+    tensor.dtype = tensor.dtype == "Float" ? "F32" : "C64";
+  }
+  expect_tiny_weights(Checkpoint::open(folder_.write("x.pt", build_safetensors(tensors))));
+  auto floats = hugging_face_tensors(tiny());
+  for (FileTensor& tensor : floats) tensor.dtype = "Float";
+  folder_.write("config.json", tiny_config_json().dump());
+  expect_tiny_weights(
+      Checkpoint::open(folder_.write("model.safetensors", build_torch_zip(floats))));
+  std::filesystem::remove(folder_.path() / "model.safetensors");
+  folder_.write("pytorch_model.bin", build_torch_zip(floats));
+  expect_tiny_weights(Checkpoint::open(folder_.path()));
+}
+
+TEST_F(CheckpointFiles, AFurtherCopyOfTheModelIsNotReadAndItIsSaid) {
+  std::vector<std::string> messages;
+  set_log_sink([&](LogLevel, std::string_view text) { messages.emplace_back(text); });
+  auto tensors = wrapped(hugging_face_tensors(tiny()), "model.");
+  for (FileTensor& tensor : wrapped(hugging_face_tensors(tiny()), "ema.")) {
+    tensor.bytes.assign(tensor.bytes.size(), '\x7f');
+    tensors.push_back(tensor);
+  }
+  expect_tiny_weights(Checkpoint::open(hugging_face(tensors)));
+  set_log_sink(nullptr);
+  ASSERT_EQ(messages.size(), 1U);
+  EXPECT_THAT(messages[0], HasSubstr("the one under \"model.\" is taken, not \"ema.\""));
+}
+
+TEST_F(CheckpointFiles, BuffersThatAreComputedAreSkipped) {
+  auto tensors = meta_tensors(tiny());
+  const size_t count = tensors.size();
+  for (size_t i = 0; i < count; ++i) {
+    if (!tensors[i].name.ends_with("freqs_cis")) continue;
+    for (const char* part : {"_real", "_imag"}) {
+      tensors.push_back({tensors[i].name + part, "Float", tensors[i].shape,
+                         std::string(tensors[i].bytes.size() / 2, '\0')});
+    }
+  }
+  tensors.push_back({"detector.x.num_batches_tracked", "Long", {}, std::string(8, '\0')});
+  tensors.push_back({"n_averaged", "Long", {}, std::string(8, '\0')});
+  expect_tiny_weights(Checkpoint::open(meta(tensors)));
+  std::erase_if(tensors, [](const FileTensor& t) { return t.name.ends_with("freqs_cis"); });
+  const Checkpoint real = Checkpoint::open(meta(tensors));
+  expect_tiny_weights(real);
+  expect_same_sizes(real.config(), Checkpoint::open(meta(meta_tensors(tiny()))).config());
+}
+
+TEST_F(CheckpointFiles, DoublePrecisionIsRoundedToFloat) {
+  auto tensors = hugging_face_tensors(tiny());
+  std::vector<float> expected;
+  for (FileTensor& tensor : tensors) {
+    std::string bytes;
+    for (size_t at = 0; at < tensor.bytes.size(); at += 4) {
+      float value = 0;
+      std::memcpy(&value, tensor.bytes.data() + at, 4);
+      const double wide = static_cast<double>(value) * (1.0 + 1e-9);
+      bytes.append(reinterpret_cast<const char*>(&wide), sizeof(wide));
+      if (tensor.name == "text_projection.bias") expected.push_back(value);
+    }
+    tensor.dtype = "F64";
+    tensor.bytes = bytes;
+  }
+  const Checkpoint checkpoint = Checkpoint::open(hugging_face(tensors));
+  EXPECT_EQ(checkpoint.weight("text_projection.bias").to_f32(), expected);
+  EXPECT_TRUE(checkpoint.non_finite_weights().empty());
+}
+
+TEST_F(CheckpointFiles, WeightsThatAreNotFiniteAreNamed) {
+  auto tensors = hugging_face_tensors(tiny());
+  const auto spoil = [&](const std::string& name, size_t at, uint32_t bits) {
+    FileTensor& tensor = *std::ranges::find(tensors, name, &FileTensor::name);
+    tensor.bytes.replace(at * 4, 4, little(bits, 4));
+  };
+  spoil("text_projection.bias", 3, 0x7FC00000);
+  spoil("text_projection.bias", 5, 0xFF800000);
+  const Checkpoint checkpoint = Checkpoint::open(hugging_face(tensors));
+  const auto found = checkpoint.non_finite_weights();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].count, 2);
+  EXPECT_EQ(found[0].first, 3);
+  EXPECT_THAT(error_of([&] { checkpoint.check_finite(); }),
+              HasSubstr("1 with NaN or infinity:\n  text_projection.bias: 2 of 8 values, the first "
+                        "at index 3"));
+  tensors.push_back({"tracker_model.x", "F32", {1}, little(0x7FC00000, 4)});
+  EXPECT_EQ(Checkpoint::open(hugging_face(tensors)).non_finite_weights().size(), 1U)
+      << "what nothing reads does not matter";
+}
+
+TEST_F(CheckpointFiles, PartsOfAPackedTensorThatAreNotFiniteAreToldAsOne) {
+  auto tensors = meta_tensors(tiny());
+  FileTensor& packed = *std::ranges::find(
+      tensors, "detector.backbone.vision_backbone.trunk.blocks.0.attn.qkv.bias", &FileTensor::name);
+  packed.bytes.replace(20 * 4, 4, little(0x7F800000, 4));
+  packed.bytes.replace(40 * 4, 4, little(0x7F800000, 4));
+  const auto found = Checkpoint::open(meta(tensors)).non_finite_weights();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].name, packed.name);
+  EXPECT_EQ(found[0].count, 2);
+  EXPECT_EQ(found[0].first, 20);
+  EXPECT_EQ(found[0].shape, (Shape{48}));
+}
+
+TEST_F(CheckpointFiles, AModelWithoutItsMaskHeadIsNamed) {
+  auto tensors = meta_tensors(tiny());
+  std::erase_if(tensors, [](const FileTensor& tensor) {
+    return tensor.name.starts_with("detector.segmentation_head.");
+  });
+  EXPECT_THAT(open_error(meta(tensors)),
+              testing::AllOf(HasSubstr("has no mask head (segmentation_head.*)"),
+                             HasSubstr("enable_segmentation: False")));
+  auto hf = hugging_face_tensors(tiny());
+  std::erase_if(hf, [](const FileTensor& t) { return t.name.starts_with("mask_decoder."); });
+  EXPECT_THAT(open_error(hugging_face(hf)), HasSubstr("has no mask head (mask_decoder.*)"));
+}
+
+TEST_F(CheckpointFiles, WhatStandsInPlaceOfItsFilesIsNamed) {
+  const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n";
+  const auto path = hugging_face(hugging_face_tensors(tiny()));
+  folder_.write("tokenizer_config.json", pointer);
+  EXPECT_THAT(open_error(path), HasSubstr("tokenizer_config.json: is a Git LFS pointer"));
+  std::filesystem::remove(folder_.path() / "tokenizer_config.json");
+  folder_.write("config.json", "<!doctype html>");
+  EXPECT_THAT(open_error(path), HasSubstr("config.json: is a web page"));
+  folder_.write("config.json", "{\"error\": \"gated\"}");
+  EXPECT_THAT(open_error(path), HasSubstr("config.json: is a server's answer about an error"));
+  folder_.write("config.json", "");
+  EXPECT_THAT(open_error(path), HasSubstr("config.json: is empty"));
+  folder_.write("model.safetensors", pointer);
+  EXPECT_THAT(open_error(path), HasSubstr("model.safetensors: is a Git LFS pointer"));
+  EXPECT_THAT(open_error(folder_.path() / "config.json"), HasSubstr("config.json: is empty"));
+  folder_.write("config.json", tiny_config_json().dump());
+  EXPECT_THAT(open_error(folder_.path() / "config.json"),
+              HasSubstr("config.json: is not a checkpoint; name its folder"));
+  folder_.write("adapter_config.json", "{}");
+  EXPECT_THAT(open_error(folder_.path()), HasSubstr("holds a LoRA or another PEFT adapter"));
+}
+
+TEST_F(CheckpointFiles, EveryMissingShardIsNamed) {
+  const json map{{"a", "x-1.safetensors"}, {"b", "x-2.safetensors"}, {"c", "x-3.safetensors"}};
+  const auto index =
+      folder_.write("model.safetensors.index.json", json{{"weight_map", map}}.dump());
+  folder_.write("x-1.safetensors", build_safetensors({{"a", "F32", {1}, "0123"}}));
+  EXPECT_THAT(open_error(index),
+              testing::AllOf(HasSubstr("2 of its 3 files are missing"),
+                             HasSubstr("x-2.safetensors"), HasSubstr("x-3.safetensors")));
 }
 
 TEST_F(CheckpointFiles, AnUnknownInternalNameIsADefect) {

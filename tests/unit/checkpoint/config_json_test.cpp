@@ -109,7 +109,7 @@ TEST(ConfigJson, WhatCannotBeExpressedIsRefusedByItsField) {
       {base + "/window_size", 0, "window_size: expected 1 to"},
       {base + "/global_attn_indexes", {3}, "global_attn_indexes: expected 0 to 2, found 3"},
       {base + "/global_attn_indexes", {-1}, "global_attn_indexes: expected 0 to 2, found -1"},
-      {base + "/global_attn_indexes", {1, 1}, "global_attn_indexes: 1 stands there twice"},
+      {base + "/global_attn_indexes", {1, 1}, "global_attn_indexes: 1 appears twice"},
       {base + "/num_channels", 4, "num_channels: expected 3, found 4"},
       {base + "/hidden_act", "gelu_new", "hidden_act: \"gelu_new\" is not supported"},
       {base + "/num_attention_heads", 3, "hidden_size: expected a multiple of num_attention_heads"},
@@ -203,6 +203,65 @@ TEST(PreprocessJson, WrongValuesAreRefused) {
   EXPECT_THAT(error({{"image_std", {0.5, 0.0, 0.5}}}), HasSubstr("image_std: expected positive"));
   EXPECT_THAT(error({{"rescale_factor", 0}}), HasSubstr("rescale_factor: expected a positive"));
   EXPECT_THAT(error({{"image_mean", "half"}}), HasSubstr("image_mean: expected a list of numbers"));
+}
+
+TEST(PreprocessJson, WhatTheReferenceWritesIsAccepted) {
+  const json config{{"crop_size", nullptr},
+                    {"data_format", "channels_first"},
+                    {"default_to_square", true},
+                    {"device", nullptr},
+                    {"disable_grouping", nullptr},
+                    {"do_center_crop", nullptr},
+                    {"do_convert_rgb", true},
+                    {"do_normalize", true},
+                    {"do_pad", nullptr},
+                    {"do_rescale", true},
+                    {"do_resize", true},
+                    {"image_mean", {0.5, 0.5, 0.5}},
+                    {"image_processor_type", "Sam3ImageProcessorFast"},
+                    {"image_std", {0.5, 0.5, 0.5}},
+                    {"input_data_format", nullptr},
+                    {"mask_size", {{"height", 288}, {"width", 288}}},
+                    {"pad_size", nullptr},
+                    {"processor_class", "Sam3Processor"},
+                    {"resample", 2},
+                    {"rescale_factor", 0.00392156862745098},
+                    {"return_tensors", nullptr},
+                    {"size", {{"height", 1008}, {"width", 1008}}}};
+  EXPECT_EQ(parse_preprocess_json(config, "p.json", 1008).mean[0], 0.5);
+  EXPECT_EQ(parse_preprocess_json({{"image_mean", 0.25}, {"resample", "BILINEAR"}, {"size", 24}},
+                                  "p.json", 24)
+                .mean,
+            (std::array<double, 3>{0.25, 0.25, 0.25}));
+}
+
+TEST(PreprocessJson, EveryStepThatIsNotReproducedIsRefusedByName) {
+  const auto error = [](const json& value) {
+    return error_of([&] { static_cast<void>(parse_preprocess_json(value, "p.json", 1008)); });
+  };
+  EXPECT_THAT(error({{"resample", 3}}),
+              HasSubstr("resample: 3 (bicubic) is not supported; expected 2 (bilinear)"));
+  EXPECT_THAT(error({{"resample", 0}}), HasSubstr("resample: 0 (nearest)"));
+  EXPECT_THAT(error({{"resample", 9}}), HasSubstr("resample: 9 is not supported"));
+  EXPECT_THAT(error({{"resample", "lanczos"}}), HasSubstr("resample: \"lanczos\""));
+  EXPECT_THAT(error({{"resample", 2.5}}), HasSubstr("resample: expected an integer"));
+  EXPECT_THAT(error({{"size", {{"height", 512}, {"width", 1008}}}}),
+              HasSubstr("size.height: expected the model's image_size = 1008, found 512"));
+  EXPECT_THAT(error({{"size", 1024}}), HasSubstr("size: expected the model's image_size"));
+  EXPECT_THAT(error({{"size", {{"shortest_edge", 1008}}}}),
+              HasSubstr("size.shortest_edge: is not supported"));
+  EXPECT_THAT(error({{"do_resize", false}}), HasSubstr("do_resize: false is not supported"));
+  EXPECT_THAT(error({{"do_convert_rgb", false}}), HasSubstr("do_convert_rgb: false"));
+  EXPECT_THAT(error({{"do_center_crop", true}}),
+              HasSubstr("do_center_crop: true is not supported"));
+  EXPECT_THAT(error({{"do_pad", true}}), HasSubstr("do_pad: true is not supported"));
+  EXPECT_THAT(error({{"do_flip_channel_order", true}}), HasSubstr("do_flip_channel_order: true"));
+  EXPECT_THAT(error({{"image_processor_type", "SamImageProcessor"}}),
+              HasSubstr("image_processor_type: \"SamImageProcessor\" is not supported"));
+  EXPECT_THAT(error({{"data_format", "channels_last"}}), HasSubstr("data_format"));
+  const std::string both = error({{"resample", 3}, {"do_resize", false}});
+  EXPECT_THAT(both, HasSubstr("resample"));
+  EXPECT_THAT(both, HasSubstr("do_resize"));
 }
 
 }  // namespace

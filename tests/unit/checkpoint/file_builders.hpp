@@ -208,8 +208,8 @@ inline std::string pickle_dict(const std::vector<std::pair<std::string, std::str
 /// The zip file that torch.save would write for tensors of `dtype` "Float", "Half", "BFloat16" or
 /// "ComplexFloat", each with a storage of its own.
 inline std::string build_torch_zip(const std::vector<FileTensor>& tensors) {
-  const std::map<std::string, size_t> sizes{
-      {"Float", 4}, {"Half", 2}, {"BFloat16", 2}, {"ComplexFloat", 8}, {"Long", 8}};
+  const std::map<std::string, size_t> sizes{{"Float", 4},        {"Half", 2}, {"BFloat16", 2},
+                                            {"ComplexFloat", 8}, {"Long", 8}, {"Double", 8}};
   std::vector<std::pair<std::string, std::string>> items;
   ZipBuilder zip;
   for (size_t i = 0; i < tensors.size(); ++i) {

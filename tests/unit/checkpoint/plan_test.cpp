@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "checkpoint/config_json.hpp"
@@ -134,6 +135,25 @@ TEST(Plan, PublishedProportionsReplaceMissingRotationTables) {
   EXPECT_EQ(config.vision.global_blocks, (std::vector<int64_t>{7, 15, 23, 31}));
 }
 
+TEST(Plan, SizesComeFromRealRotationTablesToo) {
+  auto tensors = read_tensor_list("meta_tensors.txt");
+  const size_t count = tensors.size();
+  for (size_t i = 0; i < count; ++i) {
+    if (!tensors[i].name.ends_with("freqs_cis")) continue;
+    StoredTensor part = tensors[i];
+    part.dtype = DType::kF32;
+    part.name += "_imag";
+    tensors.push_back(part);
+    tensors[i].dtype = DType::kF32;
+    tensors[i].name += "_real";
+  }
+  const Sam3Config config = infer_meta_config(tensors, "sam3.pt");
+  EXPECT_EQ(config.vision.global_blocks, (std::vector<int64_t>{7, 15, 23, 31}));
+  EXPECT_EQ(config.vision.window, 24);
+  const TensorPlan plan = plan_tensors(tensors, Naming::kMeta, full_size(), "sam3.pt");
+  EXPECT_EQ(plan.unused.size(), 309U + 22U + 64U + 6U + 9U);
+}
+
 TEST(Plan, UnusedTensorsMayBeMissing) {
   for (const auto& [list, naming] : {std::pair{"hf_video_tensors.txt", Naming::kHuggingFace},
                                      std::pair{"meta_tensors.txt", Naming::kMeta}}) {
@@ -188,14 +208,37 @@ TEST(Plan, OneErrorListsEverythingThatIsWrong) {
                                  "  detr_encoder.layers.2.layer_norm3.weight [8]"));
   EXPECT_THAT(message, HasSubstr("1 with a wrong shape:\n  detr_decoder.query_embed.weight: "
                                  "expected [6, 8], found [6, 9]"));
-  EXPECT_THAT(message, HasSubstr("1 with a type that is not F32, F16 or BF16:\n  "
-                                 "geometry_encoder.cls_embed.weight: I64"));
+  EXPECT_THAT(message, HasSubstr("1 of type I64, expected F32, F16, BF16 or F64:\n  "
+                                 "geometry_encoder.cls_embed.weight"));
+  EXPECT_THAT(message, Not(HasSubstr("unmodified")));
 }
 
 TEST(Plan, LongListsAreCut) {
   auto tensors = tiny_tensors();
   tensors.resize(tensors.size() - 50);
-  EXPECT_THAT(plan_error(tensors), AllOf(HasSubstr("50 missing:"), HasSubstr("... and 10 more")));
+  const std::string message = plan_error(tensors);
+  EXPECT_THAT(message, AllOf(HasSubstr("\n50 missing"), HasSubstr("... and 40 more")));
+  EXPECT_LE(std::ranges::count(message, '\n'), 13);
+}
+
+TEST(Plan, WhatManyNamesBeginWithIsSaidOnce) {
+  auto tensors = tiny_tensors();
+  std::erase_if(tensors,
+                [](const auto& t) { return t.name.starts_with("detr_decoder.layers.1."); });
+  const std::string message = plan_error(tensors);
+  EXPECT_THAT(message, HasSubstr("missing, each name begins with \"detr_decoder.layers.1.\":\n  "));
+  EXPECT_EQ(message.find("detr_decoder.layers.1."), message.rfind("detr_decoder.layers.1."));
+}
+
+TEST(Plan, ManyTensorsOfOneWrongTypeAreOneList) {
+  auto tensors = tiny_tensors();
+  for (StoredTensor& tensor : tensors) {
+    tensor.dtype = DType::kI64;
+    tensor.dtype_name = "I64";
+  }
+  const std::string message = plan_error(tensors);
+  EXPECT_THAT(message, HasSubstr(std::to_string(tensors.size()) + " of type I64, expected"));
+  EXPECT_LE(std::ranges::count(message, '\n'), 13);
 }
 
 TEST(Plan, TensorsOfAnUnneededTypeAreFineWhereNothingReadsThem) {
@@ -213,8 +256,9 @@ TEST(Plan, ATensorWithAndWithoutItsPrefixIsRefused) {
   auto tensors = tiny_tensors();
   tensors.push_back(named(tensors, "text_projection.bias"));
   tensors.back().name = "detector_model.text_projection.bias";
-  EXPECT_THAT(plan_error(tensors), HasSubstr("detector_model.text_projection.bias (there with and "
-                                             "without its prefix)"));
+  EXPECT_THAT(plan_error(tensors),
+              HasSubstr("1 unknown:\n  detector_model.text_projection.bias [8] (there "
+                        "with and without its prefix)"));
 }
 
 TEST(Plan, AnotherModelsTensorsAreNotTakenForSam3) {
@@ -222,7 +266,8 @@ TEST(Plan, AnotherModelsTensorsAreNotTakenForSam3) {
   tensors[0].name = "bert.embeddings.weight";
   const std::string message =
       error_of([&] { static_cast<void>(detect_naming(tensors, "model.safetensors")); });
-  EXPECT_THAT(message, AllOf(HasSubstr("holds no SAM 3 model"), HasSubstr("bert.embeddings")));
+  EXPECT_THAT(message, AllOf(HasSubstr("holds no SAM 3 model"), HasSubstr("bert.embeddings"),
+                             HasSubstr("it seems to be a BERT text model")));
 }
 
 TEST(Plan, UnusedPatternsDoNotSwallowNeededOrUnknownNames) {
@@ -233,6 +278,7 @@ TEST(Plan, UnusedPatternsDoNotSwallowNeededOrUnknownNames) {
     EXPECT_FALSE(is_unused_tensor(Naming::kMeta, needed.meta_name)) << needed.meta_name;
   }
   EXPECT_FALSE(is_unused_tensor(Naming::kHuggingFace, "tracker_models.x"));
+  EXPECT_FALSE(is_unused_tensor(Naming::kHuggingFace, "lossless.x"));
   EXPECT_FALSE(
       is_unused_tensor(Naming::kMeta, "backbone.vision_backbone.trunk.blocks.0.attn.freqs"));
 }

@@ -73,7 +73,7 @@ TEST(Safetensors, AHeaderMustBeAnObjectOfObjects) {
 TEST(Safetensors, DuplicateNamesAreRefused) {
   const std::string entry = R"({"dtype":"F32","shape":[0],"data_offsets":[0,0]})";
   EXPECT_THAT(parse_error(safetensors_with_header("{\"a\":" + entry + ",\"a\":" + entry + "}", "")),
-              HasSubstr("the key \"a\" stands there twice"));
+              HasSubstr("the key \"a\" appears twice"));
 }
 
 TEST(Safetensors, InvalidUtf8IsRefused) {

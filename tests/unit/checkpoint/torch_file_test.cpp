@@ -172,6 +172,22 @@ TEST(TorchFile, TheArchiveMustHoldOnePickle) {
               HasSubstr("more than one data.pkl"));
 }
 
+TEST(TorchFile, OtherArchivesAreNamed) {
+  // TorchScript compresses its code.
+  const std::string script = ZipBuilder()
+                                 .add("m/data.pkl", "x")
+                                 .add({"m/code/__torch__/sam3.py", "xx", 8})
+                                 .add("m/constants.pkl", "x")
+                                 .build();
+  EXPECT_THAT(parse_error(script), HasSubstr("is a TorchScript archive (torch.jit.save)"));
+  EXPECT_THAT(parse_error(ZipBuilder().add("m/archive_format", "pt2").build()),
+              HasSubstr("is a program of torch.export"));
+  EXPECT_THAT(parse_error(ZipBuilder().add({"a.npy", "xx", 8}).build()),
+              HasSubstr("is a NumPy archive"));
+  EXPECT_THAT(parse_error(ZipBuilder().add({"sam3/model.safetensors", "xx", 8}).build()),
+              HasSubstr("is a zip file that holds sam3/model.safetensors; unpack it first"));
+}
+
 TEST(TorchFile, EveryCutFileIsRefused) {
   const std::string file = build_torch_zip({{"a", "Float", {2}, "01234567"}});
   for (size_t size = 0; size < file.size(); ++size) {

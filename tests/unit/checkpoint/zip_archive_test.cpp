@@ -85,7 +85,7 @@ TEST(ZipArchive, OverlappingEntriesAreRefused) {
 
 TEST(ZipArchive, DuplicateNamesAreRefused) {
   EXPECT_THAT(zip_error(ZipBuilder().add("a", "1").add("a", "2").build()),
-              HasSubstr("zip entry \"a\" stands there twice"));
+              HasSubstr("zip entry \"a\" appears twice"));
 }
 
 TEST(ZipArchive, NamesInHeaderAndDirectoryMustAgree) {
