@@ -326,8 +326,9 @@ void add_result_options(CLI::App& command, InferOptions& options) {
       ->capture_default_str();
   command.add_option("--output", options.output,
                      "File for the result as JSON; - or none: standard output");
-  command.add_option("--overlay", options.overlay,
-                     "Image with the masks drawn, as PNG; a folder for several images");
+  command.add_option(
+      "--overlay", options.overlay,
+      "Image with the masks drawn (.png, .jpg or .webp); a folder for several images");
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdio>
 #include <iostream>
 #include <map>
 #include <optional>
@@ -11,47 +10,11 @@
 
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
-#include "image/overlay.hpp"
-#include "image/rle.hpp"
+#include "draw_result.hpp"
+#include "image/encode.hpp"
 
 namespace sam3trt {
 namespace {
-
-constexpr Color kPositive = {40, 200, 60};
-constexpr Color kNegative = {220, 40, 40};
-
-std::string label_of(const Prompt& prompt, const Instance& instance) {
-  char score[16];
-  std::snprintf(score, sizeof score, " %.2f", static_cast<double>(instance.score));
-  return std::string(effective_text(prompt)) + score;
-}
-
-/// Masks first, worst instance first, then exemplar boxes and labels, so that nothing hides a
-/// label.
-void draw(Image& picture, const ImageResult& result) {
-  size_t color = 0;
-  for (const PromptResult& prompt : result.prompts) {
-    for (size_t i = prompt.instances.size(); i-- > 0;) {
-      const Instance& instance = prompt.instances[i];
-      const auto mask = rle_decode(instance.counts, picture.height, picture.width);
-      draw_instance(picture, mask, 0, 0, palette_color(color + i), "");
-    }
-    for (const PromptBox& entry : prompt.prompt.boxes) {
-      draw_box(picture, entry.box, entry.positive ? kPositive : kNegative);
-    }
-    color += prompt.instances.size();
-  }
-  color = 0;
-  for (const PromptResult& prompt : result.prompts) {
-    for (size_t i = prompt.instances.size(); i-- > 0;) {
-      const Instance& instance = prompt.instances[i];
-      draw_label(picture, static_cast<double>(instance.box[0]),
-                 static_cast<double>(instance.box[1]), palette_color(color + i),
-                 label_of(prompt.prompt, instance));
-    }
-    color += prompt.instances.size();
-  }
-}
 
 std::string lower(std::string text) {
   std::ranges::transform(text, text.begin(),
@@ -97,10 +60,14 @@ bool OverlayWriter::names_one_file(const std::string& option) const {
   // Devices and pipes have no endings.
   if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) return true;
   const std::string extension = lower(target_.extension().string());
-  for (const char* other : {".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}) {
-    if (extension == other) throw_bad_input(option + ": overlays are PNG files; name one .png");
+  if (is_writable_extension(extension)) return true;
+  // "run_0.5" is a folder, "out.tif" was meant to be a file.
+  if (extension.size() > 1 && std::isalpha(static_cast<unsigned char>(extension[1])) != 0) {
+    throw_bad_input(option +
+                    ": overlays are written as PNG, JPEG or WebP: name a file that ends in " +
+                    kWritableExtensions + ", or a folder with a / behind its name");
   }
-  return extension == ".png";
+  return false;
 }
 
 std::filesystem::path OverlayWriter::path_for(const ListedImage& image) const {
@@ -111,19 +78,20 @@ std::filesystem::path OverlayWriter::path_for(const ListedImage& image) const {
 void OverlayWriter::write(const ListedImage& listed, const Image& image,
                           const ImageResult& result) const {
   if (target_.empty()) return;
-  Image drawn = image;
-  draw(drawn, result);
-  const auto png = encode_png(drawn);
+  const std::filesystem::path path = path_for(listed);
+  const std::string extension = path.extension().string();
+  // Devices, pipes and standard output have no endings.
+  const auto bytes = encode_image(is_writable_extension(extension) ? extension : ".png",
+                                  draw_result(image, result));
   if (is_standard_output()) {
-    std::cout.write(reinterpret_cast<const char*>(png.data()),
-                    static_cast<std::streamsize>(png.size()));
+    std::cout.write(reinterpret_cast<const char*>(bytes.data()),
+                    static_cast<std::streamsize>(bytes.size()));
     return;
   }
-  const std::filesystem::path path = path_for(listed);
   std::optional<ResultFolder> folder;
   if (!is_file_) folder.emplace(path.parent_path(), "--overlay " + target_.string());
   AtomicFile file(path);
-  file.write(png);
+  file.write(bytes);
   file.commit();
   if (folder) folder->keep();
 }

@@ -10,13 +10,15 @@
 
 namespace sam3trt {
 
-/// Draws results over their images: one PNG file, or a folder with one PNG per image.
+/// Draws results over their images: one PNG, JPEG or WebP file, or a folder with one PNG
+/// per image.
 class OverlayWriter {
  public:
-  /// `target` ends in .png, is a device or a pipe, is "-" for standard output, or names a folder
-  /// (made when missing, with those in it that images of folders need); empty draws nothing. Throws
-  /// Error(kBadInput) when one file is asked for several images, two images share a name, an
-  /// overlay is one of the inputs, or the file or folder cannot be written.
+  /// `target` ends in .png, .jpg, .jpeg or .webp, is a device or a pipe, is "-" for standard
+  /// output, or names a folder (made when missing, with those in it that images of folders need);
+  /// empty draws nothing. Throws Error(kBadInput) when one file is asked for several images, two
+  /// images share a name, an overlay is one of the inputs, the name ends in another format's, or
+  /// the file or folder cannot be written.
   OverlayWriter(std::filesystem::path target, const std::vector<ListedImage>& images,
                 OutputCheck& check);
 

@@ -105,8 +105,7 @@ ResizeAxis PackedTaps::at(DevicePointer address) const {
 }
 
 PackedTaps pack_taps(int64_t in_size, int64_t out_size) {
-  require(in_size > 0 && out_size > 0 && in_size <= kMaxImagePixels && out_size <= kMaxImagePixels,
-          "pack_taps", "sizes of at least 1");
+  // Sizes from 1 to kMaxImageSide, so that all below fits into 32 bits.
   const ResizeTaps taps = make_resize_taps(in_size, out_size);
   PackedTaps packed;
   packed.out_size = static_cast<int32_t>(out_size);

@@ -78,7 +78,7 @@ struct PackedTaps {
   [[nodiscard]] ResizeAxis at(DevicePointer address) const;
 };
 
-/// Both sizes are at least 1 and at most kMaxImagePixels.
+/// Throws Error(kBadInput) for sizes below 1 or above kMaxImageSide, as make_resize_taps does.
 [[nodiscard]] PackedTaps pack_taps(int64_t in_size, int64_t out_size);
 
 /// The table as half floats, rounded to nearest even, for targets of that type.

@@ -25,8 +25,8 @@ MaskPlan plan_masks(std::span<const MaskRequest> requests, int64_t side) {
   MaskPlan plan;
   plan.tasks.reserve(requests.size());
   for (const MaskRequest& request : requests) {
-    if (side <= 0 || request.height <= 0 || request.width <= 0 ||
-        request.height > kMaxImagePixels / request.width) {
+    if (side <= 0 || request.height <= 0 || request.width <= 0 || request.height > kMaxImageSide ||
+        request.width > kMaxImageSide || request.height * request.width > kMaxImagePixels) {
       throw Error(ErrorCode::kInternal, "plan_masks: a mask of " + std::to_string(request.width) +
                                             "x" + std::to_string(request.height) + " from " +
                                             std::to_string(side) + "x" + std::to_string(side));

@@ -24,7 +24,7 @@ struct MaskPlan {
   uint64_t columns = 0;    ///< uint32 words of MaskArgs::changes, lasts and areas each
 };
 
-/// Throws Error(kInternal) for sizes below 1 or pictures above kMaxImagePixels.
+/// Throws Error(kInternal) for sizes below 1 or masks above kMaxImageSide or kMaxImagePixels.
 [[nodiscard]] MaskPlan plan_masks(std::span<const MaskRequest> requests, int64_t side);
 
 /// The smallest resized value that is inside: that of binary_mask's rule, probability > threshold.

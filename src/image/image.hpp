@@ -9,7 +9,7 @@
 
 namespace sam3trt {
 
-/// An 8-bit RGB picture: height x width x 3, row-major, interleaved.
+/// An 8-bit RGB image: height x width x 3, row-major, interleaved.
 struct Image {
   int64_t width = 0;
   int64_t height = 0;
@@ -20,17 +20,26 @@ struct Image {
   }
 };
 
-/// Largest accepted picture, in pixels; larger ones are refused with a reason.
+/// Largest accepted image, in pixels, and the longest side; others are refused with a reason, in
+/// files and in memory, on the CPU and on the GPU. The tables of a resize grow with the side.
 inline constexpr int64_t kMaxImagePixels = int64_t{1} << 28;
+inline constexpr int64_t kMaxImageSide = int64_t{1} << 16;
 
 /// Decodes JPEG (greyscale, RGB, YCbCr, YCCK, CMYK; baseline and progressive), PNG (all kinds,
-/// interlaced too), WebP (lossy and lossless) and BMP (1 to 32 bits a pixel) to the pixels that
-/// Pillow's `convert("RGB")` gives: alpha and colour profiles are dropped, and the EXIF orientation
-/// of JPEG, PNG and WebP is applied as `ImageOps.exif_transpose` does (one in XMP is not read). On
-/// purpose different: 16-bit grey PNG keeps the high byte, where Pillow clips at 255. Refused:
-/// animated WebP, run-length coded BMP. `name` appears in messages. Throws Error(kBadInput) for
-/// anything damaged, truncated, too large or of another format.
+/// interlaced too; without its end when all pixels are there), WebP, GIF (the first frame of
+/// animations), TIFF (1 to 16 bits, grey, RGB, palette, CMYK, YCbCr, with alpha, strips and tiles),
+/// AVIF and BMP (1 to 32 bits a pixel, not run-length coded) to the pixels that Pillow's
+/// `ImageOps.exif_transpose` and `convert("RGB")` give: alpha and colour profiles are dropped,
+/// 16-bit grey is clipped at 255, and the image is turned as EXIF, or without it XMP, says. HEIC is
+/// decoded as libheif does. The first bytes say which format it is. `name` appears in messages.
+/// Throws Error(kBadInput) for anything damaged, truncated, too large or of another kind, which is
+/// named where it is known.
 [[nodiscard]] Image decode_image(std::span<const std::byte> bytes, const std::string& name);
+
+/// Throws Error(kBadInput) when a side is not positive or above kMaxImageSide, or when there are
+/// more than `max_pixels`. `name` begins the message.
+void check_image_size(int64_t width, int64_t height, const std::string& name,
+                      int64_t max_pixels = kMaxImagePixels);
 
 /// Reads and decodes a file.
 [[nodiscard]] Image read_image(const std::filesystem::path& path);

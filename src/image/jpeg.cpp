@@ -10,7 +10,8 @@
 #include <memory>
 
 #include "image/decoders.hpp"
-#include "image/exif.hpp"
+#include "image/ink.hpp"
+#include "image/orientation.hpp"
 
 namespace sam3trt {
 namespace {
@@ -94,13 +95,7 @@ void read_header(JpegReader& reader) {
   jpeg_calc_output_dimensions(&reader.info);
 }
 
-/// Pillow takes every four-channel file as inverted, as Adobe writes it, and mixes black in with
-/// rounding: 255 - k - c * (255 - k) / 255 (its Convert.c, cmyk2rgb).
-uint8_t ink_to_light(int ink, int light) {
-  const int product = ink * light + 128;
-  return static_cast<uint8_t>(std::max(light - ((product + (product >> 8)) >> 8), 0));
-}
-
+/// Pillow takes every four-channel file as inverted, as Adobe writes it.
 void row_to_rgb(const JpegReader& reader, uint8_t* target) {
   const uint8_t* from = reader.row;
   const bool is_grey = reader.info.output_components == 1;
@@ -128,18 +123,20 @@ void read_pixels(JpegReader& reader) {
   jpeg_finish_decompress(&reader.info);
 }
 
+/// EXIF may be spread over several markers; of several XMP packets the last one counts.
 int orientation_of(const JpegReader& reader) {
   constexpr std::string_view kExif("Exif\0\0", 6);
+  constexpr std::string_view kXmp("http://ns.adobe.com/xap/1.0/\0", 29);
+  std::string exif;
+  std::string_view xmp;
   for (jpeg_saved_marker_ptr marker = reader.info.marker_list; marker != nullptr;
        marker = marker->next) {
-    if (marker->data_length < kExif.size() ||
-        std::memcmp(marker->data, kExif.data(), kExif.size()) != 0) {
-      continue;
-    }
-    return exif_orientation(
-        std::as_bytes(std::span(marker->data, marker->data_length)).subspan(kExif.size()));
+    const std::string_view data(reinterpret_cast<const char*>(marker->data), marker->data_length);
+    if (data.starts_with(kExif)) exif += data.substr(kExif.size());
+    if (data.starts_with(kXmp)) xmp = data.substr(kXmp.size());
   }
-  return 1;
+  return OrientationMarks{exif_orientation(std::as_bytes(std::span(exif))), xmp_orientation(xmp)}
+      .value();
 }
 
 struct DestroyReader {
@@ -169,6 +166,11 @@ Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name, int
   reader.source.term_source = ignore_source;
 
   if (!run_guarded(reader, read_header)) throw_undecodable(name, "JPEG", reader.message);
+  if (reader.info.data_precision != 8) {
+    throw_undecodable(name, "JPEG",
+                      std::to_string(reader.info.data_precision) +
+                          " bits per channel, expected 8; save it as 16-bit PNG");
+  }
   const int channels = reader.info.num_components;
   if (channels != 1 && channels != 3 && channels != 4) {
     throw_undecodable(name, "JPEG", std::to_string(channels) + " channels, expected 1, 3 or 4");

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <vector>
 
-#include "base/checked.hpp"
 #include "base/error.hpp"
 #include "image/resize_taps.hpp"
 
@@ -89,6 +88,8 @@ std::vector<BilinearTap> make_bilinear_taps(int64_t in_size, int64_t out_size) {
 }  // namespace
 
 ResizeTaps make_resize_taps(int64_t in_size, int64_t out_size) {
+  check_image_size(in_size, 1, "resize");
+  check_image_size(out_size, 1, "resize");
   const double scale = static_cast<double>(in_size) / static_cast<double>(out_size);
   const double support = std::max(scale, 1.0);
   const double inverse = 1.0 / support;
@@ -128,12 +129,12 @@ ResizeTaps make_resize_taps(int64_t in_size, int64_t out_size) {
 }
 
 Image resize_antialias(const Image& image, int64_t width, int64_t height) {
-  const std::array<int64_t, 2> shape = {height, width};
-  const auto pixels = checked_element_count(shape);
-  if (width <= 0 || height <= 0 || !pixels || *pixels > kMaxImagePixels || image.rgb.empty()) {
-    throw Error(ErrorCode::kInternal, "resize_antialias: from " + std::to_string(image.width) +
-                                          "x" + std::to_string(image.height) + " to " +
-                                          std::to_string(width) + "x" + std::to_string(height));
+  check_image_size(image.width, image.height, "resize from");
+  check_image_size(width, height, "resize to");
+  if (image.rgb.size() != static_cast<size_t>(image.width * image.height) * 3) {
+    throw_bad_input("resize: an image of " + std::to_string(image.width) + "x" +
+                    std::to_string(image.height) + " pixels has " +
+                    std::to_string(image.rgb.size()) + " bytes, expected 3 for each pixel");
   }
   if (width == image.width) return height == image.height ? image : resize_rows(image, height);
   if (height == image.height) return resize_columns(image, width);

@@ -20,7 +20,8 @@ struct ResizeTaps {
 
 /// The triangle filter of PyTorch's `_upsample_bilinear2d_aa` on uint8 (UpSampleKernel.cpp):
 /// weights in double precision, then rounded to int16 with as many fractional bits as the largest
-/// weight leaves room for, at most 22. Both sizes are at least 1.
+/// weight leaves room for, at most 22. Throws Error(kBadInput), before it takes memory, for sizes
+/// below 1 or above kMaxImageSide.
 [[nodiscard]] ResizeTaps make_resize_taps(int64_t in_size, int64_t out_size);
 
 [[nodiscard]] SAM3TRT_HOST_DEVICE inline uint8_t tap_sum_to_byte(int32_t sum, int precision) {

@@ -197,7 +197,8 @@ BAD_OPTIONS = {
     "other semantics": (["--text", "a", "--semantics", "meta"], "export the checkpoint again"),
     "unknown semantics": (["--text", "a", "--semantics", "x"], "--semantics"),
     "unknown backend": (["--text", "a", "--backend", "x"], "--backend"),
-    "overlay type": (["--text", "a", "--overlay", "x.jpg"], "PNG"),
+    "overlay type": (["--text", "a", "--overlay", "x.bmp"], ".png, .jpg, .jpeg or .webp"),
+    "overlay typing error": (["--text", "a", "--overlay", "x.pngg"], "a folder with a /"),
     "output folder": (["--text", "a", "--output", "/nowhere/at/all.json"], "/nowhere/at"),
 }
 

@@ -31,6 +31,14 @@ inline const nlohmann::json& image_goldens() {
   return kGoldens;
 }
 
+/// Names of the files to decode ("decode"), each with its pixels in a .ppm beside it, and of those
+/// that are refused ("refused"), as tools/reference/image_decode_goldens.py writes them.
+inline const nlohmann::json& decode_goldens() {
+  static const nlohmann::json kGoldens =
+      nlohmann::json::parse(read_text(kImageData / "decode.json"));
+  return kGoldens;
+}
+
 /// A binary PPM file as tools/reference/image_goldens.py writes it.
 inline Image read_ppm(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/error.hpp"
+#include "image/resize_taps.hpp"
 #include "picture_files.hpp"
 
 namespace sam3trt {
@@ -48,6 +49,16 @@ TEST(ResizeAntialias, RefusesEmptySizes) {
   EXPECT_THROW((void)resize_antialias(image, 0, 5), Error);
   EXPECT_THROW((void)resize_antialias(image, 5, -1), Error);
   EXPECT_THROW((void)resize_antialias(Image{}, 5, 5), Error);
+}
+
+TEST(ResizeAntialias, RefusesSidesAndBuffersThatDoNotFit) {
+  const Image small{2, 2, std::vector<uint8_t>(12, 3)};
+  EXPECT_THROW((void)resize_antialias(small, 65537, 2), Error);
+  EXPECT_THROW((void)resize_antialias(small, 60000, 60000), Error);
+  EXPECT_THROW((void)resize_antialias(Image{int64_t{1} << 28, 1, {1, 2, 3}}, 5, 5), Error);
+  EXPECT_THROW((void)resize_antialias(Image{20, 20, std::vector<uint8_t>(12, 3)}, 5, 5), Error);
+  EXPECT_THROW((void)make_resize_taps(int64_t{1} << 28, 1008), Error);
+  EXPECT_EQ(make_resize_taps(65536, 1008).size.size(), 1008U);
 }
 
 TEST(ToPixelValues, EqualsTorchvisionsNormalisation) {
