@@ -116,12 +116,14 @@ Tokenizer Tokenizer::load(const std::filesystem::path& path) {
                             file.bytes().size());
   };
   std::filesystem::path json_path = path;
-  if (std::filesystem::is_directory(path)) {
+  std::error_code ignored;  // what cannot be looked at is reported when it is read
+  if (std::filesystem::is_directory(path, ignored)) {
     json_path = path / "tokenizer.json";
     const auto vocab_path = path / "vocab.json";
     const auto merges_path = path / "merges.txt";
-    if (!std::filesystem::exists(json_path)) {
-      if (!std::filesystem::exists(vocab_path) || !std::filesystem::exists(merges_path)) {
+    if (!std::filesystem::exists(json_path, ignored)) {
+      if (!std::filesystem::exists(vocab_path, ignored) ||
+          !std::filesystem::exists(merges_path, ignored)) {
         throw_bad_input(path.string() +
                         ": holds neither tokenizer.json nor vocab.json with merges.txt; name the "
                         "folder of a CLIP tokenizer, for example that of facebook/sam3");
