@@ -9,3 +9,21 @@ endfunction()
 
 sam3trt_embed(precision builtin_recipes SAM3TRT_RECIPES configs/precision/recipes.json)
 sam3trt_embed(verify builtin_gate SAM3TRT_GATE configs/verify/gate.json)
+sam3trt_embed(verify builtin_published SAM3TRT_PUBLISHED configs/verify/published.json)
+
+# The photographs that engines are calibrated and verified with where the user names none.
+set(photographs "${CMAKE_SOURCE_DIR}/test_images/cat.jpg"
+                "${CMAKE_SOURCE_DIR}/test_images/example.jpg"
+                "${CMAKE_SOURCE_DIR}/test_images/rocket.jpg")
+string(REPLACE ";" "|" photographs_argument "${photographs}")
+add_custom_command(
+  OUTPUT "${CMAKE_BINARY_DIR}/generated/verify/builtin_photographs.cpp"
+  COMMAND
+    "${CMAKE_COMMAND}" "-DINPUTS=${photographs_argument}"
+    "-DOUTPUT=${CMAKE_BINARY_DIR}/generated/verify/builtin_photographs.cpp"
+    -DHEADER=verify/photographs.hpp -DFUNCTION=builtin_photographs -P
+    "${CMAKE_SOURCE_DIR}/cmake/embed_files.cmake"
+  DEPENDS ${photographs} "${CMAKE_SOURCE_DIR}/cmake/embed_files.cmake"
+  COMMENT "Embedding photographs"
+  VERBATIM)
+target_sources(sam3trt_verify PRIVATE "${CMAKE_BINARY_DIR}/generated/verify/builtin_photographs.cpp")

@@ -60,7 +60,9 @@ class ValueMarker {
   }
 
  private:
-  [[nodiscard]] bool lacks_value() const { return option_ != nullptr && count_ == 0; }
+  [[nodiscard]] bool lacks_value() const {
+    return option_ != nullptr && count_ == 0 && option_->get_items_expected_min() > 0;
+  }
 
   void add_option(const std::string& argument) {
     const std::string name = name_of(argument);
@@ -122,8 +124,9 @@ void take_marked_values(CLI::App& command) {
     if (option->get_items_expected_max() == 0) continue;
     option->transform(
         [](std::string value) { return value.starts_with(kMark) ? value.substr(1) : value; });
-    // Lists are of texts and paths, which what uses them checks.
-    if (option->get_items_expected_max() > 1) continue;
+    // Lists are of texts and paths, which what uses them checks; a value that may be left out may
+    // be empty.
+    if (option->get_items_expected_max() > 1 || option->get_items_expected_min() == 0) continue;
     option->check([](const std::string& value) {
       return value.empty() ? std::string("expected a value, found an empty one") : std::string();
     });

@@ -1,68 +1,69 @@
 #include <iostream>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "arguments.hpp"
-#include "base/atomic_file.hpp"
 #include "base/error.hpp"
-#include "base/mapped_file.hpp"
-#include "base/output_check.hpp"
-#include "builder.hpp"
+#include "build/builder.hpp"
+#include "cache_folder.hpp"
 #include "commands.hpp"
+#include "progress.hpp"
 
 namespace sam3trt {
 namespace {
 
 namespace fs = std::filesystem;
 
-struct Work {
-  std::vector<Job> jobs;
-  bool is_model = false;  ///< All parts of one, in one folder.
-  fs::path tokenizer;     ///< Empty: none goes with it.
-  fs::path tokenizer_output;
+/// What the command line says.
+struct BuildOptions {
+  BuildRequest request;
+  bool fp32 = false;
+  bool fp16 = false;
+  bool bf16 = false;
+  bool fp8 = false;
+  std::string target = "tensorrt";
+  std::string compute_capability;
+  std::string recipes;
+  std::string gate;
+  uint64_t workspace_megabytes = 0;
 };
 
-/// A detector brings the components that lie beside it (docs/graphs.md).
-void add_detector(Work& work, const fs::path& onnx, const fs::path& engine) {
-  work.jobs.push_back({onnx, engine});
-  for (const Component component : components_beside(Component::kDetector)) {
-    const fs::path graph = path_beside(onnx, component);
-    if (component_of(graph) != name_of(component)) {
-      throw_bad_input(graph.string() + ": expected the " + std::string(name_of(component)) +
-                      " of " + onnx.string() + "; export the detector again");
-    }
-    work.jobs.push_back({graph, path_beside(engine, component)});
-  }
-  work.tokenizer = tokenizer_beside(onnx);
-  work.tokenizer_output = tokenizer_beside(engine);
+/// The one that was asked for; fp16 by default.
+Precision precision_of(const BuildOptions& options) {
+  const int given = static_cast<int>(options.fp32) + static_cast<int>(options.fp16) +
+                    static_cast<int>(options.bf16) + static_cast<int>(options.fp8);
+  if (given > 1) throw_bad_input("give one of --fp32, --fp16, --bf16 and --fp8");
+  if (options.fp32) return Precision::kFp32;
+  if (options.bf16) return Precision::kBf16;
+  return options.fp8 ? Precision::kFp8 : Precision::kFp16;
 }
 
-Work list_work(const BuildOptions& options) {
-  Work work;
-  const fs::path onnx = options.onnx;
-  const fs::path output = options.output;
-  std::error_code error;
-  if (fs::is_directory(onnx, error)) {
-    const ModelFiles files = find_model_files(onnx, ModelForm::kGraphs);
-    work.jobs.push_back(
-        {files.at(Component::kVisionEncoder),
-         output / (files.at(Component::kVisionEncoder).stem().string() + ".engine")});
-    add_detector(work, files.at(Component::kDetector),
-                 output / (files.at(Component::kDetector).stem().string() + ".engine"));
-    work.is_model = true;
-    return work;
+/// "8.9" as 89.
+int parse_capability(const std::string& text) {
+  const size_t dot = text.find('.');
+  const bool digits = dot != std::string::npos && dot > 0 && dot + 2 == text.size() &&
+                      text.find_first_not_of("0123456789.") == std::string::npos && dot <= 2;
+  if (!digits) {
+    throw_bad_input("--compute-capability: expected something like 8.9, found '" + text + "'");
   }
-  if (output.extension() != ".engine") {
-    throw_bad_input("--output " + output.string() + ": expected a name that ends in .engine");
+  return std::stoi(text.substr(0, dot)) * 10 + (text.back() - '0');
+}
+
+BuildRequest request_of(const BuildOptions& options) {
+  BuildRequest request = options.request;
+  request.precision = precision_of(options);
+  request.target = options.target == "rtx" ? BuildTarget::kTensorRtRtx : BuildTarget::kTensorRt;
+  if (!options.compute_capability.empty()) {
+    request.compute_capability = parse_capability(options.compute_capability);
   }
-  if (component_of(onnx) == "detector") {
-    add_detector(work, onnx, output);
-  } else {
-    work.jobs.push_back({onnx, output});
-  }
-  return work;
+  if (!options.recipes.empty()) request.recipes = RecipeBook::load(options.recipes);
+  if (!options.gate.empty()) request.verifier.gate = Gate::load(options.gate);
+  request.workspace_bytes = options.workspace_megabytes << 20U;
+  request.verifier.cache = user_cache_folder();
+  return request;
 }
 
 nlohmann::ordered_json describe(const ModelPart& part) {
@@ -82,117 +83,95 @@ nlohmann::ordered_json describe(const ModelPart& part) {
       {"refused", part.result.refused}};
 }
 
-fs::path folder_of(const BuildOptions& options, const Work& work) {
-  if (work.is_model) return options.output;
-  const fs::path output = options.output;
-  return output.has_parent_path() ? output.parent_path() : ".";
+/// "6 of 6 attentions fused, "; empty where that is not known.
+std::string attention_text(const EngineManifest& manifest) {
+  if (!manifest.fused_attentions) return {};
+  return std::to_string(*manifest.fused_attentions) + " of " + std::to_string(manifest.attentions) +
+         " attentions fused, ";
 }
 
-/// Graphs and engines may share a folder, and so the tokenizer.
-bool shares_tokenizer(const Work& work) {
-  std::error_code error;
-  return work.tokenizer.empty() || fs::equivalent(work.tokenizer, work.tokenizer_output, error);
+void print_built(const ModelPart& part) {
+  const EngineManifest& manifest = part.result.manifest;
+  std::cout << part.request.output.string() << ": " << manifest.recipe << ", "
+            << manifest.plan_bytes / 1000000 << " MB, " << attention_text(manifest)
+            << "verification: " << name_of(manifest.verification) << std::endl;
 }
 
-/// No output is one of the inputs, and all can be written.
-void check_outputs(const BuildOptions& options, const Work& work, const std::string& config) {
-  OutputCheck check;
-  for (const Job& job : work.jobs) {
-    for (const char* suffix : {"", ".data"}) {
-      check.reads(job.onnx.string() + suffix, "graph " + job.onnx.string() + suffix);
+/// One bar for each engine.
+class BuildProgressBar {
+ public:
+  void set(const fs::path& engine, double done) {
+    const std::lock_guard lock(mutex_);
+    if (!bar_ || engine != engine_) {
+      bar_.reset();
+      bar_.emplace(engine.filename().string(), 100);
+      engine_ = engine;
     }
+    bar_->set(static_cast<uint64_t>(100 * done));
   }
-  if (!work.tokenizer.empty()) check.reads(work.tokenizer, "tokenizer " + work.tokenizer.string());
-  for (const std::string& image : options.verifier.images) {
-    check.reads(image, "--image " + image);
-  }
-  for (const std::string& file : {options.recipes, options.verifier.gate, config}) {
-    if (!file.empty()) check.reads(file, file);
-  }
-  const std::string option = "--output " + options.output;
-  const fs::path folder = folder_of(options, work);
-  check_output_folder(folder, option);
-  std::error_code error;
-  const auto write = [&](const fs::path& path) {
-    const std::string what = path == options.output ? option : option + ": " + path.string();
-    if (fs::exists(folder, error)) {
-      check.writes(path, what);
-    } else {
-      check.writes_later(path, what);
-    }
-  };
-  for (const Job& job : work.jobs) {
-    write(job.engine);
-    write(EngineManifest::path_beside(job.engine));
-    if (options.fp8) {
-      const fs::path calibration = Calibration::path_beside(job.onnx);
-      check.writes_later(calibration, "calibration " + calibration.string());
-    }
-  }
-  if (!shares_tokenizer(work)) write(work.tokenizer_output);
-}
 
-void copy_tokenizer(const Work& work) {
-  if (shares_tokenizer(work)) return;
-  const MappedFile file(work.tokenizer);
-  AtomicFile copy(work.tokenizer_output);
-  copy.write(file.bytes());
-  copy.commit();
-}
+  void end() {
+    const std::lock_guard lock(mutex_);
+    bar_.reset();
+  }
+
+ private:
+  std::mutex mutex_;  // TensorRT calls from its own threads
+  std::optional<ProgressBar> bar_;
+  fs::path engine_;
+};
 
 void run_build(const BuildOptions& options, const CommandContext& context) {
-  static_cast<void>(precision_of(options));
-  const Work work = list_work(options);
-  check_outputs(options, work, context.config);
-  Builder builder(options, work.jobs.front().onnx, context.json);
-  ResultFolder folder(folder_of(options, work), "--output " + options.output);
-  std::vector<ModelPart> parts;
-  for (const Job& job : work.jobs) {
-    EngineBuildRequest request = builder.request_for(job);
-    EngineBuildResult result = builder.build(request);
-    parts.push_back({std::move(request), std::move(result)});
+  BuildRequest request = request_of(options);
+  for (const std::string& file : {options.recipes, options.gate, context.config}) {
+    if (!file.empty()) request.also_read.emplace_back(file);
   }
-  copy_tokenizer(work);
-  folder.keep();
-  std::string end_to_end = "none";
-  if (work.is_model && builder.verifies()) {
-    const bool ok = builder.verify_model(parts) == ModelVerdict::kPassed;
-    end_to_end = ok ? "passed" : "undecidable";
-  }
+  BuildProgressBar bar;
+  BuildEvents events;
+  events.progress = [&](const fs::path& engine, double done) { bar.set(engine, done); };
+  events.built = [&](const ModelPart& part) {
+    bar.end();
+    if (!context.json) print_built(part);
+  };
+  const BuildOutcome outcome = build_engines(request, events);
   if (!context.json) {
-    if (end_to_end != "none") std::cout << "end to end: " << end_to_end << "\n";
+    std::cout << "end to end: " << outcome.end_to_end.verdict << ": " << outcome.end_to_end.text
+              << "\n";
     return;
   }
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const ModelPart& part : parts) list.push_back(describe(part));
-  std::cout << nlohmann::ordered_json{{"engines", list}, {"end_to_end", end_to_end}}.dump(2)
+  for (const ModelPart& part : outcome.parts) list.push_back(describe(part));
+  std::cout << nlohmann::ordered_json{{"engines", list},
+                                      {"end_to_end", outcome.end_to_end.verdict},
+                                      {"end_to_end_text", outcome.end_to_end.text}}
+                   .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
             << "\n";
 }
 
 void add_size_options(CLI::App& command, BuildOptions& options) {
   const CLI::Range sizes(1, 4096);
   const CLI::Range tuned(0, 4096);
-  command.add_option("--max-batch", options.limits.images, "Images in one call")
+  command.add_option("--max-batch", options.request.limits.images, "Images in one call")
       ->check(sizes)
       ->capture_default_str();
-  command.add_option("--max-prompts", options.limits.prompts, "Prompts in one call")
+  command.add_option("--max-prompts", options.request.limits.prompts, "Prompts in one call")
       ->check(sizes)
       ->capture_default_str();
   command
-      .add_option("--tune-batch", options.limits.tuned_images,
+      .add_option("--tune-batch", options.request.limits.tuned_images,
                   "Images in one call that engines for several are tuned for; 0: the largest")
       ->check(tuned)
       ->capture_default_str();
   command
-      .add_option("--tune-prompts", options.limits.tuned_prompts,
+      .add_option("--tune-prompts", options.request.limits.tuned_prompts,
                   "Prompts in one call that engines for several are tuned for; 0: the largest")
       ->check(tuned)
       ->capture_default_str();
-  command.add_option("--max-boxes", options.limits.boxes, "Exemplar boxes of a prompt")
+  command.add_option("--max-boxes", options.request.limits.boxes, "Exemplar boxes of a prompt")
       ->check(sizes)
       ->capture_default_str();
   command
-      .add_option("--max-masks", options.limits.masks,
+      .add_option("--max-masks", options.request.limits.masks,
                   "Masks of a prompt in one call; 0: as many as the model has queries")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
@@ -201,7 +180,8 @@ void add_size_options(CLI::App& command, BuildOptions& options) {
                   "MiB of GPU memory for the build; 0: TensorRT's choice")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
-  command.add_option("--optimization-level", options.optimization_level, "0 (fast build) to 5")
+  command
+      .add_option("--optimization-level", options.request.optimization_level, "0 (fast build) to 5")
       ->check(CLI::Range(0, 5))
       ->capture_default_str();
 }
@@ -212,10 +192,10 @@ void add_build_command(CLI::App& app, CommandContext& context) {
   auto options = std::make_shared<BuildOptions>();
   CLI::App* command = app.add_subcommand("build", "Make verified TensorRT engines of ONNX graphs");
   command
-      ->add_option("--onnx", options->onnx,
+      ->add_option("--onnx", options->request.onnx,
                    "A graph, or the folder of all that 'sam3trt export' wrote")
       ->required();
-  command->add_option("--output", options->output, "FILE.engine, or a folder for a folder")
+  command->add_option("--output", options->request.output, "FILE.engine, or a folder for a folder")
       ->required();
   command->add_flag("--fp32", options->fp32, "float32 throughout");
   command->add_flag("--fp16", options->fp16, "float16 where it is safe (default)");
@@ -229,13 +209,13 @@ void add_build_command(CLI::App& app, CommandContext& context) {
   command->add_option("--recipes", options->recipes,
                       "Precision recipes in place of the built-in ones (docs/precision.md)");
   add_size_options(*command, *options);
-  command->add_flag("!--skip-verification", options->verify,
+  command->add_flag("!--skip-verification", options->request.verify,
                     "Leave the engine unverified; 'infer' then refuses it");
-  add_list(*command, "--image", options->verifier.images,
-           "Photographs for verification and calibration (default: those in "
-           "test_images)");
-  add_list(*command, "--text", options->verifier.texts, "What to look for in them");
-  command->add_option("--gate", options->verifier.gate,
+  add_list(*command, "--image", options->request.verifier.images,
+           "Images for verification and calibration, besides three drawn ones (default: "
+           "three photographs inside the program)");
+  add_list(*command, "--text", options->request.verifier.texts, "What to look for in them");
+  command->add_option("--gate", options->gate,
                       "Limits in place of the built-in ones (docs/verification.md)");
   command->footer(
       "Example:\n  sam3trt build --onnx models/sam3_vision_encoder.onnx --output "

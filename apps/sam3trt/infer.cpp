@@ -68,7 +68,8 @@ ModelFiles find_files(const InferOptions& options) {
     std::optional<ModelForm> form;
     if (options.backend == "openvino") form = ModelForm::kGraphs;
     if (options.backend == "tensorrt") form = ModelForm::kEngines;
-    return find_model_files(options.model, form);
+    return find_model_files(options.model, form,
+                            {"--model", "name one with --encoder-engine and --detector-engine"});
   }
   if (options.encoder_engine.empty() || options.detector_engine.empty()) {
     throw_bad_input("no model: give --model DIR, or --encoder-engine and --detector-engine");

@@ -1,184 +1,227 @@
 #include <algorithm>
-#include <array>
+#include <functional>
 #include <iostream>
-#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "arguments.hpp"
 #include "base/error.hpp"
+#include "cache_folder.hpp"
 #include "commands.hpp"
-#include "onnx/graph_info.hpp"
-#include "segmenter/segmenter.hpp"
-#include "verifier.hpp"
+#include "hub/fetch.hpp"
+#include "progress.hpp"
+#include "verify/published_run.hpp"
+#include "verify/verify_model.hpp"
 
 namespace sam3trt {
 namespace {
 
+constexpr int kFailedExitCode = 4;
+
+/// What the command line says.
 struct VerifyOptions {
-  std::string model;
+  std::vector<std::string> models;
+  std::string encoder_engine;
+  std::string detector_engine;
   std::string reference;
-  LoadOptions load{.threads = 0, .allow_unverified = true};
   VerifierOptions verifier;
-  std::string recipes;  ///< Empty: the built-in ones.
+  std::string gate;                      ///< Empty: the built-in one.
+  std::string recipes;                   ///< Empty: the built-in ones.
+  std::optional<std::string> published;  ///< File of published results; empty: the built-in ones.
+  PublishedImageSource published_images;
 };
 
-/// As the manifest says, or the metadata of a typed graph; exported graphs are float32.
-std::string precision_name(const ModelFiles& files) {
-  if (files.form == ModelForm::kEngines)
-    return EngineManifest::load(files.at(Component::kVisionEncoder)).precision;
-  const auto metadata = read_graph_info(files.at(Component::kVisionEncoder)).metadata;
-  const auto found = metadata.find("sam3trt.precision");
-  return found == metadata.end() ? "fp32" : found->second;
+constexpr const char* kChoose = "name one with --encoder-engine and --detector-engine";
+
+std::string model_of(const VerifyOptions& options) {
+  if (options.models.size() > 1) throw_bad_input("--model: several go with --published only");
+  return options.models.empty() ? std::string() : options.models.front();
 }
 
-Precision precision_of(const ModelFiles& files) {
-  const std::string name = precision_name(files);
-  for (const Precision precision :
-       {Precision::kFp32, Precision::kFp16, Precision::kBf16, Precision::kFp8}) {
-    if (name == name_of(precision)) return precision;
+ModelFiles find_model(const VerifyOptions& options) {
+  const std::string model = model_of(options);
+  if (!model.empty()) return find_model_files(model, std::nullopt, {"--model", kChoose});
+  if (options.encoder_engine.empty() || options.detector_engine.empty()) {
+    throw_bad_input("no model: give --model DIR, or --encoder-engine and --detector-engine");
   }
-  throw_bad_input(files.at(Component::kVisionEncoder).string() + ": names the precision '" + name +
-                  "'; build it again");
+  return find_model_files(options.encoder_engine, options.detector_engine);
 }
 
-/// What the engines of a model were built for.
-ReferenceLimits limits_of(const ModelFiles& files) {
-  ReferenceLimits limits;
-  if (files.form == ModelForm::kGraphs) return limits;
-  const auto lower = [](int64_t& limit, const std::filesystem::path& engine,
-                        const std::string& input, size_t axis) {
-    const auto largest = EngineManifest::load(engine).largest(input, axis);
-    if (largest) limit = std::clamp<int64_t>(*largest, 1, limit);
-  };
-  limits.images = std::numeric_limits<int64_t>::max();
-  lower(limits.images, files.at(Component::kVisionEncoder), "pixel_values", 0);
-  lower(limits.prompts, files.at(Component::kTextEncoder), "input_ids", 0);
-  lower(limits.prompts, files.at(Component::kDetector), "text_features", 0);
-  lower(limits.boxes, files.at(Component::kGeometryEncoder), "boxes", 1);
-  lower(limits.mask_prompts, files.at(Component::kMaskHead), "query_index", 0);
-  lower(limits.masks, files.at(Component::kMaskHead), "query_index", 1);
-  return limits;
-}
-
-void check_same_checkpoint(const ModelFiles& graphs, const ModelFiles& model) {
-  if (graphs.checkpoint_sha256 == model.checkpoint_sha256 && graphs.semantics == model.semantics) {
-    return;
+VerifyRequest request_of(const VerifyOptions& options) {
+  VerifyRequest request;
+  if (!options.recipes.empty()) request.recipes = RecipeBook::load(options.recipes);
+  request.verifier = options.verifier;
+  if (!options.gate.empty()) request.verifier.gate = Gate::load(options.gate);
+  request.verifier.cache = user_cache_folder();
+  request.model = find_model(options);
+  const std::string model = model_of(options);
+  if (options.reference.empty() && (request.model.form == ModelForm::kGraphs || model.empty())) {
+    throw_bad_input((model.empty()
+                         ? options.detector_engine + ": name"
+                         : "--model " + model + ": holds graphs; name the folder of engines, or") +
+                    " with --reference the graphs to compare these with");
   }
-  throw_bad_input("--reference " + graphs.at(Component::kVisionEncoder).parent_path().string() +
-                  ": holds the graphs of another checkpoint or of other semantics than " +
-                  model.at(Component::kVisionEncoder).string());
+  request.reference =
+      find_model_files(options.reference.empty() ? model : options.reference, ModelForm::kGraphs,
+                       {"--reference", "name a folder with one model"});
+  return request;
 }
 
-std::vector<OutputReport> verify_engines(Verifier& verifier, SessionEngines& engines,
-                                         Precision precision) {
-  const std::array<std::pair<const char*, Engine*>, 5> parts = {{
-      {"vision_encoder", engines.vision_encoder.get()},
-      {"text_encoder", engines.text_encoder.get()},
-      {"geometry_encoder", engines.geometry_encoder.get()},
-      {"detector", engines.detector.get()},
-      {"mask_head", engines.mask_head.get()},
-  }};
-  std::vector<OutputReport> reports;
-  for (const auto& [component, engine] : parts) {
-    for (auto& report : verifier.verify(component, *engine, precision, std::nullopt)) {
-      reports.push_back(std::move(report));
+void print_outcome(const VerifyOutcome& outcome) {
+  std::cout << to_table(outcome.outputs) << "end to end: " << summary(outcome.result) << "\n";
+  const InstanceDifference& found = outcome.result.difference;
+  if (outcome.result.has_instances()) {
+    std::cout << "instances: " << found.matched << " matched, " << found.lost << " lost, "
+              << found.gained << " gained, " << found.borderline << " at the threshold\n";
+  }
+  if (outcome.undecidable) {
+    std::cout << "end to end undecidable: rounding the weights alone changes the results of the "
+                 "float32 reference\n";
+  }
+  if (outcome.marked) std::cout << "the engines are marked as a set that passed\n";
+  if (!outcome.passed) {
+    std::cout << "FAILED: " << (passed(outcome.outputs) ? "" : summary(outcome.outputs) + "; ")
+              << (outcome.result.problems.empty() ? "" : summary(outcome.result)) << "\n";
+  } else if (!outcome.undecidable && !outcome.result.has_instances()) {
+    std::cout << "passed stage by stage, 0 instances compared\n";
+  } else {
+    std::cout << "passed\n";
+  }
+}
+
+/// The models that the command line names; a folder may hold graphs and engines.
+std::vector<ModelFiles> list_models(const VerifyOptions& options) {
+  std::vector<ModelFiles> models;
+  for (const std::string& folder : options.models) {
+    models.push_back(find_model_files(folder, std::nullopt, {"--model", kChoose}));
+    if (models.back().form == ModelForm::kGraphs) continue;
+    try {
+      models.push_back(find_model_files(folder, ModelForm::kGraphs));
+      std::swap(models.back(), models[models.size() - 2]);
+    } catch (const Error&) {
+      continue;  // engines alone
     }
   }
-  return reports;
+  if (options.models.empty()) models.push_back(find_model(options));
+  return models;
 }
 
-struct RecipeId {
-  std::string name;
-  std::string sha256;
-};
-
-/// Of the recipe that an engine or a typed graph was made by; empty for a float32 graph.
-RecipeId recipe_of(ModelForm form, const std::filesystem::path& path) {
-  if (form == ModelForm::kEngines) {
-    const EngineManifest manifest = EngineManifest::load(path);
-    return {manifest.recipe, manifest.recipe_sha256};
+/// Published results against what the models give.
+void run_verify_published(const VerifyOptions& options, CommandContext& context) {
+  const PublishedTable table = options.published->empty()
+                                   ? PublishedTable::builtin()
+                                   : PublishedTable::load(*options.published);
+  const std::vector<ModelFiles> models = list_models(options);
+  PublishedOptions run;
+  run.images = options.published_images;
+  run.images.fetch = [](const std::string& url) { return fetch_file(url); };
+  if (const auto cache = user_cache_folder(); !cache.empty()) {
+    run.images.cache = cache / "published";
   }
-  auto metadata = read_graph_info(path).metadata;
-  return {metadata["sam3trt.recipe"], metadata["sam3trt.recipe_sha256"]};
-}
-
-/// Whether the float32 graphs give other results too when only their weights are rounded as those
-/// of the model were. Unknown, and so false, for recipes that are not in the book.
-bool rounding_changes(Verifier& verifier, const ModelFiles& files, const RecipeBook& book,
-                      Precision precision) {
-  if (precision == Precision::kFp32) return false;
-  std::map<std::string, Recipe> recipes;
-  try {
-    for (const auto& [component, path] : files.components) {
-      const RecipeId id = recipe_of(files.form, path);
-      const Recipe& recipe = recipes[std::string(name_of(component))] = book.find(id.name);
-      // Typed graphs and TensorRT-RTX have standard operators only.
-      if (recipe.sha256() != id.sha256 && recipe.with_standard_operators().sha256() != id.sha256) {
-        return false;
-      }
+  run.threads = options.verifier.threads;
+  bool ok = true;
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  if (!context.json) {
+    std::cout << "published results of " << table.checkpoint << " (" << table.source << ")\n";
+  }
+  for (const ModelFiles& model : models) {
+    const std::string name = model.at(Component::kDetector).string();
+    const PublishedOutcome outcome = run_published(table, model, run);
+    ok = ok && outcome.passed();
+    if (context.json) {
+      list.push_back({{"model", name},
+                      {"backend", outcome.backend},
+                      {"precision", name_of(outcome.precision)},
+                      {"passed", outcome.passed()},
+                      {"values", nlohmann::ordered_json::parse(to_json(outcome.values))}});
+      continue;
     }
-  } catch (const Error&) {
-    return false;
+    const auto off = std::ranges::count_if(outcome.values, std::not_fn(&PublishedValue::ok));
+    std::cout << "\n"
+              << name << " (" << outcome.backend << ", " << name_of(outcome.precision) << ")\n"
+              << to_table(outcome.values)
+              << (off == 0 ? "passed: all " : "FAILED: " + std::to_string(off) + " of ")
+              << outcome.values.size()
+              << (off == 0 ? " values are as published\n" : " values are not as published\n");
   }
-  return !verifier.verify_rounded(recipes, precision).problems.empty();
+  if (context.json) {
+    std::cout << nlohmann::ordered_json{{"passed", ok},
+                                        {"checkpoint", table.checkpoint},
+                                        {"source", table.source},
+                                        {"models", list}}
+                     .dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
+              << "\n";
+  }
+  if (!ok) context.exit_code = kFailedExitCode;
 }
 
 void run_verify(const VerifyOptions& options, CommandContext& context) {
-  constexpr int kFailedExitCode = 4;
-  const RecipeBook book =
-      options.recipes.empty() ? RecipeBook::builtin() : RecipeBook::load(options.recipes);
-  const ModelFiles files = find_model_files(options.model);
-  if (files.form == ModelForm::kGraphs && options.reference.empty()) {
-    throw_bad_input("--model " + options.model +
-                    ": holds graphs; name the folder of engines, or with --reference the graphs "
-                    "to compare these with");
-  }
-  const ModelFiles graphs = find_model_files(
-      options.reference.empty() ? options.model : options.reference, ModelForm::kGraphs);
-  check_same_checkpoint(graphs, files);
-  VerifierOptions verifier_options = options.verifier;
-  verifier_options.limits = limits_of(files);
-  Verifier verifier(graphs, verifier_options);
-  const Precision precision = precision_of(files);
-  std::string backend;
-  std::vector<OutputReport> reports;
-  {
-    LoadedModel model = load_model(files, options.load);
-    backend = model.backend;
-    reports = verify_engines(verifier, model.engines, precision);
-  }
-  const ResultReport result = verifier.verify_results(files, options.load, precision);
-  const bool undecidable =
-      !result.problems.empty() && rounding_changes(verifier, files, book, precision);
-  const bool ok = passed(reports) && (result.problems.empty() || undecidable);
+  if (options.published) return run_verify_published(options, context);
+  VerifyRequest request = request_of(options);
+  std::optional<ProgressBar> bar;
+  request.verifier.progress = [&](int64_t done, int64_t all) {
+    if (!bar) bar.emplace("reference", static_cast<uint64_t>(all));
+    bar->set(static_cast<uint64_t>(done));
+    if (done == all) bar.reset();
+  };
+  const VerifyOutcome outcome = verify_model(request);
   if (context.json) {
-    std::cout << nlohmann::ordered_json{{"passed", ok},
-                                        {"precision", name_of(precision)},
-                                        {"backend", backend},
-                                        {"end_to_end_undecidable", undecidable},
-                                        {"outputs", nlohmann::json::parse(to_json(reports))},
-                                        {"result", nlohmann::json::parse(to_json(result))}}
+    std::cout << nlohmann::ordered_json{{"passed", outcome.passed},
+                                        {"precision", name_of(outcome.precision)},
+                                        {"backend", outcome.backend},
+                                        {"end_to_end_undecidable", outcome.undecidable},
+                                        {"marked", outcome.marked},
+                                        {"outputs",
+                                         nlohmann::json::parse(to_json(outcome.outputs))},
+                                        {"result", nlohmann::json::parse(to_json(outcome.result))}}
                      .dump(1)
               << "\n";
   } else {
-    const InstanceDifference& found = result.difference;
-    std::cout << to_table(reports) << "instances: " << found.matched << " matched, " << found.lost
-              << " lost, " << found.gained << " gained, " << found.borderline
-              << " at the threshold; mask IoU at least " << found.smallest_mask_iou
-              << ", score error up to " << found.largest_score_error << ", box error up to "
-              << found.largest_box_error << " pixels\n"
-              << (undecidable ? "end to end undecidable: rounding the weights alone changes the "
-                                "results of the float32 reference\n"
-                              : "")
-              << (ok ? "passed\n" : "FAILED: ");
-    if (!passed(reports)) std::cout << summary(reports) << "; ";
-    if (!ok) {
-      for (const std::string& problem : result.problems) std::cout << problem << "; ";
-      std::cout << "\n";
-    }
+    print_outcome(outcome);
   }
-  if (!ok) context.exit_code = kFailedExitCode;
+  if (!outcome.passed) context.exit_code = kFailedExitCode;
+}
+
+/// What engines are held against: the float32 graphs. All of these go without --published.
+std::vector<CLI::Option*> add_reference_options(CLI::App& command, VerifyOptions& options) {
+  return {command.add_option("--reference", options.reference,
+                             "Folder of the exported graphs (default: the folder of --model)"),
+          add_list(command, "--image", options.verifier.images,
+                   "Images, besides three drawn ones (default: three photographs inside the "
+                   "program)"),
+          add_list(command, "--text", options.verifier.texts, "What to look for in them"),
+          command.add_option("--recipes", options.recipes,
+                             "Precision recipes that the engines were built with, unless built-in "
+                             "ones"),
+          command.add_option("--gate", options.gate,
+                             "Limits in place of the built-in ones (docs/verification.md)")};
+}
+
+CLI::Option* add_published_options(CLI::App& command,
+                                   const std::shared_ptr<VerifyOptions>& options) {
+  CLI::Option* published =
+      command
+          .add_option_function<std::vector<std::string>>(
+              "--published",
+              [options](const std::vector<std::string>& values) {
+                options->published = values.empty() ? "" : values.front();
+              },
+              "Hold the models against results that were published for facebook/sam3, value by "
+              "value; FILE: a table in place of the built-in one (docs/verification.md)")
+          ->expected(0, 1)
+          ->type_name("[FILE]");
+  command
+      .add_option("--images", options->published_images.folder,
+                  "With --published: folder that holds the images, which else are fetched once")
+      ->needs(published);
+  command
+      .add_option("--images-url", options->published_images.url,
+                  "With --published: where they are fetched from, in place of the table's")
+      ->needs(published);
+  return published;
 }
 
 }  // namespace
@@ -187,24 +230,26 @@ void add_verify_command(CLI::App& app, CommandContext& context) {
   auto options = std::make_shared<VerifyOptions>();
   CLI::App* command =
       app.add_subcommand("verify", "Hold engines against the float32 graphs on the CPU");
-  command->add_option("--model", options->model, "Folder of engines")->required();
-  command->add_option("--reference", options->reference,
-                      "Folder of the exported graphs (default: the folder of --model)");
-  add_list(*command, "--image", options->verifier.images,
-           "Photographs, besides the built-in pictures (default: those in test_images)");
-  add_list(*command, "--text", options->verifier.texts, "What to look for in them");
-  command->add_option("--recipes", options->recipes,
-                      "Precision recipes that the engines were built with, unless built-in ones");
-  command->add_option("--gate", options->verifier.gate,
-                      "Limits in place of the built-in ones (docs/verification.md)");
+  CLI::Option* model = add_list(*command, "--model", options->models,
+                                "Folder of engines; with --published any number of "
+                                "folders, of graphs too");
+  CLI::Option* encoder = command->add_option("--encoder-engine", options->encoder_engine,
+                                             "Vision encoder, in place of --model");
+  CLI::Option* detector =
+      command->add_option("--detector-engine", options->detector_engine,
+                          "Detector with what lies beside it, in place of --model");
+  model->excludes(encoder)->excludes(detector);
+  const auto reference = add_reference_options(*command, *options);
+  CLI::Option* published = add_published_options(*command, options);
+  for (CLI::Option* option : reference) option->excludes(published);
   command
       ->add_option("--threads", options->verifier.threads,
-                   "Processor threads of the reference; 0 is OpenVINO's choice")
+                   "Processor threads of the CPU backend; 0 is OpenVINO's choice")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
   command->footer(
       "Example:\n  sam3trt verify --model engines --reference models/sam3_onnx --image "
-      "street.jpg --text dog");
+      "street.jpg --text dog\n  sam3trt verify --published --model models/sam3_onnx engines");
   command->callback([options, &context]() { run_verify(*options, context); });
 }
 

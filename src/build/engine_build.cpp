@@ -1,5 +1,6 @@
 #include "build/engine_build.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <set>
@@ -15,6 +16,10 @@ namespace sam3trt {
 namespace {
 
 namespace fs = std::filesystem;
+
+fs::path folder_of(const fs::path& file) {
+  return file.has_parent_path() ? file.parent_path() : ".";
+}
 
 /// "NVIDIA_H200-TensorRT_10-10.6.0.timing": measured kernel times hold for one GPU and version.
 fs::path timing_cache_path(const TensorRtApi& api, const EngineBuildRequest& request) {
@@ -52,33 +57,54 @@ void save_timing_cache(const fs::path& path, std::span<const std::byte> bytes) {
   }
 }
 
+/// What any recipe of the book may quantise, so that one calibration serves all of them.
+Recipe widest(const EngineBuildRequest& request, Recipe recipe, const std::string& component) {
+  std::vector<std::string>& patterns = recipe.fp8[component];
+  for (const Recipe& other : request.recipes.variants(request.precision)) {
+    const auto found = other.fp8.find(component);
+    if (found == other.fp8.end()) continue;
+    for (const std::string& pattern : found->second) {
+      if (std::ranges::find(patterns, pattern) == patterns.end()) patterns.push_back(pattern);
+    }
+  }
+  return recipe;
+}
+
+/// The one beside the graph if it was made with the same graph and images, else a new one.
 std::optional<Calibration> calibration_for(const EngineBuildRequest& request,
-                                           const GraphInfo& graph, const Recipe& recipe) {
+                                           const GraphInfo& graph, const std::string& graph_sha256,
+                                           const Recipe& recipe) {
   const std::string component = graph.metadata.at("sam3trt.component");
   if (!recipe.quantises(component)) return std::nullopt;
+  const auto semantics = graph.metadata.find("sam3trt.semantics");
+  CalibrationInputs inputs{graph_sha256, semantics == graph.metadata.end() ? "" : semantics->second,
+                           request.calibration_images};
   const fs::path beside = Calibration::path_beside(request.onnx);
   std::error_code ignored;
   if (fs::is_regular_file(beside, ignored)) {
     Calibration calibration = Calibration::load(beside);
-    if (calibration.checkpoint_sha256 == graph.metadata.at("sam3trt.checkpoint_sha256")) {
-      return calibration;
-    }
+    if (!request.calibrate) inputs.images = calibration.inputs.images;
+    if (calibration.inputs == inputs) return calibration;
+    log(LogLevel::kInfo, beside.string() + ": was made with other images or another graph");
   }
   if (!request.calibrate) {
-    throw_bad_input(request.onnx.string() + ": FP8 needs a calibration; there is no " +
+    throw_bad_input(request.onnx.string() +
+                    ": FP8 needs a calibration of this graph; there is no " + "such " +
                     beside.string());
   }
-  Calibration calibration = request.calibrate(request.onnx, recipe);
+  Calibration calibration = request.calibrate(request.onnx, widest(request, recipe, component));
+  calibration.inputs = std::move(inputs);
   calibration.save(beside);
   return calibration;
 }
 
 /// All but the recipe.
 EngineManifest describe(const TensorRtApi& api, const EngineBuildRequest& request,
-                        const GraphInfo& graph, std::span<const Profile> profiles) {
+                        const GraphInfo& graph, std::string graph_sha256,
+                        std::span<const Profile> profiles) {
   EngineManifest manifest;
   manifest.metadata = graph.metadata;
-  manifest.graph_sha256 = hash_graph(request.onnx);
+  manifest.graph_sha256 = std::move(graph_sha256);
   manifest.precision = name_of(request.precision);
   manifest.flavour = name_of(api.flavour());
   manifest.tensorrt_version = api.version();
@@ -177,7 +203,7 @@ EngineBuildResult build_foreign(TensorRtApi& api, const EngineBuildRequest& requ
   settings.strongly_typed = !weakly_typed;
   const Plan plan = compile(api, request, request.onnx, profiles, settings);
   EngineBuildResult result;
-  result.manifest = describe(api, request, graph, profiles);
+  result.manifest = describe(api, request, graph, hash_graph(request.onnx), profiles);
   result.manifest.recipe = weakly_typed ? "weakly typed" : "none";
   write_engine(request.output, plan, result.manifest);
   return result;
@@ -190,15 +216,16 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
   check_output(request);
   if (!graph.metadata.contains("sam3trt.component")) return build_foreign(api, request, graph);
   const auto profiles = make_profiles(graph, request.limits);
+  const std::string graph_sha256 = hash_graph(request.onnx);
   EngineBuildResult result;
   std::set<std::string> tried;
   bool skipped = !request.after.empty();
   std::optional<double> fastest;  // of the first that was refused
   for (const Recipe& variant : request.recipes.variants(request.precision)) {
     const Recipe recipe = for_library(variant, api);
-    const TemporaryFolder folder(fs::absolute(request.output).parent_path());
+    const TemporaryFolder folder(folder_of(request.output));
     const fs::path typed = folder.path() / "typed.onnx";
-    const auto calibration = calibration_for(request, graph, recipe);
+    const auto calibration = calibration_for(request, graph, graph_sha256, recipe);
     const TypedGraphReport report =
         write_typed_graph(request.onnx, typed, recipe, calibration ? &*calibration : nullptr);
     const std::string component = graph.metadata.at("sam3trt.component");
@@ -212,12 +239,13 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
       continue;
     }
     const Plan plan = compile(api, request, typed, profiles, settings);
-    EngineManifest manifest = describe(api, request, graph, profiles);
+    EngineManifest manifest = describe(api, request, graph, graph_sha256, profiles);
     manifest.component = component;
     manifest.recipe = recipe.name;
     manifest.recipe_sha256 = recipe.sha256();
     manifest.attentions = report.low_softmaxes;
     if (report.own_operators > 0) manifest.kernels_sha256 = request.kernels_sha256;
+    if (calibration) manifest.calibration_sha256 = calibration->sha256();
     if (request.verify) {
       const BuildVerdict verdict =
           request.verify(plan, recipe, standard_graph(request, recipe, calibration, typed));
@@ -226,7 +254,7 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
       result.deviation = verdict.deviation;
       result.milliseconds = verdict.milliseconds;
       manifest.verification =
-          verdict.passed ? VerificationState::kPassed : VerificationState::kFailed;
+          verdict.passed ? VerificationState::kStages : VerificationState::kFailed;
       if (!verdict.passed) {
         result.refused.push_back(recipe.name + ": " + verdict.summary);
         if (!fastest) fastest = verdict.milliseconds;

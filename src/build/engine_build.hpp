@@ -41,9 +41,13 @@ struct EngineBuildRequest {
   std::filesystem::path cache;         ///< Folder of timing caches; empty: none.
   BuildProgress progress;
 
-  /// Calibrates the graph for FP8 (called when a recipe quantises it and no calibration lies beside
-  /// the graph).
+  /// Calibrates the graph for FP8: the products that `recipe` quantises. Called when a recipe
+  /// quantises the graph and no calibration with the same graph and images lies beside it.
   std::function<Calibration(const std::filesystem::path& onnx, const Recipe& recipe)> calibrate;
+
+  /// What `calibrate` runs the graph on (CalibrationInputs::images). Without `calibrate`, a
+  /// calibration of any images is taken.
+  std::vector<std::string> calibration_images;
 
   /// Compares the engine whose plan is given with the reference; empty: the engine stays
   /// unverified.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "verify/verify_model.hpp"
 
 namespace sam3trt {
 namespace {
@@ -35,7 +36,7 @@ bool make_worst_safer(std::vector<ModelPart*>& repairable, const std::string& pr
   return false;
 }
 
-/// Each repair builds an engine; what some do not mend, more will not.
+/// Each repair builds an engine; what some do not fix, more will not.
 constexpr int kMostRepairs = 4;
 
 }  // namespace
@@ -67,6 +68,23 @@ ModelVerdict repair_model(std::vector<ModelPart>& parts, const ModelRepair& repa
               "the engines pass one by one, but together they do not give the results of the "
               "float32 reference: " +
                   problem + "; they are marked as failed, try --fp32");
+}
+
+EndToEnd verify_set(const ModelFiles& files, std::vector<ModelPart>& parts,
+                    const std::function<ResultReport()>& check, ModelRepair repair) {
+  ResultReport last;
+  repair.check = [&] {
+    last = check();
+    return last.problems.empty() ? std::string() : summary(last);
+  };
+  const ModelVerdict verdict = repair_model(parts, repair);
+  EndToEnd result;
+  result.text = summary(last);
+  result.verdict =
+      verdict == ModelVerdict::kUndecidable ? "undecidable" : std::string(verdict_of(last));
+  mark_as_set(files, result.verdict);
+  for (ModelPart& part : parts) part.result.manifest = EngineManifest::load(part.request.output);
+  return result;
 }
 
 }  // namespace sam3trt

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "build/engine_build.hpp"
+#include "runtime/model_files.hpp"
+#include "verify/verification.hpp"
 
 namespace sam3trt {
 
@@ -16,6 +18,14 @@ struct ModelPart {
 
 /// Holds a whole model against the reference; empty when its results are the same.
 using CheckModel = std::function<std::string()>;
+
+/// What came of the check of all engines together.
+struct EndToEnd {
+  /// "none": there was none, for the reason in `text`. "passed", "nothing compared" (no instance on
+  /// either side) and "undecidable": the engines may be used together.
+  std::string verdict = "none";
+  std::string text;
+};
 
 /// Builds one part again.
 using BuildPart = std::function<EngineBuildResult(const EngineBuildRequest& request)>;
@@ -38,5 +48,11 @@ enum class ModelVerdict { kPassed, kUndecidable };
 /// all manifests say that the verification failed and Error(kVerificationFailed) is thrown. A
 /// checkpoint that rounding alone gives other results is left as it is: only its stages count.
 ModelVerdict repair_model(std::vector<ModelPart>& parts, const ModelRepair& repair);
+
+/// repair_model with the report of `check` in place of a text, for the model in `files`, whose
+/// engines all passed by themselves and of which `parts` may be some. Then, and not before, all
+/// manifests say that they passed together.
+[[nodiscard]] EndToEnd verify_set(const ModelFiles& files, std::vector<ModelPart>& parts,
+                                  const std::function<ResultReport()>& check, ModelRepair repair);
 
 }  // namespace sam3trt

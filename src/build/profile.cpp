@@ -26,7 +26,15 @@ int64_t query_count(const GraphInfo& graph) {
   const auto config = graph.metadata.find("sam3trt.config");
   if (config == graph.metadata.end()) return 1;
   const auto json = nlohmann::json::parse(config->second, nullptr, false);
-  return json.is_object() ? std::max<int64_t>(json.value("num_queries", int64_t{1}), 1) : 1;
+  const auto queries = json.is_object() ? json.value("num_queries", nlohmann::json(1)) : json;
+  constexpr int64_t kMostQueries = 1 << 20;
+  if (queries.is_number_integer() && queries >= 1 && queries <= kMostQueries) {
+    return queries.get<int64_t>();
+  }
+  throw_bad_input("the graph's sam3trt.config: expected a num_queries of 1 to " +
+                  std::to_string(kMostQueries) + ", found " +
+                  queries.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
+                  "; export the graph again");
 }
 
 using SymbolSizes = std::map<std::string, Sizes, std::less<>>;

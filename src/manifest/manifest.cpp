@@ -6,19 +6,20 @@
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/mapped_file.hpp"
+#include "base/sha256.hpp"
 
 namespace sam3trt {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kVersion = 3;
+constexpr int kVersion = 4;
 constexpr uint64_t kLargestFile = uint64_t{16} << 20;
 constexpr const char* kNext = "build the engine again with 'sam3trt build'";
 
 VerificationState state_of(const std::string& name, const std::string& where) {
-  for (const auto state :
-       {VerificationState::kNone, VerificationState::kPassed, VerificationState::kFailed}) {
+  for (const auto state : {VerificationState::kNone, VerificationState::kStages,
+                           VerificationState::kPassed, VerificationState::kFailed}) {
     if (name == name_of(state)) return state;
   }
   throw_bad_input(where + ": unknown verification state '" + name + "'; " + kNext);
@@ -64,6 +65,7 @@ EngineManifest from_json(const Json& json, const std::string& where) {
   manifest.compute_capability = json.at("compute_capability").get<std::string>();
   manifest.profiles = profiles_from(json.at("profiles"));
   manifest.kernels_sha256 = json.at("kernels_sha256").get<std::string>();
+  manifest.calibration_sha256 = json.at("calibration_sha256").get<std::string>();
   manifest.attentions = json.at("attentions").get<int64_t>();
   if (json.contains("fused_attentions")) {
     manifest.fused_attentions = json.at("fused_attentions").get<int64_t>();
@@ -75,6 +77,10 @@ EngineManifest from_json(const Json& json, const std::string& where) {
   if (verification.contains("report")) {
     manifest.verification_report = verification.at("report").dump();
   }
+  if (manifest.verification == VerificationState::kPassed) {
+    manifest.set_sha256 = verification.at("set_sha256").get<std::string>();
+    manifest.end_to_end = verification.at("end_to_end").get<std::string>();
+  }
   return manifest;
 }
 
@@ -84,6 +90,8 @@ std::string_view name_of(VerificationState state) {
   switch (state) {
     case VerificationState::kNone:
       return "none";
+    case VerificationState::kStages:
+      return "stages";
     case VerificationState::kPassed:
       return "passed";
     case VerificationState::kFailed:
@@ -143,11 +151,16 @@ std::string EngineManifest::to_json() const {
                {"plan_bytes", plan_bytes},
                {"plan_sha256", plan_sha256},
                {"kernels_sha256", kernels_sha256},
+               {"calibration_sha256", calibration_sha256},
                {"attentions", attentions},
                {"profiles", to_json_value(profiles)},
                {"metadata", metadata},
                {"verification", {{"state", name_of(verification)}}}};
   if (fused_attentions) json["fused_attentions"] = *fused_attentions;
+  if (verification == VerificationState::kPassed) {
+    json["verification"]["set_sha256"] = set_sha256;
+    json["verification"]["end_to_end"] = end_to_end;
+  }
   if (!verification_report.empty()) {
     json["verification"]["report"] = Json::parse(verification_report);
   }
@@ -165,6 +178,28 @@ EngineManifest EngineManifest::parse(std::string_view text, const std::string& w
   } catch (const Json::exception& error) {
     throw_bad_input(where + ": not an engine's manifest (" + error.what() + "); " + kNext);
   }
+}
+
+std::string set_sha256_of(std::span<const EngineManifest> engines) {
+  std::vector<std::string> plans;
+  for (const EngineManifest& engine : engines) plans.push_back(engine.plan_sha256);
+  std::ranges::sort(plans);
+  std::string text;
+  for (const std::string& plan : plans) text += plan + "\n";
+  return sha256_hex(std::as_bytes(std::span(text)));
+}
+
+std::string set_refusal(std::span<const EngineManifest> engines) {
+  const std::string set = set_sha256_of(engines);
+  std::string others;
+  for (const EngineManifest& engine : engines) {
+    if (engine.verification == VerificationState::kPassed && engine.set_sha256 == set) continue;
+    others += (others.empty() ? "" : ", ") + engine.component;
+  }
+  if (others.empty()) return {};
+  return "the engines did not pass their end-to-end check together (" + others +
+         "); run 'sam3trt verify' with exactly these engines, build them again into one folder, or "
+         "pass --allow-unverified";
 }
 
 std::string refusal(const EngineManifest& manifest, const EngineHost& host, bool allow_unverified) {
@@ -186,11 +221,21 @@ std::string refusal(const EngineManifest& manifest, const EngineHost& host, bool
   if (!manifest.kernels_sha256.empty() && manifest.kernels_sha256 != host.kernels_sha256) {
     return std::string("built for other kernels than those of this program; ") + kNext;
   }
-  if (allow_unverified || manifest.verification == VerificationState::kPassed) return {};
+  if (allow_unverified) return {};
   const std::string next = std::string("; ") + kNext + ", or pass --allow-unverified";
-  return manifest.verification == VerificationState::kFailed
-             ? "failed its verification: its results differ from the float32 reference" + next
-             : "was never verified against the float32 reference" + next;
+  switch (manifest.verification) {
+    case VerificationState::kPassed:
+      return {};
+    case VerificationState::kFailed:
+      return "failed its verification: its results differ from the float32 reference" + next;
+    case VerificationState::kStages:
+      return "passed its verification by itself, but was not run end to end with the other engines "
+             "of its model, or that did not finish; run 'sam3trt build' again, or 'sam3trt verify' "
+             "with all engines of the model, or pass --allow-unverified";
+    case VerificationState::kNone:
+      break;
+  }
+  return "was never verified against the float32 reference" + next;
 }
 
 }  // namespace sam3trt

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,10 +12,15 @@
 
 namespace sam3trt {
 
-/// Where an engine stands with the verification of its build.
-enum class VerificationState { kNone, kPassed, kFailed };
+/// Where an engine stands with the verification of its build (docs/verification.md).
+enum class VerificationState {
+  kNone,    ///< Nothing was compared.
+  kStages,  ///< Passed by itself; the model that it belongs to was not run as a whole, yet.
+  kPassed,  ///< Passed by itself and, as one of a set, end to end.
+  kFailed,  ///< Differs from the reference, by itself or as one of a set.
+};
 
-/// "none", "passed", "failed".
+/// "none", "stages", "passed", "failed".
 [[nodiscard]] std::string_view name_of(VerificationState state);
 
 /// Shapes that an engine was built for, of one input.
@@ -39,13 +45,16 @@ struct EngineManifest {
   std::string gpu;
   std::string compute_capability;                               ///< "9.0"
   std::vector<std::map<std::string, ManifestShapes>> profiles;  ///< In the engine's order.
-  std::string kernels_sha256;  ///< Of the operator kernels that it calls; empty: it calls none.
-  int64_t attentions = 0;      ///< Those that may be one kernel each.
+  std::string kernels_sha256;      ///< Of the operator kernels that it calls; empty: it calls none.
+  std::string calibration_sha256;  ///< Of the FP8 scales; empty: nothing is quantised.
+  int64_t attentions = 0;          ///< Those that may be one kernel each.
   std::optional<int64_t> fused_attentions;  ///< Of these, those that are; unknown without a GPU.
   uint64_t plan_bytes = 0;
   std::string plan_sha256;
   VerificationState verification = VerificationState::kNone;
   std::string verification_report;  ///< JSON text; empty without a verification.
+  std::string set_sha256;           ///< Of the set that passed end to end; empty but for kPassed.
+  std::string end_to_end;  ///< What came out of that: "passed", "undecidable", "nothing compared".
 
   /// Largest size of an input's axis over all profiles; nothing when the engine has none such.
   [[nodiscard]] std::optional<int64_t> largest(const std::string& input, size_t axis) const;
@@ -74,9 +83,17 @@ struct EngineHost {
   std::string kernels_sha256;
 };
 
+/// What tells a set of engines from any other, whatever their order: the hash of their plans'
+/// hashes.
+[[nodiscard]] std::string set_sha256_of(std::span<const EngineManifest> engines);
+
+/// Why engines must not run together: not all of them passed end to end as exactly this set. Empty
+/// when they may.
+[[nodiscard]] std::string set_refusal(std::span<const EngineManifest> engines);
+
 /// Why an engine must not run here: the first of another library version, another GPU, other
-/// operator kernels than it was built with, a verification that failed or is missing (not asked
-/// with `allow_unverified`). Empty when it may.
+/// operator kernels than it was built with, a verification that failed, is missing or was not
+/// finished (not asked with `allow_unverified`). Empty when it may.
 [[nodiscard]] std::string refusal(const EngineManifest& manifest, const EngineHost& host,
                                   bool allow_unverified);
 

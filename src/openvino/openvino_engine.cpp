@@ -2,10 +2,12 @@
 
 #include <cstring>
 #include <openvino/openvino.hpp>
+#include <openvino/runtime/exception.hpp>
 #include <sstream>
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/stop.hpp"
 
 namespace sam3trt {
 namespace {
@@ -74,8 +76,9 @@ std::string reason_of(const std::exception& error) {
 class OpenVinoEngine : public Engine {
  public:
   /// Names come from `source`: compiling adds the names of nodes that it removes.
-  OpenVinoEngine(std::string path, ov::Model& source, ov::CompiledModel model)
+  OpenVinoEngine(std::string path, ov::Model& source, ov::CompiledModel model, std::stop_token stop)
       : path_(std::move(path)),
+        stop_(std::move(stop)),
         model_(std::move(model)),
         request_(model_.create_infer_request()),
         inputs_(describe(source.inputs(), path_)),
@@ -93,14 +96,25 @@ class OpenVinoEngine : public Engine {
         auto* data = const_cast<std::byte*>(tensor->bytes().data());
         request_.set_tensor(name, ov::Tensor(element_type(tensor->dtype()), shape, data));
       }
-      request_.infer();
+      throw_if_stopped(stop_, path_ + ": the run");
+      infer();
       return collect();
+    } catch (const ov::Cancelled&) {
+      throw StoppedError(path_ + ": the run was cancelled");
     } catch (const ov::Exception& error) {
       throw Error(ErrorCode::kInternal, path_ + ": OpenVINO failed: " + reason_of(error));
     }
   }
 
  private:
+  void infer() {
+    if (!stop_.stop_possible()) return request_.infer();
+    const std::stop_callback cancel(stop_, [this] { request_.cancel(); });
+    request_.start_async();
+    request_.wait();
+    throw_if_stopped(stop_, path_ + ": the run");  // a request that had not begun is not cancelled
+  }
+
   void check(const TensorMap& inputs) const {
     for (const TensorInfo& info : inputs_) {
       const auto found = inputs.find(info.name);
@@ -139,6 +153,7 @@ class OpenVinoEngine : public Engine {
   }
 
   std::string path_;
+  std::stop_token stop_;
   ov::CompiledModel model_;
   ov::InferRequest request_;
   std::vector<TensorInfo> inputs_;
@@ -153,13 +168,14 @@ std::unique_ptr<Engine> load_openvino_engine(const std::filesystem::path& onnx_p
   if (!std::filesystem::is_regular_file(onnx_path, ignored)) {
     throw_bad_input(onnx_path.string() + ": there is no such file; 'sam3trt export' writes it");
   }
+  throw_if_stopped(options.stop, onnx_path.string() + ": loading");
   try {
     ov::AnyMap properties = {{ov::hint::inference_precision.name(), ov::element::f32},
                              {ov::hint::execution_mode.name(), ov::hint::ExecutionMode::ACCURACY}};
     if (options.threads > 0) properties[ov::inference_num_threads.name()] = options.threads;
     const auto model = core().read_model(onnx_path.string());
-    return std::make_unique<OpenVinoEngine>(onnx_path.string(), *model,
-                                            core().compile_model(model, "CPU", properties));
+    return std::make_unique<OpenVinoEngine>(
+        onnx_path.string(), *model, core().compile_model(model, "CPU", properties), options.stop);
   } catch (const ov::Exception& error) {
     throw_bad_input(onnx_path.string() + ": OpenVINO cannot load it: " + reason_of(error) +
                     "; export the graph again (large weights lie beside it in FILE.onnx.data)");

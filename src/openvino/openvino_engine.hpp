@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <stop_token>
 
 #include "base/engine.hpp"
 
@@ -10,6 +11,8 @@ namespace sam3trt {
 /// How graphs run on the CPU.
 struct OpenVinoOptions {
   int threads = 0;  ///< 0: as many as OpenVINO thinks best.
+  /// Ends a run that is under way, which then throws StoppedError. Compiling is not interrupted.
+  std::stop_token stop{};
 };
 
 /// Compiles an ONNX graph for the CPU. Computation is float32 throughout, whatever the processor

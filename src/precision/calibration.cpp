@@ -4,10 +4,13 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <span>
 
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/mapped_file.hpp"
+#include "base/sha256.hpp"
 #include "onnx/model_file.hpp"
 #include "precision/exported_graph.hpp"
 
@@ -41,21 +44,43 @@ void add_amax(onnx::GraphProto& graph, const onnx::NodeProto& product) {
   type->mutable_shape();
 }
 
-/// Whether the weights of `input` that lie in data files are found from the folder of `output` too.
-bool shares_weights(const onnx::GraphProto& graph, const std::filesystem::path& input,
-                    const std::filesystem::path& output) {
-  return std::ranges::all_of(graph.initializer(), [&](const auto& tensor) {
-    return std::ranges::all_of(tensor.external_data(), [&](const auto& entry) {
-      std::error_code error;
-      return entry.key() != "location" ||
-             std::filesystem::equivalent(input.parent_path() / entry.value(),
-                                         output.parent_path() / entry.value(), error);
-    });
-  });
+/// Names of the files beside the graph that hold weights.
+std::set<std::string> data_files(const onnx::GraphProto& graph) {
+  std::set<std::string> names;
+  for (const auto& tensor : graph.initializer()) {
+    if (tensor.data_location() != onnx::TensorProto::EXTERNAL) continue;
+    for (const auto& entry : tensor.external_data()) {
+      if (entry.key() == "location") names.insert(entry.value());
+    }
+  }
+  return names;
+}
+
+/// Makes the weights of `input` available under the same names beside `output`.
+void link_data_files(const onnx::GraphProto& graph, const std::filesystem::path& input,
+                     const std::filesystem::path& output) {
+  std::error_code error;
+  const auto folder = std::filesystem::absolute(input, error).parent_path();
+  if (!error && std::filesystem::equivalent(folder, output.parent_path() / ".", error)) {
+    throw_bad_input(output.string() + ": a calibration graph must not lie beside the graph that " +
+                    "it is made of");
+  }
+  for (const std::string& name : data_files(graph)) {
+    if (name.empty() || std::filesystem::path(name).filename() != name) {
+      throw_bad_input(input.string() + ": names a data file '" + name +
+                      "' outside its folder; export the graph again");
+    }
+    std::filesystem::create_symlink(folder / name, output.parent_path() / name, error);
+    if (error) {
+      throw_bad_input((output.parent_path() / name).string() + ": cannot be made (" +
+                      error.message() + ")");
+    }
+  }
 }
 
 [[noreturn]] void fail_to_load(const std::filesystem::path& path, const std::string& what) {
-  throw_bad_input(path.string() + ": not a calibration (" + what + "); calibrate again");
+  throw_bad_input(path.string() + ": not a calibration (" + what +
+                  "); delete it, and it is made again");
 }
 
 }  // namespace
@@ -80,14 +105,26 @@ void Calibration::add_run(const std::map<std::string, Tensor>& outputs) {
   ++runs;
 }
 
-void Calibration::save(const std::filesystem::path& path) const {
-  const nlohmann::ordered_json json = {{"format", 1},
+std::string Calibration::to_json() const {
+  const nlohmann::ordered_json json = {{"format", 2},
                                        {"component", component},
                                        {"checkpoint_sha256", checkpoint_sha256},
+                                       {"graph_sha256", inputs.graph_sha256},
+                                       {"semantics", inputs.semantics},
+                                       {"images", inputs.images},
                                        {"runs", runs},
                                        {"amax", amax}};
+  return json.dump(1) + "\n";
+}
+
+std::string Calibration::sha256() const {
+  const std::string text = to_json();
+  return sha256_hex(std::as_bytes(std::span(text)));
+}
+
+void Calibration::save(const std::filesystem::path& path) const {
   AtomicFile file(path);
-  file.write(json.dump(1) + "\n");
+  file.write(to_json());
   file.commit();
 }
 
@@ -96,10 +133,16 @@ Calibration Calibration::load(const std::filesystem::path& path) {
   const auto* text = reinterpret_cast<const char*>(file.bytes().data());
   const auto json = nlohmann::json::parse(text, text + file.bytes().size(), nullptr, false);
   Calibration calibration;
-  if (!json.is_object() || json.value("format", nlohmann::json()) != nlohmann::json(1)) {
-    fail_to_load(path, "no JSON object with \"format\": 1");
+  const auto format = json.is_object() ? json.value("format", nlohmann::json()) : nlohmann::json();
+  if (format != nlohmann::json(1) && format != nlohmann::json(2)) {
+    fail_to_load(path, "no JSON object with \"format\": 2");
   }
   try {
+    if (format == nlohmann::json(2)) {
+      json.at("graph_sha256").get_to(calibration.inputs.graph_sha256);
+      json.at("semantics").get_to(calibration.inputs.semantics);
+      json.at("images").get_to(calibration.inputs.images);
+    }
     json.at("component").get_to(calibration.component);
     json.at("checkpoint_sha256").get_to(calibration.checkpoint_sha256);
     json.at("runs").get_to(calibration.runs);
@@ -121,10 +164,6 @@ Calibration write_calibration_graph(const std::filesystem::path& input,
                                     const std::filesystem::path& output, const Recipe& recipe) {
   ExportedGraph source = read_exported_graph(input);
   onnx::GraphProto& graph = *source.model.mutable_graph();
-  if (!shares_weights(graph, input, output)) {
-    throw_bad_input(output.string() + ": the calibration graph shares the weights of " +
-                    input.string() + ", so its folder must hold them or links to them");
-  }
   const auto patterns = recipe.fp8.find(source.component);
   int64_t found = 0;
   const int nodes = graph.node_size();
@@ -141,11 +180,12 @@ Calibration write_calibration_graph(const std::filesystem::path& input,
     throw_bad_input(input.string() + ": the recipe '" + recipe.name +
                     "' quantises nothing in a graph of the component " + source.component);
   }
+  link_data_files(graph, input, output);
   set_metadata_value(source.model, "sam3trt.precision", "calibration");
   AtomicFile file(output);
   file.write(source.model.SerializeAsString());
   file.commit();
-  return {source.component, source.checkpoint_sha256, 0, {}};
+  return {source.component, source.checkpoint_sha256, 0, {}, {}};
 }
 
 }  // namespace sam3trt

@@ -66,7 +66,7 @@ onnx::GraphProto GraphTyper::run() {
   for (const auto& node : source_.node()) add_node(node);
   if (!missing_.empty()) {
     fail("the calibration lacks these matrix products:" + missing_ +
-         "\ncalibrate again with this graph");
+         "\ndelete the calibration, so that it is made again with these recipes");
   }
   add_outputs();
   note_unused_rules();

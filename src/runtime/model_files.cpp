@@ -111,7 +111,9 @@ Candidates list_candidates(const fs::path& folder, ModelForm form) {
   for (const fs::path& path : paths) {
     if (path.extension() != extension_of(form) || !fs::is_regular_file(path, error)) continue;
     try {
-      candidates.by_component[value_of(read_metadata(path), "component")].push_back(path);
+      const Metadata metadata = read_metadata(path);
+      if (value_of(metadata, "precision") == "calibration") continue;
+      candidates.by_component[value_of(metadata, "component")].push_back(path);
     } catch (const Error& problem) {
       candidates.unreadable += std::string("\n  ") + problem.what();
     }
@@ -120,7 +122,7 @@ Candidates list_candidates(const fs::path& folder, ModelForm form) {
 }
 
 fs::path only_one(const fs::path& folder, const Candidates& candidates,
-                  const std::string& component) {
+                  const std::string& component, const FolderWords& words) {
   const auto found = candidates.by_component.find(component);
   if (found == candidates.by_component.end()) {
     throw_bad_input(folder.string() + ": holds no " + component +
@@ -129,8 +131,7 @@ fs::path only_one(const fs::path& folder, const Candidates& candidates,
   }
   if (found->second.size() == 1) return found->second.front();
   std::string message = folder.string() + ": holds " + std::to_string(found->second.size()) +
-                        " graphs of the " + component +
-                        "; name one with --encoder-engine and --detector-engine:";
+                        " files of the " + component + "; " + words.choose + ":";
   for (const fs::path& path : found->second) message += "\n  " + path.string();
   throw_bad_input(message);
 }
@@ -160,16 +161,17 @@ const fs::path& ModelFiles::at(Component component) const {
   throw Error(ErrorCode::kInternal, "no " + std::string(name_of(component)) + " was found");
 }
 
-ModelFiles find_model_files(const fs::path& folder, std::optional<ModelForm> form) {
+ModelFiles find_model_files(const fs::path& folder, std::optional<ModelForm> form,
+                            const FolderWords& words) {
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) {
-    throw_bad_input("--model " + folder.string() +
+    throw_bad_input(words.option + " " + folder.string() +
                     ": expected the folder that 'sam3trt export --component all' wrote, found " +
                     (fs::exists(folder, ignored) ? "a file" : "nothing"));
   }
   const Candidates candidates = list_candidates(folder, form.value_or(form_of_folder(folder)));
-  const fs::path vision_encoder = only_one(folder, candidates, "vision_encoder");
-  return find_model_files(vision_encoder, only_one(folder, candidates, "detector"));
+  const fs::path vision_encoder = only_one(folder, candidates, "vision_encoder", words);
+  return find_model_files(vision_encoder, only_one(folder, candidates, "detector", words));
 }
 
 ModelFiles find_model_files(const fs::path& vision_encoder, const fs::path& detector) {

@@ -53,12 +53,21 @@ struct ModelFiles {
   [[nodiscard]] const std::filesystem::path& at(Component component) const;
 };
 
+/// How messages about a folder speak to its user.
+struct FolderWords {
+  std::string option = "--model";  ///< That named it.
+  /// What to do when it holds a component twice.
+  std::string choose = "keep one of them there, or name the files in place of the folder";
+};
+
 /// The model in `folder`, as engines when it holds any and `form` does not ask for graphs: the one
 /// vision encoder and the one detector by their metadata, the components beside it by name. Engines
 /// say what they are by their manifests. Throws Error(kBadInput) when one is missing, twice there,
-/// damaged, of another format version or of another checkpoint.
+/// damaged, of another format version or of another checkpoint. Graphs that were written to
+/// calibrate another one are no components.
 [[nodiscard]] ModelFiles find_model_files(const std::filesystem::path& folder,
-                                          std::optional<ModelForm> form = std::nullopt);
+                                          std::optional<ModelForm> form = std::nullopt,
+                                          const FolderWords& words = {});
 
 /// The same from the two files; the other components lie beside the detector. Both must be graphs
 /// or both engines.

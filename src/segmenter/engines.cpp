@@ -37,18 +37,47 @@ std::unique_ptr<TensorRtHost> open_tensorrt(bool parser) {
   return std::make_unique<TensorRtHost>(load_tensorrt(parser));
 }
 
+std::vector<EngineManifest> load_manifests(const ModelFiles& files) {
+  std::vector<EngineManifest> manifests;
+  for (const auto& [component, path] : files.components) {
+    manifests.push_back(EngineManifest::load(path));
+  }
+  return manifests;
+}
+
 std::map<std::string, std::string> unverified_components(const ModelFiles& files) {
   std::map<std::string, std::string> unverified;
   if (files.form == ModelForm::kGraphs) return unverified;
+  const std::vector<EngineManifest> manifests = load_manifests(files);
+  const std::string set = set_sha256_of(manifests);
+  auto manifest = manifests.begin();
   for (const auto& [component, path] : files.components) {
-    const VerificationState state = EngineManifest::load(path).verification;
-    if (state != VerificationState::kPassed)
-      unverified[std::string(name_of(component))] = name_of(state);
+    const std::string name(name_of(component));
+    if (manifest->verification != VerificationState::kPassed) {
+      unverified[name] = name_of(manifest->verification);
+    } else if (manifest->set_sha256 != set) {
+      unverified[name] = "passed with other engines";
+    }
+    ++manifest;
   }
   return unverified;
 }
 
 bool all_verified(const ModelFiles& files) { return unverified_components(files).empty(); }
+
+void check_set(const ModelFiles& files, const LoadOptions& options) {
+  if (options.allow_unverified) return;
+  const std::vector<EngineManifest> manifests = load_manifests(files);
+  // An engine that is refused by itself has a reason of its own.
+  const bool all_passed = std::ranges::all_of(manifests, [](const EngineManifest& manifest) {
+    return manifest.verification == VerificationState::kPassed;
+  });
+  if (!all_passed) return;
+  const std::string reason = set_refusal(manifests);
+  if (!reason.empty()) {
+    throw_bad_input(files.at(Component::kVisionEncoder).string() + ": " + reason);
+  }
+}
 
 EngineFile::EngineFile(const std::filesystem::path& path)
     : manifest_(EngineManifest::load(path)),
@@ -107,6 +136,7 @@ LoadedModel load_model(const ModelFiles& files, const LoadOptions& options) {
     return model;
   }
   model.backend = "tensorrt";
+  check_set(files, options);
   model.host = open_tensorrt(false);
   model.engines = load_engines(files, [&](const std::filesystem::path& path) {
     return load_engine_file(*model.host, path, options);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/mapped_file.hpp"
 #include "cuda/device.hpp"
@@ -83,12 +84,19 @@ using LoadedPlans = std::map<Component, std::unique_ptr<LoadedPlan>>;
 [[nodiscard]] LoadedPlans load_plans(TensorRtHost& host, EngineFiles files,
                                      const LoadOptions& options, ActivationMemory memory);
 
+/// The manifests of the engines of a model, in the order of its components.
+[[nodiscard]] std::vector<EngineManifest> load_manifests(const ModelFiles& files);
+
 /// Components of a model whose engines run only where unverified ones are allowed, each with the
-/// state of its verification; empty for graphs.
+/// state of its verification, or "passed with other engines"; empty for graphs.
 [[nodiscard]] std::map<std::string, std::string> unverified_components(const ModelFiles& files);
 
-/// Whether all engines of the model passed their verification.
+/// Whether all engines of the model passed their verification, and did so together.
 [[nodiscard]] bool all_verified(const ModelFiles& files);
+
+/// Throws Error(kBadInput) for engines that did not pass end to end as a set, unless `options`
+/// allow it. What refuses an engine by itself comes first, when it is loaded.
+void check_set(const ModelFiles& files, const LoadOptions& options);
 
 /// The same behind the interface of all backends.
 [[nodiscard]] std::unique_ptr<Engine> load_engine_file(TensorRtHost& host,

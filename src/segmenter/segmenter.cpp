@@ -17,6 +17,7 @@ class Segmenter::Impl {
       return;
     }
     backend_ = "tensorrt";
+    check_set(files, options);
     verified_ = all_verified(files);
     EngineFiles engines = open_engines(files);
     host_ = open_tensorrt(false);

@@ -155,7 +155,8 @@ std::vector<Prompt> default_prompts(const Image& image, std::span<const std::str
 
 ReferenceRun record_reference(const ModelFiles& files, const EngineLoader& load,
                               std::vector<Image> images, std::span<const std::string> texts,
-                              const ReferenceLimits& limits) {
+                              const ReferenceLimits& limits,
+                              const std::function<void(int64_t done)>& progress) {
   ReferenceRun run;
   run.images = std::move(images);
   SessionEngines engines = load_engines(files, load);
@@ -186,6 +187,7 @@ ReferenceRun record_reference(const ModelFiles& files, const EngineLoader& load,
     const RecordedCall alone = {first_prompt(last.inputs), first_prompt(last.outputs)};
     run.calls["mask_head"].push_back(
         mask_head_call(run.calls.at("vision_encoder").back(), alone, mask_head, {1, masks}));
+    if (progress) progress(static_cast<int64_t>(run.results.size()));
   }
   const RecordedCall& first = run.calls.at("detector").front();
   const int64_t rows = std::min(limits.mask_prompts, first.outputs.at("pred_logits").dim(0));

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -31,6 +33,8 @@ struct ReferenceLimits {
   int64_t boxes = 8;         ///< Of one prompt.
   int64_t mask_prompts = 4;  ///< Prompts in one call of the mask head.
   int64_t masks = 16;        ///< Of one prompt.
+
+  [[nodiscard]] bool operator==(const ReferenceLimits&) const = default;
 };
 
 /// What is asked of every picture: each of `texts`, the first one with a box, and a positive and a
@@ -41,11 +45,12 @@ struct ReferenceLimits {
 
 /// Runs the exported graphs of `files` with float32 engines from `load` and keeps what went through
 /// each of the five. Engines have one set of kernels for a prompt alone and one for several: every
-/// part that takes prompts has calls of both kinds, within the limits. Memory: about 170 MB
-/// per image at the published size.
+/// part that takes prompts has calls of both kinds, within the limits. `progress` is told how many
+/// images are done, and may throw. Memory: about 170 MB per image at the published size.
 [[nodiscard]] ReferenceRun record_reference(const ModelFiles& files, const EngineLoader& load,
                                             std::vector<Image> images,
                                             std::span<const std::string> texts,
-                                            const ReferenceLimits& limits);
+                                            const ReferenceLimits& limits,
+                                            const std::function<void(int64_t done)>& progress = {});
 
 }  // namespace sam3trt

@@ -157,6 +157,34 @@ ResultReport verify_results(const ReferenceRun& reference, const FindInstances& 
   return report;
 }
 
+bool ResultReport::has_instances() const {
+  return difference.matched + difference.lost + difference.gained + difference.borderline > 0;
+}
+
+std::string_view verdict_of(const ResultReport& report) {
+  if (!report.problems.empty()) return "failed";
+  return report.has_instances() ? "passed" : "nothing compared";
+}
+
+std::string summary(const ResultReport& report) {
+  std::string text;
+  for (const std::string& problem : report.problems) text += (text.empty() ? "" : "; ") + problem;
+  if (!text.empty()) return text;
+  const InstanceDifference& found = report.difference;
+  if (!report.has_instances()) {
+    return "0 instances compared: neither the reference nor the model finds any, and only "
+           "presences "
+           "could be held against each other (largest error " +
+           number(found.largest_presence_error) +
+           "); name images and texts in which this checkpoint finds something with --image and "
+           "--text";
+  }
+  return std::to_string(found.matched) + " instances compared, mask IoU at least " +
+         number(found.smallest_mask_iou) + ", score error up to " +
+         number(found.largest_score_error) + ", box error up to " +
+         number(found.largest_box_error) + " pixels";
+}
+
 bool passed(std::span<const OutputReport> reports) {
   return std::ranges::all_of(
       reports, [](const OutputReport& r) { return r.verdict == OutputVerdict::kPassed; });
@@ -220,6 +248,7 @@ std::string to_json(std::span<const OutputReport> reports) {
 std::string to_json(const ResultReport& report) {
   const InstanceDifference& found = report.difference;
   return Json{{"passed", report.problems.empty()},
+              {"verdict", verdict_of(report)},
               {"problems", report.problems},
               {"matched", found.matched},
               {"lost", found.lost},

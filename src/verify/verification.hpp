@@ -51,7 +51,17 @@ using MeasureYardstick = std::function<std::map<std::string, OutputDifference>()
 struct ResultReport {
   InstanceDifference difference;
   std::vector<std::string> problems;  ///< Empty: passed.
+
+  /// Whether there were instances to compare, on either side. Where there were none, only the
+  /// presences of the prompts say anything.
+  [[nodiscard]] bool has_instances() const;
 };
+
+/// "passed", "failed", or "nothing compared" for one without problems and without instances.
+[[nodiscard]] std::string_view verdict_of(const ResultReport& report);
+
+/// One line: how many instances were compared and how they differ, or the problems.
+[[nodiscard]] std::string summary(const ResultReport& report);
 
 /// What finds instances in pictures: a Session or a Segmenter. Results in the order of the
 /// requests.

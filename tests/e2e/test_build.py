@@ -1,5 +1,6 @@
 """The build command, with NVIDIA's TensorRT-RTX, whose compiler needs no GPU, and without a GPU."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import goldens
 import pytest
 import rtx
 
@@ -84,15 +86,47 @@ def test_a_detector_brings_its_parts(build, graphs, tmp_path):
 
 
 @needs_rtx
-def test_fp8_keeps_its_calibration_beside_the_graph(build, graphs, tmp_path):
-    arguments = ("--onnx", graphs / "vision_encoder.onnx", "--fp8", *RTX)
-    build(*arguments, "--output", tmp_path / "a.engine", check=True)
+def test_fp8_calibration_depends_on_the_images_and_on_nothing_else(build, graphs, tmp_path):
     calibration = graphs / "vision_encoder.onnx.calibration.json"
-    first = calibration.read_bytes()
-    assert len(json.loads(first)["amax"]) == 6 * 4  # four products in each of six blocks
-    build(*arguments, "--output", tmp_path / "b.engine", check=True)
-    assert calibration.read_bytes() == first
+
+    def calibrate(*options, cwd=None) -> dict:
+        arguments = ("--onnx", graphs / "vision_encoder.onnx", "--fp8", *RTX)
+        done = build(*arguments, "--output", tmp_path / "v.engine", *options, check=True, cwd=cwd)
+        assert "warning" not in done.stderr
+        manifest = json.loads((tmp_path / "v.engine.json").read_text(encoding="utf-8"))
+        made = json.loads(calibration.read_text(encoding="utf-8"))
+        assert (
+            manifest["calibration_sha256"] == hashlib.sha256(calibration.read_bytes()).hexdigest()
+        )
+        return made
+
+    first = calibrate(cwd=tmp_path)  # where there is no folder test_images
+    assert len(first["amax"]) == 6 * 4  # four products in each of six blocks
+    assert len(first["images"]) == 3 + 3  # the photographs inside the program, and drawn ones
+    inode = calibration.stat().st_ino
+    assert calibrate(cwd=goldens.ROOT) == first
+    assert calibration.stat().st_ino == inode  # not made again
+    calibration.unlink()
+    photographs = ("cat.jpg", "example.jpg", "rocket.jpg")
+    paths = [goldens.ROOT / "test_images" / name for name in photographs]
+    assert calibrate("--image", *paths) == first
+    one = calibrate("--image", paths[0])
+    assert one["images"] != first["images"]
+    assert one["amax"] != first["amax"]
+    assert calibrate() == first
     assert not list(graphs.glob(".sam3trt-*"))
+    assert not [path for path in graphs.iterdir() if ".calibration.onnx" in path.name]
+
+
+@needs_rtx
+def test_a_folder_with_two_models_is_refused_in_the_words_of_build(build, graphs, tmp_path):
+    shutil.copy(graphs / "vision_encoder.onnx", graphs / "second.onnx")
+    done = build("--onnx", graphs, "--output", tmp_path / "engines", *RTX)
+    assert done.code == 2
+    assert "holds 2 files of the vision_encoder" in done.stderr
+    assert "build the graphs one by one" in done.stderr
+    assert "--encoder-engine" not in done.stderr
+    assert not (tmp_path / "engines").exists()
 
 
 @needs_rtx

@@ -1,7 +1,11 @@
 """Engines that are wrong are refused: damaged graphs stand in for broken engines, on the CPU."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import goldens
@@ -182,3 +186,57 @@ def test_graphs_alone_cannot_be_verified(run, graphs):
     done = run("verify", "--model", graphs)
     assert done.code == 2
     assert "--reference" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_verification_at_once_and_leaves_nothing(program, graphs, tmp_path, number):
+    command = [program, "verify", "--model", graphs, "--reference", graphs, "--verbose"]
+    with subprocess.Popen(
+        command,
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        lines = iter(process.stderr.readline, "")
+        assert any("running the float32 reference" in line for line in lines)
+        time.sleep(0.5)  # somewhere in loading or running, which takes many seconds
+        assert process.poll() is None
+        begin = time.monotonic()
+        process.send_signal(number)
+        errors = process.communicate(timeout=60)[1]
+        seconds = time.monotonic() - begin
+    assert process.returncode == -number, errors
+    assert seconds < 10
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".tensors"]
+    assert not left
+
+
+def test_a_model_may_be_named_by_its_files(run, graphs):
+    files = ("--encoder-engine", graphs / "vision_encoder.onnx")
+    files += ("--detector-engine", graphs / "detector.onnx")
+    done = run("verify", *files)
+    assert done.code == 2
+    assert "--reference" in done.stderr
+    done = run("verify", *files, "--reference", graphs, *TEXTS, "--json")
+    assert done.code == 0
+    assert json.loads(done.stdout)["passed"]
+    done = run("verify", "--model", graphs, graphs, "--reference", graphs)
+    assert done.code == 2
+    assert "--published" in done.stderr
+
+
+def test_nothing_found_on_either_side_is_never_just_passed(run, damaged):
+    def never_present(arrays, nodes):
+        biases = [name for name in nodes["/presence/mlp/layer2"].input if name in arrays]
+        arrays[biases[0]] -= 20
+
+    blind = damaged("detector.onnx", never_present)
+    done = run("verify", "--model", blind, "--reference", blind, *TEXTS, "--json")
+    assert done.code == 0
+    result = json.loads(done.stdout)["result"]
+    assert result["verdict"] == "nothing compared"
+    assert result["matched"] == 0
+    done = run("verify", "--model", blind, "--reference", blind, *TEXTS)
+    assert "0 instances compared" in done.stdout
+    assert done.stdout.splitlines()[-1] == "passed stage by stage, 0 instances compared"

@@ -11,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "trt/error_log.hpp"
 #include "trt/library.hpp"
 #include "trt/profile_choice.hpp"
 
@@ -34,34 +35,24 @@ class Logger : public nvinfer1::ILogger {
  public:
   void log(Severity severity, const char* message) noexcept override {
     try {
-      const std::lock_guard lock(mutex_);
-      if (severity == Severity::kERROR || severity == Severity::kINTERNAL_ERROR) {
-        if (errors_.size() < kKept) errors_.emplace_back(message);
-      } else if (severity == Severity::kWARNING) {
+      const bool is_error = severity == Severity::kERROR || severity == Severity::kINTERNAL_ERROR;
+      if (is_error && errors_.add(message)) return;
+      if (is_error || severity == Severity::kWARNING) {
         sam3trt::log(LogLevel::kInfo, std::string(name_of(kFlavour)) + ": " + message);
       }
-    } catch (const std::exception&) {
-      return;  // out of memory while reporting: the failure itself is reported by its caller
+    } catch (...) {
+      return;  // while reporting: the failure itself is reported by its caller
     }
   }
 
-  /// The errors since the last call, joined.
-  [[nodiscard]] std::string take_errors() {
-    const std::lock_guard lock(mutex_);
-    std::string text;
-    for (const std::string& error : errors_) text += (text.empty() ? "" : "; ") + error;
-    errors_.clear();
-    return text.empty() ? "no reason given" : text;
-  }
+  [[nodiscard]] ErrorLog& errors() { return errors_; }
 
  private:
-  static constexpr size_t kKept = 8;
-  std::mutex mutex_;
-  std::vector<std::string> errors_;
+  ErrorLog errors_;
 };
 
-[[noreturn]] void fail(Logger& logger, ErrorCode code, const std::string& what) {
-  throw Error(code, std::string(name_of(kFlavour)) + " " + what + ": " + logger.take_errors());
+[[noreturn]] void fail(ErrorLog::Call& call, ErrorCode code, const std::string& what) {
+  throw Error(code, std::string(name_of(kFlavour)) + " " + what + ": " + call.take());
 }
 
 DType to_dtype(nvinfer1::DataType type) {
@@ -113,16 +104,21 @@ class Progress : public nvinfer1::IProgressMonitor {
   }
   void phaseFinish(const char* /*phase*/) noexcept override {}
 
-  [[nodiscard]] bool cancelled() const { return cancelled_; }
+  /// Throws what the caller's function threw, or Error(kInternal) when it cancelled the build.
+  void check() const {
+    if (failure_) std::rethrow_exception(failure_);
+    if (cancelled_) throw Error(ErrorCode::kInternal, "the build was cancelled");
+  }
 
  private:
   bool forward(const char* phase, int32_t step, int32_t steps) noexcept {
+    const std::lock_guard lock(mutex_);
     try {
-      const std::lock_guard lock(mutex_);
       if (steps > 0) steps_[phase] = steps;
-      if (!report_(phase, step, steps_[phase])) cancelled_ = true;
-    } catch (const std::exception&) {
+      if (!cancelled_ && !report_(phase, step, steps_[phase])) cancelled_ = true;
+    } catch (...) {
       cancelled_ = true;
+      failure_ = std::current_exception();
     }
     return !cancelled_;
   }
@@ -131,6 +127,7 @@ class Progress : public nvinfer1::IProgressMonitor {
   std::mutex mutex_;
   std::map<std::string, int32_t> steps_;
   bool cancelled_ = false;
+  std::exception_ptr failure_;
 };
 
 /// Collects what the layers of one run took.
@@ -139,7 +136,7 @@ class LayerTimes : public nvinfer1::IProfiler {
   void reportLayerTime(const char* layer, float milliseconds) noexcept override {
     try {
       times_.push_back({layer, static_cast<double>(milliseconds)});
-    } catch (const std::exception&) {
+    } catch (...) {
       times_.clear();  // out of memory: no times rather than some
     }
   }
@@ -195,10 +192,11 @@ class FlavourPlan : public LoadedPlan {
   }
 
   void set_input_shapes(const std::map<std::string, Shape>& shapes, void* stream) override {
+    ErrorLog::Call call(logger_->errors());
     use_profile(choose_profile(profiles_, shapes), stream);
     for (const auto& [name, shape] : shapes) {
       if (context().setInputShape(name.c_str(), to_dims(shape))) continue;
-      fail(*logger_, ErrorCode::kBadInput, "refuses the shape " + to_string(shape) + " of " + name);
+      fail(call, ErrorCode::kBadInput, "refuses the shape " + to_string(shape) + " of " + name);
     }
   }
 
@@ -207,15 +205,17 @@ class FlavourPlan : public LoadedPlan {
   }
 
   void bind(const std::string& name, uint64_t address) override {
+    ErrorLog::Call call(logger_->errors());
     // NOLINTNEXTLINE(performance-no-int-to-ptr): a device address
     if (!context().setTensorAddress(name.c_str(), reinterpret_cast<void*>(address))) {
-      fail(*logger_, ErrorCode::kInternal, "refuses the address of " + name);
+      fail(call, ErrorCode::kInternal, "refuses the address of " + name);
     }
   }
 
   void enqueue(void* stream) override {
+    ErrorLog::Call call(logger_->errors());
     if (!context().enqueueV3(static_cast<cudaStream_t>(stream))) {
-      fail(*logger_, ErrorCode::kInternal, "could not run the engine");
+      fail(call, ErrorCode::kInternal, "could not run the engine");
     }
   }
 
@@ -253,15 +253,16 @@ class FlavourPlan : public LoadedPlan {
   [[nodiscard]] std::unique_ptr<nvinfer1::IExecutionContext> make_context(int32_t profile,
                                                                           void* stream) {
     using Strategy = nvinfer1::ExecutionContextAllocationStrategy;
+    ErrorLog::Call call(logger_->errors());
     const bool several = profiles_.size() > 1;
     // kSTATIC would reserve for every context what the largest profile needs.
     const Strategy own = several ? Strategy::kON_PROFILE_CHANGE : Strategy::kSTATIC;
     std::unique_ptr<nvinfer1::IExecutionContext> context(engine_->createExecutionContext(
         memory_ == ActivationMemory::kOwn ? own : Strategy::kUSER_MANAGED));
-    if (!context) fail(*logger_, ErrorCode::kInternal, "could not make an execution context");
+    if (!context) fail(call, ErrorCode::kInternal, "could not make an execution context");
     if (several &&
         !context->setOptimizationProfileAsync(profile, static_cast<cudaStream_t>(stream))) {
-      fail(*logger_, ErrorCode::kInternal, "refuses its profile " + std::to_string(profile));
+      fail(call, ErrorCode::kInternal, "refuses its profile " + std::to_string(profile));
     }
     return context;
   }
@@ -294,41 +295,41 @@ class FlavourApi : public TensorRtApi {
 
   [[nodiscard]] Plan build(const std::filesystem::path& onnx,
                            const PlanSettings& settings) override {
-    const auto builder = make_builder();
+    ErrorLog::Call call(logger_->errors(), ErrorLog::Workers::kYes);
+    const auto builder = make_builder(call);
     uint32_t flags = 0;
 #if SAM3TRT_FLAVOUR == 10
     using CreationFlag = nvinfer1::NetworkDefinitionCreationFlag;
     if (settings.strongly_typed) flags = 1U << static_cast<uint32_t>(CreationFlag::kSTRONGLY_TYPED);
 #endif
     const std::unique_ptr<nvinfer1::INetworkDefinition> network(builder->createNetworkV2(flags));
-    if (!network) fail(*logger_, ErrorCode::kInternal, "could not make a network");
-    const auto parser = parse(*network, onnx);
+    if (!network) fail(call, ErrorCode::kInternal, "could not make a network");
+    const auto parser = parse(*network, onnx, call);
     const std::unique_ptr<nvinfer1::IBuilderConfig> config(builder->createBuilderConfig());
-    if (!config) fail(*logger_, ErrorCode::kInternal, "could not make a configuration");
+    if (!config) fail(call, ErrorCode::kInternal, "could not make a configuration");
     configure(*config, settings);
     for (const Profile& profile : settings.profiles) {
-      add_profile(*builder, *network, *config, profile);
+      add_profile(*builder, *network, *config, profile, call);
     }
     const auto cache = set_timing_cache(*config, settings);
     Progress progress(settings.progress);
     if (settings.progress) config->setProgressMonitor(&progress);
     const std::unique_ptr<nvinfer1::IHostMemory> memory(
         builder->buildSerializedNetwork(*network, *config));
-    if (settings.progress && progress.cancelled()) {
-      throw Error(ErrorCode::kInternal, "the build was cancelled");
-    }
-    if (!memory) fail(*logger_, ErrorCode::kInternal, "could not build " + onnx.string());
+    progress.check();
+    if (!memory) fail(call, ErrorCode::kInternal, "could not build " + onnx.string());
     return {to_bytes(*memory), timing_cache_bytes(*config)};
   }
 
   [[nodiscard]] std::unique_ptr<LoadedPlan> load(std::span<const std::byte> plan,
                                                  ActivationMemory memory) override {
+    ErrorLog::Call call(logger_->errors());
     std::unique_ptr<nvinfer1::IRuntime> runtime = make_runtime();
-    if (!runtime) fail(*logger_, ErrorCode::kUnavailable, "does not start");
+    if (!runtime) fail(call, ErrorCode::kUnavailable, "does not start");
     std::unique_ptr<nvinfer1::ICudaEngine> engine(
         runtime->deserializeCudaEngine(plan.data(), plan.size()));
     if (!engine) {
-      fail(*logger_, ErrorCode::kBadInput, "refuses the engine; build it again on this machine");
+      fail(call, ErrorCode::kBadInput, "refuses the engine; build it again on this machine");
     }
     return std::make_unique<FlavourPlan>(logger_, std::move(runtime), std::move(engine), memory);
   }
@@ -347,7 +348,9 @@ class FlavourApi : public TensorRtApi {
              });
     }();
     if (kAdded) return;
-    fail(*logger_, ErrorCode::kUnavailable, "does not take the kernels of this program as plugins");
+    throw Error(
+        ErrorCode::kUnavailable,
+        std::string(name_of(kFlavour)) + " does not take the kernels of this program as plugins");
 #endif
   }
 
@@ -359,13 +362,13 @@ class FlavourApi : public TensorRtApi {
   }
 
   /// Without a GPU, TensorRT 10 may throw here and later versions give null.
-  [[nodiscard]] std::unique_ptr<nvinfer1::IBuilder> make_builder() {
+  [[nodiscard]] std::unique_ptr<nvinfer1::IBuilder> make_builder(ErrorLog::Call& call) {
     std::string reason;
     try {
       std::unique_ptr<nvinfer1::IBuilder> builder(static_cast<nvinfer1::IBuilder*>(
           entry_.create_builder(logger_.get(), entry_.library_version())));
       if (builder) return builder;
-      reason = logger_->take_errors();
+      reason = call.take();
     } catch (const std::exception& error) {
       reason = error.what();
     }
@@ -375,10 +378,11 @@ class FlavourApi : public TensorRtApi {
   }
 
   [[nodiscard]] std::unique_ptr<nvonnxparser::IParser> parse(nvinfer1::INetworkDefinition& network,
-                                                             const std::filesystem::path& onnx) {
+                                                             const std::filesystem::path& onnx,
+                                                             ErrorLog::Call& call) {
     std::unique_ptr<nvonnxparser::IParser> parser(static_cast<nvonnxparser::IParser*>(
         entry_.create_parser(&network, logger_.get(), NV_ONNX_PARSER_VERSION)));
-    if (!parser) fail(*logger_, ErrorCode::kInternal, "could not make its ONNX parser");
+    if (!parser) fail(call, ErrorCode::kInternal, "could not make its ONNX parser");
     constexpr int kErrorsOnly = 1;
     if (parser->parseFromFile(onnx.c_str(), kErrorsOnly)) return parser;
     std::string problems;
@@ -413,8 +417,9 @@ class FlavourApi : public TensorRtApi {
 #endif
   }
 
-  void add_profile(nvinfer1::IBuilder& builder, const nvinfer1::INetworkDefinition& network,
-                   nvinfer1::IBuilderConfig& config, const Profile& shapes) {
+  static void add_profile(nvinfer1::IBuilder& builder, const nvinfer1::INetworkDefinition& network,
+                          nvinfer1::IBuilderConfig& config, const Profile& shapes,
+                          ErrorLog::Call& call) {
     auto* profile = builder.createOptimizationProfile();
     for (int32_t i = 0; i < network.getNbInputs(); ++i) {
       const char* name = network.getInput(i)->getName();
@@ -426,7 +431,7 @@ class FlavourApi : public TensorRtApi {
       profile->setDimensions(name, Selector::kMAX, to_dims(shape->second.max));
     }
     if (!profile->isValid() || config.addOptimizationProfile(profile) < 0) {
-      fail(*logger_, ErrorCode::kInternal, "refuses the shape profile");
+      fail(call, ErrorCode::kInternal, "refuses the shape profile");
     }
   }
 
@@ -435,6 +440,7 @@ class FlavourApi : public TensorRtApi {
       [[maybe_unused]] nvinfer1::IBuilderConfig& config,
       [[maybe_unused]] const PlanSettings& settings) {
 #if SAM3TRT_FLAVOUR == 10 || SAM3TRT_FLAVOUR == 11
+    const ErrorLog::Call ignored(logger_->errors());  // a cache that does not fit is no failure
     std::unique_ptr<nvinfer1::ITimingCache> cache(
         config.createTimingCache(settings.timing_cache.data(), settings.timing_cache.size()));
     if (!cache) cache.reset(config.createTimingCache(nullptr, 0));
@@ -442,7 +448,6 @@ class FlavourApi : public TensorRtApi {
       cache.reset(config.createTimingCache(nullptr, 0));  // of another GPU or version
       if (cache) config.setTimingCache(*cache, false);
     }
-    static_cast<void>(logger_->take_errors());
     return cache;
 #else
     return nullptr;

@@ -287,6 +287,14 @@ Operator read_fields(const nvinfer1::PluginFieldCollection* collection) {
   return result;
 }
 
+void report_failure(const char* reason) noexcept {
+  try {
+    log(LogLevel::kWarning, std::string("a kernel of this program did not start: ") + reason);
+  } catch (...) {
+    return;  // TensorRT reports that the kernel failed
+  }
+}
+
 // TensorRT calls these functions through its own interfaces; an exception must not reach it.
 template <typename Operator>
 class OperatorPlugin final : public nvinfer1::IPluginV3,
@@ -314,7 +322,7 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
   nvinfer1::IPluginV3* clone() noexcept override {
     try {
       return new OperatorPlugin(op_);  // TensorRT deletes it
-    } catch (const std::exception&) {
+    } catch (...) {
       return nullptr;
     }
   }
@@ -390,8 +398,9 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
                  stream);
       return 0;
     } catch (const std::exception& error) {
-      log(LogLevel::kWarning,
-          std::string("a kernel of this program did not start: ") + error.what());
+      report_failure(error.what());
+      return -1;
+    } catch (...) {
       return -1;
     }
   }
@@ -441,7 +450,7 @@ class OperatorCreator final : public nvinfer1::IPluginCreatorV3One {
     try {
       const auto op = read_fields<Operator>(fields);
       return op.is_valid() ? new OperatorPlugin<Operator>(op) : nullptr;  // TensorRT deletes it
-    } catch (const std::exception&) {
+    } catch (...) {
       return nullptr;
     }
   }

@@ -118,7 +118,7 @@ TEST_F(BuildEngine, WritesTheEngineAndWhatItIs) {
   EXPECT_EQ(manifest.profiles[1].at("x").max, (Shape{16, 2}));
   EXPECT_EQ(api_.profiles, 2U);
   EXPECT_EQ(manifest.plan_bytes, 6U);
-  EXPECT_EQ(manifest.verification, VerificationState::kPassed);
+  EXPECT_EQ(manifest.verification, VerificationState::kStages);  // alone, so far
   EXPECT_EQ(manifest.to_json(), result.manifest.to_json());
 }
 
@@ -287,6 +287,102 @@ TEST_F(BuildEngine, AGraphOfAnotherProgramCannotBeTyped) {
     EXPECT_THAT(error.what(), HasSubstr("--fp32 or --fp16 only"));
   }
   EXPECT_EQ(api_.builds, 0);
+}
+
+/// FP8 products of a vision encoder, calibrated by counting.
+class BuildFp8Engine : public BuildEngine {
+ protected:
+  BuildFp8Engine() {
+    save_encoder(1.0F);
+    request_.precision = Precision::kFp8;
+    request_.calibration_images = {"image 1", "image 2"};
+    request_.calibrate = [this](const fs::path&, const Recipe& recipe) {
+      ++calibrations_;
+      EXPECT_TRUE(recipe.quantises("vision_encoder"));
+      Calibration calibration{"vision_encoder", "abc", 2, {}, {}};
+      for (const std::string& name : products_) calibration.amax[name] = 2.0F;
+      return calibration;
+    };
+  }
+
+  void save_encoder(float weight) {
+    Graph graph("vision_encoder");
+    Value x = graph.add_input("pixel_values", DType::kF32, {Dim("B"), 32});
+    for (const std::string& name : products_) {
+      const Value w = graph.add_constant(name + "/w", {32, 32},
+                                         [weight] { return std::vector<float>(1024, weight); });
+      x = add_matmul(graph, name, x, w);
+    }
+    graph.add_output("fpn_feat_0", x);
+    graph.set_metadata("sam3trt.component", "vision_encoder");
+    graph.set_metadata("sam3trt.checkpoint_sha256", "abc");
+    graph.set_metadata("sam3trt.semantics", "hf");
+    graph.save(folder_ / "in.onnx");
+  }
+
+  /// The hash in the manifest.
+  std::string build() { return build_engine(api_, request_).manifest.calibration_sha256; }
+
+  std::vector<std::string> products_ = {"/vision/blocks.0/mlp/fc1/matmul",
+                                        "/vision/blocks.0/mlp/fc2/matmul"};
+  int calibrations_ = 0;
+};
+
+TEST_F(BuildFp8Engine, ACalibrationIsMadeOnceForTheSameImages) {
+  const std::string first = build();
+  EXPECT_EQ(first.size(), 64U);
+  EXPECT_EQ(build(), first);
+  EXPECT_EQ(calibrations_, 1);
+  const Calibration kept = Calibration::load(Calibration::path_beside(request_.onnx));
+  EXPECT_EQ(kept.inputs.images, request_.calibration_images);
+  EXPECT_EQ(kept.inputs.semantics, "hf");
+  EXPECT_EQ(kept.sha256(), first);
+}
+
+TEST_F(BuildFp8Engine, OtherImagesCalibrateAnew) {
+  const std::string first = build();
+  request_.calibration_images = {"image 1"};
+  EXPECT_NE(build(), first);
+  EXPECT_EQ(calibrations_, 2);
+}
+
+TEST_F(BuildFp8Engine, AnotherGraphOfTheSameCheckpointCalibratesAnew) {
+  const std::string first = build();
+  save_encoder(3.0F);
+  EXPECT_NE(build(), first);
+  EXPECT_EQ(calibrations_, 2);
+}
+
+TEST_F(BuildFp8Engine, ACalibrationThatDoesNotSayItsImagesIsMadeAnew) {
+  std::ofstream(Calibration::path_beside(request_.onnx))
+      << R"({"format":1,"component":"vision_encoder","checkpoint_sha256":"abc","runs":1,"amax":{}})";
+  static_cast<void>(build());
+  EXPECT_EQ(calibrations_, 1);
+}
+
+TEST_F(BuildFp8Engine, AProductWithoutAValueIsAnErrorThatNamesIt) {
+  static_cast<void>(build());
+  Calibration kept = Calibration::load(Calibration::path_beside(request_.onnx));
+  kept.amax.erase(products_[1]);
+  kept.save(Calibration::path_beside(request_.onnx));
+  try {
+    static_cast<void>(build());
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+    EXPECT_THAT(error.what(), HasSubstr(products_[1]));
+    EXPECT_THAT(error.what(), HasSubstr("delete the calibration"));
+  }
+  EXPECT_EQ(calibrations_, 1);
+}
+
+TEST_F(BuildFp8Engine, WithoutAWayToCalibrateAnyImagesServe) {
+  const std::string first = build();
+  request_.calibrate = {};
+  request_.calibration_images.clear();
+  EXPECT_EQ(build(), first);
+  save_encoder(3.0F);
+  EXPECT_THROW(static_cast<void>(build()), Error);
 }
 
 }  // namespace

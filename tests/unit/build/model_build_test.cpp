@@ -3,9 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
 #include <filesystem>
+#include <fstream>
 
 #include "base/error.hpp"
+#include "segmenter/engines.hpp"
 
 namespace sam3trt {
 namespace {
@@ -24,7 +30,7 @@ class RepairModel : public testing::Test {
       part.request.output = folder_ / name;
       part.result.deviation = deviation;
       part.result.manifest.recipe = "fast";
-      part.result.manifest.verification = VerificationState::kPassed;
+      part.result.manifest.verification = VerificationState::kStages;
       parts_.push_back(std::move(part));
     }
   }
@@ -46,7 +52,7 @@ class RepairModel : public testing::Test {
       built_.push_back(request.output.filename().string() + " after " + request.after);
       EngineBuildResult result;
       result.manifest.recipe = safer;
-      result.manifest.verification = VerificationState::kPassed;
+      result.manifest.verification = VerificationState::kStages;
       return result;
     };
     model.report = [&](const std::string& message) { told_.push_back(message); };
@@ -108,6 +114,106 @@ TEST_F(RepairModel, WithoutASaferRecipeAllManifestsSayThatTheVerificationFailed)
   for (const char* name : {"vision", "detector"}) {
     EXPECT_EQ(EngineManifest::load(folder_ / name).verification, VerificationState::kFailed);
   }
+}
+
+/// Five engines of one build that passed stage by stage.
+class VerifySet : public testing::Test {
+ protected:
+  VerifySet() : folder_(fs::path(testing::TempDir()) / "sam3trt_verify_set_test") {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    files_.form = ModelForm::kEngines;
+    for (const ComponentInfo& info : components()) {
+      ModelPart part;
+      part.request.output = folder_ / (std::string(info.name) + ".engine");
+      EngineManifest& manifest = part.result.manifest;
+      manifest.component = info.name;
+      manifest.recipe = "fast";
+      manifest.plan_sha256 = std::string("plan of the ") + std::string(info.name);
+      manifest.verification = VerificationState::kStages;
+      manifest.save(part.request.output);
+      files_.components[info.id] = part.request.output;
+      parts_.push_back(std::move(part));
+    }
+    repair_.check_rounded_reference = [] { return std::string(); };
+    repair_.build = [](const EngineBuildRequest&) -> EngineBuildResult {
+      throw Error(ErrorCode::kVerificationFailed, "no recipe is left");
+    };
+    repair_.report = [](const std::string&) {};
+  }
+  ~VerifySet() override { fs::remove_all(folder_); }
+
+  [[nodiscard]] std::vector<std::string> states() const {
+    std::vector<std::string> states;
+    for (const EngineManifest& manifest : load_manifests(files_)) {
+      states.emplace_back(name_of(manifest.verification));
+    }
+    return states;
+  }
+
+  static ResultReport found(int64_t instances) {
+    ResultReport report;
+    report.difference.matched = instances;
+    return report;
+  }
+
+  fs::path folder_;
+  ModelFiles files_;
+  std::vector<ModelPart> parts_;
+  ModelRepair repair_;
+};
+
+TEST_F(VerifySet, EnginesPassTogetherOrNotAtAll) {
+  const EndToEnd result = verify_set(
+      files_, parts_, [] { return found(7); }, repair_);
+  EXPECT_EQ(result.verdict, "passed");
+  EXPECT_THAT(result.text, HasSubstr("7 instances compared"));
+  EXPECT_THAT(states(), testing::Each("passed"));
+  EXPECT_EQ(set_refusal(load_manifests(files_)), "");
+  EXPECT_EQ(parts_.front().result.manifest.verification, VerificationState::kPassed);
+  EXPECT_EQ(parts_.front().result.manifest.end_to_end, "passed");
+}
+
+TEST_F(VerifySet, ABuildThatIsKilledBeforeTheEndLeavesEnginesThatAreRefused) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const auto die = []() -> ResultReport {
+      ::raise(SIGKILL);
+      return {};
+    };
+    static_cast<void>(verify_set(files_, parts_, die, repair_));
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  EXPECT_THAT(states(), testing::Each("stages"));
+  EXPECT_NE(set_refusal(load_manifests(files_)), "");
+}
+
+TEST_F(VerifySet, AnErrorOfTheCheckLeavesThemAsTheyWere) {
+  const auto fail = []() -> ResultReport { throw Error(ErrorCode::kInternal, "out of memory"); };
+  EXPECT_THROW((void)verify_set(files_, parts_, fail, repair_), Error);
+  EXPECT_THAT(states(), testing::Each("stages"));
+}
+
+TEST_F(VerifySet, WhatIsPassedWithoutInstancesSaysThatNothingWasCompared) {
+  const EndToEnd result = verify_set(
+      files_, parts_, [] { return found(0); }, repair_);
+  EXPECT_EQ(result.verdict, "nothing compared");
+  EXPECT_THAT(result.text, HasSubstr("0 instances compared"));
+  EXPECT_EQ(load_manifests(files_).front().end_to_end, "nothing compared");
+}
+
+TEST_F(VerifySet, OnlyTheEnginesOfThisBuildAreMarkedAsFailed) {
+  parts_.erase(parts_.begin() + 1, parts_.end());  // the others were there before
+  ResultReport report;
+  report.problems = {"2 instances are lost"};
+  EXPECT_THROW((void)verify_set(
+                   files_, parts_, [&] { return report; }, repair_),
+               Error);
+  EXPECT_THAT(states(), ElementsAre("failed", "stages", "stages", "stages", "stages"));
 }
 
 }  // namespace

@@ -162,5 +162,21 @@ TEST(MakeProfiles, AnUnknownDimensionIsNamed) {
   }
 }
 
+TEST(MakeProfiles, ANumberOfQueriesThatIsNoneIsNamed) {
+  for (const char* config :
+       {R"({"num_queries": "200"})", R"({"num_queries": []})", R"({"num_queries": 0})",
+        R"({"num_queries": 1e300})", R"({"num_queries": 18446744073709551615})", "[]", "{"}) {
+    GraphInfo graph = graph_with("M");
+    graph.metadata["sam3trt.config"] = config;
+    try {
+      (void)make_profiles(graph, {});
+      ADD_FAILURE() << config;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+      EXPECT_THAT(error.what(), testing::HasSubstr("num_queries")) << config;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sam3trt

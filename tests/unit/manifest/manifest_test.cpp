@@ -38,6 +38,9 @@ EngineManifest example() {
   manifest.plan_sha256 = "cc";
   manifest.verification = VerificationState::kPassed;
   manifest.verification_report = R"([{"output":"pred_boxes"}])";
+  manifest.calibration_sha256 = "ee";
+  manifest.set_sha256 = "ff";
+  manifest.end_to_end = "passed";
   return manifest;
 }
 
@@ -65,6 +68,24 @@ TEST(EngineManifest, SurvivesBeingWrittenAndRead) {
   EXPECT_EQ(manifest.plan_bytes, uint64_t{1} << 33U);
   EXPECT_EQ(manifest.verification, VerificationState::kPassed);
   EXPECT_EQ(manifest.verification_report, R"([{"output":"pred_boxes"}])");
+  EXPECT_EQ(manifest.calibration_sha256, "ee");
+  EXPECT_EQ(manifest.set_sha256, "ff");
+  EXPECT_EQ(manifest.end_to_end, "passed");
+}
+
+TEST(EngineManifest, OneThatPassedNamesItsSet) {
+  auto json = nlohmann::json::parse(example().to_json());
+  for (const char* key : {"set_sha256", "end_to_end"}) {
+    auto missing = json;
+    missing["verification"].erase(key);
+    EXPECT_THAT(message_of([&] { (void)EngineManifest::parse(missing.dump(), "file"); }),
+                HasSubstr(key));
+  }
+  EngineManifest stages = example();
+  stages.verification = VerificationState::kStages;
+  const EngineManifest read = EngineManifest::parse(stages.to_json(), "file");
+  EXPECT_EQ(read.verification, VerificationState::kStages);
+  EXPECT_EQ(read.set_sha256, "");
 }
 
 TEST(EngineManifest, EveryMissingOrWrongFieldIsAnError) {
@@ -100,9 +121,9 @@ TEST(EngineManifest, AnAxisIsAsLargeAsInTheWidestProfile) {
 
 TEST(EngineManifest, AnOlderVersionIsRefusedWithWhatToDo) {
   auto json = nlohmann::json::parse(example().to_json());
-  json["version"] = 1;
+  json["version"] = 3;
   EXPECT_THAT(message_of([&] { (void)EngineManifest::parse(json.dump(), "file"); }),
-              testing::AllOf(HasSubstr("of version 3"), HasSubstr("'sam3trt build'")));
+              testing::AllOf(HasSubstr("of version 4"), HasSubstr("'sam3trt build'")));
 }
 
 TEST(EngineManifest, AnEngineWithoutOneIsRefusedByName) {
@@ -151,12 +172,66 @@ TEST(Refusal, AnEngineCompiledAheadOfTimeNeedsTheComputeCapabilityOnly) {
 
 TEST(Refusal, OnlyAPassedVerificationIsTaken) {
   EngineManifest manifest = example();
+  manifest.verification = VerificationState::kStages;
+  EXPECT_THAT(refusal(manifest, host(), false),
+              testing::AllOf(HasSubstr("not run end to end"), HasSubstr("'sam3trt build' again"),
+                             HasSubstr("'sam3trt verify'")));
+  EXPECT_EQ(refusal(manifest, host(), true), "");
   manifest.verification = VerificationState::kNone;
   EXPECT_THAT(refusal(manifest, host(), false), HasSubstr("never verified"));
   EXPECT_EQ(refusal(manifest, host(), true), "");
   manifest.verification = VerificationState::kFailed;
   EXPECT_THAT(refusal(manifest, host(), false), HasSubstr("failed its verification"));
   EXPECT_EQ(refusal(manifest, host(), true), "");
+}
+
+class Set : public testing::Test {
+ protected:
+  Set() {
+    for (const char* name : {"vision_encoder", "detector", "mask_head"}) {
+      EngineManifest manifest = example();
+      manifest.component = name;
+      manifest.plan_sha256 = std::string("plan of ") + name;
+      engines_.push_back(std::move(manifest));
+    }
+    mark();
+  }
+
+  /// As a build does when all have passed together.
+  void mark() {
+    const std::string set = set_sha256_of(engines_);
+    for (EngineManifest& engine : engines_) engine.set_sha256 = set;
+  }
+
+  std::vector<EngineManifest> engines_;
+};
+
+TEST_F(Set, EnginesThatPassedTogetherRunTogetherInAnyOrder) {
+  EXPECT_EQ(set_refusal(engines_), "");
+  std::ranges::reverse(engines_);
+  EXPECT_EQ(set_refusal(engines_), "");
+}
+
+TEST_F(Set, AnEngineOfAnotherSetIsRefused) {
+  const EngineManifest detector = engines_[1];
+  engines_[1].plan_sha256 = "plan of another detector";
+  mark();
+  EXPECT_EQ(set_refusal(engines_), "");
+  engines_[1] = detector;
+  EXPECT_THAT(set_refusal(engines_),
+              testing::AllOf(HasSubstr("together"), HasSubstr("'sam3trt verify'")));
+}
+
+TEST_F(Set, OneThatWasChangedOrIsMissingIsAnotherSet) {
+  engines_[2].plan_sha256 = "other";
+  EXPECT_THAT(set_refusal(engines_), HasSubstr("mask_head"));
+  engines_.pop_back();
+  EXPECT_NE(set_refusal(engines_), "");
+}
+
+TEST_F(Set, OneThatPassedByItselfOnlyIsNamed) {
+  engines_[0].verification = VerificationState::kStages;
+  EXPECT_THAT(set_refusal(engines_), HasSubstr("(vision_encoder)"));
 }
 
 }  // namespace

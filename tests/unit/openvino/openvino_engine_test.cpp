@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/stop.hpp"
 
 namespace sam3trt {
 namespace {
@@ -136,6 +137,19 @@ TEST(OpenVinoEngine, FilesThatCannotBeLoadedAreErrorsThatNameThem) {
 }
 
 TEST(OpenVinoVersion, IsNotEmpty) { EXPECT_THAT(openvino_version(), HasSubstr(".")); }
+
+TEST(OpenVinoEngine, WhatIsToEndDoesNotBegin) {
+  std::stop_source source;
+  const auto engine = load_openvino_engine(kFolder / "small.onnx", {.stop = source.get_token()});
+  Tensor x(DType::kF32, {2, 3});
+  Tensor index(DType::kI64, {1});
+  const TensorMap inputs = {{"x", &x}, {"index", &index}};
+  EXPECT_EQ(engine->run(inputs).size(), 2U);
+  source.request_stop();
+  EXPECT_THROW((void)engine->run(inputs), StoppedError);
+  EXPECT_THROW((void)load_openvino_engine(kFolder / "small.onnx", {.stop = source.get_token()}),
+               StoppedError);
+}
 
 }  // namespace
 }  // namespace sam3trt

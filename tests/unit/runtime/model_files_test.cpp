@@ -135,6 +135,32 @@ TEST(ModelFiles, AreFoundInAFolderByMetadata) {
   EXPECT_EQ(files.config.image_mean, (std::array<double, 3>{0.5, 0.25, 0.125}));
 }
 
+TEST(ModelFiles, AComponentThatIsThereTwiceIsAdvisedInTheCallersWords) {
+  const Folder folder("model_files_twice");
+  folder.add_model();
+  folder.add_graph("second_vision.onnx", "vision_encoder");
+  EXPECT_THAT(message_of_folder(folder),
+              AllOf(HasSubstr("holds 2 files of the vision_encoder; keep one of them there"),
+                    HasSubstr("second_vision.onnx"), testing::Not(HasSubstr("--encoder-engine"))));
+  const Error error = error_of([&] {
+    (void)find_model_files(folder.path(), std::nullopt, {"--onnx", "build them one by one"});
+  });
+  EXPECT_THAT(error.what(), HasSubstr("; build them one by one:"));
+  const Error missing = error_of([] {
+    (void)find_model_files("/nowhere/at/all", std::nullopt, {"--onnx", ""});
+  });
+  EXPECT_THAT(missing.what(), HasSubstr("--onnx /nowhere/at/all"));
+}
+
+TEST(ModelFiles, AGraphThatCalibratesAnotherIsNoComponent) {
+  const Folder folder("model_files_calibration");
+  folder.add_model();
+  folder.add_graph("vision_encoder.onnx.4711.calibration.onnx", "vision_encoder",
+                   {{"precision", "calibration"}});
+  EXPECT_EQ(find_model_files(folder.path()).at(Component::kVisionEncoder),
+            folder.path() / "vision_encoder.onnx");
+}
+
 TEST(ModelFiles, AreFoundByTheTwoFiles) {
   const Folder folder("model_files_named");
   folder.add_model();

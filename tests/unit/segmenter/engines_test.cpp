@@ -83,6 +83,25 @@ class Engines : public testing::Test {
     for (const ComponentInfo& info : components()) {
       files_.components[info.id] = write(std::string(info.name));
     }
+    mark_as_set();
+  }
+
+  /// All manifests say that exactly these engines passed together.
+  void mark_as_set() {
+    const std::string set = set_sha256_of(load_manifests(files_));
+    for (const auto& [component, path] : files_.components) {
+      change(path, [&](EngineManifest& manifest) { manifest.set_sha256 = set; });
+    }
+  }
+
+  std::string refusal_of_the_set(bool allow_unverified = false) {
+    try {
+      check_set(files_, {.threads = 0, .allow_unverified = allow_unverified});
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+      return error.what();
+    }
+    return "no error";
   }
   ~Engines() override { fs::remove_all(folder_); }
 
@@ -182,6 +201,29 @@ TEST_F(Engines, WhatTheLibraryRefusesIsAnErrorAndTheOthersAreFreed) {
   EXPECT_EQ(StandInPlan::alive, 0);
   fs::remove(files_.at(Component::kMaskHead));
   EXPECT_THAT(refusal_of_all(), HasSubstr("mask_head.engine"));
+}
+
+TEST_F(Engines, ThoseThatPassedTogetherAreVerified) {
+  EXPECT_EQ(refusal_of_the_set(), "no error");
+  EXPECT_TRUE(all_verified(files_));
+}
+
+TEST_F(Engines, OneOfAnotherSetIsRefusedAndNamed) {
+  change(files_.at(Component::kDetector),
+         [](EngineManifest& manifest) { manifest.set_sha256 = "of another folder"; });
+  EXPECT_THAT(refusal_of_the_set(), testing::AllOf(HasSubstr("together"), HasSubstr("(detector)")));
+  EXPECT_EQ(refusal_of_the_set(true), "no error");
+  EXPECT_FALSE(all_verified(files_));
+}
+
+TEST_F(Engines, OneWhoseBuildEndedBeforeTheEndToEndCheckIsRefused) {
+  change(files_.at(Component::kMaskHead),
+         [](EngineManifest& manifest) { manifest.verification = VerificationState::kStages; });
+  EXPECT_EQ(refusal_of_the_set(), "no error");  // it has a reason of its own
+  EXPECT_THAT(refusal_of_all(),
+              testing::AllOf(HasSubstr("mask_head.engine"), HasSubstr("not run end to end"),
+                             HasSubstr("'sam3trt build' again")));
+  EXPECT_FALSE(all_verified(files_));
 }
 
 }  // namespace

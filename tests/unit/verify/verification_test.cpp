@@ -114,5 +114,18 @@ TEST(VerifyStage, TheYardstickIsMeasuredOnlyWhenAnOutputIsBeyondItsLimit) {
   EXPECT_EQ(measured, 1);
 }
 
+TEST(ResultReport, WithoutInstancesNothingWasCompared) {
+  ResultReport report;
+  EXPECT_EQ(verdict_of(report), "nothing compared");
+  EXPECT_THAT(summary(report), HasSubstr("0 instances compared"));
+  EXPECT_THAT(to_json(report), HasSubstr(R"("verdict":"nothing compared")"));
+  report.difference.matched = 1;
+  EXPECT_EQ(verdict_of(report), "passed");
+  EXPECT_THAT(summary(report), HasSubstr("1 instances compared"));
+  report.problems = {"2 instances are lost", "mask IoU 0.5, allowed 0.9"};
+  EXPECT_EQ(verdict_of(report), "failed");
+  EXPECT_EQ(summary(report), "2 instances are lost; mask IoU 0.5, allowed 0.9");
+}
+
 }  // namespace
 }  // namespace sam3trt

@@ -1,12 +1,15 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
-#include "build/engine_build.hpp"
+#include "precision/calibration.hpp"
 #include "segmenter/engines.hpp"
 #include "verify/verification.hpp"
 
@@ -14,23 +17,27 @@ namespace sam3trt {
 
 /// What engines are verified with.
 struct VerifierOptions {
-  std::vector<std::string> images;  ///< Photographs; empty: those of ./test_images, if any.
-  std::vector<std::string> texts;   ///< Empty: "circle", "cat", "cup".
-  std::string gate;                 ///< File of limits; empty: the built-in ones.
-  int threads = 0;                  ///< Of the CPU reference.
-  ReferenceLimits limits;           ///< Of the engines.
+  std::vector<std::filesystem::path> images;  ///< Empty: default_photographs().
+  std::vector<std::string> texts;             ///< Empty: "circle", "cat", "cup".
+  Gate gate = Gate::builtin();
+  int threads = 0;              ///< Of the CPU reference; 0: OpenVINO's choice.
+  ReferenceLimits limits;       ///< Of the engines.
+  std::filesystem::path cache;  ///< Folder of the user; keeps what the reference gave. Empty: none.
+  std::stop_token stop;         ///< Ends whatever runs, which then throws StoppedError.
+  /// Told how many images the reference has done; may be empty.
+  std::function<void(int64_t done, int64_t all)> progress;
 };
 
 /// Runs the float32 graphs on the CPU once, and holds engines against them.
 class Verifier {
  public:
-  /// `graphs` are the exported graphs. Reads the photographs at once, so that a wrong name is
-  /// reported before anything slow begins.
-  Verifier(ModelFiles graphs, const VerifierOptions& options);
+  /// `graphs` are the exported graphs. Reads the images at once, so that a wrong name is reported
+  /// before anything slow begins.
+  Verifier(ModelFiles graphs, VerifierOptions options);
 
-  [[nodiscard]] const Gate& gate() const { return gate_; }
+  [[nodiscard]] const Gate& gate() const { return options_.gate; }
 
-  /// Computed at the first call; what the graphs gave is kept in the user's cache folder.
+  /// Computed at the first call; what the graphs gave is kept in the cache folder.
   [[nodiscard]] const ReferenceRun& reference();
 
   /// Holds one engine against its stage. `typed` is the graph that the engine was made from; run in
@@ -45,13 +52,16 @@ class Verifier {
                                             Precision precision);
 
   /// The graphs with weights rounded by `recipes` (by component), run on the CPU, against the
-  /// float32 ones: what rounding alone does to this checkpoint. The typed graphs lie in the user's
-  /// cache folder for that time.
+  /// float32 ones: what rounding alone does to this checkpoint. The typed graphs lie in the cache
+  /// folder, or in the system's temporary one, for that time.
   [[nodiscard]] ResultReport verify_rounded(const std::map<std::string, Recipe>& recipes,
                                             Precision precision);
 
-  /// Largest magnitudes in the vision encoder on the photographs and the built-in pictures.
+  /// Largest magnitudes in the vision encoder on the images: nothing else decides them.
   [[nodiscard]] Calibration calibrate(const std::filesystem::path& onnx, const Recipe& recipe);
+
+  /// What tells the images of a calibration from others (CalibrationInputs::images).
+  [[nodiscard]] std::vector<std::string> calibration_images() const;
 
   [[nodiscard]] const ModelFiles& graphs() const { return graphs_; }
 
@@ -60,15 +70,15 @@ class Verifier {
       const std::string& component, std::span<const RecordedCall> calls, Engine& engine,
       Precision precision, const std::optional<std::filesystem::path>& typed) const;
   [[nodiscard]] std::unique_ptr<Engine> load_on_cpu(const std::filesystem::path& path) const;
-  /// The same with its results kept in the user's cache folder.
+  /// The same with its results kept in the cache folder.
   [[nodiscard]] std::unique_ptr<Engine> load_reference(const std::filesystem::path& path) const;
+  /// Where temporary folders are made.
+  [[nodiscard]] std::filesystem::path scratch_parent() const;
+  void check_stop() const;
 
   ModelFiles graphs_;
-  Gate gate_;
-  std::vector<Image> photographs_;
-  std::vector<std::string> texts_;
-  int threads_ = 0;
-  ReferenceLimits limits_;
+  VerifierOptions options_;
+  std::vector<Image> images_;  ///< The user's or the photographs first, then the built-in ones.
   std::optional<ReferenceRun> reference_;
 };
 

@@ -1,0 +1,341 @@
+#include "build/builder.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+
+#include "base/atomic_file.hpp"
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "base/mapped_file.hpp"
+#include "base/output_check.hpp"
+#include "base/stop.hpp"
+#include "base/temporary.hpp"
+#include "cuda/operators.hpp"
+#include "onnx/graph_info.hpp"
+#include "runtime/float32_engine.hpp"
+#include "trt/layers.hpp"
+#include "trt/plan_timer.hpp"
+#include "trt/tensorrt_engine.hpp"
+#include "verify/verify_model.hpp"
+
+namespace sam3trt {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// `sam3trt.component` of a graph; empty for one of another program.
+std::string component_of(const fs::path& onnx) {
+  const GraphInfo info = read_graph_info(onnx);
+  const auto found = info.metadata.find("sam3trt.component");
+  return found == info.metadata.end() ? "" : found->second;
+}
+
+/// A detector brings the components that lie beside it (docs/graphs.md).
+void add_detector(BuildPlan& plan, const fs::path& onnx, const fs::path& engine) {
+  plan.jobs.push_back({onnx, engine});
+  for (const Component component : components_beside(Component::kDetector)) {
+    const fs::path graph = path_beside(onnx, component);
+    if (component_of(graph) != name_of(component)) {
+      throw_bad_input(graph.string() + ": expected the " + std::string(name_of(component)) +
+                      " of " + onnx.string() + "; export the detector again");
+    }
+    plan.jobs.push_back({graph, path_beside(engine, component)});
+  }
+  plan.tokenizer = tokenizer_beside(onnx);
+  plan.tokenizer_output = tokenizer_beside(engine);
+}
+
+fs::path folder_of(const BuildRequest& request, const BuildPlan& plan) {
+  if (plan.is_model) return request.output;
+  return request.output.has_parent_path() ? request.output.parent_path() : ".";
+}
+
+/// Graphs and engines may share a folder, and so the tokenizer.
+bool shares_tokenizer(const BuildPlan& plan) {
+  std::error_code error;
+  return plan.tokenizer.empty() || fs::equivalent(plan.tokenizer, plan.tokenizer_output, error);
+}
+
+/// No output is one of the inputs, and all can be written.
+void check_outputs(const BuildRequest& request, const BuildPlan& plan) {
+  OutputCheck check;
+  for (const BuildJob& job : plan.jobs) {
+    for (const char* suffix : {"", ".data"}) {
+      check.reads(job.onnx.string() + suffix, "graph " + job.onnx.string() + suffix);
+    }
+  }
+  if (!plan.tokenizer.empty()) check.reads(plan.tokenizer, "tokenizer " + plan.tokenizer.string());
+  for (const fs::path& image : request.verifier.images) {
+    check.reads(image, "--image " + image.string());
+  }
+  for (const fs::path& file : request.also_read) check.reads(file, file.string());
+  const std::string option = "--output " + request.output.string();
+  const fs::path folder = folder_of(request, plan);
+  check_output_folder(folder, option);
+  std::error_code error;
+  const auto write = [&](const fs::path& path) {
+    const std::string what = path == request.output ? option : option + ": " + path.string();
+    if (fs::exists(folder, error)) {
+      check.writes(path, what);
+    } else {
+      check.writes_later(path, what);
+    }
+  };
+  for (const BuildJob& job : plan.jobs) {
+    write(job.engine);
+    write(EngineManifest::path_beside(job.engine));
+    if (request.precision == Precision::kFp8) {
+      const fs::path calibration = Calibration::path_beside(job.onnx);
+      check.writes_later(calibration, "calibration " + calibration.string());
+    }
+  }
+  if (!shares_tokenizer(plan)) write(plan.tokenizer_output);
+}
+
+void copy_tokenizer(const BuildPlan& plan) {
+  if (shares_tokenizer(plan)) return;
+  const MappedFile file(plan.tokenizer);
+  AtomicFile copy(plan.tokenizer_output);
+  copy.write(file.bytes());
+  copy.commit();
+}
+
+/// Builds engines with one library and verifies them.
+class Builder {
+ public:
+  /// Opens the library. `first` is any graph of the plan; the model it belongs to is the reference.
+  Builder(const BuildRequest& request, const BuildEvents& events, const fs::path& first)
+      : request_(request), events_(events) {
+    if (request.compute_capability != 0 && request.target != BuildTarget::kTensorRtRtx) {
+      throw_bad_input(
+          "--compute-capability: TensorRT builds for the GPU of this machine; it goes with "
+          "--target rtx");
+    }
+    if (request.target == BuildTarget::kTensorRtRtx) {
+      api_ = load_tensorrt_rtx(true);
+    } else {
+      host_ = open_tensorrt(true);
+      api_ = host_->api;
+    }
+    const bool calibrates = request.precision == Precision::kFp8;
+    if (component_of(first).empty() || !(verifies() || calibrates)) return;
+    VerifierOptions options = request.verifier;
+    options.limits.images = request.limits.images;
+    options.limits.prompts = request.limits.prompts;
+    options.limits.boxes = request.limits.boxes;
+    options.limits.mask_prompts = mask_prompts(request.limits);
+    if (request.limits.masks > 0) options.limits.masks = request.limits.masks;
+    limits_ = options.limits;
+    verifier_.emplace(find_exported_model(first), std::move(options));
+  }
+
+  /// Whether engines can be verified: not when asked not to, and not without a GPU that runs them.
+  [[nodiscard]] bool verifies() const { return host_ && request_.verify; }
+
+  [[nodiscard]] EngineBuildRequest request_for(const BuildJob& job) {
+    EngineBuildRequest request;
+    request.onnx = job.onnx;
+    request.output = job.engine;
+    request.precision = request_.precision;
+    request.recipes = request_.recipes;
+    request.limits = request_.limits;
+    request.optimization_level = request_.optimization_level;
+    request.workspace_bytes = request_.workspace_bytes;
+    request.compute_capability = request_.compute_capability;
+    if (!request_.verifier.cache.empty()) request.cache = request_.verifier.cache / "timing";
+    request.report = [](const std::string& message) { log(LogLevel::kWarning, message); };
+    if (host_) {
+      request.gpu = host_->device.info().name;
+      request.gpu_compute_capability = host_->device.info().compute_capability();
+      request.kernels_sha256 = operator_kernels_sha256();
+    }
+    if (!verifier_) return request;
+    request.calibration_images = verifier_->calibration_images();
+    request.calibrate = [this](const fs::path& onnx, const Recipe& recipe) {
+      return verifier_->calibrate(onnx, recipe);
+    };
+    if (verifies()) {
+      request.verify = [this, name = job.engine.string()](const Plan& plan, const Recipe& recipe,
+                                                          const fs::path& typed) {
+        return verify(plan, recipe, typed, name);
+      };
+    }
+    return request;
+  }
+
+  [[nodiscard]] EngineBuildResult build(EngineBuildRequest request) {
+    check_stop();
+    log(LogLevel::kInfo, "building " + request.output.string() + " in " +
+                             std::string(name_of(request.precision)) + " with " +
+                             std::string(name_of(api_->flavour())) + " " + api_->version());
+    request.progress = [&](std::string_view phase, int step, int steps) {
+      // The outer phases have the longest names; tactics are where the time goes.
+      if (events_.progress && steps > 0 && phase.find("Tactic") == std::string_view::npos) {
+        events_.progress(request.output, static_cast<double>(step) / steps);
+      }
+      return !request_.verifier.stop.stop_requested();
+    };
+    try {
+      EngineBuildResult result = build_engine(*api_, request);
+      if (events_.built) events_.built({request, result});
+      return result;
+    } catch (const Error&) {
+      check_stop();  // whatever the library made of it
+      throw;
+    }
+  }
+
+  /// The model whose engines all lie in the folder, those of `parts` among them; nothing, and why,
+  /// when there is none that was built and passed stage by stage.
+  [[nodiscard]] std::optional<ModelFiles> find_set(const BuildPlan& plan,
+                                                   std::string& reason) const {
+    try {
+      ModelFiles files = plan.is_model
+                             ? find_model_files(plan.jobs[0].engine, plan.jobs[1].engine)
+                             : find_model_files(folder_of(request_, plan), ModelForm::kEngines);
+      for (const EngineManifest& manifest : load_manifests(files)) {
+        if (manifest.verification == VerificationState::kStages ||
+            manifest.verification == VerificationState::kPassed) {
+          continue;
+        }
+        reason = "the " + manifest.component + " did not pass its verification";
+        return std::nullopt;
+      }
+      return files;
+    } catch (const Error& error) {
+      if (plan.is_model) throw;
+      reason = error.what();
+      return std::nullopt;
+    }
+  }
+
+  /// Holds the whole model against the reference (repair_model), and marks its engines.
+  [[nodiscard]] EndToEnd verify_together(const ModelFiles& files, std::vector<ModelPart>& parts) {
+    use_limits(reference_limits(files));
+    const Precision precision = precision_of(files);
+    const auto check = [&] {
+      return verifier_->verify_results(files, {.threads = 0, .allow_unverified = true}, precision);
+    };
+    return verify_set(files, parts, check,
+                      {{},
+                       [&] { return check_rounded(files, precision); },
+                       [this](const EngineBuildRequest& request) { return build(request); },
+                       [](const std::string& message) { log(LogLevel::kWarning, message); }});
+  }
+
+ private:
+  void check_stop() const { throw_if_stopped(request_.verifier.stop, "the build"); }
+
+  /// Engines that were built before may take less than those of this request.
+  void use_limits(const ReferenceLimits& limits) {
+    if (limits == limits_) return;
+    VerifierOptions options = request_.verifier;
+    options.limits = limits_ = limits;
+    const ModelFiles graphs = verifier_->graphs();
+    verifier_.emplace(graphs, std::move(options));
+  }
+
+  /// Holds one engine against its stage.
+  [[nodiscard]] BuildVerdict verify(const Plan& plan, const Recipe& recipe, const fs::path& typed,
+                                    const std::string& name) {
+    const std::string component = component_of(typed);
+    auto loaded = host_->api->load(plan.bytes, ActivationMemory::kOwn);
+    const int64_t fused = count_fused_attentions(loaded->layers_json());
+    const double milliseconds =
+        PlanTimer(host_->device, *loaded, component).time_plain(1, {}).median;
+    const auto engine =
+        with_float32_tensors(make_tensorrt_engine(std::move(loaded), name, host_->device));
+    const auto reports = verifier_->verify(component, *engine, recipe.precision, typed);
+    log(LogLevel::kInfo, recipe.name + ": " + summary(reports) + "\n" + to_table(reports));
+    double deviation = 0;
+    for (const OutputReport& report : reports) {
+      deviation = std::max(deviation, report.difference.deviation);
+    }
+    return BuildVerdict{passed(reports), summary(reports), to_json(reports),
+                        fused,           deviation,        milliseconds};
+  }
+
+  /// The reference with its weights rounded as in the engines, against itself.
+  [[nodiscard]] std::string check_rounded(const ModelFiles& files, Precision precision) {
+    if (precision == Precision::kFp32) return {};
+    log(LogLevel::kInfo, "running the reference with rounded weights on the CPU");
+    std::map<std::string, Recipe> recipes;
+    for (const EngineManifest& manifest : load_manifests(files)) {
+      recipes[manifest.component] = request_.recipes.find(manifest.recipe);
+    }
+    const ResultReport report = verifier_->verify_rounded(recipes, precision);
+    return report.problems.empty() ? std::string() : summary(report);
+  }
+
+  const BuildRequest& request_;
+  const BuildEvents& events_;
+  std::unique_ptr<TensorRtHost> host_;
+  std::shared_ptr<TensorRtApi> api_;
+  std::optional<Verifier> verifier_;
+  ReferenceLimits limits_;  ///< Of the verifier.
+};
+
+}  // namespace
+
+BuildPlan plan_build(const BuildRequest& request) {
+  BuildPlan plan;
+  const fs::path& output = request.output;
+  std::error_code error;
+  if (fs::is_directory(request.onnx, error)) {
+    const ModelFiles files = find_model_files(
+        request.onnx, ModelForm::kGraphs,
+        {"--onnx", "name a folder with one model, or build the graphs one by one"});
+    const auto engine_of = [&](const fs::path& graph) {
+      return output / (graph.stem().string() + ".engine");
+    };
+    const fs::path& encoder = files.at(Component::kVisionEncoder);
+    plan.jobs.push_back({encoder, engine_of(encoder)});
+    const fs::path& detector = files.at(Component::kDetector);
+    add_detector(plan, detector, engine_of(detector));
+    plan.is_model = true;
+    return plan;
+  }
+  if (output.extension() != ".engine") {
+    throw_bad_input("--output " + output.string() + ": expected a name that ends in .engine");
+  }
+  if (component_of(request.onnx) == name_of(Component::kDetector)) {
+    add_detector(plan, request.onnx, output);
+  } else {
+    plan.jobs.push_back({request.onnx, output});
+  }
+  return plan;
+}
+
+BuildOutcome build_engines(const BuildRequest& request, const BuildEvents& events) {
+  const BuildPlan plan = plan_build(request);
+  check_outputs(request, plan);
+  Builder builder(request, events, plan.jobs.front().onnx);
+  ResultFolder folder(folder_of(request, plan), "--output " + request.output.string());
+  BuildOutcome outcome;
+  for (const BuildJob& job : plan.jobs) {
+    EngineBuildRequest engine = builder.request_for(job);
+    EngineBuildResult result = builder.build(engine);
+    outcome.parts.push_back({std::move(engine), std::move(result)});
+  }
+  copy_tokenizer(plan);
+  folder.keep();
+  const bool is_foreign = outcome.parts.front().result.manifest.component.empty();
+  if (!builder.verifies() || is_foreign) {
+    outcome.end_to_end.text = "the engines were not verified";
+    return outcome;
+  }
+  std::string reason;
+  const auto files = builder.find_set(plan, reason);
+  if (files) {
+    outcome.end_to_end = builder.verify_together(*files, outcome.parts);
+  } else {
+    outcome.end_to_end.text =
+        "not checked, because there is not one complete model beside it (" + reason +
+        "); build the other components into the same folder, or run 'sam3trt verify' with all of "
+        "them";
+  }
+  return outcome;
+}
+
+}  // namespace sam3trt

@@ -1,0 +1,51 @@
+#include "trt/error_log.hpp"
+
+#include <algorithm>
+#include <ranges>
+#include <utility>
+
+namespace sam3trt {
+
+ErrorLog::Call::Call(ErrorLog& log, Workers workers) : log_(log), workers_(workers) {
+  const std::lock_guard lock(log_.mutex_);
+  log_.calls_.push_back(this);
+}
+
+ErrorLog::Call::~Call() {
+  const std::lock_guard lock(log_.mutex_);
+  std::erase(log_.calls_, this);
+}
+
+std::string ErrorLog::Call::take() {
+  std::vector<std::string> errors;
+  {
+    const std::lock_guard lock(log_.mutex_);
+    errors = std::exchange(errors_, {});
+  }
+  std::string text;
+  for (const std::string& error : errors) text += (text.empty() ? "" : "; ") + error;
+  return text.empty() ? "no reason given" : text;
+}
+
+bool ErrorLog::add(std::string_view message) {
+  const std::lock_guard lock(mutex_);
+  const auto keep = [&](Call& call) {
+    if (call.errors_.size() < Call::kKept) call.errors_.emplace_back(message);
+  };
+  const auto here = std::this_thread::get_id();
+  const auto newest_first = std::views::reverse(calls_);
+  const auto own = std::ranges::find(newest_first, here, &Call::thread_);
+  if (own != newest_first.end()) {
+    keep(**own);
+    return true;
+  }
+  bool taken = false;
+  for (Call* call : calls_) {
+    if (call->workers_ == Workers::kNo) continue;
+    keep(*call);
+    taken = true;
+  }
+  return taken;
+}
+
+}  // namespace sam3trt

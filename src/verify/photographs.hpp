@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "image/image.hpp"
+
+namespace sam3trt {
+
+/// A file inside the program.
+struct EmbeddedFile {
+  std::string_view name;
+  std::span<const std::byte> bytes;
+};
+
+/// The photographs of test_images at build time, by name, so that the images that engines are
+/// calibrated and verified with are the same everywhere.
+[[nodiscard]] std::span<const EmbeddedFile> builtin_photographs();
+
+/// The same, decoded.
+[[nodiscard]] std::vector<Image> default_photographs();
+
+/// SHA-256 of size and pixels: tells images apart, whatever file they came from.
+[[nodiscard]] std::string hash_image(const Image& image);
+
+/// Of several, sorted, each one once.
+[[nodiscard]] std::vector<std::string> hash_images(std::span<const Image> images);
+
+}  // namespace sam3trt

@@ -1,0 +1,221 @@
+#include "verify/verifier.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "base/stop.hpp"
+#include "base/temporary.hpp"
+#include "image/resize.hpp"
+#include "onnx/graph_info.hpp"
+#include "openvino/openvino_engine.hpp"
+#include "precision/precision.hpp"
+#include "runtime/float32_engine.hpp"
+#include "segmenter/segmenter.hpp"
+#include "verify/cached_engine.hpp"
+#include "verify/photographs.hpp"
+
+namespace sam3trt {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<Image> read_images(const std::vector<fs::path>& paths) {
+  std::vector<Image> images;
+  for (const fs::path& path : paths) images.push_back(read_image(path));
+  if (images.empty()) images = default_photographs();
+  std::ranges::move(built_in_pictures(), std::back_inserter(images));
+  return images;
+}
+
+/// Passes calls on until the end is asked for.
+class StoppableEngine : public Engine {
+ public:
+  StoppableEngine(Engine& engine, std::stop_token stop) : engine_(engine), stop_(std::move(stop)) {}
+  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return engine_.inputs(); }
+  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override {
+    return engine_.outputs();
+  }
+  [[nodiscard]] std::map<std::string, Tensor> run(const TensorMap& inputs) override {
+    throw_if_stopped(stop_, "the verification");
+    return engine_.run(inputs);
+  }
+
+ private:
+  Engine& engine_;
+  std::stop_token stop_;
+};
+
+}  // namespace
+
+Verifier::Verifier(ModelFiles graphs, VerifierOptions options)
+    : graphs_(std::move(graphs)),
+      options_(std::move(options)),
+      images_(read_images(options_.images)) {
+  if (options_.texts.empty()) options_.texts = {"circle", "cat", "cup"};
+}
+
+void Verifier::check_stop() const { throw_if_stopped(options_.stop, "the verification"); }
+
+std::unique_ptr<Engine> Verifier::load_on_cpu(const fs::path& path) const {
+  return with_float32_tensors(
+      load_openvino_engine(path, {.threads = options_.threads, .stop = options_.stop}));
+}
+
+std::unique_ptr<Engine> Verifier::load_reference(const fs::path& path) const {
+  if (options_.cache.empty()) return load_on_cpu(path);
+  const GraphInfo graph = read_graph_info(path);
+  return std::make_unique<CachedEngine>(
+      CachedEngine::Source{graph.inputs, graph.outputs,
+                           [path] { return hash_graph(path) + " OpenVINO " + openvino_version(); },
+                           [this, path] { return load_on_cpu(path); }},
+      options_.cache / "reference");
+}
+
+const ReferenceRun& Verifier::reference() {
+  if (reference_) return *reference_;
+  log(LogLevel::kInfo,
+      "running the float32 reference on " + std::to_string(images_.size()) + " images on the CPU");
+  ReferenceRun run = record_reference(
+      graphs_, [this](const fs::path& path) { return load_reference(path); }, images_,
+      options_.texts, options_.limits,
+      [this](int64_t done) {
+        check_stop();
+        if (options_.progress) options_.progress(done, static_cast<int64_t>(images_.size()));
+      });
+  reference_ = std::move(run);
+  return *reference_;
+}
+
+std::vector<OutputReport> Verifier::verify_calls(const std::string& component,
+                                                 std::span<const RecordedCall> calls,
+                                                 Engine& engine, Precision precision,
+                                                 const std::optional<fs::path>& typed) const {
+  MeasureYardstick yardstick;
+  if (typed && precision != Precision::kFp32) {
+    yardstick = [&]() -> std::map<std::string, OutputDifference> {
+      try {
+        return measure_stage(calls, *load_on_cpu(*typed));
+      } catch (const StoppedError&) {
+        throw;
+      } catch (const Error& error) {
+        log(LogLevel::kInfo, std::string("no yardstick: ") + error.what());
+        return {};
+      }
+    };
+  }
+  StoppableEngine stoppable(engine, options_.stop);
+  return verify_stage(component, calls, stoppable, precision, options_.gate, yardstick);
+}
+
+std::vector<OutputReport> Verifier::verify(const std::string& component, Engine& engine,
+                                           Precision precision,
+                                           const std::optional<fs::path>& typed) {
+  const auto& calls = reference().calls.at(component);
+  auto reports = verify_calls(component, calls, engine, precision, typed);
+  if (component != "vision_encoder" || options_.limits.images == 1) return reports;
+  // Other kernels may run for several images than for one.
+  const auto batch = std::min(static_cast<size_t>(options_.limits.images), calls.size());
+  const std::vector<RecordedCall> together = {stack_calls(std::span(calls).first(batch))};
+  for (auto& report : verify_calls(component, together, engine, precision, typed)) {
+    report.output += " of " + std::to_string(batch);
+    reports.push_back(std::move(report));
+  }
+  return reports;
+}
+
+ResultReport Verifier::verify_results(const ModelFiles& files, const LoadOptions& options,
+                                      Precision precision) {
+  const ReferenceRun& expected = reference();
+  try {
+    check_stop();
+    Segmenter segmenter(files, options);
+    const auto find = [&](std::span<const ImageRequest> requests) {
+      std::vector<ImageResult> results;
+      const size_t together = std::max<size_t>(segmenter.max_images(), 1);
+      for (size_t first = 0; first < requests.size(); first += together) {
+        check_stop();
+        const size_t count = std::min(together, requests.size() - first);
+        std::ranges::move(segmenter.run(requests.subspan(first, count), {}),
+                          std::back_inserter(results));
+      }
+      return results;
+    };
+    return sam3trt::verify_results(expected, find, precision, options_.gate);
+  } catch (const StoppedError&) {
+    throw;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInternal) throw;
+    ResultReport report;
+    report.problems.emplace_back(error.what());
+    return report;
+  }
+}
+
+fs::path Verifier::scratch_parent() const {
+  std::error_code error;
+  if (options_.cache.empty()) {
+    fs::path folder = fs::temp_directory_path(error);
+    if (error) throw_bad_input("there is no folder for temporary files (" + error.message() + ")");
+    return folder;
+  }
+  fs::create_directories(options_.cache, error);
+  if (error) {
+    throw_bad_input(options_.cache.string() + ": cannot be made (" + error.message() + ")");
+  }
+  return options_.cache;
+}
+
+ResultReport Verifier::verify_rounded(const std::map<std::string, Recipe>& recipes,
+                                      Precision precision) {
+  const TemporaryFolder folder(scratch_parent());
+  for (const auto& [id, path] : graphs_.components) {
+    check_stop();
+    const std::string component(name_of(id));
+    const Recipe recipe = recipes.at(component).with_standard_operators();
+    std::optional<Calibration> calibration;
+    if (recipe.quantises(component))
+      calibration = Calibration::load(Calibration::path_beside(path));
+    static_cast<void>(write_typed_graph(path, folder.path() / path.filename(), recipe,
+                                        calibration ? &*calibration : nullptr));
+  }
+  std::error_code error;
+  fs::copy_file(graphs_.tokenizer, folder.path() / graphs_.tokenizer.filename(), error);
+  if (error) {
+    throw_bad_input(graphs_.tokenizer.string() + ": cannot be copied (" + error.message() + ")");
+  }
+  return verify_results(find_model_files(folder.path(), ModelForm::kGraphs),
+                        {.threads = options_.threads, .allow_unverified = false}, precision);
+}
+
+std::vector<std::string> Verifier::calibration_images() const { return hash_images(images_); }
+
+Calibration Verifier::calibrate(const fs::path& onnx, const Recipe& recipe) {
+  const TemporaryFolder folder(scratch_parent());
+  const fs::path graph = folder.path() / "calibration.onnx";
+  Calibration calibration = write_calibration_graph(onnx, graph, recipe);
+  const auto engine =
+      load_openvino_engine(graph, {.threads = options_.threads, .stop = options_.stop});
+  for (const Image& image : images_) {
+    const auto& config = graphs_.config;
+    const Tensor pixels =
+        to_pixel_values(resize_antialias(image, config.image_size, config.image_size),
+                        config.rescale_factor, config.image_mean, config.image_std);
+    calibration.add_run(engine->run({{"pixel_values", &pixels}}));
+  }
+  return calibration;
+}
+
+ModelFiles find_exported_model(const fs::path& onnx) {
+  const fs::path folder = onnx.parent_path().empty() ? "." : onnx.parent_path();
+  try {
+    return find_model_files(folder, ModelForm::kGraphs, {"--onnx", "keep one model there"});
+  } catch (const Error& error) {
+    throw_bad_input(std::string("an engine is verified with the whole exported model, which is "
+                                "looked for in the folder of its graph; export it into a folder of "
+                                "its own, or leave the engine unverified: ") +
+                    error.what());
+  }
+}
+
+}  // namespace sam3trt
