@@ -10,6 +10,7 @@
 #include "onnx/graph_info.hpp"
 #include "progress.hpp"
 #include "runtime/float32_engine.hpp"
+#include "segmenter/batched_inputs.hpp"
 #include "trt/layers.hpp"
 #include "trt/plan_timer.hpp"
 #include "trt/tensorrt_engine.hpp"
@@ -59,7 +60,8 @@ void add_verification(EngineBuildRequest& request, TensorRtHost& host, Verifier&
     const std::string component = component_of(typed);
     auto loaded = host.api->load(plan.bytes, ActivationMemory::kOwn);
     const int64_t fused = count_fused_attentions(loaded->layers_json());
-    const double milliseconds = PlanTimer(host.device, *loaded, component).time_plain(1, {}).median;
+    PlanTimer timer(host.device, *loaded, batched_inputs_of(component));
+    const double milliseconds = timer.time_plain(1, {}).median;
     const auto engine =
         with_float32_tensors(make_tensorrt_engine(std::move(loaded), name, host.device));
     const auto reports = verifier.verify(component, *engine, recipe.precision, typed);
@@ -111,7 +113,7 @@ Builder::Builder(const BuildOptions& options, const fs::path& first, bool json)
   static_cast<void>(capability_of(options));
   const bool calibrates = precision_of(options) == Precision::kFp8;
   if (options.target == "rtx") {
-    api_ = load_tensorrt_rtx(true);
+    api_ = load_tensorrt(true, TensorRtFlavour::kTensorRtRtx);
   } else {
     host_ = open_tensorrt(true);
     api_ = host_->api;
