@@ -31,6 +31,7 @@ build/fuzz/build.ninja: CMakePresets.json | setup
 
 build: setup build/build.ninja ## the program, build/sam3trt
 	cmake --build build -j $(JOBS) --target sam3trt_program
+	@cat build/summary.txt
 
 demo: build ## export the small checkpoint, find and mask shapes in two pictures
 	tools/demo

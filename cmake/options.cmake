@@ -7,6 +7,10 @@ set(SAM3TRT_VENV
     "${CMAKE_SOURCE_DIR}/.venv"
     CACHE PATH "Virtual environment that holds the PyPI packages openvino and onnx.")
 
+set(SAM3TRT_TENSORRT_INCLUDE
+    "$ENV{SAM3TRT_TENSORRT_INCLUDE}"
+    CACHE PATH "Folder of NvInfer.h of an installed TensorRT; empty: where packages install it.")
+
 # NVIDIA's headers for TensorRT 10, 11 and RTX, one folder each (tools/tensorrt_headers).
 if(DEFINED ENV{XDG_CACHE_HOME})
   set(sam3trt_cache "$ENV{XDG_CACHE_HOME}/sam3trt")

@@ -12,9 +12,9 @@
 #include "arguments.hpp"
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
-#include "base/mapped_file.hpp"
 #include "base/output_check.hpp"
 #include "commands.hpp"
+#include "segmenter/batched_inputs.hpp"
 #include "segmenter/segmenter.hpp"
 #include "trt/layers.hpp"
 #include "trt/plan_timer.hpp"
@@ -47,13 +47,12 @@ Json to_json(const Statistics& statistics) {
 /// One engine file, loaded to be timed.
 class StageBench {
  public:
-  StageBench(TensorRtHost& host, const fs::path& path)
-      : device_(host.device),
-        manifest_(EngineManifest::load(path)),
-        before_(device_.used_memory()) {
-    const MappedFile file(path);
-    plan_ = host.api->load(file.bytes(), ActivationMemory::kOwn);
-    timer_.emplace(host.device, *plan_, manifest_.component);
+  StageBench(TensorRtHost& host, const fs::path& path, const LoadOptions& options)
+      : device_(host.device), before_(device_.used_memory()) {
+    EngineFile file(path);
+    manifest_ = file.manifest();
+    plan_ = file.load(host, options, ActivationMemory::kOwn);
+    timer_.emplace(host.device, *plan_, batched_inputs_of(manifest_.component));
   }
 
   /// Device memory that loading and the calls so far took: weights, kernels, activations of the
@@ -68,8 +67,8 @@ class StageBench {
 
  private:
   const CudaDevice& device_;
-  EngineManifest manifest_;
   uint64_t before_;
+  EngineManifest manifest_;
   std::unique_ptr<LoadedPlan> plan_;
   std::optional<PlanTimer> timer_;
 };
@@ -81,7 +80,7 @@ PlanTimer::Calls calls_of(const BenchOptions& options) {
 /// A list of TensorRT's layers and, per batch, what each takes; with a plan of its own, because
 /// timing layers slows a plan down for good.
 void write_layers(TensorRtHost& host, const fs::path& path, const BenchOptions& options) {
-  StageBench bench(host, path);
+  StageBench bench(host, path, options.load);
   const auto write = [&](const std::string& name, const std::string& text) {
     AtomicFile file(fs::path(options.layers) / (bench.manifest().component + name));
     file.write(text);
@@ -100,12 +99,12 @@ void write_layers(TensorRtHost& host, const fs::path& path, const BenchOptions& 
   folder.keep();
 }
 
-Json bench_stages(const std::vector<fs::path>& engines, const BenchOptions& options) {
-  const auto host = open_tensorrt(false);
+Json bench_stages(TensorRtHost& host, const std::vector<fs::path>& engines,
+                  const BenchOptions& options) {
   Json stages = Json::array();
   for (const fs::path& path : engines) {
-    if (!options.layers.empty()) write_layers(*host, path, options);
-    StageBench bench(*host, path);
+    if (!options.layers.empty()) write_layers(host, path, options);
+    StageBench bench(host, path, options.load);
     for (const int64_t batch : {1, 4, 8, 16}) {
       if (batch > bench.timer().largest_batch()) break;
       const auto [graph, plain] = bench.timer().time(batch, calls_of(options));
@@ -248,24 +247,27 @@ Json bench_session(const ModelFiles& files, const BenchOptions& options,
   return json;
 }
 
-void print_table(const Json& document) {
-  const auto number = [](const Json& value) {
-    std::array<char, 32> text{};
-    std::snprintf(text.data(), text.size(), "%10.3f", value.get<double>());
-    return std::string(text.data());
-  };
+std::string in_column(const Json& value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%10.3f", value.get<double>());
+  return text.data();
+}
+
+void print_stages(const Json& stages) {
   std::cout << "stage               batch    median      p95   (ms, on the GPU)\n";
-  for (const Json& stage : document.at("stages")) {
+  for (const Json& stage : stages) {
     std::string name = stage.at("component").get<std::string>();
     if (name.empty()) name = fs::path(stage.at("engine").get<std::string>()).filename().string();
     name.resize(20, ' ');
-    std::cout << name << stage.at("batch") << "    " << number(stage["cuda_graph"]["median_ms"])
-              << number(stage["cuda_graph"]["p95_ms"]) << "\n";
+    std::cout << name << stage.at("batch") << "    "
+              << in_column(stage.at("cuda_graph").at("median_ms"))
+              << in_column(stage.at("cuda_graph").at("p95_ms")) << "\n";
   }
-  if (!document.contains("session")) return;
-  const Json& session = document.at("session");
+}
+
+void print_runs(const Json& session) {
   std::cout
-      << "\nwhole runs in " << session.at("backend").get<std::string>()
+      << "whole runs in " << session.at("backend").get<std::string>()
       << ", pixels in memory to run lengths\n"
       << "images prompts instances    median       p95 ms  images/s   median where nothing is "
          "found\n";
@@ -273,10 +275,25 @@ void print_table(const Json& document) {
     std::array<char, 128> line{};
     std::snprintf(line.data(), line.size(), "%6d %7d %9d", run.at("images").get<int>(),
                   run.at("prompts").get<int>(), run.at("instances").get<int>());
-    std::cout << line.data() << number(run["total"]["median_ms"]) << number(run["total"]["p95_ms"])
-              << number(run["images_per_s"]) << number(run["nothing_found"]["total"]["median_ms"])
-              << "\n";
+    const Json& total = run.at("total");
+    std::cout << line.data() << in_column(total.at("median_ms")) << in_column(total.at("p95_ms"))
+              << in_column(run.at("images_per_s"))
+              << in_column(run.at("nothing_found").at("total").at("median_ms")) << "\n";
   }
+}
+
+/// Stages are timed on a GPU only.
+void print_tables(const Json& document) {
+  const bool has_stages = !document.at("stages").empty();
+  if (has_stages) print_stages(document.at("stages"));
+  if (!document.contains("session")) return;
+  if (has_stages) std::cout << "\n";
+  print_runs(document.at("session"));
+}
+
+/// Before the GPU is asked for anything.
+void check_engines(const std::vector<fs::path>& engines) {
+  for (const fs::path& path : engines) EngineFile(path).check_content();
 }
 
 /// What --layers writes is none of what is read, and can be written.
@@ -315,12 +332,13 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
   check_layers_folder(options, engines, files, context.config);
   Json document = {{"stages", Json::array()}};
   if (!engines.empty()) {
-    const auto host = open_tensorrt(false);
+    check_engines(engines);
+    const auto host = open_tensorrt_for(engines.front());
     const EngineHost description = host->describe();
     document["gpu"] = description.gpu;
     document["tensorrt"] = description.tensorrt_version;
     document["context_memory_bytes"] = host->device.used_memory();
-    document["stages"] = bench_stages(engines, options);
+    document["stages"] = bench_stages(*host, engines, options);
   }
   document["warm_up"] = options.warm_up;
   document["iterations"] = options.iterations;
@@ -335,7 +353,7 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
   if (context.json) {
     std::cout << document.dump(1) << "\n";
   } else {
-    print_table(document);
+    print_tables(document);
   }
 }
 

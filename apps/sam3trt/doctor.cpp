@@ -1,5 +1,4 @@
 #include <array>
-#include <cstdlib>
 #include <filesystem>
 #include <iomanip>
 #include <iostream>
@@ -9,29 +8,14 @@
 #include "base/error.hpp"
 #include "base/temporary.hpp"
 #include "commands.hpp"
-#include "cuda/device.hpp"
+#include "engine_support.hpp"
 #include "hub/token.hpp"
 #include "machine.hpp"
 #include "onnx/ops.hpp"
 #include "openvino/openvino_engine.hpp"
-#include "trt/api.hpp"
 
 namespace sam3trt {
 namespace {
-
-/// One line of the report.
-struct Finding {
-  std::string name;
-  bool ok = false;
-  std::string detail;
-  std::string fix;  ///< What mends it, when it is missing.
-};
-
-std::string in_gigabytes(uint64_t bytes) {
-  constexpr uint64_t kTenth = 100 * 1000 * 1000;
-  const uint64_t tenths = bytes / kTenth;
-  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " GB";
-}
 
 /// Runs a graph of one node: shows that OpenVINO finds its CPU plugin and its ONNX reader.
 void try_openvino() {
@@ -73,39 +57,6 @@ Finding check_memory() {
           ""};
 }
 
-std::vector<Finding> check_gpu() {
-  std::vector<Finding> findings;
-  try {
-    const std::string cuda = cuda_driver().cuda_version_text();
-    for (const CudaDeviceInfo& device : list_cuda_devices()) {
-      findings.push_back({"NVIDIA GPU", true,
-                          device.name + ", compute capability " + device.compute_capability() +
-                              ", " + in_gigabytes(device.memory_bytes) + ", driver for CUDA " +
-                              cuda,
-                          ""});
-    }
-  } catch (const Error& error) {
-    const std::string reason = error.what();
-    findings.push_back({"NVIDIA GPU", false, reason.substr(0, reason.find("; ")),
-                        "only needed for TensorRT: install NVIDIA's driver (nvidia-smi shows it)"});
-  }
-  return findings;
-}
-
-std::vector<Finding> check_tensorrt() {
-  std::vector<Finding> findings;
-  for (const TensorRtLibraryInfo& library : find_tensorrt_libraries()) {
-    findings.push_back({std::string(name_of(library.flavour)), true,
-                        library.version + " (" + library.library + ")", ""});
-  }
-  if (findings.empty()) {
-    findings.push_back({"TensorRT", false, "no libnvinfer.so.11 or libnvinfer.so.10",
-                        "only needed for engines: apt-get install libnvinfer10 libnvonnxparsers10 "
-                        "from NVIDIA's repository, or name a folder in SAM3TRT_TENSORRT_DIR"});
-  }
-  return findings;
-}
-
 Finding check_token() {
   const std::string fix = "only needed for 'sam3trt download': hf auth login, or set HF_TOKEN (" +
                           hub_endpoint() + "/settings/tokens)";
@@ -142,7 +93,7 @@ void print_table(const std::vector<Finding>& findings) {
   }
 }
 
-void print_json(const std::vector<Finding>& findings, bool ready) {
+void print_json(const std::vector<Finding>& findings, bool ready, const EngineSupport& engines) {
   nlohmann::ordered_json checks = nlohmann::ordered_json::array();
   for (const Finding& finding : findings) {
     checks.push_back({{"name", finding.name},
@@ -150,8 +101,15 @@ void print_json(const std::vector<Finding>& findings, bool ready) {
                       {"detail", finding.detail},
                       {"fix", finding.fix}});
   }
-  const nlohmann::ordered_json document = {
-      {"version", SAM3TRT_VERSION}, {"ready", ready}, {"checks", checks}};
+  const nlohmann::ordered_json document = {{"version", SAM3TRT_VERSION},
+                                           {"ready", ready},
+                                           {"engines",
+                                            {{"build", engines.builds},
+                                             {"run", engines.runs},
+                                             {"build_rtx", engines.builds_rtx},
+                                             {"library", engines.library},
+                                             {"reason", engines.reason}}},
+                                           {"checks", checks}};
   std::cout << document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
             << "\n";
 }
@@ -160,18 +118,18 @@ void run_doctor(CommandContext& context) {
   constexpr int kUnavailableExitCode = 3;
   const Finding openvino = check_openvino();
   std::vector<Finding> findings = {check_cpu(), check_memory(), openvino};
-  for (const auto check : {check_gpu, check_tensorrt}) {
-    for (Finding& finding : check()) findings.push_back(std::move(finding));
-  }
+  const EngineSupport engines = probe_engine_support();
+  findings.insert(findings.end(), engines.findings.begin(), engines.findings.end());
   for (const auto check : {check_token, check_checkpoint, check_disk}) {
     findings.push_back(check());
   }
   if (context.json) {
-    print_json(findings, openvino.ok);
+    print_json(findings, openvino.ok, engines);
   } else {
     print_table(findings);
-    std::cout << (openvino.ok ? "ready: exports and runs on the CPU\n"
-                              : "not ready: the CPU backend does not work\n");
+    std::cout << (openvino.ok ? "ready: exports and runs on the CPU; "
+                              : "not ready: the CPU backend does not work; ")
+              << describe(engines) << "\n";
   }
   if (!openvino.ok) context.exit_code = kUnavailableExitCode;
 }
@@ -179,8 +137,8 @@ void run_doctor(CommandContext& context) {
 }  // namespace
 
 void add_doctor_command(CLI::App& app, CommandContext& context) {
-  CLI::App* command =
-      app.add_subcommand("doctor", "Say what this machine can do and what mends what is missing");
+  CLI::App* command = app.add_subcommand(
+      "doctor", "Say what this machine can do, what is missing and how to fix it");
   command->footer("Example:\n  sam3trt doctor --json");
   command->callback([&context]() { run_doctor(context); });
 }

@@ -20,6 +20,12 @@ uint64_t kilobytes_after_colon(const std::string& line) {
 
 }  // namespace
 
+std::string in_gigabytes(uint64_t bytes) {
+  constexpr uint64_t kTenth = 100 * 1000 * 1000;
+  const uint64_t tenths = bytes / kTenth;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " GB";
+}
+
 CpuFacts probe_cpu() {
   CpuFacts facts;
   facts.threads = std::thread::hardware_concurrency();

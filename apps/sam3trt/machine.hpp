@@ -17,4 +17,7 @@ struct CpuFacts {
 
 [[nodiscard]] CpuFacts probe_cpu();
 
+/// "25.1 GB".
+[[nodiscard]] std::string in_gigabytes(uint64_t bytes);
+
 }  // namespace sam3trt

@@ -14,6 +14,7 @@
 #include "cuda/operators.hpp"
 #include "onnx/graph_info.hpp"
 #include "runtime/float32_engine.hpp"
+#include "segmenter/batched_inputs.hpp"
 #include "trt/layers.hpp"
 #include "trt/plan_timer.hpp"
 #include "trt/tensorrt_engine.hpp"
@@ -113,7 +114,7 @@ class Builder {
           "--target rtx");
     }
     if (request.target == BuildTarget::kTensorRtRtx) {
-      api_ = load_tensorrt_rtx(true);
+      api_ = load_tensorrt(true, TensorRtFlavour::kTensorRtRtx);
     } else {
       host_ = open_tensorrt(true);
       api_ = host_->api;
@@ -243,7 +244,7 @@ class Builder {
     auto loaded = host_->api->load(plan.bytes, ActivationMemory::kOwn);
     const int64_t fused = count_fused_attentions(loaded->layers_json());
     const double milliseconds =
-        PlanTimer(host_->device, *loaded, component).time_plain(1, {}).median;
+        PlanTimer(host_->device, *loaded, batched_inputs_of(component)).time_plain(1, {}).median;
     const auto engine =
         with_float32_tensors(make_tensorrt_engine(std::move(loaded), name, host_->device));
     const auto reports = verifier_->verify(component, *engine, recipe.precision, typed);

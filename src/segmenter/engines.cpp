@@ -32,9 +32,15 @@ EngineHost TensorRtHost::describe() const {
           device.info().compute_capability(), operator_kernels_sha256()};
 }
 
-std::unique_ptr<TensorRtHost> open_tensorrt(bool parser) {
+std::unique_ptr<TensorRtHost> open_tensorrt(bool parser, std::optional<TensorRtFlavour> wanted) {
   static_cast<void>(cuda_driver());  // without a GPU, TensorRT itself says nothing useful
-  return std::make_unique<TensorRtHost>(load_tensorrt(parser));
+  return std::make_unique<TensorRtHost>(load_tensorrt(parser, wanted));
+}
+
+std::unique_ptr<TensorRtHost> open_tensorrt_for(const std::filesystem::path& engine) {
+  const auto wanted = flavour_named(EngineManifest::load(engine).flavour);
+  // This program builds engines for TensorRT-RTX, but does not run them: they are refused.
+  return open_tensorrt(false, wanted == TensorRtFlavour::kTensorRtRtx ? std::nullopt : wanted);
 }
 
 std::vector<EngineManifest> load_manifests(const ModelFiles& files) {
@@ -82,7 +88,15 @@ void check_set(const ModelFiles& files, const LoadOptions& options) {
 EngineFile::EngineFile(const std::filesystem::path& path)
     : manifest_(EngineManifest::load(path)),
       file_(path),
-      digest_(std::async(std::launch::async, sha256_hex, file_.bytes())) {}
+      digest_(std::async(std::launch::async, sha256_hex, file_.bytes()).share()) {}
+
+void EngineFile::check_content() {
+  // A plan is machine code: it is loaded only when it is the one that was verified.
+  if (file_.bytes().size() != manifest_.plan_bytes || digest_.get() != manifest_.plan_sha256) {
+    throw_bad_input(file_.path().string() +
+                    ": is not the engine that its manifest describes; build it again");
+  }
+}
 
 std::unique_ptr<LoadedPlan> EngineFile::load(TensorRtHost& host, const LoadOptions& options,
                                              ActivationMemory memory) {
@@ -90,10 +104,7 @@ std::unique_ptr<LoadedPlan> EngineFile::load(TensorRtHost& host, const LoadOptio
   const EngineHost here = host.describe();
   const std::string reason = refusal(manifest_, here, options.allow_unverified);
   if (!reason.empty()) throw_bad_input(path + ": " + reason);
-  // A plan is machine code: it is loaded only when it is the one that was verified.
-  if (file_.bytes().size() != manifest_.plan_bytes || digest_.get() != manifest_.plan_sha256) {
-    throw_bad_input(path + ": is not the engine that its manifest describes; build it again");
-  }
+  check_content();
   log(LogLevel::kInfo,
       "loading " + path + " in " + here.flavour + " " + here.tensorrt_version + " on " + here.gpu);
   return host.api->load(file_.bytes(), memory);
@@ -137,7 +148,7 @@ LoadedModel load_model(const ModelFiles& files, const LoadOptions& options) {
   }
   model.backend = "tensorrt";
   check_set(files, options);
-  model.host = open_tensorrt(false);
+  model.host = open_tensorrt_for(files.components.at(Component::kVisionEncoder));
   model.engines = load_engines(files, [&](const std::filesystem::path& path) {
     return load_engine_file(*model.host, path, options);
   });

@@ -30,7 +30,11 @@ struct TensorRtHost {
 
 /// TensorRT as a file of this machine's GPU. Throws Error(kUnavailable) when the GPU, its driver or
 /// the library is missing.
-[[nodiscard]] std::unique_ptr<TensorRtHost> open_tensorrt(bool parser);
+[[nodiscard]] std::unique_ptr<TensorRtHost> open_tensorrt(
+    bool parser, std::optional<TensorRtFlavour> wanted = std::nullopt);
+
+/// The TensorRT that the engine's manifest names, whichever others there are.
+[[nodiscard]] std::unique_ptr<TensorRtHost> open_tensorrt_for(const std::filesystem::path& engine);
 
 /// How the parts of a model are loaded.
 struct LoadOptions {
@@ -64,6 +68,11 @@ class EngineFile {
   EngineFile& operator=(const EngineFile&) = delete;
   ~EngineFile() = default;
 
+  [[nodiscard]] const EngineManifest& manifest() const { return manifest_; }
+
+  /// Throws Error(kBadInput) when the bytes are not those that the manifest describes.
+  void check_content();
+
   /// Whether it is verified or allowed, and unchanged since; then the plan. Throws as load_model
   /// does.
   [[nodiscard]] std::unique_ptr<LoadedPlan> load(TensorRtHost& host, const LoadOptions& options,
@@ -72,7 +81,8 @@ class EngineFile {
  private:
   EngineManifest manifest_;
   MappedFile file_;
-  std::future<std::string> digest_;  ///< Its end waits for the thread, so it goes before the file.
+  std::shared_future<std::string>
+      digest_;  ///< Its end waits for the thread, so it goes before the file.
 };
 
 using EngineFiles = std::map<Component, EngineFile>;

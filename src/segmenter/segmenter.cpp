@@ -20,7 +20,7 @@ class Segmenter::Impl {
     check_set(files, options);
     verified_ = all_verified(files);
     EngineFiles engines = open_engines(files);
-    host_ = open_tensorrt(false);
+    host_ = open_tensorrt_for(files.components.at(Component::kVisionEncoder));
     LoadedPlans plans = load_plans(*host_, std::move(engines), options, ActivationMemory::kCallers);
     const auto take = [&](Component component) { return std::move(plans.at(component)); };
     gpu_.emplace(host_->device,

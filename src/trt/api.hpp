@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,6 +21,9 @@ enum class TensorRtFlavour { kTensorRt10, kTensorRt11, kTensorRtRtx };
 
 /// "TensorRT 10", "TensorRT 11", "TensorRT-RTX".
 [[nodiscard]] std::string_view name_of(TensorRtFlavour flavour);
+
+/// The flavour of that name; nothing for any other text.
+[[nodiscard]] std::optional<TensorRtFlavour> flavour_named(std::string_view name);
 
 /// Shapes of one input that a plan is built for.
 struct ProfileShape {
@@ -131,22 +135,29 @@ class TensorRtApi {
                                                          ActivationMemory memory) = 0;
 };
 
-/// Whether a library of this flavour can be loaded here; tried in the order of TensorRtFlavour.
+/// A library that this machine has. Where the environment variable SAM3TRT_TENSORRT_DIR names a
+/// folder, all of them come from that folder and from nowhere else.
 struct TensorRtLibraryInfo {
   TensorRtFlavour flavour = TensorRtFlavour::kTensorRt10;
-  std::string library;  ///< File name that was loaded.
-  std::string version;
+  std::string library;         ///< The file.
+  std::string version;         ///< "10.6.0"; empty where it cannot be asked.
+  std::string problem;         ///< Why it is not used, to follow the file's name; empty: it is.
+  std::string parser_problem;  ///< Why it cannot build engines; empty: it can, or was not asked.
+  std::string fix;             ///< What to do about either problem.
 };
 
-/// All libraries that this machine has. `SAM3TRT_TENSORRT_DIR` names a folder to look in first.
+/// All of them, TensorRT 11 first, TensorRT-RTX last, each with what it lacks.
 [[nodiscard]] std::vector<TensorRtLibraryInfo> find_tensorrt_libraries();
 
-/// Loads TensorRT 11 or 10, whichever is there. Throws Error(kUnavailable) that says what to
-/// install when there is none, when its ONNX parser is missing and `parser` asks for it, or when
-/// this program was built without the headers of that flavour.
-[[nodiscard]] std::shared_ptr<TensorRtApi> load_tensorrt(bool parser);
+/// The library that load_tensorrt would load. Throws as that does.
+[[nodiscard]] TensorRtLibraryInfo choose_tensorrt(
+    bool parser, std::optional<TensorRtFlavour> wanted = std::nullopt);
 
-/// The same for TensorRT-RTX.
-[[nodiscard]] std::shared_ptr<TensorRtApi> load_tensorrt_rtx(bool parser);
+/// Loads the flavour that is wanted, else TensorRT 11 or 10, the first that can be used. `parser`
+/// asks for what building needs. Throws Error(kUnavailable) that says what to install when the
+/// library or its ONNX parser is missing or too old, or when this program was built without the
+/// headers of that flavour; nothing but its version is asked of a library before that is known.
+[[nodiscard]] std::shared_ptr<TensorRtApi> load_tensorrt(
+    bool parser, std::optional<TensorRtFlavour> wanted = std::nullopt);
 
 }  // namespace sam3trt

@@ -20,7 +20,7 @@ struct TensorRtEntryPoints {
   std::shared_ptr<void> parser;
 };
 
-// One per flavour: flavour.cpp compiled with that flavour's headers.
+// One per flavour whose headers the build found: flavour.cpp compiled with them.
 [[nodiscard]] std::shared_ptr<TensorRtApi> make_tensorrt10(TensorRtEntryPoints entry_points);
 [[nodiscard]] std::shared_ptr<TensorRtApi> make_tensorrt11(TensorRtEntryPoints entry_points);
 [[nodiscard]] std::shared_ptr<TensorRtApi> make_tensorrt_rtx(TensorRtEntryPoints entry_points);

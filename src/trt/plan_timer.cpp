@@ -46,14 +46,12 @@ Statistics statistics_of(std::vector<double> values) {
   return {at(0.5), at(0.95)};
 }
 
-PlanTimer::PlanTimer(const CudaDevice& device, LoadedPlan& plan, std::string component)
-    : device_(device), plan_(plan), component_(std::move(component)), stream_(device) {}
+PlanTimer::PlanTimer(const CudaDevice& device, LoadedPlan& plan, IsBatched is_batched)
+    : device_(device), plan_(plan), is_batched_(std::move(is_batched)), stream_(device) {}
 
-/// Inputs whose first axis counts images or prompts of the stage: not the features that prompts
-/// share.
 bool PlanTimer::is_batched(const std::string& input) const {
-  if (component_.empty()) return plan_.profile(input).min != plan_.profile(input).max;
-  return component_ == "vision_encoder" || !input.starts_with("fpn_feat");
+  if (is_batched_) return is_batched_(input);
+  return plan_.profile(input).min != plan_.profile(input).max;
 }
 
 int64_t PlanTimer::largest_batch() const {
@@ -70,7 +68,7 @@ void PlanTimer::prepare(int64_t batch) {
     const ProfileShape profile = plan_.profile(info.name);
     Shape& shape = shapes[info.name] = profile.opt;
     if (profile.min == profile.max) continue;
-    const int64_t rows = is_batched(info.name) ? batch : 1;  // prompts share one picture
+    const int64_t rows = is_batched(info.name) ? batch : 1;
     shape.at(0) = std::clamp(rows, profile.min[0], profile.max[0]);
   }
   plan_.set_input_shapes(shapes, stream_.handle());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -33,15 +34,18 @@ class PlanTimer {
     Statistics plain;
   };
 
-  /// Device and plan must outlive the timer; the plan was loaded with ActivationMemory::kOwn.
-  /// `component` as in its manifest, empty for a plan of another program.
-  PlanTimer(const CudaDevice& device, LoadedPlan& plan, std::string component);
+  /// Whether the first axis of that input counts what a batch is made of.
+  using IsBatched = std::function<bool(const std::string& input)>;
 
-  /// Largest images or prompts that the plan takes.
+  /// Device and plan must outlive the timer; the plan was loaded with ActivationMemory::kOwn.
+  /// Without `is_batched`, all inputs whose shape is not fixed are batched. The first axis of the
+  /// others is 1, or the smallest that the plan takes.
+  PlanTimer(const CudaDevice& device, LoadedPlan& plan, IsBatched is_batched = {});
+
+  /// Largest batch that the plan takes.
   [[nodiscard]] int64_t largest_batch() const;
 
-  /// Milliseconds per plain call with `batch` images (vision encoder) or prompts, or as many of
-  /// them as the plan takes.
+  /// Milliseconds per plain call with that batch, or as much of it as the plan takes.
   [[nodiscard]] Statistics time_plain(int64_t batch, const Calls& calls);
 
   /// The same, and as a CUDA graph.
@@ -58,7 +62,7 @@ class PlanTimer {
 
   const CudaDevice& device_;
   LoadedPlan& plan_;
-  std::string component_;
+  IsBatched is_batched_;
   Stream stream_;
   std::map<std::string, DeviceBuffer> buffers_;
 };

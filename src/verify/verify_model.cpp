@@ -36,7 +36,9 @@ void check_same_checkpoint(const ModelFiles& graphs, const ModelFiles& model) {
 std::vector<OutputReport> verify_stages(Verifier& verifier, const ModelFiles& files,
                                         const LoadOptions& load, Precision precision) {
   std::unique_ptr<TensorRtHost> host;
-  if (files.form == ModelForm::kEngines) host = open_tensorrt(false);
+  if (files.form == ModelForm::kEngines) {
+    host = open_tensorrt_for(files.at(Component::kVisionEncoder));
+  }
   std::vector<OutputReport> reports;
   for (const auto& [component, path] : files.components) {
     const std::unique_ptr<Engine> engine =

@@ -1,8 +1,10 @@
 """`sam3trt bench` without a GPU: whole runs on the CPU, and what it refuses."""
 
 import json
+from pathlib import Path
 
 import pytest
+import rtx
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,9 @@ def test_the_runs_that_are_asked_for_are_timed(run, model):
 
 def test_without_runs_those_that_the_model_takes_are_timed(run, model):
     result = run("bench", "--model", model, "--warm-up", 1, "--iterations", 1, check=True)
+    assert "on the GPU" not in result.stdout  # stages are timed there only
     lines = result.stdout.splitlines()
+    assert lines[0] == "whole runs in openvino, pixels in memory to run lengths"
     head = next(i for i, line in enumerate(lines) if line.startswith("images prompts"))
     timed = [tuple(map(int, line.split()[:2])) for line in lines[head + 1 :]]
     assert timed == [(1, 1), (1, 2), (1, 4), (1, 16)]  # the CPU takes one picture at a time
@@ -50,3 +54,26 @@ def test_bench_needs_a_model_or_an_engine(run):
     result = run("bench")
     assert result.code == 2
     assert "bench needs --model or --engine" in result.stderr
+
+
+@pytest.mark.skipif(rtx.trt is None, reason=rtx.REASON)
+@pytest.mark.parametrize("damage", ["changed", "longer", "shorter"])
+def test_engines_that_are_not_what_their_manifest_says_are_not_loaded(run, model, tmp_path, damage):
+    libraries = {"SAM3TRT_TENSORRT_DIR": str(Path(rtx.tensorrt_rtx_libs.__file__).parent)}
+    engine = tmp_path / "mask_head.engine"
+    graph = model / "detector.mask_head.onnx"
+    options = ("--target", "rtx", "--compute-capability", "8.9", "--output", engine)
+    run("build", "--onnx", graph, *options, env=libraries, check=True)
+    content = engine.read_bytes()
+    middle = len(content) // 2
+    engine.write_bytes(
+        {
+            "changed": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+            "longer": content + b"more",
+            "shorter": content[:middle],
+        }[damage]
+    )
+    result = run("bench", "--engine", engine, "--allow-unverified", env=libraries)
+    assert result.code == 2
+    assert f"{engine}: is not the engine that its manifest describes" in result.stderr
+    assert result.stdout == ""

@@ -1,6 +1,8 @@
 """The frame of the command line: usage errors, configuration files, inspect and doctor."""
 
 import json
+import os
+import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -148,6 +150,81 @@ def test_doctor_says_that_the_cpu_path_works(run, tmp_path):
     table = run("doctor", env={"HF_TOKEN": "hf_secret"}, check=True).stdout
     assert "from HF_TOKEN" in table
     assert "hf_secret" not in table
+
+
+NO_GPU = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a GPU")
+
+
+@pytest.fixture
+def tensorrt(tmp_path):
+    """tensorrt(name=version, ...): a folder of libraries that look like TensorRT; dots in names are
+    given as underscores."""
+    default = goldens.ROOT / "build/tests/libfake_tensorrt.so"
+    library = Path(os.environ.get("SAM3TRT_FAKE_TENSORRT", default))
+
+    def make(**versions: int) -> dict[str, str]:
+        for name, version in versions.items():
+            path = tmp_path / name.replace("_so_", ".so.")
+            shutil.copy(library, path)
+            path.with_name(f"{path.name}.version").write_text(str(version), encoding="utf-8")
+        return {"SAM3TRT_TENSORRT_DIR": str(tmp_path)}
+
+    return make
+
+
+def doctor(run, env: dict) -> tuple[dict, dict, str]:
+    """The checks by name, what is said of engines, and the last line."""
+    document = json.loads(run("doctor", "--json", env=env, check=True).stdout)
+    text = run("doctor", env=env, check=True).stdout
+    return {c["name"]: c for c in document["checks"]}, document["engines"], text.splitlines()[-1]
+
+
+@NO_GPU
+def test_doctor_says_at_its_end_that_engines_need_a_gpu(run, tensorrt):
+    checks, engines, last = doctor(run, tensorrt())
+    assert not checks["NVIDIA GPU"]["ok"]
+    assert "install NVIDIA's driver" in checks["NVIDIA GPU"]["fix"]
+    assert not checks["TensorRT"]["ok"]
+    assert "SAM3TRT_TENSORRT_DIR names" in checks["TensorRT"]["detail"]
+    assert engines["build"] is engines["run"] is engines["build_rtx"] is False
+    assert engines["reason"].startswith("NVIDIA GPU: ")
+    start = "ready: exports and runs on the CPU; cannot build or run engines (NVIDIA GPU: "
+    assert last.startswith(start)
+
+
+@NO_GPU
+def test_doctor_names_a_tensorrt_that_is_too_old(run, tensorrt):
+    env = tensorrt(libnvinfer_so_10=100300, libnvonnxparser_so_10=100300)
+    checks, _, _ = doctor(run, env)
+    assert not checks["TensorRT 10"]["ok"]
+    assert "is version 10.3.0, older than 10.6.0" in checks["TensorRT 10"]["detail"]
+    assert env["SAM3TRT_TENSORRT_DIR"] in checks["TensorRT 10"]["detail"]
+    assert "install libnvinfer10" in checks["TensorRT 10"]["fix"]
+
+
+@NO_GPU
+def test_doctor_names_a_missing_parser(run, tensorrt):
+    checks, _, _ = doctor(run, tensorrt(libnvinfer_so_10=100600))
+    assert checks["TensorRT 10"]["ok"]
+    assert not checks["TensorRT 10 builder"]["ok"]
+    assert "libnvonnxparser.so.10 is not in" in checks["TensorRT 10 builder"]["detail"]
+
+
+@NO_GPU
+def test_doctor_says_that_engines_of_tensorrt_rtx_can_be_built(run, tensorrt):
+    libraries = {"libtensorrt_rtx_so_1": 10701, "libtensorrt_onnxparser_rtx_so_1": 10701}
+    _, engines, last = doctor(run, tensorrt(**libraries))
+    assert engines["build_rtx"] is True
+    assert last.endswith("; builds engines for TensorRT-RTX")
+
+
+def test_an_old_tensorrt_is_refused_before_it_is_used(run, tensorrt, exported, tmp_path):
+    libraries = {"libtensorrt_rtx_so_1": 10600, "libtensorrt_onnxparser_rtx_so_1": 10600}
+    graph = exported("hf", "tiny_a") / "detector.mask_head.onnx"
+    options = ("--target", "rtx", "--compute-capability", "8.9", "--output", tmp_path / "x.engine")
+    result = run("build", "--onnx", graph, *options, env=tensorrt(**libraries))
+    assert result.code == 3
+    assert "is version 1.6.0, older than 1.7.0, the oldest that is supported" in result.stderr
 
 
 @pytest.mark.parametrize(("semantics", "format_name"), [("hf", "safetensors"), ("meta", "torch")])

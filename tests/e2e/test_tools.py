@@ -1,7 +1,9 @@
-"""The tools of this project that remember what they have done."""
+"""The tools of this project that remember what they have done, and what its build says."""
 
 import importlib.util
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import goldens
@@ -84,3 +86,59 @@ def test_what_was_left_unfinished_is_made_again(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError):
         shared.folder("name", [source], fail)
     assert list(shared.folder("name", [source], lambda folder: None).iterdir()) == []
+
+
+INSTALLED = [*Path("/usr/include").glob("NvInfer.h"), *Path("/usr/include").glob("*/NvInfer.h")]
+
+
+@pytest.fixture
+def summary(tmp_path):
+    """summary(headers, include): what `make` says at its end where the headers are there."""
+
+    def configure(headers: Path, include: Path) -> str:
+        settings = {
+            "SAM3TRT_TENSORRT_HEADERS": headers,
+            "SAM3TRT_TENSORRT_INCLUDE": include,
+            "SAM3TRT_VENV": sys.prefix,
+            "SAM3TRT_TESTS": "OFF",
+        }
+        options = [f"-D{name}={value}" for name, value in settings.items()]
+        command = ["cmake", "-G", "Ninja", "-S", goldens.ROOT, "-B", tmp_path / "build", *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return (tmp_path / "build/summary.txt").read_text(encoding="utf-8")
+
+    return configure
+
+
+def test_the_last_line_of_make_is_what_the_build_says_of_tensorrt():
+    done = subprocess.run(
+        ["make", "-n", "build"], cwd=goldens.ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "cat build/summary.txt"
+
+
+@pytest.mark.skipif(bool(INSTALLED), reason="TensorRT's headers are installed here")
+def test_a_build_without_headers_says_so_and_what_to_do(summary, tmp_path):
+    text = summary(tmp_path, tmp_path)
+    assert text.startswith("build/sam3trt was built WITHOUT its TensorRT backend: ")
+    assert "install libnvinfer-headers-dev" in text
+    assert "tools/tensorrt_headers" in text
+    assert text.count("\n") == 1
+
+
+@pytest.mark.skipif(bool(INSTALLED), reason="TensorRT's headers are installed here")
+@pytest.mark.parametrize(
+    "version", ["#define NV_TENSORRT_MAJOR 10 //!< major", "#define TRT_MAJOR_ENTERPRISE 10"]
+)
+def test_headers_of_an_installed_tensorrt_are_taken(summary, tmp_path, version):
+    include = tmp_path / "include"
+    include.mkdir()
+    for name in ("NvInfer.h", "NvOnnxParser.h"):
+        (include / name).touch()
+    (include / "NvInferVersion.h").write_text(f"{version}\n", encoding="utf-8")
+    text = summary(tmp_path / "none", include)
+    assert text == (
+        "build/sam3trt was built with TensorRT 10, without the headers of TensorRT 11, "
+        "TensorRT-RTX\n"
+    )

@@ -4,6 +4,7 @@
 
 #include "fake_driver.hpp"
 #include "fake_plan.hpp"
+#include "segmenter/batched_inputs.hpp"
 #include "stages.hpp"
 
 namespace sam3trt::parity {
@@ -27,7 +28,7 @@ TEST_F(PlanTimerTest, TimesEveryStageAsGraphAndByPlainCalls) {
                                         Part{"text_encoder", plans_.text_encoder.get()},
                                         Part{"geometry_encoder", plans_.geometry_encoder.get()},
                                         Part{"detector", plans_.detector.get()}}) {
-    PlanTimer timer(device_, *plan, component);
+    PlanTimer timer(device_, *plan, batched_inputs_of(component));
     const auto [graph, plain] = timer.time(2, {1, 3});
     EXPECT_GT(graph.median, 0) << component;
     EXPECT_GE(graph.p95, graph.median) << component;
@@ -37,17 +38,22 @@ TEST_F(PlanTimerTest, TimesEveryStageAsGraphAndByPlainCalls) {
 
 TEST_F(PlanTimerTest, TheLargestBatchIsThatOfWhatIsBatched) {
   const FakePlanLimits limits;
-  EXPECT_EQ(PlanTimer(device_, *plans_.vision_encoder, "vision_encoder").largest_batch(),
-            limits.images);
-  EXPECT_EQ(PlanTimer(device_, *plans_.text_encoder, "text_encoder").largest_batch(),
-            limits.prompts);
-  // Prompts share the features of a picture, whose first axis counts pictures.
-  EXPECT_EQ(PlanTimer(device_, *plans_.detector, "detector").largest_batch(), limits.prompts);
-  EXPECT_EQ(PlanTimer(device_, *plans_.vision_encoder, "").largest_batch(), limits.images);
+  const auto largest_of = [&](LoadedPlan& plan, const std::string& component) {
+    return PlanTimer(device_, plan, batched_inputs_of(component)).largest_batch();
+  };
+  EXPECT_EQ(largest_of(*plans_.vision_encoder, "vision_encoder"), limits.images);
+  EXPECT_EQ(largest_of(*plans_.text_encoder, "text_encoder"), limits.prompts);
+  // Prompts share the features of an image, whose first axis counts images.
+  EXPECT_EQ(largest_of(*plans_.detector, "detector"), limits.prompts);
+  EXPECT_EQ(largest_of(*plans_.vision_encoder, ""), limits.images);
+  const auto masks = batched_inputs_of("mask_head");
+  EXPECT_TRUE(masks("prompt_mask"));
+  EXPECT_TRUE(masks("query_index"));
+  EXPECT_FALSE(masks("fpn_feat_0"));
 }
 
 TEST_F(PlanTimerTest, GivesTheMedianOfEachLayer) {
-  PlanTimer timer(device_, *plans_.text_encoder, "text_encoder");
+  PlanTimer timer(device_, *plans_.text_encoder);
   const auto layers = timer.time_layers(1, {1, 3});
   ASSERT_EQ(layers.size(), 2U);
   EXPECT_EQ(layers[0].layer, "first");
