@@ -1,10 +1,10 @@
 # Recipes and limits become part of the program, so that it needs no file beside it.
 # sam3trt_embed(FOLDER NAME VARIABLE FILE): FILE as the text of src/FOLDER/NAME.cpp.in's @VARIABLE@.
 function(sam3trt_embed folder name variable file)
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${file}")
-  file(READ "${CMAKE_SOURCE_DIR}/${file}" ${variable})
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${file}")
+  file(READ "${PROJECT_SOURCE_DIR}/${file}" ${variable})
   configure_file(src/${folder}/${name}.cpp.in generated/${folder}/${name}.cpp @ONLY)
-  target_sources(sam3trt_${folder} PRIVATE "${CMAKE_BINARY_DIR}/generated/${folder}/${name}.cpp")
+  target_sources(sam3trt_${folder} PRIVATE "${PROJECT_BINARY_DIR}/generated/${folder}/${name}.cpp")
 endfunction()
 
 sam3trt_embed(precision builtin_recipes SAM3TRT_RECIPES configs/precision/recipes.json)

@@ -38,6 +38,7 @@ Verifier::Verifier(ModelFiles graphs, const VerifierOptions& options)
       texts_(options.texts),
       threads_(options.threads),
       limits_(options.limits) {
+  require_openvino("the float32 reference that engines are verified with");
   std::vector<fs::path> paths(options.images.begin(), options.images.end());
   if (paths.empty()) paths = default_photographs();
   for (const fs::path& path : paths) photographs_.push_back(read_image(path));

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "sam3trt/export.hpp"
+
 namespace sam3trt {
 
 /// An 8-bit RGB picture: height x width x 3, row-major, interleaved.
@@ -33,7 +35,7 @@ inline constexpr int64_t kMaxImagePixels = int64_t{1} << 28;
 [[nodiscard]] Image decode_image(std::span<const std::byte> bytes, const std::string& name);
 
 /// Reads and decodes a file.
-[[nodiscard]] Image read_image(const std::filesystem::path& path);
+[[nodiscard]] SAM3TRT_API Image read_image(const std::filesystem::path& path);
 
 /// PNG file bytes, 8-bit RGB; deterministic.
 [[nodiscard]] std::vector<std::byte> encode_png(const Image& image);

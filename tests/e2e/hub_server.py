@@ -19,6 +19,7 @@ class Behaviour:
     """What the server holds and how it misbehaves."""
 
     files: dict[str, bytes]
+    repo: str = REPO
     stored_elsewhere: set[str] = field(default_factory=set)  # large files: redirect and SHA-256
     siblings: list | None = None  # in place of the names of `files`
     gated: bool = False
@@ -85,9 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(behaviour.fail_status.pop(0))
         elif self.role == "storage":
             self._send_large(self.path.removeprefix("/"))
-        elif self.path.startswith(f"/api/models/{REPO}/revision/"):
+        elif self.path.startswith(f"/api/models/{behaviour.repo}/revision/"):
             self._send_listing(self.path.rsplit("/", 1)[1])
-        elif self.path.startswith(f"/{REPO}/resolve/{COMMIT}/"):
+        elif self.path.startswith(f"/{behaviour.repo}/resolve/{COMMIT}/"):
             self._resolve(self.path.rsplit("/", 1)[1], headers)
         else:
             self._send(401 if "authorization" not in headers else 404, code="RepoNotFound")
