@@ -1,14 +1,18 @@
 """Programs that use the library in each supported way build, and find what this program finds."""
 
+import importlib.util
 import json
 import os
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, call
 
 EXAMPLE = ROOT / "examples/segment.cpp"
+NOT_YET_PUBLIC = ROOT / "src"  # headers of the example that are not installed
+SOURCE = (f"-DSOURCE={EXAMPLE}", f"-DINCLUDE={NOT_YET_PUBLIC}", f"-DSAM3TRT={ROOT}")
 TEXTS = ("red circle", "blue star")
 
 # Taken over from the build under test, so that ccache knows every object.
@@ -59,7 +63,7 @@ def test_the_example_of_the_build_finds_what_the_program_finds(build, finds_the_
 
 def test_find_package(installed, cache, tmp_path, finds_the_same):
     source = ROOT / "tests/package/consumer"
-    options = (f"-DCMAKE_PREFIX_PATH={installed}", f"-DSOURCE={EXAMPLE}", "-DWAY=find_package")
+    options = (f"-DCMAKE_PREFIX_PATH={installed}", *SOURCE, "-DWAY=find_package")
     version = ".".join(cache["CMAKE_PROJECT_VERSION"].split(".")[:2])
     call("cmake", "-S", source, "-B", tmp_path, "-G", "Ninja", *options, f"-DVERSION={version}")
     call("cmake", "--build", tmp_path)
@@ -69,7 +73,7 @@ def test_find_package(installed, cache, tmp_path, finds_the_same):
 def test_find_package_refuses_another_minor_version(installed, cache, tmp_path):
     major, minor = cache["CMAKE_PROJECT_VERSION"].split(".")[:2]
     source = ROOT / "tests/package/consumer"
-    options = (f"-DCMAKE_PREFIX_PATH={installed}", f"-DSOURCE={EXAMPLE}", "-DWAY=find_package")
+    options = (f"-DCMAKE_PREFIX_PATH={installed}", *SOURCE, "-DWAY=find_package")
     asked = f"-DVERSION={major}.{int(minor) + 1}"
     done = call("cmake", "-S", source, "-B", tmp_path, *options, asked, code=1)
     assert "compatible with requested" in done.stderr
@@ -84,7 +88,8 @@ def test_pkg_config(installed, cache, tmp_path, finds_the_same):
     )
     program = tmp_path / "segment"
     rpath = f"-Wl,-rpath,{installed / 'lib'}"
-    call(cache["CMAKE_CXX_COMPILER"], "-std=c++20", EXAMPLE, *flags, rpath, "-o", program)
+    compiler = (cache["CMAKE_CXX_COMPILER"], "-std=c++20", "-I", NOT_YET_PUBLIC)
+    call(*compiler, EXAMPLE, *flags, rpath, "-o", program)
     finds_the_same(program)
 
 
@@ -93,8 +98,7 @@ def test_as_a_part_of_another_build(way, work, cache, finds_the_same):
     """Both ways share one build, so that the second one only links."""
     source = ROOT / "tests/package/consumer"
     folder = work / "consumer"
-    options = (f"-DWAY={way}", f"-DSAM3TRT={ROOT}", f"-DSOURCE={EXAMPLE}", "-DSAM3TRT_OPENVINO=ON")
-    options += ("-DSAM3TRT_PROGRAM=OFF",)
+    options = (f"-DWAY={way}", *SOURCE, "-DSAM3TRT_OPENVINO=ON", "-DSAM3TRT_PROGRAM=OFF")
     call("cmake", "-S", source, "-B", folder, "-G", "Ninja", *settings(cache), *options)
     call("cmake", "--build", folder, "--target", "consumer", "-j", os.cpu_count())
     finds_the_same(folder / "consumer")
@@ -104,8 +108,7 @@ def test_a_build_without_openvino_names_it_wherever_it_is_needed(work, cache, gr
     """In the build of the test above, whose objects serve but for one."""
     source = ROOT / "tests/package/consumer"
     folder = work / "consumer"
-    options = ("-DWAY=add_subdirectory", f"-DSAM3TRT={ROOT}", f"-DSOURCE={EXAMPLE}")
-    options += ("-DSAM3TRT_OPENVINO=OFF", "-DSAM3TRT_PROGRAM=ON")
+    options = ("-DWAY=add_subdirectory", *SOURCE, "-DSAM3TRT_OPENVINO=OFF", "-DSAM3TRT_PROGRAM=ON")
     call("cmake", "-S", source, "-B", folder, "-G", "Ninja", *settings(cache), *options)
     targets = ("consumer", "sam3trt_program")
     call("cmake", "--build", folder, "-j", os.cpu_count(), "--target", *targets)
@@ -121,6 +124,12 @@ def test_a_build_without_openvino_names_it_wherever_it_is_needed(work, cache, gr
     assert "built without OpenVINO" in consumer.stderr
     verify = call(program, "verify", "--model", graphs, "--reference", graphs, code=3)
     assert "built without OpenVINO" in verify.stderr
+    rtx = Path(importlib.util.find_spec("tensorrt_rtx_libs").origin).parent
+    options = ("--target", "rtx", "--compute-capability", "8.9", "--fp8", "--output", work / "none")
+    builder = (program, "build", "--onnx", graphs, *options)
+    build = call(*builder, env={"SAM3TRT_TENSORRT_DIR": str(rtx)}, code=3)
+    assert "the float32 reference" in build.stderr
+    assert "built without OpenVINO" in build.stderr
 
 
 SNIPPET = """#include <sam3trt/{header}>
