@@ -3,7 +3,7 @@
 # Every target sets up what it needs first (tools/setup); second runs are incremental.
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: help setup build demo test test-unit test-asan check-format check-tidy format fuzz eval-tiny \
+.PHONY: help setup build install deb test-deb demo test test-unit test-asan check-format check-tidy format fuzz eval-tiny \
         clean
 
 JOBS ?= $(shell nproc)
@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 60
 EVAL_COUNT ?= 100
 PYTHON := .venv/bin/python
 
-CPP_FILES = $(shell find src apps tests bench -name '*.cpp' -o -name '*.hpp')
+CPP_FILES = $(shell find include src apps examples tests bench -name '*.cpp' -o -name '*.hpp')
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -32,6 +32,19 @@ build/fuzz/build.ninja: CMakePresets.json | setup
 build: setup build/build.ninja ## the program, build/sam3trt
 	cmake --build build -j $(JOBS) --target sam3trt_program
 	@cat build/summary.txt
+
+PREFIX ?= /usr/local
+install: setup build/build.ninja ## program, library, headers into PREFIX (with DESTDIR before it)
+	cmake --build build -j $(JOBS) --target sam3trt_program sam3trt
+	cmake --install build --prefix "$(PREFIX)"
+
+deb: setup build/build.ninja ## .deb packages of this distribution, in build/packages
+	cmake --build build -j $(JOBS) --target sam3trt_program sam3trt
+	cd build && cpack --config CPackConfig.cmake -B packages
+
+test-deb: deb ## as root: the packages installed and run in an empty root
+	tools/setup debootstrap
+	$(PYTHON) -m pytest -q -rs tests/deb
 
 demo: build ## export the small checkpoint, find and mask shapes in two pictures
 	tools/demo

@@ -1,10 +1,10 @@
 # Recipes and limits become part of the program, so that it needs no file beside it.
 # sam3trt_embed(FOLDER NAME VARIABLE FILE): FILE as the text of src/FOLDER/NAME.cpp.in's @VARIABLE@.
 function(sam3trt_embed folder name variable file)
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${file}")
-  file(READ "${CMAKE_SOURCE_DIR}/${file}" ${variable})
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${file}")
+  file(READ "${PROJECT_SOURCE_DIR}/${file}" ${variable})
   configure_file(src/${folder}/${name}.cpp.in generated/${folder}/${name}.cpp @ONLY)
-  target_sources(sam3trt_${folder} PRIVATE "${CMAKE_BINARY_DIR}/generated/${folder}/${name}.cpp")
+  target_sources(sam3trt_${folder} PRIVATE "${PROJECT_BINARY_DIR}/generated/${folder}/${name}.cpp")
 endfunction()
 
 sam3trt_embed(precision builtin_recipes SAM3TRT_RECIPES configs/precision/recipes.json)
@@ -12,18 +12,18 @@ sam3trt_embed(verify builtin_gate SAM3TRT_GATE configs/verify/gate.json)
 sam3trt_embed(verify builtin_published SAM3TRT_PUBLISHED configs/verify/published.json)
 
 # The photographs that engines are calibrated and verified with where the user names none.
-set(photographs "${CMAKE_SOURCE_DIR}/test_images/cat.jpg"
-                "${CMAKE_SOURCE_DIR}/test_images/example.jpg"
-                "${CMAKE_SOURCE_DIR}/test_images/rocket.jpg")
+set(photographs "${PROJECT_SOURCE_DIR}/test_images/cat.jpg"
+                "${PROJECT_SOURCE_DIR}/test_images/example.jpg"
+                "${PROJECT_SOURCE_DIR}/test_images/rocket.jpg")
 string(REPLACE ";" "|" photographs_argument "${photographs}")
 add_custom_command(
-  OUTPUT "${CMAKE_BINARY_DIR}/generated/verify/builtin_photographs.cpp"
+  OUTPUT "${PROJECT_BINARY_DIR}/generated/verify/builtin_photographs.cpp"
   COMMAND
     "${CMAKE_COMMAND}" "-DINPUTS=${photographs_argument}"
-    "-DOUTPUT=${CMAKE_BINARY_DIR}/generated/verify/builtin_photographs.cpp"
+    "-DOUTPUT=${PROJECT_BINARY_DIR}/generated/verify/builtin_photographs.cpp"
     -DHEADER=verify/photographs.hpp -DFUNCTION=builtin_photographs -P
-    "${CMAKE_SOURCE_DIR}/cmake/embed_files.cmake"
-  DEPENDS ${photographs} "${CMAKE_SOURCE_DIR}/cmake/embed_files.cmake"
+    "${PROJECT_SOURCE_DIR}/cmake/embed_files.cmake"
+  DEPENDS ${photographs} "${PROJECT_SOURCE_DIR}/cmake/embed_files.cmake"
   COMMENT "Embedding photographs"
   VERBATIM)
-target_sources(sam3trt_verify PRIVATE "${CMAKE_BINARY_DIR}/generated/verify/builtin_photographs.cpp")
+target_sources(sam3trt_verify PRIVATE "${PROJECT_BINARY_DIR}/generated/verify/builtin_photographs.cpp")

@@ -1,16 +1,15 @@
 # Flags live on one interface target that every target of the project links.
-if(NOT CMAKE_BUILD_TYPE)
+if(NOT CMAKE_BUILD_TYPE AND PROJECT_IS_TOP_LEVEL)
   set(CMAKE_BUILD_TYPE Release)
 endif()
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-find_program(SAM3TRT_CCACHE ccache)
+find_program(SAM3TRT_CCACHE ccache DOC "Compiler cache.")
 if(SAM3TRT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${SAM3TRT_CCACHE})
 endif()
 
 add_library(sam3trt_flags INTERFACE)
 target_compile_features(sam3trt_flags INTERFACE cxx_std_20)
-target_compile_definitions(sam3trt_flags INTERFACE SAM3TRT_VERSION="${PROJECT_VERSION}")
 target_compile_options(sam3trt_flags INTERFACE -Wall -Wextra -Wconversion)
 # a * b + c is rounded twice on every processor, so that results do not depend on it.
 target_compile_options(sam3trt_flags INTERFACE -ffp-contract=off)

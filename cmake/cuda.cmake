@@ -31,17 +31,17 @@ endif()
 # sam3trt_embed_kernels(SOURCE FUNCTION GENCODE...): compiles src/cuda/kernels/SOURCE.cu and embeds it
 # as what FUNCTION of src/cuda/fatbin.hpp returns. Results equal the CPU's bit for bit only where a * b + c is
 # rounded twice: -fmad=false.
-set(fatbin_folder "${CMAKE_BINARY_DIR}/generated/cuda")
+set(fatbin_folder "${PROJECT_BINARY_DIR}/generated/cuda")
 file(MAKE_DIRECTORY "${fatbin_folder}")
 function(sam3trt_embed_kernels source function)
-  set(kernels "${CMAKE_SOURCE_DIR}/src/cuda/kernels/${source}.cu")
+  set(kernels "${PROJECT_SOURCE_DIR}/src/cuda/kernels/${source}.cu")
   set(fatbin "${fatbin_folder}/${source}.fatbin")
   set(embedded "${fatbin_folder}/${source}_fatbin.cpp")
   add_custom_command(
     OUTPUT "${fatbin}"
     COMMAND
       "${SAM3TRT_NVCC}" --fatbin -std=c++20 -O3 -fmad=false ${nvcc_flags}
-      "-ccbin=${CMAKE_CXX_COMPILER}" "-I${CMAKE_SOURCE_DIR}/src" ${ARGN} -MD -MF "${fatbin}.d"
+      "-ccbin=${CMAKE_CXX_COMPILER}" "-I${PROJECT_SOURCE_DIR}/src" ${ARGN} -MD -MF "${fatbin}.d"
       -MT "${fatbin}" "${kernels}" -o "${fatbin}"
     DEPENDS "${kernels}" "${SAM3TRT_NVCC}"
     DEPFILE "${fatbin}.d"
@@ -50,8 +50,8 @@ function(sam3trt_embed_kernels source function)
   add_custom_command(
     OUTPUT "${embedded}"
     COMMAND "${CMAKE_COMMAND}" "-DINPUT=${fatbin}" "-DOUTPUT=${embedded}" "-DFUNCTION=${function}" -P
-            "${CMAKE_SOURCE_DIR}/cmake/embed_fatbin.cmake"
-    DEPENDS "${fatbin}" "${CMAKE_SOURCE_DIR}/cmake/embed_fatbin.cmake"
+            "${PROJECT_SOURCE_DIR}/cmake/embed_fatbin.cmake"
+    DEPENDS "${fatbin}" "${PROJECT_SOURCE_DIR}/cmake/embed_fatbin.cmake"
     COMMENT "Embedding GPU kernels: ${source}"
     VERBATIM)
   target_sources(sam3trt_cuda PRIVATE "${embedded}")

@@ -1,11 +1,16 @@
-# Every option of the build, one sentence each.
-option(SAM3TRT_TESTS "Build the tests." ON)
+# Every option of the build, one sentence each. In another project's build only the library is made.
+option(SAM3TRT_PROGRAM "Build the program sam3trt, which alone needs libcurl, CLI11 and yaml-cpp." ${PROJECT_IS_TOP_LEVEL})
+option(SAM3TRT_TESTS "Build the tests (they need the program)." ${PROJECT_IS_TOP_LEVEL})
+option(SAM3TRT_EXAMPLES "Build the examples." ${PROJECT_IS_TOP_LEVEL})
+option(SAM3TRT_INSTALL "Make targets for installing and packaging." ${PROJECT_IS_TOP_LEVEL})
+option(SAM3TRT_OPENVINO
+       "Run graphs on the CPU with OpenVINO; without it, engines run but cannot be verified." ON)
 option(SAM3TRT_WERROR "Treat warnings as errors." OFF)
 option(SAM3TRT_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer." OFF)
 option(SAM3TRT_FUZZ "Build the fuzz targets with libFuzzer (needs clang)." OFF)
 set(SAM3TRT_VENV
-    "${CMAKE_SOURCE_DIR}/.venv"
-    CACHE PATH "Virtual environment that holds the PyPI packages openvino and onnx.")
+    "${PROJECT_SOURCE_DIR}/.venv"
+    CACHE PATH "Virtual environment that holds the PyPI packages openvino, onnx and nvidia-*.")
 
 set(SAM3TRT_TENSORRT_INCLUDE
     "$ENV{SAM3TRT_TENSORRT_INCLUDE}"

@@ -1,16 +1,27 @@
-# sam3trt_add_library(NAME [DEPENDS folder...] [PRIVATE_DEPENDS target...])
-# The library of the folder src/NAME: all its .cpp files. DEPENDS names other folders.
+# sam3trt_as_part(TARGET): it can be a part of the shared library, whose symbols are hidden unless
+# SAM3TRT_API (include/sam3trt/export.hpp) says otherwise.
+function(sam3trt_as_part target)
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden
+                                             VISIBILITY_INLINES_HIDDEN ON)
+endfunction()
+
+# sam3trt_add_library(NAME [SOURCES folder] [DEPENDS folder...] [PRIVATE_DEPENDS target...])
+# The static library of the folder src/NAME: all its .cpp files, or those of the folder SOURCES.
+# DEPENDS names other folders.
 function(sam3trt_add_library name)
-  cmake_parse_arguments(ARG "" "" "DEPENDS;PRIVATE_DEPENDS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/${name}/*.cpp")
-  if(NOT sources)
-    add_library(sam3trt_${name} INTERFACE)
-    add_library(sam3trt::${name} ALIAS sam3trt_${name})
-    return()
+  cmake_parse_arguments(ARG "" "SOURCES" "DEPENDS;PRIVATE_DEPENDS" ${ARGN})
+  if(NOT ARG_SOURCES)
+    set(ARG_SOURCES ${name})
   endif()
-  add_library(sam3trt_${name} STATIC ${sources})
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${ARG_SOURCES}/*.cpp")
+  if(NOT sources)
+    message(FATAL_ERROR "no sources in ${PROJECT_SOURCE_DIR}/src/${ARG_SOURCES}")
+  endif()
+  add_library(sam3trt_${name} STATIC EXCLUDE_FROM_ALL ${sources})
   add_library(sam3trt::${name} ALIAS sam3trt_${name})
-  target_include_directories(sam3trt_${name} PUBLIC "${CMAKE_SOURCE_DIR}/src")
+  sam3trt_as_part(sam3trt_${name})
+  target_include_directories(sam3trt_${name} PUBLIC "${PROJECT_SOURCE_DIR}/include"
+                                                    "${PROJECT_SOURCE_DIR}/src")
   target_link_libraries(sam3trt_${name} PUBLIC sam3trt_flags PRIVATE ${ARG_PRIVATE_DEPENDS})
   foreach(folder IN LISTS ARG_DEPENDS)
     target_link_libraries(sam3trt_${name} PUBLIC sam3trt::${folder})
@@ -32,8 +43,8 @@ function(sam3trt_add_test name)
   cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
-  target_compile_definitions(${name} PRIVATE SAM3TRT_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data"
-                                             SAM3TRT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  target_compile_definitions(${name} PRIVATE SAM3TRT_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data"
+                                             SAM3TRT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL})
   sam3trt_collect(${name} ${ARG_LABEL}_tests)
@@ -43,12 +54,12 @@ endfunction()
 # With SAM3TRT_FUZZ a libFuzzer program; otherwise a test that feeds it the corpus of that name.
 function(sam3trt_add_fuzzer name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
-  set(corpus "${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name}")
+  set(corpus "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name}")
   if(SAM3TRT_FUZZ)
     add_executable(${name} ${ARG_SOURCES})
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   else()
-    add_executable(${name} ${ARG_SOURCES} "${CMAKE_SOURCE_DIR}/tests/fuzz/run_corpus.cpp")
+    add_executable(${name} ${ARG_SOURCES} "${PROJECT_SOURCE_DIR}/tests/fuzz/run_corpus.cpp")
     add_test(NAME ${name} COMMAND ${name} "${corpus}")
     set_tests_properties(${name} PROPERTIES LABELS fuzz)
   endif()

@@ -10,6 +10,7 @@
 #include "cache_folder.hpp"
 #include "commands.hpp"
 #include "config.hpp"
+#include "sam3trt/version.hpp"
 #include "suggest.hpp"
 
 namespace sam3trt {

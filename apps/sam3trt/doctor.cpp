@@ -13,6 +13,7 @@
 #include "machine.hpp"
 #include "onnx/ops.hpp"
 #include "openvino/openvino_engine.hpp"
+#include "sam3trt/version.hpp"
 
 namespace sam3trt {
 namespace {
@@ -34,6 +35,11 @@ void try_openvino() {
 }
 
 Finding check_openvino() {
+  if (!has_openvino()) {
+    return {
+        "OpenVINO (CPU backend)", false, "this sam3trt was built without it",
+        "needed to run graphs on the CPU and to verify engines: build with SAM3TRT_OPENVINO=ON"};
+  }
   try {
     try_openvino();
     return {"OpenVINO (CPU backend)", true, openvino_version(), ""};

@@ -3,6 +3,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "sam3trt/export.hpp"
+
 namespace sam3trt {
 
 /// What kind of failure an Error reports; the program maps each to one exit code.
@@ -15,7 +17,7 @@ enum class ErrorCode {
 
 /// The only exception the library throws on purpose. The message names the file, tensor or option,
 /// what was expected, what was found, and the next step.
-class Error : public std::runtime_error {
+class SAM3TRT_API Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
 

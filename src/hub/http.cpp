@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "sam3trt/version.hpp"
+
 namespace sam3trt {
 namespace {
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "sam3trt/export.hpp"
+
 namespace sam3trt {
 
 /// An 8-bit RGB image: height x width x 3, row-major, interleaved.
@@ -42,7 +44,7 @@ void check_image_size(int64_t width, int64_t height, const std::string& name,
                       int64_t max_pixels = kMaxImagePixels);
 
 /// Reads and decodes a file.
-[[nodiscard]] Image read_image(const std::filesystem::path& path);
+[[nodiscard]] SAM3TRT_API Image read_image(const std::filesystem::path& path);
 
 /// PNG file bytes, 8-bit RGB; deterministic.
 [[nodiscard]] std::vector<std::byte> encode_png(const Image& image);

@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "base/output_check.hpp"
 #include "model/graphs.hpp"
+#include "sam3trt/version.hpp"
 #include "text/tokenizer.hpp"
 
 namespace sam3trt {

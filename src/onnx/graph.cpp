@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "onnx/model_file.hpp"
+#include "sam3trt/version.hpp"
 
 namespace sam3trt {
 namespace {

@@ -184,4 +184,8 @@ std::unique_ptr<Engine> load_openvino_engine(const std::filesystem::path& onnx_p
 
 std::string openvino_version() { return ov::get_openvino_version().buildNumber; }
 
+bool has_openvino() { return true; }
+
+void require_openvino(const std::string& /*purpose*/) {}
+
 }  // namespace sam3trt

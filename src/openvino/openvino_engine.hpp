@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <stop_token>
+#include <string>
 
 #include "base/engine.hpp"
 
@@ -20,7 +21,15 @@ struct OpenVinoOptions {
 [[nodiscard]] std::unique_ptr<Engine> load_openvino_engine(const std::filesystem::path& onnx_path,
                                                            const OpenVinoOptions& options = {});
 
-/// Version of the OpenVINO library in use.
+/// Version of the OpenVINO library in use; empty without it.
 [[nodiscard]] std::string openvino_version();
+
+/// Whether this build has OpenVINO (SAM3TRT_OPENVINO). Without it load_openvino_engine always
+/// throws Error(kUnavailable).
+[[nodiscard]] bool has_openvino();
+
+/// Throws Error(kUnavailable) that begins with `purpose` when this build has no OpenVINO: before
+/// work that would be lost.
+void require_openvino(const std::string& purpose);
 
 }  // namespace sam3trt

@@ -9,6 +9,7 @@
 #include "runtime/model_files.hpp"
 #include "runtime/request.hpp"
 #include "runtime/result.hpp"
+#include "sam3trt/export.hpp"
 #include "segmenter/engines.hpp"
 
 namespace sam3trt {
@@ -16,7 +17,7 @@ namespace sam3trt {
 /// A loaded model: finds in pictures what prompts ask for, on the GPU with TensorRT engines, on the
 /// CPU with ONNX graphs. Load it once and call it many times. One call at a time per object, from
 /// any thread; several objects work side by side.
-class Segmenter {
+class SAM3TRT_API Segmenter {
  public:
   /// The model in a folder of engines or graphs, or found otherwise (find_model_files). Throws
   /// Error(kBadInput) for engines that do not fit this machine or were not verified, and

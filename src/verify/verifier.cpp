@@ -52,6 +52,7 @@ Verifier::Verifier(ModelFiles graphs, VerifierOptions options)
     : graphs_(std::move(graphs)),
       options_(std::move(options)),
       images_(read_images(options_.images)) {
+  require_openvino("the float32 reference that engines are verified with");
   if (options_.texts.empty()) options_.texts = {"circle", "cat", "cup"};
 }
 

@@ -19,6 +19,7 @@ class Behaviour:
     """What the server holds and how it misbehaves."""
 
     files: dict[str, bytes]
+    repo: str = REPO
     stored_elsewhere: set[str] = field(default_factory=set)  # large files: redirect and SHA-256
     siblings: list | None = None  # in place of the names of `files`
     gated: bool = False
@@ -94,10 +95,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.role == "storage":
             self._send_large(self.path.removeprefix("/"))
         elif (path := self.path.removeprefix("/moved")) and path.startswith(
-            f"/api/models/{REPO}/revision/"
+            f"/api/models/{behaviour.repo}/revision/"
         ):
             self._send_listing(path.rsplit("/", 1)[1])
-        elif path.startswith(f"/{REPO}/resolve/{COMMIT}/"):
+        elif path.startswith(f"/{behaviour.repo}/resolve/{COMMIT}/"):
             self._resolve(path.rsplit("/", 1)[1], headers)
         else:
             self._send(401 if "authorization" not in headers else 404, code="RepoNotFound")
