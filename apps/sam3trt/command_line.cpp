@@ -141,7 +141,7 @@ std::string explain(const Program& program, const CLI::ParseError& error,
   for (const std::string& text : app.remaining()) {
     unexpected += (unexpected.empty() ? "'" : ", '") + without_marks(text) + "'";
   }
-  if (!unexpected.empty()) return unexpected + ": belongs to no option; see " + help;
+  if (!unexpected.empty()) return "no option takes " + unexpected + "; see " + help;
   std::string message = without_marks(error.what());
   if (command != nullptr && config) {
     const std::string option = message.substr(0, message.find_first_of(": "));

@@ -104,7 +104,7 @@ def test_an_empty_value_is_not_taken_for_none(run, option):
 
 def test_values_in_the_wrong_place_are_named_in_their_order(run):
     result = run("infer", "--image", CAT, "--text", "a", "--model", "m", "b", "[c]")
-    assert_usage_error(result, "'b', '[c]': belongs to no option")
+    assert_usage_error(result, "no option takes 'b', '[c]'")
     result = run("infer", "--image", CAT, "--text", "a", "-x")
     assert_usage_error(result, "unknown option '-x'", "--text=-x")
 
