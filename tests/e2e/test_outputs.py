@@ -73,8 +73,9 @@ def test_a_device_is_written_through(infer, tmp_path):
 def open_folder():
     """A folder that other users can enter; those of pytest are closed to them."""
     with tempfile.TemporaryDirectory() as name:
-        os.chmod(name, 0o755)
-        yield Path(name)
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 @pytest.fixture

@@ -344,5 +344,12 @@ TEST(TokenizerFiles, NameTheMergesFile) {
       AllOf(HasSubstr("merges.txt"), HasSubstr("\"ab\"")));
 }
 
+TEST(Tokenizer, APathThatTheSystemRefusesIsAnErrorOfThisLibrary) {
+  for (const std::string& path : {std::string(300, 'x'), std::string("/nonexistent/tokenizer.json"),
+                                  std::string("/dev/null/tokenizer.json")}) {
+    EXPECT_THROW((void)Tokenizer::load(path), Error) << path;
+  }
+}
+
 }  // namespace
 }  // namespace sam3trt
