@@ -8,6 +8,8 @@ namespace sam3trt {
 namespace {
 
 constexpr uint32_t kUncompressed = 0;
+constexpr uint32_t kRuns8 = 1;
+constexpr uint32_t kRuns4 = 2;
 constexpr uint32_t kBitFields = 3;
 constexpr uint32_t kAlphaBitFields = 6;
 constexpr size_t kFileHeader = 14;
@@ -109,6 +111,11 @@ Header read_header(const Bytes& bytes) {
   return header;
 }
 
+bool is_run_length_coded(const Header& header) {
+  return (header.compression == kRuns8 && header.bits == 8) ||
+         (header.compression == kRuns4 && header.bits == 4);
+}
+
 void check_header(const Header& header, const std::string& name) {
   constexpr std::array<uint32_t, 6> kDepths = {1, 4, 8, 16, 24, 32};
   if (std::find(kDepths.begin(), kDepths.end(), header.bits) == kDepths.end()) {
@@ -117,7 +124,7 @@ void check_header(const Header& header, const std::string& name) {
   }
   const bool masks_fit = header.bits == 16 || header.bits == 32;
   const bool fits =
-      header.compression == kUncompressed ||
+      header.compression == kUncompressed || is_run_length_coded(header) ||
       (masks_fit && (header.compression == kBitFields || header.compression == kAlphaBitFields));
   if (!fits) {
     throw_undecodable(name, "BMP",
@@ -144,6 +151,84 @@ std::vector<std::array<uint8_t, 3>> read_palette(const Bytes& bytes, const Heade
   return palette;
 }
 
+/// Palette indices from the bottom row up, as Pillow's BmpRleDecoder reads them: what is skipped is
+/// 0, and runs end with their row.
+class RunReader {
+ public:
+  RunReader(const Bytes& bytes, const Header& header)
+      : bytes_(bytes),
+        at_(header.pixels_at),
+        width_(static_cast<size_t>(header.width)),
+        size_(width_ * static_cast<size_t>(header.height)),
+        has_nibbles_(header.compression == kRuns4) {}
+
+  [[nodiscard]] std::vector<uint8_t> read() {
+    indices_.reserve(size_);
+    bool is_ended = false;
+    while (indices_.size() < size_ && !is_ended) {
+      const uint32_t count = next();
+      const uint32_t value = next();
+      if (count > 0) {
+        add_run(count, value);
+      } else if (value == 0) {
+        add_zeros((width_ - indices_.size() % width_) % width_);
+        x_ = 0;
+      } else if (value == 1) {
+        is_ended = true;
+      } else if (value == 2) {
+        const size_t right = next();
+        const size_t up = next();
+        add_zeros(right + up * width_);
+        x_ = indices_.size() % width_;
+      } else {
+        add_literals(value);
+      }
+    }
+    if (indices_.size() < size_) throw_undecodable(bytes_.name(), "BMP", "the file ends too early");
+    return std::move(indices_);
+  }
+
+ private:
+  uint32_t next() { return bytes_.number(at_++, 1); }
+
+  void add_zeros(size_t count) {
+    indices_.insert(indices_.end(), std::min(count, size_ - indices_.size()), uint8_t{0});
+  }
+
+  void add_run(size_t count, uint32_t value) {
+    const size_t room = width_ > x_ ? width_ - x_ : 0;
+    const size_t fitting = std::min({count, room, size_ - indices_.size()});
+    for (size_t i = 0; i < fitting; ++i) {
+      const uint32_t nibble = i % 2 == 0 ? value >> 4 : value & 0xF;
+      indices_.push_back(static_cast<uint8_t>(has_nibbles_ ? nibble : value));
+    }
+    x_ += fitting;
+  }
+
+  void add_literals(size_t count) {
+    const size_t fitting = std::min(count, size_ - indices_.size());
+    for (size_t i = 0; i < fitting; ++i) {
+      if (!has_nibbles_) {
+        indices_.push_back(static_cast<uint8_t>(next()));
+      } else if (i % 2 == 0) {
+        indices_.push_back(static_cast<uint8_t>(next() >> 4));
+      } else {
+        indices_.push_back(static_cast<uint8_t>(bytes_.number(at_ - 1, 1) & 0xF));
+      }
+    }
+    x_ += count;
+    at_ += at_ % 2;  // to a whole word
+  }
+
+  const Bytes& bytes_;
+  size_t at_;
+  size_t width_;
+  size_t size_;
+  bool has_nibbles_;
+  size_t x_ = 0;
+  std::vector<uint8_t> indices_;
+};
+
 }  // namespace
 
 Image decode_bmp(std::span<const std::byte> data, const std::string& name, int64_t max_pixels) {
@@ -151,9 +236,22 @@ Image decode_bmp(std::span<const std::byte> data, const std::string& name, int64
   const Header header = read_header(bytes);
   check_header(header, name);
   // Refuses sizes that the file cannot hold before any memory is taken.
-  const auto plausible = static_cast<int64_t>(data.size()) * 8;
+  const auto plausible =
+      is_run_length_coded(header) ? max_pixels : static_cast<int64_t>(data.size()) * 8;
   Image image = make_image(header.width, header.height, name, "BMP", max_pixels, plausible);
   const auto palette = read_palette(bytes, header);
+  if (is_run_length_coded(header)) {
+    const auto indices = RunReader(bytes, header).read();
+    const auto row = static_cast<size_t>(header.width);
+    for (int64_t y = 0; y < header.height; ++y) {
+      const int64_t from = header.top_down ? y : header.height - 1 - y;
+      uint8_t* target = image.rgb.data() + image.offset(0, y);
+      for (size_t x = 0; x < row; ++x, target += 3) {
+        std::copy_n(palette[indices[static_cast<size_t>(from) * row + x]].data(), 3, target);
+      }
+    }
+    return image;
+  }
   const std::array<Field, 3> fields = {Field(header.masks[0]), Field(header.masks[1]),
                                        Field(header.masks[2])};
   const auto width = static_cast<size_t>(header.width);

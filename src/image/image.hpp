@@ -30,7 +30,7 @@ inline constexpr int64_t kMaxImageSide = int64_t{1} << 16;
 /// Decodes JPEG (greyscale, RGB, YCbCr, YCCK, CMYK; baseline and progressive), PNG (all kinds,
 /// interlaced too; without its end when all pixels are there), WebP, GIF (the first frame of
 /// animations), TIFF (1 to 16 bits, grey, RGB, palette, CMYK, YCbCr, with alpha, strips and tiles),
-/// AVIF and BMP (1 to 32 bits a pixel, not run-length coded) to the pixels that Pillow's
+/// AVIF and BMP (1 to 32 bits a pixel, run-length coded too) to the pixels that Pillow's
 /// `ImageOps.exif_transpose` and `convert("RGB")` give: alpha and colour profiles are dropped,
 /// 16-bit grey is clipped at 255, and the image is turned as EXIF, or without it XMP, says. HEIC is
 /// decoded as libheif does. The first bytes say which format it is. `name` appears in messages.

@@ -470,7 +470,7 @@ def refused_files(source):
     frame = jpeg.index(b"\xff\xc0")
     return {
         "refused_bmp_jpeg.bmp": bmp([b"\xff\xd8\xff\xe0"], 24, (1, 1), compression=4),
-        "refused_rle.bmp": bmp([b"\x01\x00\x00\x01"], 8, (1, 1), compression=1),
+        "refused_rle_short.bmp": bmp([b"\x01\x00\x00\x01"], 8, (1, 2), compression=1),
         "refused_float.tif": saved(Image.fromarray(real), "TIFF"),
         "refused_32_bits.tif": tiff(wide, 32, 1),
         "refused_lab.tif": lab.replace(b"\x06\x01\x03\0\1\0\0\0\2", b"\x06\x01\x03\0\1\0\0\0\x08"),
@@ -482,6 +482,25 @@ def write_ppm(name, array):
     height, width, _ = array.shape
     (OUT / name).write_bytes(b"P6\n%d %d\n255\n" % (width, height) + array.tobytes())
     return name
+
+
+def run_length_bmp_files():
+    palette = NEW_RNG.integers(0, 256, 1024).astype(np.uint8).tobytes()
+    # A row of runs, one of literals (odd, padded), a skip over a row and a half, a run that is cut.
+    eight = (
+        b"\x05\x07\x04\x09\x00\x00"
+        b"\x00\x05\x01\x02\x03\x04\x05\x00\x04\x08\x00\x00"
+        b"\x00\x02\x04\x01\x05\x06\x20\x0a\x00\x00\x09\x0b\x00\x01"
+    )
+    four = (
+        b"\x09\x12\x00\x00"
+        b"\x00\x05\x12\x34\x50\x00\x04\x67\x00\x00"
+        b"\x00\x02\x03\x01\x06\x89\x00\x00\x09\xab\x00\x01"
+    )
+    return {
+        "bmp_rle8.bmp": bmp([eight], 8, (9, 5), compression=1, palette=palette),
+        "bmp_rle4.bmp": bmp([four], 4, (9, 5), compression=2, palette=palette[:64]),
+    }
 
 
 def make_files():
@@ -496,6 +515,7 @@ def make_files():
     files |= tiff_files(small)
     files |= avif_files(source)
     files |= animated_webp_files(source)
+    files |= run_length_bmp_files()
     return files, refused_files(small)
 
 
