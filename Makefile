@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 60
 EVAL_COUNT ?= 100
 PYTHON := .venv/bin/python
 
-CPP_FILES = $(shell find src apps tests bench -name '*.cpp' -o -name '*.hpp')
+CPP_FILES = $(shell find src apps tests bench examples -name '*.cpp' -o -name '*.hpp')
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
