@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace sam3trt {
@@ -20,13 +21,16 @@ enum class MemoryKind { kHost, kDevice };
 /// How luma and chroma make a colour (ITU-R BT.601 and BT.709, video or full range).
 enum class YuvColours { kBt601, kBt601Full, kBt709, kBt709Full };
 
-/// Largest accepted image, in pixels; larger ones are refused with a reason.
+/// Largest accepted image, in pixels, and the longest side; others are refused with a reason, in
+/// files and in memory, on the CPU and on the GPU. The tables of a resize grow with the side.
 inline constexpr int64_t kMaxImagePixels = int64_t{1} << 28;
+inline constexpr int64_t kMaxImageSide = int64_t{1} << 16;
 
 /// An image in memory of the caller, which must not change before the call that takes the view has
 /// returned. Row y of pixels begins at data + y * row_stride.
 struct ImageView {
   const void* data = nullptr;  ///< Of the host, or an address of the model's GPU.
+  size_t size_bytes = 0;       ///< That may be read from `data` on; 0: not checked.
   int64_t width = 0;           ///< Pixels.
   int64_t height = 0;
   int64_t row_stride = 0;  ///< Bytes; 0: one row begins where the last one ends.

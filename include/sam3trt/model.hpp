@@ -13,7 +13,7 @@
 namespace sam3trt {
 
 struct ModelFiles;
-class LoadedModel;
+class SharedModel;
 
 /// How a model is loaded.
 struct LoadOptions {
@@ -32,7 +32,7 @@ class SAM3TRT_API Model {
   /// Error(kUnavailable) when the GPU, its driver or TensorRT is missing.
   explicit Model(const std::filesystem::path& folder, const LoadOptions& options = {});
   explicit Model(const ModelFiles& files, const LoadOptions& options = {});
-  explicit Model(std::shared_ptr<const LoadedModel> loaded) : loaded_(std::move(loaded)) {}
+  explicit Model(std::shared_ptr<const SharedModel> loaded) : loaded_(std::move(loaded)) {}
 
   /// "tensorrt" or "openvino".
   [[nodiscard]] const std::string& backend() const;
@@ -54,10 +54,10 @@ class SAM3TRT_API Model {
   /// them any more (Session::keep_only_texts). For callers whose sessions know all their texts.
   void free_text_encoder() const;
 
-  [[nodiscard]] const std::shared_ptr<const LoadedModel>& loaded() const { return loaded_; }
+  [[nodiscard]] const std::shared_ptr<const SharedModel>& loaded() const { return loaded_; }
 
  private:
-  std::shared_ptr<const LoadedModel> loaded_;
+  std::shared_ptr<const SharedModel> loaded_;
 };
 
 }  // namespace sam3trt

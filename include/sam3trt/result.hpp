@@ -58,8 +58,9 @@ struct ImageResult {
   int64_t height = 0;
   std::vector<PromptResult> prompts;
   Timings timings_ms;
-  std::optional<std::string> error;             ///< Without prompts then.
-  ErrorCode error_code = ErrorCode::kBadInput;  ///< What kind of error.
+  /// What failed. An image whose overlay alone could not be written has its results besides.
+  std::optional<std::string> error;
+  ErrorCode error_code = ErrorCode::kInternal;  ///< Of `error`.
 };
 
 }  // namespace sam3trt

@@ -6,31 +6,15 @@
 #include <vector>
 
 #include "sam3trt/export.hpp"
-#include "sam3trt/image_view.hpp"
 #include "sam3trt/model.hpp"
-#include "sam3trt/prompt.hpp"
-#include "sam3trt/result.hpp"
+#include "sam3trt/request.hpp"
 
 namespace sam3trt {
-
-/// An image and what is looked for in it.
-struct ImageRequest {
-  ImageView image;
-  std::span<const Prompt> prompts;
-};
-
-/// What a call gives.
-struct DetectOptions {
-  Thresholds thresholds;
-  MaskOutput masks = MaskOutput::kRunLengths;  ///< Bits only on a GPU.
-};
 
 /// What the vision encoder makes of images, on the model's device until this object goes. Usable in
 /// every session of the model, in several at a time; move-only.
 class SAM3TRT_API Features {
  public:
-  class Impl;
-  explicit Features(std::unique_ptr<const Impl> impl);
   ~Features();
   Features(Features&&) noexcept;
   Features& operator=(Features&&) noexcept;
@@ -43,9 +27,11 @@ class SAM3TRT_API Features {
   /// Memory of the device that they take.
   [[nodiscard]] size_t size_bytes() const;
 
-  [[nodiscard]] const Impl& impl() const { return *impl_; }
-
  private:
+  friend class Session;
+  class Impl;
+  explicit Features(std::unique_ptr<const Impl> impl);
+
   std::unique_ptr<const Impl> impl_;
 };
 
