@@ -7,6 +7,7 @@ option(SAM3TRT_OPENVINO
        "Run graphs on the CPU with OpenVINO; without it, engines run but cannot be verified." ON)
 option(SAM3TRT_WERROR "Treat warnings as errors." OFF)
 option(SAM3TRT_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer." OFF)
+option(SAM3TRT_SANITIZE_THREADS "Build with ThreadSanitizer." OFF)
 option(SAM3TRT_FUZZ "Build the fuzz targets with libFuzzer (needs clang)." OFF)
 set(SAM3TRT_VENV
     "${PROJECT_SOURCE_DIR}/.venv"

@@ -14,6 +14,7 @@
 #include "base/error.hpp"
 #include "base/output_check.hpp"
 #include "commands.hpp"
+#include "device_option.hpp"
 #include "segmenter/batched_inputs.hpp"
 #include "segmenter/segmenter.hpp"
 #include "trt/layers.hpp"
@@ -51,7 +52,7 @@ class StageBench {
       : device_(host.device), before_(device_.used_memory()) {
     EngineFile file(path);
     manifest_ = file.manifest();
-    plan_ = file.load(host, options, ActivationMemory::kOwn);
+    plan_ = file.load(host, options);
     timer_.emplace(host.device, *plan_, batched_inputs_of(manifest_.component));
   }
 
@@ -69,7 +70,7 @@ class StageBench {
   const CudaDevice& device_;
   uint64_t before_;
   EngineManifest manifest_;
-  std::unique_ptr<LoadedPlan> plan_;
+  std::shared_ptr<const LoadedPlan> plan_;
   std::optional<PlanTimer> timer_;
 };
 
@@ -184,7 +185,8 @@ Json bench_runs(Segmenter& segmenter, std::span<const Image> pictures, size_t im
                 size_t prompts, const BenchOptions& options) {
   const std::vector<Prompt> texts = make_prompts(prompts, options);
   std::vector<ImageRequest> requests;
-  for (size_t i = 0; i < images; ++i) requests.push_back({&pictures[i % pictures.size()], texts});
+  for (size_t i = 0; i < images; ++i)
+    requests.push_back({view_of(pictures[i % pictures.size()]), texts});
   Json json = {{"images", images}, {"prompts", prompts}};
   json.update(time_runs(segmenter, requests, {options.threshold, 0.5}, options));
   json["nothing_found"] = time_runs(segmenter, requests, {1.0, 0.5}, options);
@@ -333,7 +335,7 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
   Json document = {{"stages", Json::array()}};
   if (!engines.empty()) {
     check_engines(engines);
-    const auto host = open_tensorrt_for(engines.front());
+    const auto host = open_tensorrt_for(engines.front(), options.load.device);
     const EngineHost description = host->describe();
     document["gpu"] = description.gpu;
     document["tensorrt"] = description.tensorrt_version;
@@ -386,6 +388,7 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
   command->add_option("--layers", options->layers,
                       "Folder for TensorRT's own lists of layers, COMPONENT.layers.json, and what "
                       "each takes, COMPONENT.times.BATCH.json");
+  add_device_option(*command, options->load.device);
   command->add_flag("--allow-unverified", options->load.allow_unverified,
                     "Time engines that were not verified or failed it");
   command->footer("Example:\n  sam3trt bench --model engines --text dog cat --json");

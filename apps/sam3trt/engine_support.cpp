@@ -86,8 +86,8 @@ std::vector<std::byte> build_probe(TensorRtHost& host) {
 
 void run_probe(TensorRtHost& host, std::span<const std::byte> plan) {
   static_cast<void>(operator_kernels());  // this program's own kernels
-  const auto engine = make_tensorrt_engine(host.api->load(plan, ActivationMemory::kOwn),
-                                           "the engine of one node", host.device);
+  const auto engine =
+      make_tensorrt_engine(*host.api->load(plan), "the engine of one node", host.device);
   const Tensor input = Tensor::from_f32({2}, std::array{-1.0F, 2.0F});
   const auto outputs = engine->run({{"x", &input}});
   const auto y = outputs.at("y").f32();

@@ -16,6 +16,7 @@
 #include "base/log.hpp"
 #include "base/output_check.hpp"
 #include "commands.hpp"
+#include "device_option.hpp"
 #include "image/image.hpp"
 #include "image_list.hpp"
 #include "overlay_writer.hpp"
@@ -159,7 +160,7 @@ void run_images(Segmenter& segmenter, std::vector<ReadImage>& items,
                 std::span<const Prompt> prompts, const Thresholds& thresholds) {
   std::vector<ImageRequest> requests;
   for (const ReadImage& item : items) {
-    if (!item.result.error) requests.push_back({&item.image, prompts});
+    if (!item.result.error) requests.push_back({view_of(item.image), prompts});
   }
   std::vector<ImageResult> results = run_each(requests, [&](std::span<const ImageRequest> some) {
     return segmenter.run(some, thresholds);
@@ -295,6 +296,7 @@ void add_model_options(CLI::App& command, InferOptions& options) {
       .add_option("--threads", options.load.threads, "Processor threads; 0 is OpenVINO's choice")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
+  add_device_option(command, options.load.device);
   command.add_flag("--allow-unverified", options.load.allow_unverified,
                    "Run engines that were not verified or failed it, and mark the result");
   command

@@ -11,6 +11,7 @@
 #include "base/error.hpp"
 #include "cache_folder.hpp"
 #include "commands.hpp"
+#include "device_option.hpp"
 #include "hub/fetch.hpp"
 #include "progress.hpp"
 #include "verify/published_run.hpp"
@@ -121,6 +122,7 @@ void run_verify_published(const VerifyOptions& options, CommandContext& context)
   if (const auto cache = user_cache_folder(); !cache.empty()) {
     run.images.cache = cache / "published";
   }
+  run.device = options.verifier.device;
   run.threads = options.verifier.threads;
   bool ok = true;
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
@@ -230,6 +232,7 @@ void add_verify_command(CLI::App& app, CommandContext& context) {
   auto options = std::make_shared<VerifyOptions>();
   CLI::App* command =
       app.add_subcommand("verify", "Hold engines against the float32 graphs on the CPU");
+  add_device_option(*command, options->verifier.device);
   CLI::Option* model = add_list(*command, "--model", options->models,
                                 "Folder of engines; with --published any number of "
                                 "folders, of graphs too");

@@ -241,12 +241,11 @@ class Builder {
   [[nodiscard]] BuildVerdict verify(const Plan& plan, const Recipe& recipe, const fs::path& typed,
                                     const std::string& name) {
     const std::string component = component_of(typed);
-    auto loaded = host_->api->load(plan.bytes, ActivationMemory::kOwn);
+    const auto loaded = host_->api->load(plan.bytes);
     const int64_t fused = count_fused_attentions(loaded->layers_json());
     const double milliseconds =
         PlanTimer(host_->device, *loaded, batched_inputs_of(component)).time_plain(1, {}).median;
-    const auto engine =
-        with_float32_tensors(make_tensorrt_engine(std::move(loaded), name, host_->device));
+    const auto engine = with_float32_tensors(make_tensorrt_engine(*loaded, name, host_->device));
     const auto reports = verifier_->verify(component, *engine, recipe.precision, typed);
     log(LogLevel::kInfo, recipe.name + ": " + summary(reports) + "\n" + to_table(reports));
     double deviation = 0;

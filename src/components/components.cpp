@@ -1,6 +1,7 @@
 #include "components/components.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/error.hpp"
 
@@ -116,6 +117,29 @@ std::filesystem::path path_beside(const std::filesystem::path& main, Component c
 
 std::filesystem::path tokenizer_beside(const std::filesystem::path& detector) {
   return detector.parent_path() / (detector.stem().string() + ".tokenizer.json");
+}
+
+Shape shape_of(const ComponentTensor& tensor, const AxisSizes& sizes) {
+  const auto axis = [&](std::string_view text) -> int64_t {
+    int64_t factor = 1;
+    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), factor);
+    text.remove_prefix(static_cast<size_t>(rest - text.data()));
+    if (text.empty()) return factor;
+    int64_t more = 0;
+    if (const size_t plus = text.find('+'); plus != std::string_view::npos) {
+      std::from_chars(text.data() + plus + 1, text.data() + text.size(), more);
+      text = text.substr(0, plus);
+    }
+    const auto found = sizes.find(text);
+    return found == sizes.end() ? -1 : factor * found->second + more;
+  };
+  Shape shape;
+  for (std::string_view rest = tensor.shape; !rest.empty();) {
+    const size_t comma = std::min(rest.find(','), rest.size());
+    shape.push_back(axis(rest.substr(0, comma)));
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
+  }
+  return shape;
 }
 
 std::optional<Component> producer_of(std::string_view tensor) {

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -69,6 +71,13 @@ struct ComponentInfo {
 
 /// Where the tokenizer of the detector in `detector` lies: "out/detector.tokenizer.json".
 [[nodiscard]] std::filesystem::path tokenizer_beside(const std::filesystem::path& detector);
+
+/// Sizes of the symbols in shapes: {"P", 4}.
+using AxisSizes = std::map<std::string, int64_t, std::less<>>;
+
+/// The shape with these sizes: "K+1" is one more than K, "4g" four times g. An axis whose symbol is
+/// not among them is -1.
+[[nodiscard]] Shape shape_of(const ComponentTensor& tensor, const AxisSizes& sizes);
 
 /// The component that gives `tensor`; none where the host makes it.
 [[nodiscard]] std::optional<Component> producer_of(std::string_view tensor);

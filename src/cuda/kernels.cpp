@@ -27,6 +27,7 @@ KernelLibrary::KernelLibrary(const CudaDevice& device) {
   void* module = nullptr;
   device.driver().module_load_data(&module, kernel_fatbin().data());
   module_ = CudaHandle(device.context(), module, &CudaDriver::module_unload);
+  pack_ = function("sam3trt_pack");
   resize_columns_ = function("sam3trt_resize_columns");
   resize_rows_ = function("sam3trt_resize_rows");
   select_ = function("sam3trt_select");
@@ -53,6 +54,11 @@ void KernelLibrary::launch(const Stream& stream, void* kernel, const Grid& grid,
   module_.driver().launch_kernel(
       kernel, static_cast<unsigned>(grid.x), static_cast<unsigned>(std::min(grid.y, kMaxGridY)),
       static_cast<unsigned>(grid.z), kBlockThreads, 1, 1, 0, stream.handle(), parameters, nullptr);
+}
+
+void KernelLibrary::pack_image(const Stream& stream, const PackArgs& args) const {
+  require(args.width > 0 && args.height > 0, "pack_image", "sizes of at least 1");
+  launch(stream, pack_, {blocks_for(args.width), args.height, 1}, args);
 }
 
 void KernelLibrary::resize_image(const Stream& stream, const ResizeArgs& args) const {

@@ -9,6 +9,7 @@
 #include "cuda/kernels/mask.hpp"
 #include "cuda/kernels/resize.hpp"
 #include "cuda/kernels/select.hpp"
+#include "image/pack_pixels.hpp"
 #include "image/resize.hpp"
 
 namespace sam3trt {
@@ -28,6 +29,9 @@ class KernelLibrary {
   /// Loads the machine code that is part of this program. Throws Error(kUnavailable) where GPU or
   /// driver are too old: compute capability 8.0 and a driver for CUDA 13.0 are needed.
   explicit KernelLibrary(const CudaDevice& device);
+
+  /// Fills args.target with the pixels of an image of any format.
+  void pack_image(const Stream& stream, const PackArgs& args) const;
 
   /// Fills args.scratch and args.target.
   void resize_image(const Stream& stream, const ResizeArgs& args) const;
@@ -55,6 +59,7 @@ class KernelLibrary {
   void launch(const Stream& stream, void* kernel, const Grid& grid, const Args& args) const;
 
   CudaHandle module_;
+  void* pack_;
   void* resize_columns_;
   void* resize_rows_;
   void* select_;

@@ -5,16 +5,9 @@
 #include "cuda/buffer.hpp"
 #include "cuda/kernels.hpp"
 #include "gpu/uploader.hpp"
-#include "runtime/postprocess.hpp"
+#include "runtime/backend.hpp"
 
 namespace sam3trt {
-
-/// What one prompt found.
-struct PromptDetections {
-  bool finite = true;  ///< False: the detector gave NaN or infinity, and nothing is found.
-  float presence = 0;  ///< Probability.
-  std::vector<Detection> detections;
-};
 
 /// The detector's outputs in device memory, float32.
 struct DetectorOutputs {

@@ -47,7 +47,9 @@ GpuImages::GpuImages(const CudaDevice& device, const KernelLibrary& kernels,
       size_(config.image_size),
       type_(type),
       table_(device),
+      raw_(device),
       source_(device),
+      written_(device),
       scratch_(device),
       pixels_(device, max_images * static_cast<size_t>(3 * size_ * size_) * size_of(type)),
       table_bytes_(table_bytes(config, type)) {}
@@ -63,9 +65,37 @@ ResizeAxis GpuImages::axis(const Stream& stream, Uploader& uploader, int64_t in_
   return kept.packed.at(kept.buffer.data());
 }
 
-void GpuImages::load(const Stream& stream, Uploader& uploader,
-                     std::span<const Image* const> images) {
-  constexpr size_t kKeptTaps = 256;  // of different picture sizes
+/// Where the image's packed RGB lies when the stream gets there.
+const uint8_t* GpuImages::to_rgb(const Stream& stream, Uploader& uploader, const ImageView& image) {
+  const PackedSource source(image);
+  const auto host_bytes = [](const void* from, int64_t count) {
+    return std::span(static_cast<const std::byte*>(from), static_cast<size_t>(count));
+  };
+  if (image.memory == MemoryKind::kHost && source.is_packed()) {
+    uploader.upload(stream, source_.data(), host_bytes(image.data, source.bytes));
+    return device_pointer<const uint8_t>(source_.data());
+  }
+  PackArgs args = source.arguments();
+  if (image.memory == MemoryKind::kHost) {
+    const bool apart = image.format == PixelFormat::kNv12 && image.chroma != nullptr;
+    const auto room = static_cast<size_t>(source.bytes + (apart ? source.chroma_bytes() : 0));
+    raw_.grow(stream, room);
+    uploader.upload(stream, raw_.data(), host_bytes(image.data, source.bytes));
+    const auto behind = raw_.data() + static_cast<DevicePointer>(source.bytes);
+    if (apart) uploader.upload(stream, behind, host_bytes(image.chroma, source.chroma_bytes()));
+    args.source = device_pointer<const uint8_t>(raw_.data());
+    args.chroma =
+        apart ? device_pointer<const uint8_t>(behind) : args.source + image.height * source.stride;
+  } else if (source.is_packed()) {
+    return args.source;
+  }
+  args.target = device_pointer<uint8_t>(source_.data());
+  kernels_.pack_image(stream, args);
+  return args.target;
+}
+
+void GpuImages::load(const Stream& stream, Uploader& uploader, std::span<const ImageView> images) {
+  constexpr size_t kKeptTaps = 256;  // of different image sizes
   if (taps_.size() > kKeptTaps) {
     uploader.wait(stream);
     taps_.clear();
@@ -77,18 +107,20 @@ void GpuImages::load(const Stream& stream, Uploader& uploader,
   }
   size_t source = 1;
   size_t scratch = 1;
-  for (const Image* image : images) {
-    source = std::max(source, image->rgb.size());
-    scratch = std::max(scratch, static_cast<size_t>(image->height * size_) * 3);
+  for (const ImageView& image : images) {
+    source = std::max(source, static_cast<size_t>(image.width * image.height * 3));
+    scratch = std::max(scratch, static_cast<size_t>(image.height * size_) * 3);
+    if (image.stream == nullptr) continue;
+    stream.driver().event_record(written_.handle(), image.stream);
+    stream.wait(written_);
   }
   source_.grow(stream, source);
   scratch_.grow(stream, scratch);
   const size_t stride = static_cast<size_t>(3 * size_ * size_) * size_of(type_);
   for (size_t i = 0; i < images.size(); ++i) {
-    const Image& image = *images[i];
-    uploader.upload(stream, source_.data(), std::as_bytes(std::span(image.rgb)));
+    const ImageView& image = images[i];
     ResizeArgs args;
-    args.source = device_pointer<const uint8_t>(source_.data());
+    args.source = to_rgb(stream, uploader, image);
     args.scratch = device_pointer<uint8_t>(scratch_.data());
     args.table = device_pointer<const void>(table_.data());
     args.target = device_pointer<void>(pixels_.data() + i * stride);

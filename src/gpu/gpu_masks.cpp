@@ -20,7 +20,8 @@ uint64_t words_of(const MaskRequest& request) {
 }  // namespace
 
 GpuMasks::GpuMasks(const CudaDevice& device, const KernelLibrary& kernels, Semantics semantics)
-    : kernels_(kernels),
+    : device_(device),
+      kernels_(kernels),
       semantics_(semantics),
       broken_(device),
       tasks_(device),
@@ -34,9 +35,10 @@ GpuMasks::GpuMasks(const CudaDevice& device, const KernelLibrary& kernels, Seman
       host_summaries_(device),
       host_run_lengths_(device, kFirstRuns * sizeof(uint32_t)) {}
 
-std::vector<RunLengths> GpuMasks::run(const Stream& stream, Uploader& uploader,
-                                      DevicePointer logits, int64_t planes, int64_t side,
-                                      std::span<const MaskRequest> requests, float threshold) {
+std::vector<FoundMask> GpuMasks::run(const Stream& stream, Uploader& uploader, DevicePointer logits,
+                                     int64_t planes, int64_t side,
+                                     std::span<const MaskRequest> requests, float threshold,
+                                     MaskOutput output) {
   constexpr size_t kAlignment = 16;
   flags_bytes_ =
       (static_cast<size_t>(planes) * sizeof(int32_t) + kAlignment - 1) / kAlignment * kAlignment;
@@ -44,7 +46,7 @@ std::vector<RunLengths> GpuMasks::run(const Stream& stream, Uploader& uploader,
   fill_bytes(stream, broken_.data(), std::byte{0}, flags_bytes_);
   kernels_.find_nonfinite(stream, {device_pointer<const float>(logits), planes, side * side,
                                    device_pointer<int32_t>(broken_.data())});
-  std::vector<RunLengths> results;
+  std::vector<FoundMask> results;
   results.reserve(requests.size());
   for (size_t first = 0; first < requests.size();) {
     size_t end = first + 1;
@@ -54,7 +56,7 @@ std::vector<RunLengths> GpuMasks::run(const Stream& stream, Uploader& uploader,
       words += words_of(requests[end++]);
     }
     run_some(stream, uploader, logits, side, requests.subspan(first, end - first), threshold,
-             results);
+             output, results);
     first = end;
   }
   return results;
@@ -62,14 +64,20 @@ std::vector<RunLengths> GpuMasks::run(const Stream& stream, Uploader& uploader,
 
 void GpuMasks::run_some(const Stream& stream, Uploader& uploader, DevicePointer logits,
                         int64_t side, std::span<const MaskRequest> requests, float threshold,
-                        std::vector<RunLengths>& results) {
+                        MaskOutput output, std::vector<FoundMask>& results) {
   const MaskPlan plan = plan_masks(requests, side);
   const size_t count = requests.size();
   const bool hf = semantics_ == Semantics::kHf;
   const size_t plane_bytes = static_cast<size_t>(side * side) * sizeof(float);
   tasks_.grow(stream, count * sizeof(MaskTask));
   probabilities_.grow(stream, hf ? count * plane_bytes : 0);
-  bits_.grow(stream, plan.bit_words * sizeof(uint32_t));
+  std::shared_ptr<DeviceBuffer> kept;  // bits that are asked for belong to the result
+  if (output == MaskOutput::kRunLengths) {
+    bits_.grow(stream, plan.bit_words * sizeof(uint32_t));
+  } else {
+    kept = std::make_shared<DeviceBuffer>(device_, plan.bit_words * sizeof(uint32_t));
+  }
+  const DevicePointer bits = kept ? kept->data() : bits_.data();
   changes_.grow(stream, plan.columns * sizeof(uint32_t));
   lasts_.grow(stream, plan.columns * sizeof(uint32_t));
   areas_.grow(stream, plan.columns * sizeof(uint32_t));
@@ -82,20 +90,21 @@ void GpuMasks::run_some(const Stream& stream, Uploader& uploader, DevicePointer 
   args.count = static_cast<int32_t>(count);
   args.side = static_cast<int32_t>(side);
   args.cut = mask_cut(semantics_, threshold);
-  args.bits = device_pointer<uint32_t>(bits_.data());
+  args.bits = device_pointer<uint32_t>(bits);
   args.changes = device_pointer<uint32_t>(changes_.data());
   args.lasts = device_pointer<uint32_t>(lasts_.data());
   args.areas = device_pointer<uint32_t>(areas_.data());
   args.summaries = device_pointer<MaskSummary>(summaries_.data());
-  launch(stream, uploader, args, plan.tasks);
+  const bool lengths = output != MaskOutput::kDeviceBits;
+  launch(stream, uploader, args, plan.tasks, lengths ? eager() : 0);
 
   const std::span summaries(
       reinterpret_cast<const MaskSummary*>(host_summaries_.data() + flags_bytes_), count);
-  const uint64_t total = summaries.back().begin + summaries.back().runs;
+  const uint64_t total = lengths ? summaries.back().begin + summaries.back().runs : 0;
   if (total > capacity()) {
     run_lengths_.reserve(2 * total * sizeof(uint32_t));
     host_run_lengths_.reserve(run_lengths_.size());
-    launch(stream, uploader, args, plan.tasks);
+    launch(stream, uploader, args, plan.tasks, eager());
   }
   const auto run_lengths = host_run_lengths_.as<uint32_t>(total);
   if (total > eager()) {
@@ -104,18 +113,24 @@ void GpuMasks::run_some(const Stream& stream, Uploader& uploader, DevicePointer 
     uploader.wait(stream);
   }
   for (size_t i = 0; i < count; ++i) {
-    const MaskSummary& summary = summaries[i];
+    FoundMask& result = results.emplace_back();
     int32_t broken = 0;
     std::memcpy(&broken, host_summaries_.data() + requests[i].plane * sizeof(broken),
                 sizeof(broken));
-    const auto counts = run_lengths.subspan(summary.begin, broken == 0 ? summary.runs : 0);
-    results.push_back({broken == 0, summary.area, {counts.begin(), counts.end()}});
+    result.finite = broken == 0;
+    if (!result.finite) continue;
+    result.area = summaries[i].area;
+    if (lengths) {
+      const auto counts = run_lengths.subspan(summaries[i].begin, summaries[i].runs);
+      result.counts.assign(counts.begin(), counts.end());
+    }
+    if (kept) result.bits = {bits + plan.tasks[i].bits * sizeof(uint32_t), kept};
   }
 }
 
-/// Runs the kernels and brings flags, summaries and the first run lengths to the host.
+/// Runs the kernels and brings flags, summaries and the first `lengths` run lengths to the host.
 void GpuMasks::launch(const Stream& stream, Uploader& uploader, const MaskArgs& args,
-                      const std::vector<MaskTask>& tasks) {
+                      const std::vector<MaskTask>& tasks, uint64_t lengths) {
   MaskArgs all = args;
   all.run_lengths = device_pointer<uint32_t>(run_lengths_.data());
   all.capacity = capacity();
@@ -125,7 +140,7 @@ void GpuMasks::launch(const Stream& stream, Uploader& uploader, const MaskArgs& 
   const std::span<std::byte> host(host_summaries_.data(), flags_bytes_ + summaries_bytes);
   copy_to_host(stream, host.first(flags_bytes_), broken_.data());
   copy_to_host(stream, host.subspan(flags_bytes_), summaries_.data());
-  copy_to_host(stream, std::as_writable_bytes(host_run_lengths_.as<uint32_t>(eager())),
+  copy_to_host(stream, std::as_writable_bytes(host_run_lengths_.as<uint32_t>(lengths)),
                run_lengths_.data());
   uploader.wait(stream);
 }

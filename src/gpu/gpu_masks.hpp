@@ -7,36 +7,32 @@
 #include "cuda/kernels.hpp"
 #include "cuda/mask_plan.hpp"
 #include "gpu/uploader.hpp"
+#include "runtime/backend.hpp"
 
 namespace sam3trt {
 
-/// A mask as run lengths (image/rle.hpp) and the number of pixels inside.
-struct RunLengths {
-  bool finite = true;  ///< False: the mask head gave NaN or infinity, and there is no mask.
-  int64_t area = 0;
-  std::vector<uint32_t> counts;
-};
-
-/// Mask logits on the GPU to run lengths on the host; nothing else of the masks is copied.
+/// Mask logits on the GPU to run lengths on the host, to bits that stay there, or both.
 class GpuMasks {
  public:
   GpuMasks(const CudaDevice& device, const KernelLibrary& kernels, Semantics semantics);
 
   /// `logits`: `planes` planes of side x side float32. One result per request. Waits for the
   /// stream.
-  [[nodiscard]] std::vector<RunLengths> run(const Stream& stream, Uploader& uploader,
-                                            DevicePointer logits, int64_t planes, int64_t side,
-                                            std::span<const MaskRequest> requests, float threshold);
+  [[nodiscard]] std::vector<FoundMask> run(const Stream& stream, Uploader& uploader,
+                                           DevicePointer logits, int64_t planes, int64_t side,
+                                           std::span<const MaskRequest> requests, float threshold,
+                                           MaskOutput output = MaskOutput::kRunLengths);
 
  private:
   void run_some(const Stream& stream, Uploader& uploader, DevicePointer logits, int64_t side,
-                std::span<const MaskRequest> requests, float threshold,
-                std::vector<RunLengths>& results);
+                std::span<const MaskRequest> requests, float threshold, MaskOutput output,
+                std::vector<FoundMask>& results);
   void launch(const Stream& stream, Uploader& uploader, const MaskArgs& args,
-              const std::vector<MaskTask>& tasks);
+              const std::vector<MaskTask>& tasks, uint64_t lengths);
   [[nodiscard]] uint64_t capacity() const;
   [[nodiscard]] uint64_t eager() const;
 
+  const CudaDevice& device_;
   const KernelLibrary& kernels_;
   Semantics semantics_;
   size_t flags_bytes_ = 0;  ///< Of broken_; keeps what follows on the host aligned.

@@ -18,12 +18,12 @@ std::string text(const std::map<std::string, Shape>& shapes) {
 
 }  // namespace
 
-GpuStage::GpuStage(std::string name, std::unique_ptr<LoadedPlan> plan, const CudaDevice& device)
-    : name_(std::move(name)), plan_(std::move(plan)) {
-  for (const TensorInfo& info : plan_->inputs()) {
-    inputs_[info.name].profile = plan_->profile(info.name);
+GpuStage::GpuStage(std::string name, const LoadedPlan& plan, const CudaDevice& device)
+    : name_(std::move(name)), plan_(plan.make_context(ActivationMemory::kCallers)) {
+  for (const TensorInfo& info : plan.inputs()) {
+    inputs_[info.name].profile = plan.profile(info.name);
   }
-  for (const TensorInfo& info : plan_->outputs()) outputs_.try_emplace(info.name, device);
+  for (const TensorInfo& info : plan.outputs()) outputs_.try_emplace(info.name, device);
 }
 
 void GpuStage::set_input(const std::string& name, Shape shape, DevicePointer address) {
@@ -46,7 +46,7 @@ void GpuStage::prepare(const Stream& stream) {
   activations_ = 0;  // the context in use may be another one, which was given other memory or none
   plan_->set_input_shapes(shapes, stream.handle());
   for (const auto& [name, input] : inputs_) plan_->bind(name, input.address);
-  for (const TensorInfo& info : plan_->outputs()) {
+  for (const TensorInfo& info : plan_->plan().outputs()) {
     const int64_t count = element_count(plan_->output_shape(info.name));
     DeviceBuffer& buffer = outputs_.at(info.name);
     buffer.grow(stream, std::max<size_t>(static_cast<size_t>(count) * size_of(info.dtype), 1));
@@ -100,16 +100,15 @@ DevicePointer GpuStage::output(const std::string& name) const {
 }
 
 std::optional<DType> GpuStage::type_of(const std::string& name) const {
-  for (const auto* list : {&plan_->inputs(), &plan_->outputs()}) {
+  return sam3trt::type_of(plan_->plan(), name);
+}
+
+std::optional<DType> type_of(const LoadedPlan& plan, const std::string& name) {
+  for (const auto* list : {&plan.inputs(), &plan.outputs()}) {
     const auto found = std::ranges::find(*list, name, &TensorInfo::name);
     if (found != list->end()) return found->dtype;
   }
   return std::nullopt;
-}
-
-int64_t GpuStage::largest(const std::string& input, size_t axis) const {
-  const auto found = inputs_.find(input);
-  return found == inputs_.end() ? 1 : found->second.profile.max.at(axis);
 }
 
 }  // namespace sam3trt

@@ -12,14 +12,17 @@
 
 namespace sam3trt {
 
+/// Type of a plan's input or output; nothing when it has none of that name.
+[[nodiscard]] std::optional<DType> type_of(const LoadedPlan& plan, const std::string& name);
+
 /// One engine whose inputs and outputs stay on the GPU. A call whose shapes and addresses equal
 /// those of the call before is recorded into a CUDA graph and launched as one from then on. Memory
 /// grows with the shapes and never shrinks, so repeated shapes allocate nothing. A run that fails
 /// is as one that was not asked for: the next one prepares again whatever is not ready.
 class GpuStage {
  public:
-  /// `plan` was loaded with ActivationMemory::kCallers; `name` appears in messages.
-  GpuStage(std::string name, std::unique_ptr<LoadedPlan> plan, const CudaDevice& device);
+  /// `name` appears in messages.
+  GpuStage(std::string name, const LoadedPlan& plan, const CudaDevice& device);
 
   /// The input in device memory, which must stay there for all later runs. Names that the plan
   /// lacks are ignored: it does not need them. Throws Error(kBadInput) for a shape that the engine
@@ -36,9 +39,6 @@ class GpuStage {
   /// Type of an input or output; nothing when the plan has none of that name.
   [[nodiscard]] std::optional<DType> type_of(const std::string& name) const;
 
-  /// Largest size of an input's axis; 1 when the plan has no such input.
-  [[nodiscard]] int64_t largest(const std::string& input, size_t axis) const;
-
   [[nodiscard]] const std::string& name() const { return name_; }
 
  private:
@@ -52,7 +52,7 @@ class GpuStage {
   void start(const Stream& stream);
 
   std::string name_;
-  std::unique_ptr<LoadedPlan> plan_;
+  std::unique_ptr<PlanContext> plan_;
   std::map<std::string, Input> inputs_;
   std::map<std::string, DeviceBuffer> outputs_;
   std::optional<CudaGraph> graph_;

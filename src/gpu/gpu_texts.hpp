@@ -2,15 +2,12 @@
 
 #include <map>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
+#include "gpu/gpu_model.hpp"
 #include "gpu/gpu_stage.hpp"
 #include "gpu/uploader.hpp"
-#include "runtime/model_files.hpp"
-#include "runtime/prompt.hpp"
-#include "text/tokenizer.hpp"
 
 namespace sam3trt {
 
@@ -20,54 +17,41 @@ namespace sam3trt {
 class GpuTexts {
  public:
   /// `capacity` texts are kept, at least as many as go through the detector at once.
-  GpuTexts(const CudaDevice& device, GpuStage stage, const Tokenizer& tokenizer,
-           const ModelConfig& config, Semantics semantics, size_t capacity);
-
-  /// Of `text_features`.
-  [[nodiscard]] DType type() const { return type_; }
+  GpuTexts(const GpuModel& model, size_t capacity);
 
   /// Throws Error(kBadInput) for a text that can no longer be encoded.
-  void check(std::span<const Prompt> prompts) const;
+  void check(const PreparedCall& call) const;
 
   void keep_new() { new_.clear(); }
   void forget_new();
 
-  /// Encodes the texts of these prompts and frees the encoder; others are then Error(kBadInput).
+  /// Encodes the texts of the call and gives up the encoder; others are then Error(kBadInput).
   /// False when there are more texts than the capacity: nothing is done then.
   [[nodiscard]] bool keep_only(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
-                               std::span<const Prompt> prompts);
+                               const PreparedCall& call);
 
-  /// Puts `text_features` [P, L, D] of the prompts into the stream's work; the address stays the
-  /// same for at most `max_prompts` prompts.
+  /// Puts `text_features` [P, L, D] of the batch into the stream's work; the address stays the
+  /// same.
   DevicePointer features(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
-                         std::span<const Prompt> prompts, size_t max_prompts);
-
-  /// L values per prompt of the last call of features().
-  [[nodiscard]] std::vector<std::vector<float>> masks(std::span<const Prompt> prompts) const;
+                         const PromptBatch& batch, const PreparedCall& call);
 
  private:
-  struct Text {
-    size_t slot = 0;
-    std::vector<float> mask;
-  };
+  using Texts = std::vector<std::string>;
 
   void encode(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
-              std::span<const std::string> texts);
+              std::span<const std::string> texts, const PreparedCall& call);
   void encode_missing(const Stream& stream, Uploader& uploader, DeviceBuffer& activations,
-                      std::span<const Prompt> prompts);
-  [[nodiscard]] std::vector<std::string> missing(std::span<const Prompt> prompts) const;
+                      const Texts& texts, const PreparedCall& call);
+  [[nodiscard]] Texts missing(const Texts& texts) const;
 
+  const GpuModel& model_;
   std::optional<GpuStage> stage_;  ///< None after keep_only.
-  DType type_;
-  const Tokenizer& tokenizer_;
-  ModelConfig config_;
-  Semantics semantics_;
   size_t capacity_;
   size_t row_bytes_;
   DeviceBuffer pool_;
   DeviceBuffer batch_;
-  std::map<std::string, Text, std::less<>> texts_;
-  std::vector<std::string> new_;  ///< The last of texts_ by slot.
+  std::map<std::string, size_t, std::less<>> slots_;  ///< Of the pool, by text.
+  Texts new_;                                         ///< The last of slots_.
 };
 
 }  // namespace sam3trt

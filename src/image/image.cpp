@@ -6,6 +6,16 @@
 #include "image/file_kind.hpp"
 
 namespace sam3trt {
+
+ImageView view_of(const Image& image) {
+  ImageView view;
+  view.data = image.rgb.data();
+  view.size_bytes = image.rgb.size();
+  view.width = image.width;
+  view.height = image.height;
+  return view;
+}
+
 void check_image_size(int64_t width, int64_t height, const std::string& name, int64_t max_pixels) {
   const std::string size = std::to_string(width) + "x" + std::to_string(height);
   if (width <= 0 || height <= 0) {

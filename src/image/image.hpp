@@ -2,30 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "sam3trt/export.hpp"
+#include "sam3trt/image.hpp"
 
 namespace sam3trt {
-
-/// An 8-bit RGB image: height x width x 3, row-major, interleaved.
-struct Image {
-  int64_t width = 0;
-  int64_t height = 0;
-  std::vector<uint8_t> rgb;
-
-  [[nodiscard]] size_t offset(int64_t x, int64_t y) const {
-    return static_cast<size_t>(y * width + x) * 3;
-  }
-};
-
-/// Largest accepted image, in pixels, and the longest side; others are refused with a reason, in
-/// files and in memory, on the CPU and on the GPU. The tables of a resize grow with the side.
-inline constexpr int64_t kMaxImagePixels = int64_t{1} << 28;
-inline constexpr int64_t kMaxImageSide = int64_t{1} << 16;
 
 /// Decodes JPEG (greyscale, RGB, YCbCr, YCCK, CMYK; baseline and progressive), PNG (all kinds,
 /// interlaced too; without its end when all pixels are there), WebP, GIF (the first frame of
@@ -42,9 +25,6 @@ inline constexpr int64_t kMaxImageSide = int64_t{1} << 16;
 /// more than `max_pixels`. `name` begins the message.
 void check_image_size(int64_t width, int64_t height, const std::string& name,
                       int64_t max_pixels = kMaxImagePixels);
-
-/// Reads and decodes a file.
-[[nodiscard]] SAM3TRT_API Image read_image(const std::filesystem::path& path);
 
 /// PNG file bytes, 8-bit RGB; deterministic.
 [[nodiscard]] std::vector<std::byte> encode_png(const Image& image);

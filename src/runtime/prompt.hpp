@@ -2,32 +2,16 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/semantics.hpp"
+#include "sam3trt/prompt.hpp"
 #include "text/tokenizer.hpp"
 
 namespace sam3trt {
 
 struct ModelConfig;
-
-/// x0, y0, x1, y1 in pixels of the original image.
-using PixelBox = std::array<double, 4>;
-
-/// An exemplar box: an instance that is wanted, or one that is not.
-struct PromptBox {
-  PixelBox box = {};
-  bool positive = true;
-};
-
-/// What is looked for in an image. Boxes without text ask for what looks like their contents.
-struct Prompt {
-  std::optional<std::string> text;
-  std::vector<PromptBox> boxes;
-};
 
 /// Parses "x0,y0,x1,y1"; `option` appears in messages. Throws Error(kBadInput) for anything but
 /// four finite numbers with x0 < x1 and y0 < y1. Warns of a box that is smaller than a pixel.

@@ -32,15 +32,17 @@ EngineHost TensorRtHost::describe() const {
           device.info().compute_capability(), operator_kernels_sha256()};
 }
 
-std::unique_ptr<TensorRtHost> open_tensorrt(bool parser, std::optional<TensorRtFlavour> wanted) {
+std::unique_ptr<TensorRtHost> open_tensorrt(bool parser, std::optional<TensorRtFlavour> wanted,
+                                            int device) {
   static_cast<void>(cuda_driver());  // without a GPU, TensorRT itself says nothing useful
-  return std::make_unique<TensorRtHost>(load_tensorrt(parser, wanted));
+  return std::make_unique<TensorRtHost>(load_tensorrt(parser, wanted), device);
 }
 
-std::unique_ptr<TensorRtHost> open_tensorrt_for(const std::filesystem::path& engine) {
+std::unique_ptr<TensorRtHost> open_tensorrt_for(const std::filesystem::path& engine, int device) {
   const auto wanted = flavour_named(EngineManifest::load(engine).flavour);
   // This program builds engines for TensorRT-RTX, but does not run them: they are refused.
-  return open_tensorrt(false, wanted == TensorRtFlavour::kTensorRtRtx ? std::nullopt : wanted);
+  return open_tensorrt(false, wanted == TensorRtFlavour::kTensorRtRtx ? std::nullopt : wanted,
+                       device);
 }
 
 std::vector<EngineManifest> load_manifests(const ModelFiles& files) {
@@ -98,8 +100,7 @@ void EngineFile::check_content() {
   }
 }
 
-std::unique_ptr<LoadedPlan> EngineFile::load(TensorRtHost& host, const LoadOptions& options,
-                                             ActivationMemory memory) {
+std::shared_ptr<const LoadedPlan> EngineFile::load(TensorRtHost& host, const LoadOptions& options) {
   const std::string path = file_.path().string();
   const EngineHost here = host.describe();
   const std::string reason = refusal(manifest_, here, options.allow_unverified);
@@ -107,7 +108,7 @@ std::unique_ptr<LoadedPlan> EngineFile::load(TensorRtHost& host, const LoadOptio
   check_content();
   log(LogLevel::kInfo,
       "loading " + path + " in " + here.flavour + " " + here.tensorrt_version + " on " + here.gpu);
-  return host.api->load(file_.bytes(), memory);
+  return host.api->load(file_.bytes());
 }
 
 EngineFiles open_engines(const ModelFiles& files) {
@@ -116,28 +117,27 @@ EngineFiles open_engines(const ModelFiles& files) {
   return engines;
 }
 
-LoadedPlans load_plans(TensorRtHost& host, EngineFiles files, const LoadOptions& options,
-                       ActivationMemory memory) {
-  std::map<Component, std::future<std::unique_ptr<LoadedPlan>>> loading;
+GpuPlans load_plans(TensorRtHost& host, EngineFiles files, const LoadOptions& options) {
+  std::map<Component, std::future<std::shared_ptr<const LoadedPlan>>> loading;
   for (auto& [component, file] : files) {
-    loading[component] = std::async(std::launch::async, [&host, &options, &file, memory] {
+    loading[component] = std::async(std::launch::async, [&host, &options, &file] {
       host.device.make_current();
-      return file.load(host, options, memory);
+      return file.load(host, options);
     });
   }
-  LoadedPlans plans;
+  GpuPlans plans;
   for (auto& [component, plan] : loading) plans[component] = plan.get();
   return plans;
 }
 
 std::unique_ptr<Engine> load_engine_file(TensorRtHost& host, const std::filesystem::path& path,
                                          const LoadOptions& options) {
-  return with_float32_tensors(make_tensorrt_engine(
-      EngineFile(path).load(host, options, ActivationMemory::kOwn), path.string(), host.device));
+  return with_float32_tensors(
+      make_tensorrt_engine(*EngineFile(path).load(host, options), path.string(), host.device));
 }
 
-LoadedModel load_model(const ModelFiles& files, const LoadOptions& options) {
-  LoadedModel model;
+HostModel load_model(const ModelFiles& files, const LoadOptions& options) {
+  HostModel model;
   if (files.form == ModelForm::kGraphs) {
     model.backend = "openvino";
     model.engines = load_engines(files, [&](const std::filesystem::path& path) {
@@ -148,7 +148,7 @@ LoadedModel load_model(const ModelFiles& files, const LoadOptions& options) {
   }
   model.backend = "tensorrt";
   check_set(files, options);
-  model.host = open_tensorrt_for(files.components.at(Component::kVisionEncoder));
+  model.host = open_tensorrt_for(files.components.at(Component::kVisionEncoder), options.device);
   model.engines = load_engines(files, [&](const std::filesystem::path& path) {
     return load_engine_file(*model.host, path, options);
   });

@@ -9,18 +9,21 @@
 
 #include "base/mapped_file.hpp"
 #include "cuda/device.hpp"
+#include "gpu/gpu_model.hpp"
 #include "manifest/manifest.hpp"
+#include "runtime/cpu_session.hpp"
 #include "runtime/model_files.hpp"
-#include "runtime/session.hpp"
+#include "sam3trt/model.hpp"
 #include "trt/api.hpp"
 
 namespace sam3trt {
 
 /// The GPU and the TensorRT that engines run with.
 struct TensorRtHost {
-  explicit TensorRtHost(std::shared_ptr<TensorRtApi> library,
+  /// Throws Error(kUnavailable) when there is no GPU of that ordinal.
+  explicit TensorRtHost(std::shared_ptr<TensorRtApi> library, int ordinal = 0,
                         const CudaDriver& driver = cuda_driver())
-      : api(std::move(library)), device(0, driver) {}
+      : api(std::move(library)), device(ordinal, driver) {}
 
   std::shared_ptr<TensorRtApi> api;
   CudaDevice device;
@@ -28,22 +31,18 @@ struct TensorRtHost {
   [[nodiscard]] EngineHost describe() const;
 };
 
-/// TensorRT as a file of this machine's GPU. Throws Error(kUnavailable) when the GPU, its driver or
-/// the library is missing.
+/// TensorRT on a GPU of this machine. Throws Error(kUnavailable) when the GPU, its driver or the
+/// library is missing.
 [[nodiscard]] std::unique_ptr<TensorRtHost> open_tensorrt(
-    bool parser, std::optional<TensorRtFlavour> wanted = std::nullopt);
+    bool parser, std::optional<TensorRtFlavour> wanted = std::nullopt, int device = 0);
 
 /// The TensorRT that the engine's manifest names, whichever others there are.
-[[nodiscard]] std::unique_ptr<TensorRtHost> open_tensorrt_for(const std::filesystem::path& engine);
+[[nodiscard]] std::unique_ptr<TensorRtHost> open_tensorrt_for(const std::filesystem::path& engine,
+                                                              int device = 0);
 
-/// How the parts of a model are loaded.
-struct LoadOptions {
-  int threads = 0;                ///< Of the CPU backend.
-  bool allow_unverified = false;  ///< Engines whose verification failed or is missing.
-};
-
-/// Engines of a model and what they need to live. `host` is null on the CPU.
-struct LoadedModel {
+/// Engines of a model that take and give tensors in host memory, and what they need to live. `host`
+/// is null on the CPU.
+struct HostModel {
   std::unique_ptr<TensorRtHost> host;
   SessionEngines engines;
   SessionLimits limits;
@@ -54,7 +53,7 @@ struct LoadedModel {
 /// Loads graphs in OpenVINO or engines in TensorRT, by the form of the files. Engines that are not
 /// what their manifests say, were built for another machine or did not pass their verification are
 /// Error(kBadInput), except what `allow_unverified` allows.
-[[nodiscard]] LoadedModel load_model(const ModelFiles& files, const LoadOptions& options);
+[[nodiscard]] HostModel load_model(const ModelFiles& files, const LoadOptions& options);
 
 /// An engine file with its manifest. A thread hashes the bytes from the construction on: that takes
 /// as long as starting CUDA and TensorRT, which therefore comes after.
@@ -75,8 +74,8 @@ class EngineFile {
 
   /// Whether it is verified or allowed, and unchanged since; then the plan. Throws as load_model
   /// does.
-  [[nodiscard]] std::unique_ptr<LoadedPlan> load(TensorRtHost& host, const LoadOptions& options,
-                                                 ActivationMemory memory);
+  [[nodiscard]] std::shared_ptr<const LoadedPlan> load(TensorRtHost& host,
+                                                       const LoadOptions& options);
 
  private:
   EngineManifest manifest_;
@@ -86,13 +85,12 @@ class EngineFile {
 };
 
 using EngineFiles = std::map<Component, EngineFile>;
-using LoadedPlans = std::map<Component, std::unique_ptr<LoadedPlan>>;
 
 [[nodiscard]] EngineFiles open_engines(const ModelFiles& files);
 
 /// All of them at once, each in a thread of its own.
-[[nodiscard]] LoadedPlans load_plans(TensorRtHost& host, EngineFiles files,
-                                     const LoadOptions& options, ActivationMemory memory);
+[[nodiscard]] GpuPlans load_plans(TensorRtHost& host, EngineFiles files,
+                                  const LoadOptions& options);
 
 /// The manifests of the engines of a model, in the order of its components.
 [[nodiscard]] std::vector<EngineManifest> load_manifests(const ModelFiles& files);

@@ -6,17 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "runtime/model_files.hpp"
-#include "runtime/request.hpp"
-#include "runtime/result.hpp"
-#include "sam3trt/export.hpp"
-#include "segmenter/engines.hpp"
+#include "image/image.hpp"
+#include "sam3trt/session.hpp"
 
 namespace sam3trt {
 
-/// A loaded model: finds in pictures what prompts ask for, on the GPU with TensorRT engines, on the
-/// CPU with ONNX graphs. Load it once and call it many times. One call at a time per object, from
-/// any thread; several objects work side by side.
+/// A model of its own and one session: finds in images what prompts ask for, on the GPU with
+/// TensorRT engines, on the CPU with ONNX graphs. Load it once and call it many times. One call at
+/// a time per object, from any thread; several objects work side by side.
 class SAM3TRT_API Segmenter {
  public:
   /// The model in a folder of engines or graphs, or found otherwise (find_model_files). Throws
@@ -24,11 +21,6 @@ class SAM3TRT_API Segmenter {
   /// Error(kUnavailable) when a GPU, its driver or TensorRT is missing.
   explicit Segmenter(const std::filesystem::path& folder, const LoadOptions& options = {});
   explicit Segmenter(const ModelFiles& files, const LoadOptions& options = {});
-  ~Segmenter();
-  Segmenter(Segmenter&&) noexcept;
-  Segmenter& operator=(Segmenter&&) noexcept;
-  Segmenter(const Segmenter&) = delete;
-  Segmenter& operator=(const Segmenter&) = delete;
 
   /// One result per request, in their order (runtime/result.hpp); `path` and `timings_ms.decode`
   /// are left to the caller. An image's features are computed once for all its prompts, and texts
@@ -63,8 +55,8 @@ class SAM3TRT_API Segmenter {
   [[nodiscard]] uint64_t device_memory() const;
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  Model model_;
+  Session session_;
 };
 
 }  // namespace sam3trt

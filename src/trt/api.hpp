@@ -64,14 +64,19 @@ struct LayerTime {
   double milliseconds = 0;
 };
 
-/// Whose device memory a plan uses for activations.
+/// Whose device memory a context uses for activations.
 enum class ActivationMemory { kOwn, kCallers };
 
-/// A plan on the GPU that is current in the calling thread, with one execution context per profile,
-/// made when a call first needs it: all tensors are device addresses. One call at a time.
+class PlanContext;
+
+/// A plan on the GPU that is current in the calling thread: weights and kernels, which any number
+/// of contexts share. Usable from several threads.
 class LoadedPlan {
  public:
+  LoadedPlan() = default;
   virtual ~LoadedPlan() = default;
+  LoadedPlan(const LoadedPlan&) = delete;
+  LoadedPlan& operator=(const LoadedPlan&) = delete;
 
   [[nodiscard]] virtual const std::vector<TensorInfo>& inputs() const = 0;
   [[nodiscard]] virtual const std::vector<TensorInfo>& outputs() const = 0;
@@ -82,7 +87,27 @@ class LoadedPlan {
   /// Bytes of device memory for activations at the largest shapes.
   [[nodiscard]] virtual uint64_t activation_bytes() const = 0;
 
-  /// The same for the shapes that are set: of all inputs. Only for ActivationMemory::kCallers.
+  /// The layers as the library describes them, JSON.
+  [[nodiscard]] virtual std::string layers_json() const = 0;
+
+  /// A context, which keeps the plan alive.
+  [[nodiscard]] virtual std::unique_ptr<PlanContext> make_context(
+      ActivationMemory memory) const = 0;
+};
+
+/// Runs a plan, with one of the library's execution contexts per profile, made when a call first
+/// needs it: all tensors are device addresses. One call at a time.
+class PlanContext {
+ public:
+  PlanContext() = default;
+  virtual ~PlanContext() = default;
+  PlanContext(const PlanContext&) = delete;
+  PlanContext& operator=(const PlanContext&) = delete;
+
+  [[nodiscard]] virtual const LoadedPlan& plan() const = 0;
+
+  /// LoadedPlan::activation_bytes for the shapes that are set: of all inputs. Only for
+  /// ActivationMemory::kCallers.
   [[nodiscard]] virtual uint64_t shaped_activation_bytes() = 0;
 
   /// Device memory of at least shaped_activation_bytes(), which may be shared with other plans
@@ -108,9 +133,6 @@ class LoadedPlan {
   /// The same, waiting for every layer, in the order of their run. From then on enqueue() in this
   /// profile is slow too and cannot be recorded into a CUDA graph.
   [[nodiscard]] virtual std::vector<LayerTime> time_layers(void* stream) = 0;
-
-  /// The layers as the library describes them, JSON.
-  [[nodiscard]] virtual std::string layers_json() const = 0;
 };
 
 /// One of the libraries, loaded. Messages of warning level go to the log, errors into exceptions.
@@ -131,8 +153,7 @@ class TensorRtApi {
 
   /// Throws Error(kBadInput) when the library refuses the plan. Plans run code: load only what this
   /// program has built. Several threads may load at once.
-  [[nodiscard]] virtual std::unique_ptr<LoadedPlan> load(std::span<const std::byte> plan,
-                                                         ActivationMemory memory) = 0;
+  [[nodiscard]] virtual std::shared_ptr<const LoadedPlan> load(std::span<const std::byte> plan) = 0;
 };
 
 /// A library that this machine has. Where the environment variable SAM3TRT_TENSORRT_DIR names a

@@ -46,8 +46,12 @@ Statistics statistics_of(std::vector<double> values) {
   return {at(0.5), at(0.95)};
 }
 
-PlanTimer::PlanTimer(const CudaDevice& device, LoadedPlan& plan, IsBatched is_batched)
-    : device_(device), plan_(plan), is_batched_(std::move(is_batched)), stream_(device) {}
+PlanTimer::PlanTimer(const CudaDevice& device, const LoadedPlan& plan, IsBatched is_batched)
+    : device_(device),
+      context_(plan.make_context(ActivationMemory::kOwn)),
+      plan_(context_->plan()),
+      is_batched_(std::move(is_batched)),
+      stream_(device) {}
 
 bool PlanTimer::is_batched(const std::string& input) const {
   if (is_batched_) return is_batched_(input);
@@ -71,26 +75,26 @@ void PlanTimer::prepare(int64_t batch) {
     const int64_t rows = is_batched(info.name) ? batch : 1;
     shape.at(0) = std::clamp(rows, profile.min[0], profile.max[0]);
   }
-  plan_.set_input_shapes(shapes, stream_.handle());
+  context_->set_input_shapes(shapes, stream_.handle());
   for (const TensorInfo& info : plan_.inputs()) {
     const Tensor tensor = make_input(info, shapes.at(info.name));
     DeviceBuffer& buffer = buffer_of(info.name);
     buffer.reserve(tensor.bytes().size());
     copy_to_device(stream_, buffer.data(), tensor.bytes());
     stream_.synchronize();
-    plan_.bind(info.name, buffer.data());
+    context_->bind(info.name, buffer.data());
   }
   for (const TensorInfo& info : plan_.outputs()) {
-    const int64_t count = element_count(plan_.output_shape(info.name));
+    const int64_t count = element_count(context_->output_shape(info.name));
     DeviceBuffer& buffer = buffer_of(info.name);
     buffer.reserve(static_cast<size_t>(count) * size_of(info.dtype));
-    plan_.bind(info.name, buffer.data());
+    context_->bind(info.name, buffer.data());
   }
 }
 
 Statistics PlanTimer::time_plain(int64_t batch, const Calls& calls) {
   prepare(batch);
-  const auto enqueue = [&] { plan_.enqueue(stream_.handle()); };
+  const auto enqueue = [&] { context_->enqueue(stream_.handle()); };
   for (int i = 0; i < calls.warm_up; ++i) enqueue();
   stream_.synchronize();
   return measure(device_, stream_, calls.measured, enqueue);
@@ -99,7 +103,7 @@ Statistics PlanTimer::time_plain(int64_t batch, const Calls& calls) {
 PlanTimer::Times PlanTimer::time(int64_t batch, const Calls& calls) {
   Times times;
   times.plain = time_plain(batch, calls);
-  const CudaGraph graph(stream_, [&] { plan_.enqueue(stream_.handle()); });
+  const CudaGraph graph(stream_, [&] { context_->enqueue(stream_.handle()); });
   for (int i = 0; i < calls.warm_up; ++i) graph.launch(stream_);
   stream_.synchronize();
   times.graph = measure(device_, stream_, calls.measured, [&] { graph.launch(stream_); });
@@ -111,7 +115,7 @@ std::vector<LayerTime> PlanTimer::time_layers(int64_t batch, const Calls& calls)
   std::vector<LayerTime> layers;
   std::vector<std::vector<double>> times;
   for (int i = 0; i < calls.warm_up + calls.measured; ++i) {
-    auto run = plan_.time_layers(stream_.handle());
+    auto run = context_->time_layers(stream_.handle());
     if (layers.empty()) {
       layers = run;
       times.resize(run.size());

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -37,10 +38,10 @@ class PlanTimer {
   /// Whether the first axis of that input counts what a batch is made of.
   using IsBatched = std::function<bool(const std::string& input)>;
 
-  /// Device and plan must outlive the timer; the plan was loaded with ActivationMemory::kOwn.
+  /// The device must outlive the timer, which has a context of its own.
   /// Without `is_batched`, all inputs whose shape is not fixed are batched. The first axis of the
   /// others is 1, or the smallest that the plan takes.
-  PlanTimer(const CudaDevice& device, LoadedPlan& plan, IsBatched is_batched = {});
+  PlanTimer(const CudaDevice& device, const LoadedPlan& plan, IsBatched is_batched = {});
 
   /// Largest batch that the plan takes.
   [[nodiscard]] int64_t largest_batch() const;
@@ -51,8 +52,8 @@ class PlanTimer {
   /// The same, and as a CUDA graph.
   [[nodiscard]] Times time(int64_t batch, const Calls& calls);
 
-  /// Medians of the layers, in the order of their run. Slows the plan down for good
-  /// (LoadedPlan::time_layers).
+  /// Medians of the layers, in the order of their run. Slows the timer down for good
+  /// (PlanContext::time_layers).
   [[nodiscard]] std::vector<LayerTime> time_layers(int64_t batch, const Calls& calls);
 
  private:
@@ -61,7 +62,8 @@ class PlanTimer {
   DeviceBuffer& buffer_of(const std::string& name);
 
   const CudaDevice& device_;
-  LoadedPlan& plan_;
+  std::unique_ptr<PlanContext> context_;
+  const LoadedPlan& plan_;
   IsBatched is_batched_;
   Stream stream_;
   std::map<std::string, DeviceBuffer> buffers_;

@@ -11,35 +11,39 @@ namespace {
 
 class TensorRtEngine : public Engine {
  public:
-  TensorRtEngine(std::unique_ptr<LoadedPlan> plan, std::string name, const CudaDevice& device)
-      : device_(device), stream_(device), plan_(std::move(plan)), name_(std::move(name)) {}
+  TensorRtEngine(const LoadedPlan& plan, std::string name, const CudaDevice& device)
+      : device_(device),
+        stream_(device),
+        context_(plan.make_context(ActivationMemory::kOwn)),
+        plan_(context_->plan()),
+        name_(std::move(name)) {}
 
-  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return plan_->inputs(); }
-  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return plan_->outputs(); }
+  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return plan_.inputs(); }
+  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return plan_.outputs(); }
 
   [[nodiscard]] std::map<std::string, Tensor> run(const TensorMap& inputs) override {
     device_.make_current();
     check(inputs);
     std::map<std::string, Shape> shapes;
     for (const auto& [name, tensor] : inputs) shapes[name] = tensor->shape();
-    plan_->set_input_shapes(shapes, stream_.handle());
-    for (const TensorInfo& info : plan_->inputs()) {
+    context_->set_input_shapes(shapes, stream_.handle());
+    for (const TensorInfo& info : plan_.inputs()) {
       const Tensor* tensor = inputs.at(info.name);
       DeviceBuffer& buffer = buffer_of(info.name);
       buffer.reserve(std::max<size_t>(tensor->bytes().size(), 1));
       copy_to_device(stream_, buffer.data(), tensor->bytes());
-      plan_->bind(info.name, buffer.data());
+      context_->bind(info.name, buffer.data());
     }
     std::map<std::string, Tensor> results;
-    for (const TensorInfo& info : plan_->outputs()) {
+    for (const TensorInfo& info : plan_.outputs()) {
       Tensor& tensor =
-          results.emplace(info.name, Tensor(info.dtype, plan_->output_shape(info.name)))
+          results.emplace(info.name, Tensor(info.dtype, context_->output_shape(info.name)))
               .first->second;
       DeviceBuffer& buffer = buffer_of(info.name);
       buffer.reserve(std::max<size_t>(tensor.bytes().size(), 1));
-      plan_->bind(info.name, buffer.data());
+      context_->bind(info.name, buffer.data());
     }
-    plan_->enqueue(stream_.handle());
+    context_->enqueue(stream_.handle());
     for (auto& [name, tensor] : results) {
       copy_to_host(stream_, tensor.bytes(), buffer_of(name).data());
     }
@@ -53,7 +57,7 @@ class TensorRtEngine : public Engine {
   }
 
   void check(const TensorMap& inputs) const {
-    for (const TensorInfo& info : plan_->inputs()) {
+    for (const TensorInfo& info : plan_.inputs()) {
       const auto found = inputs.find(info.name);
       if (found == inputs.end()) throw_bad_input(name_ + ": input " + info.name + " is missing");
       if (found->second->dtype() != info.dtype) {
@@ -61,12 +65,12 @@ class TensorRtEngine : public Engine {
                         std::string(sam3trt::name_of(info.dtype)) + ", found " +
                         std::string(sam3trt::name_of(found->second->dtype())));
       }
-      check_shape(name_, info.name, found->second->shape(), plan_->profile(info.name));
+      check_shape(name_, info.name, found->second->shape(), plan_.profile(info.name));
     }
-    if (inputs.size() == plan_->inputs().size()) return;
+    if (inputs.size() == plan_.inputs().size()) return;
     for (const auto& input : inputs) {
       const bool known = std::ranges::any_of(
-          plan_->inputs(), [&](const TensorInfo& info) { return info.name == input.first; });
+          plan_.inputs(), [&](const TensorInfo& info) { return info.name == input.first; });
       if (!known) throw_bad_input(name_ + ": there is no input " + input.first);
     }
   }
@@ -74,15 +78,16 @@ class TensorRtEngine : public Engine {
   const CudaDevice& device_;
   Stream stream_;
   std::map<std::string, DeviceBuffer> buffers_;
-  std::unique_ptr<LoadedPlan> plan_;
+  std::unique_ptr<PlanContext> context_;
+  const LoadedPlan& plan_;
   std::string name_;
 };
 
 }  // namespace
 
-std::unique_ptr<Engine> make_tensorrt_engine(std::unique_ptr<LoadedPlan> plan, std::string name,
+std::unique_ptr<Engine> make_tensorrt_engine(const LoadedPlan& plan, std::string name,
                                              const CudaDevice& device) {
-  return std::make_unique<TensorRtEngine>(std::move(plan), std::move(name), device);
+  return std::make_unique<TensorRtEngine>(plan, std::move(name), device);
 }
 
 }  // namespace sam3trt

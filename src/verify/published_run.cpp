@@ -9,7 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/stop.hpp"
-#include "segmenter/segmenter.hpp"
+#include "segmenter/engines.hpp"
 #include "verify/recording_engine.hpp"
 #include "verify/verify_model.hpp"
 
@@ -45,8 +45,8 @@ class RawRun {
     };
     record(engines.detector, "detector");
     record(engines.mask_head, "mask_head");
-    session_ = std::make_unique<Session>(std::move(engines), Tokenizer::load(model.tokenizer),
-                                         model.config, model.semantics, model_.limits);
+    session_ = std::make_unique<CpuSession>(std::move(engines), Tokenizer::load(model.tokenizer),
+                                            model.config, model.semantics, model_.limits);
   }
 
   [[nodiscard]] PromptResult run(const Image& image, const PublishedCase& published) {
@@ -81,9 +81,9 @@ class RawRun {
   }
 
  private:
-  LoadedModel model_;  // outlives the session: the GPU and the library are its
+  HostModel model_;  // outlives the session: the GPU and the library are its
   Calls calls_;
-  std::unique_ptr<Session> session_;
+  std::unique_ptr<CpuSession> session_;
 };
 
 double distance(std::span<const double> expected, std::span<const float> box) {
@@ -174,7 +174,8 @@ PublishedOutcome run_published(const PublishedTable& table, const ModelFiles& mo
   outcome.backend = engines ? "tensorrt" : "openvino";
   const auto& tolerances = table.tolerances.at(outcome.precision);
   const auto tolerance = tolerances.find("scores");
-  const LoadOptions load{.threads = options.threads, .allow_unverified = true};
+  const LoadOptions load{
+      .device = options.device, .threads = options.threads, .allow_unverified = true};
   std::vector<NamedNumbers> found;
   {
     RawRun run(model, load);

@@ -15,6 +15,7 @@ namespace sam3trt {
 /// How the cases of a table are run.
 struct PublishedOptions {
   PublishedImageSource images;
+  int device = 0;        ///< GPU that engines run on.
   int threads = 0;       ///< Of the CPU backend; 0: OpenVINO's choice.
   std::stop_token stop;  ///< Ends what runs, which then throws StoppedError.
   /// Told before each case; may be empty.

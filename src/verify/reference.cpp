@@ -177,8 +177,8 @@ ReferenceRun record_reference(const ModelFiles& files, const EngineLoader& load,
   const auto together = static_cast<size_t>(std::clamp<int64_t>(
       std::max<int64_t>(static_cast<int64_t>(prompts) - 1, 2), 1, limits.prompts));
   const int64_t masks = std::min({kMasks, limits.masks, files.config.num_queries});
-  Session session(std::move(engines), Tokenizer::load(files.tokenizer), files.config,
-                  files.semantics, {.prompts = together});
+  CpuSession session(std::move(engines), Tokenizer::load(files.tokenizer), files.config,
+                     files.semantics, {.prompts = together});
   for (const Image& image : run.images) {
     run.prompts.push_back(default_prompts(image, texts, limits));
     run.results.push_back(session.run(image, run.prompts.back(), {}));

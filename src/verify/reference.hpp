@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "image/image.hpp"
-#include "runtime/session.hpp"
+#include "runtime/cpu_session.hpp"
 #include "verify/recording_engine.hpp"
 
 namespace sam3trt {

@@ -133,7 +133,7 @@ ResultReport verify_results(const ReferenceRun& reference, const FindInstances& 
   std::vector<ImageRequest> requests;
   requests.reserve(reference.images.size());
   for (size_t i = 0; i < reference.images.size(); ++i) {
-    requests.push_back({&reference.images[i], reference.prompts[i]});
+    requests.push_back({view_of(reference.images[i]), reference.prompts[i]});
   }
   const std::vector<ImageResult> results = find(requests);
   std::ranges::for_each(results, throw_if_failed);

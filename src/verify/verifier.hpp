@@ -21,6 +21,7 @@ struct VerifierOptions {
   std::vector<std::string> texts;             ///< Empty: "circle", "cat", "cup".
   Gate gate = Gate::builtin();
   int threads = 0;              ///< Of the CPU reference; 0: OpenVINO's choice.
+  int device = 0;               ///< GPU that verify_model runs engines on.
   ReferenceLimits limits;       ///< Of the engines.
   std::filesystem::path cache;  ///< Folder of the user; keeps what the reference gave. Empty: none.
   std::stop_token stop;         ///< Ends whatever runs, which then throws StoppedError.

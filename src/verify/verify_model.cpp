@@ -37,7 +37,7 @@ std::vector<OutputReport> verify_stages(Verifier& verifier, const ModelFiles& fi
                                         const LoadOptions& load, Precision precision) {
   std::unique_ptr<TensorRtHost> host;
   if (files.form == ModelForm::kEngines) {
-    host = open_tensorrt_for(files.at(Component::kVisionEncoder));
+    host = open_tensorrt_for(files.at(Component::kVisionEncoder), load.device);
   }
   std::vector<OutputReport> reports;
   for (const auto& [component, path] : files.components) {
@@ -152,7 +152,9 @@ void mark_as_set(const ModelFiles& engines, const std::string& end_to_end) {
 }
 
 VerifyOutcome verify_model(const VerifyRequest& request) {
-  const LoadOptions load{.threads = request.verifier.threads, .allow_unverified = true};
+  const LoadOptions load{.device = request.verifier.device,
+                         .threads = request.verifier.threads,
+                         .allow_unverified = true};
   check_same_checkpoint(request.reference, request.model);
   VerifierOptions options = request.verifier;
   options.limits = reference_limits(request.model);

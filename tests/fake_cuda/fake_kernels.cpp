@@ -17,6 +17,7 @@
 #include "cuda/kernels/select.hpp"
 #include "fake_block.hpp"
 #include "fake_memory.hpp"
+#include "image/pack_pixels.hpp"
 
 namespace sam3trt::fake {
 namespace {
@@ -79,6 +80,11 @@ void resize_rows(const ResizeArgs& args, KernelThread at) {
   }
 }
 
+void pack(const PackArgs& args, KernelThread at) {
+  if (at.x() >= args.width) return;
+  for (int64_t y = at.block_y; y < args.height; y += at.blocks_y) pack_pixel(args, at.x(), y);
+}
+
 struct Scores {
   float values[kMaxQueries];
 };
@@ -132,6 +138,7 @@ std::map<std::string, Kernel>& kernels() {
   constexpr unsigned kMmaThreads = 128;
   constexpr unsigned kGridThreads = 256;
   static std::map<std::string, Kernel> all = {
+      {"sam3trt_pack", {plain<PackArgs>(pack)}},
       {"sam3trt_resize_columns", {plain<ResizeArgs>(resize_columns_body)}},
       {"sam3trt_resize_rows", {plain<ResizeArgs>(resize_rows)}},
       {"sam3trt_select",

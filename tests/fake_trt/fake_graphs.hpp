@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/session.hpp"
+#include "runtime/cpu_session.hpp"
 
 namespace sam3trt {
 

@@ -1,6 +1,7 @@
 #include "fake_plan.hpp"
 
 #include <cstring>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 
@@ -44,7 +45,7 @@ const std::map<std::string, std::vector<std::string>>& symbols() {
   return all;
 }
 
-class FakePlan : public LoadedPlan {
+class FakePlan : public LoadedPlan, public std::enable_shared_from_this<FakePlan> {
  public:
   FakePlan(std::unique_ptr<Engine> engine, const Sizes& largest, bool is_mask_head)
       : engine_(std::move(engine)), is_mask_head_(is_mask_head) {
@@ -62,97 +63,26 @@ class FakePlan : public LoadedPlan {
         profile[input.name] = {least, least, resolve(input, most)};
       }
     }
-    contexts_.resize(profiles_.size());
   }
 
   [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return engine_->inputs(); }
   [[nodiscard]] const std::vector<TensorInfo>& outputs() const override {
     return engine_->outputs();
   }
-
   [[nodiscard]] ProfileShape profile(const std::string& input) const override {
     return envelope_of(profiles_, input);
   }
-
   [[nodiscard]] uint64_t activation_bytes() const override { return 1000; }
-  /// Grows with the shapes; that of several prompts in the detector is more than that of a picture
-  /// in the vision encoder.
-  [[nodiscard]] uint64_t shaped_activation_bytes() override {
-    uint64_t bytes = 64;
-    for (const auto& [input, shape] : context().shapes) {
-      if (input != "pixel_values") bytes += 8 * static_cast<uint64_t>(element_count(shape));
-    }
-    return bytes;
-  }
-  void set_activation_memory(uint64_t address, uint64_t bytes) override {
-    if (address == 0 || bytes < shaped_activation_bytes()) {
-      throw std::logic_error("too little memory for activations");
-    }
-    context().activations = address;
-    memory_is_callers_ = true;
-  }
-
-  /// Forgets what the context was given before, so that what a caller forgets to give it shows.
-  void set_input_shapes(const std::map<std::string, Shape>& shapes, void* /*stream*/) override {
-    if (shapes.size() != engine_->inputs().size()) throw std::logic_error("shapes are missing");
-    current_ = choose_profile(profiles_, shapes);
-    context() = {shapes, {}, 0};
-  }
-
-  [[nodiscard]] Shape output_shape(const std::string& name) const override {
-    Sizes sizes;
-    for (const auto& [input, shape] : context().shapes) {
-      const Shape& pattern = info(input).shape;
-      size_t next = 0;
-      for (size_t axis = 0; axis < pattern.size(); ++axis) {
-        if (pattern[axis] < 0) sizes[symbol(input, next++)] = shape[axis];
-      }
-    }
-    if (sizes.contains("K")) sizes["K+1"] = sizes["K"] + 1;
-    return resolve(info(name), sizes);
-  }
-
-  void bind(const std::string& name, uint64_t address) override {
-    context().addresses[name] = address;
-  }
-
-  [[nodiscard]] std::vector<LayerTime> time_layers(void* stream) override {
-    enqueue(stream);
-    return {{"first", 0.25}, {"second", 0.5}};
-  }
-
-  void enqueue(void* stream) override {
-    if (memory_is_callers_ && context().activations == 0) {
-      throw std::logic_error("no memory for the activations of this profile");
-    }
-    calls_.push_back(std::make_unique<Call>(Call{this, context(), shaped_activation_bytes()}));
-    if (cuLaunchHostFunc(stream, &FakePlan::run_call, calls_.back().get()) != 0) {
-      throw Error(ErrorCode::kInternal, "could not run the engine");
-    }
-  }
-
   [[nodiscard]] std::string layers_json() const override { return "{}"; }
+  [[nodiscard]] std::unique_ptr<PlanContext> make_context(ActivationMemory memory) const override;
 
- private:
-  struct Context {
-    std::map<std::string, Shape> shapes;
-    std::map<std::string, uint64_t> addresses;
-    uint64_t activations = 0;  ///< Of the caller.
-  };
-  struct Call {
-    FakePlan* plan;
-    Context context;
-    uint64_t activation_bytes;
+  [[nodiscard]] const std::vector<Profile>& profiles() const { return profiles_; }
 
-    [[nodiscard]] std::byte* memory(const std::string& name, const Tensor& tensor) const {
-      const uint64_t address = context.addresses.at(name);
-      fake_cuda_require_memory(address, tensor.bytes().size());
-      return device_pointer<std::byte>(address);
-    }
-  };
-
-  [[nodiscard]] Context& context() { return contexts_.at(current_.value()); }
-  [[nodiscard]] const Context& context() const { return contexts_.at(current_.value()); }
+  /// Of contexts of several threads in turn.
+  [[nodiscard]] std::map<std::string, Tensor> run(const TensorMap& inputs) const {
+    const std::lock_guard lock(mutex_);
+    return engine_->run(inputs);
+  }
 
   /// `image_index` counts as many as the prompts of the call: those of the mask head are R.
   [[nodiscard]] std::string symbol(const std::string& tensor, size_t index) const {
@@ -178,6 +108,98 @@ class FakePlan : public LoadedPlan {
     return shape;
   }
 
+ private:
+  std::unique_ptr<Engine> engine_;
+  bool is_mask_head_;
+  std::vector<Profile> profiles_;
+  mutable std::mutex mutex_;
+};
+
+class FakeContext : public PlanContext {
+ public:
+  FakeContext(std::shared_ptr<const FakePlan> plan, ActivationMemory memory)
+      : plan_(std::move(plan)), memory_(memory), contexts_(plan_->profiles().size()) {}
+
+  [[nodiscard]] const LoadedPlan& plan() const override { return *plan_; }
+
+  /// Grows with the shapes; that of several prompts in the detector is more than that of an image
+  /// in the vision encoder.
+  [[nodiscard]] uint64_t shaped_activation_bytes() override {
+    uint64_t bytes = 64;
+    for (const auto& [input, shape] : context().shapes) {
+      if (input != "pixel_values") bytes += 8 * static_cast<uint64_t>(element_count(shape));
+    }
+    return bytes;
+  }
+  void set_activation_memory(uint64_t address, uint64_t bytes) override {
+    if (memory_ != ActivationMemory::kCallers || address == 0 ||
+        bytes < shaped_activation_bytes()) {
+      throw std::logic_error("too little memory for activations");
+    }
+    context().activations = address;
+  }
+
+  /// Forgets what the context was given before, so that what a caller forgets to give it shows.
+  void set_input_shapes(const std::map<std::string, Shape>& shapes, void* /*stream*/) override {
+    if (shapes.size() != plan_->inputs().size()) throw std::logic_error("shapes are missing");
+    current_ = choose_profile(plan_->profiles(), shapes);
+    context() = {shapes, {}, 0};
+  }
+
+  [[nodiscard]] Shape output_shape(const std::string& name) const override {
+    Sizes sizes;
+    for (const auto& [input, shape] : context().shapes) {
+      const Shape& pattern = plan_->info(input).shape;
+      size_t next = 0;
+      for (size_t axis = 0; axis < pattern.size(); ++axis) {
+        if (pattern[axis] < 0) sizes[plan_->symbol(input, next++)] = shape[axis];
+      }
+    }
+    if (sizes.contains("K")) sizes["K+1"] = sizes["K"] + 1;
+    return plan_->resolve(plan_->info(name), sizes);
+  }
+
+  void bind(const std::string& name, uint64_t address) override {
+    context().addresses[name] = address;
+  }
+
+  [[nodiscard]] std::vector<LayerTime> time_layers(void* stream) override {
+    enqueue(stream);
+    return {{"first", 0.25}, {"second", 0.5}};
+  }
+
+  void enqueue(void* stream) override {
+    if (memory_ == ActivationMemory::kCallers && context().activations == 0) {
+      throw std::logic_error("no memory for the activations of this profile");
+    }
+    calls_.push_back(
+        std::make_unique<Call>(Call{plan_.get(), context(), shaped_activation_bytes()}));
+    if (cuLaunchHostFunc(stream, &FakeContext::run_call, calls_.back().get()) != 0) {
+      throw Error(ErrorCode::kInternal, "could not run the engine");
+    }
+  }
+
+ private:
+  struct Context {
+    std::map<std::string, Shape> shapes;
+    std::map<std::string, uint64_t> addresses;
+    uint64_t activations = 0;  ///< Of the caller.
+  };
+  struct Call {
+    const FakePlan* plan;
+    Context context;
+    uint64_t activation_bytes;
+
+    [[nodiscard]] std::byte* memory(const std::string& name, const Tensor& tensor) const {
+      const uint64_t address = context.addresses.at(name);
+      fake_cuda_require_memory(address, tensor.bytes().size());
+      return device_pointer<std::byte>(address);
+    }
+  };
+
+  [[nodiscard]] Context& context() { return contexts_.at(current_.value()); }
+  [[nodiscard]] const Context& context() const { return contexts_.at(current_.value()); }
+
   /// Writes to all of its activation memory, as an engine does.
   static void run_call(void* data) {
     const Call& call = *static_cast<Call*>(data);
@@ -194,19 +216,21 @@ class FakePlan : public LoadedPlan {
       std::memcpy(tensor.bytes().data(), call.memory(entry.name, tensor), tensor.bytes().size());
       map[entry.name] = &tensor;
     }
-    for (const auto& [name, tensor] : call.plan->engine_->run(map)) {
+    for (const auto& [name, tensor] : call.plan->run(map)) {
       std::memcpy(call.memory(name, tensor), tensor.bytes().data(), tensor.bytes().size());
     }
   }
 
-  std::unique_ptr<Engine> engine_;
-  bool is_mask_head_;
-  std::vector<Profile> profiles_;
+  std::shared_ptr<const FakePlan> plan_;
+  ActivationMemory memory_;
   std::vector<Context> contexts_;  ///< By profile.
   std::optional<size_t> current_;
-  bool memory_is_callers_ = false;
   std::vector<std::unique_ptr<Call>> calls_;
 };
+
+std::unique_ptr<PlanContext> FakePlan::make_context(ActivationMemory memory) const {
+  return std::make_unique<FakeContext>(shared_from_this(), memory);
+}
 
 }  // namespace
 
@@ -220,10 +244,13 @@ GpuPlans fake_plans(SessionEngines engines, const ModelConfig& config,
                          {"R", limits.mask_prompts},
                          {"M", limits.masks}};
   const auto plan = [&](std::unique_ptr<Engine>& engine, bool is_mask_head = false) {
-    return std::make_unique<FakePlan>(std::move(engine), largest, is_mask_head);
+    return std::make_shared<const FakePlan>(std::move(engine), largest, is_mask_head);
   };
-  return {plan(engines.vision_encoder), plan(engines.text_encoder), plan(engines.geometry_encoder),
-          plan(engines.detector), plan(engines.mask_head, true)};
+  return {{Component::kVisionEncoder, plan(engines.vision_encoder)},
+          {Component::kTextEncoder, plan(engines.text_encoder)},
+          {Component::kGeometryEncoder, plan(engines.geometry_encoder)},
+          {Component::kDetector, plan(engines.detector)},
+          {Component::kMaskHead, plan(engines.mask_head, true)}};
 }
 
 }  // namespace sam3trt

@@ -4,7 +4,7 @@
 
 #include "base/engine.hpp"
 #include "gpu/gpu_session.hpp"
-#include "runtime/session.hpp"
+#include "runtime/cpu_session.hpp"
 
 namespace sam3trt {
 

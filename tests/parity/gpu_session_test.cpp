@@ -71,7 +71,8 @@ TEST_P(GpuSessionParity, GivesTheCpuSessionsResultsForManyPicturesAndPromptsAtOn
   const Goldens goldens(GetParam());
   const std::vector<Scene> scenes = scenes_of(goldens);
   const ModelFiles files = export_model(GetParam());
-  Session cpu(load_on_cpu(files), Tokenizer::load(files.tokenizer), files.config, files.semantics);
+  CpuSession cpu(load_on_cpu(files), Tokenizer::load(files.tokenizer), files.config,
+                 files.semantics);
   const CudaDevice device(0, fake_driver());
   GpuSession gpu(device, fake_plans(load_on_cpu(files), files.config, {}),
                  Tokenizer::load(files.tokenizer), files.config, files.semantics);
@@ -81,14 +82,14 @@ TEST_P(GpuSessionParity, GivesTheCpuSessionsResultsForManyPicturesAndPromptsAtOn
   // Each picture twice, so that a batch of two with other pictures occurs; the first one again, so
   // that shapes repeat and graphs are recorded.
   for (int round = 0; round < 2; ++round) {
-    for (const Scene& scene : scenes) requests.push_back({&scene.image, scene.prompts});
+    for (const Scene& scene : scenes) requests.push_back({view_of(scene.image), scene.prompts});
   }
   size_t instances = 0;
   for (int round = 0; round < 2; ++round) {
-    const auto results = gpu.run(requests, thresholds);
+    const auto results = gpu.run(requests, {thresholds});
     ASSERT_EQ(results.size(), requests.size());
     for (size_t i = 0; i < results.size(); ++i) {
-      const ImageResult wanted = cpu.run(*requests[i].image, requests[i].prompts, thresholds);
+      const ImageResult wanted = cpu.run(std::span(&requests[i], 1), {thresholds}).front();
       expect_same(results[i], wanted, instances);
     }
   }
@@ -108,7 +109,7 @@ struct FirstScene {
   CudaDevice device{0, fake_driver()};
   GpuSession gpu{device, fake_plans(load_on_cpu(files), files.config, {}),
                  Tokenizer::load(files.tokenizer), files.config, files.semantics};
-  ImageRequest request{&scenes.front().image, scenes.front().prompts};
+  ImageRequest request{view_of(scenes.front().image), scenes.front().prompts};
   Thresholds thresholds{goldens.prompts().front().threshold, 0.5};
 };
 
@@ -118,12 +119,12 @@ TEST(GpuSession, AllocatesNothingWhenShapesRepeat) {
   const ImageRequest& request = first.request;
   const Thresholds& thresholds = first.thresholds;
   for (int warm_up = 0; warm_up < 2; ++warm_up) {
-    static_cast<void>(gpu.run(std::span(&request, 1), thresholds));
+    static_cast<void>(gpu.run(std::span(&request, 1), {thresholds}));
   }
   const int before = fake_cuda_live_objects();
   fake_cuda_fail_next("cuMemAlloc_v2", 2);
   fake_cuda_fail_next("cuMemHostAlloc", 2);
-  const auto results = gpu.run(std::span(&request, 1), thresholds);
+  const auto results = gpu.run(std::span(&request, 1), {thresholds});
   EXPECT_EQ(results.size(), 1U);
   EXPECT_EQ(fake_cuda_live_objects(), before);
   fake_cuda_fail_next("cuMemAlloc_v2", 0);
@@ -135,25 +136,25 @@ TEST(GpuSession, FreesTheTextEncoderWhenAllTextsAreKnown) {
   GpuSession& gpu = first.gpu;
   const ImageRequest& request = first.request;
   const Thresholds& thresholds = first.thresholds;
-  const auto wanted = gpu.run(std::span(&request, 1), thresholds);
+  const auto wanted = gpu.run(std::span(&request, 1), {thresholds});
 
   std::vector<Prompt> too_many;
   for (int i = 0; i < 600; ++i) too_many.push_back({"text " + std::to_string(i), {}});
   EXPECT_FALSE(gpu.keep_only_texts(too_many));  // the encoder stays, and with it any text
   const std::vector<Prompt> new_text = {{"something new", {}}};
   const ImageRequest other{request.image, new_text};
-  EXPECT_NO_THROW(static_cast<void>(gpu.run(std::span(&other, 1), thresholds)));
+  EXPECT_NO_THROW(static_cast<void>(gpu.run(std::span(&other, 1), {thresholds})));
 
   const int before = fake_cuda_live_objects();
   EXPECT_TRUE(gpu.keep_only_texts(request.prompts));
   EXPECT_LT(fake_cuda_live_objects(), before);
-  const auto found = gpu.run(std::span(&request, 1), thresholds);
+  const auto found = gpu.run(std::span(&request, 1), {thresholds});
   size_t instances = 0;
   expect_same(found.front(), wanted.front(), instances);
   const std::vector<Prompt> unknown = {{"unheard of", {}}};
   const ImageRequest refused{request.image, unknown};
   try {
-    static_cast<void>(gpu.run(std::span(&refused, 1), thresholds));
+    static_cast<void>(gpu.run(std::span(&refused, 1), {thresholds}));
     FAIL() << "expected an error";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kBadInput);
@@ -170,7 +171,7 @@ TEST(GpuSession, RefusesMoreBoxesThanItsEnginesWereBuiltFor) {
   Image image{20, 10, std::vector<uint8_t>(600)};
   const std::vector<Prompt> prompts = {
       {std::nullopt, std::vector<PromptBox>(5, {{1.0, 1.0, 9.0, 9.0}, true})}};
-  const ImageRequest request{&image, prompts};
+  const ImageRequest request{view_of(image), prompts};
   try {
     static_cast<void>(gpu.run(std::span(&request, 1), {}));
     FAIL() << "expected an error";

@@ -62,7 +62,6 @@ TEST_F(GpuStageTest, ChangesItsProfileWithTheShapesOfItsInputs) {
 }
 
 TEST_F(GpuStageTest, TakesWhatItsWidestProfileHolds) {
-  EXPECT_EQ(stage_.largest("input_ids", 0), FakePlanLimits{}.prompts);
   const Tensor many = ids(FakePlanLimits{}.prompts + 1);
   try {
     stage_.set_input("input_ids", many.shape(), 1);

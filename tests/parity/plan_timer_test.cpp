@@ -23,29 +23,27 @@ class PlanTimerTest : public testing::Test {
 };
 
 TEST_F(PlanTimerTest, TimesEveryStageAsGraphAndByPlainCalls) {
-  using Part = std::pair<const char*, LoadedPlan*>;
-  for (const auto& [component, plan] : {Part{"vision_encoder", plans_.vision_encoder.get()},
-                                        Part{"text_encoder", plans_.text_encoder.get()},
-                                        Part{"geometry_encoder", plans_.geometry_encoder.get()},
-                                        Part{"detector", plans_.detector.get()}}) {
-    PlanTimer timer(device_, *plan, batched_inputs_of(component));
+  for (const Component component : {Component::kVisionEncoder, Component::kTextEncoder,
+                                    Component::kGeometryEncoder, Component::kDetector}) {
+    const std::string name(name_of(component));
+    PlanTimer timer(device_, *plans_.at(component), batched_inputs_of(name));
     const auto [graph, plain] = timer.time(2, {1, 3});
-    EXPECT_GT(graph.median, 0) << component;
-    EXPECT_GE(graph.p95, graph.median) << component;
-    EXPECT_GT(plain.median, 0) << component;
+    EXPECT_GT(graph.median, 0) << name;
+    EXPECT_GE(graph.p95, graph.median) << name;
+    EXPECT_GT(plain.median, 0) << name;
   }
 }
 
 TEST_F(PlanTimerTest, TheLargestBatchIsThatOfWhatIsBatched) {
   const FakePlanLimits limits;
-  const auto largest_of = [&](LoadedPlan& plan, const std::string& component) {
+  const auto largest_of = [&](const LoadedPlan& plan, const std::string& component) {
     return PlanTimer(device_, plan, batched_inputs_of(component)).largest_batch();
   };
-  EXPECT_EQ(largest_of(*plans_.vision_encoder, "vision_encoder"), limits.images);
-  EXPECT_EQ(largest_of(*plans_.text_encoder, "text_encoder"), limits.prompts);
+  EXPECT_EQ(largest_of(*plans_.at(Component::kVisionEncoder), "vision_encoder"), limits.images);
+  EXPECT_EQ(largest_of(*plans_.at(Component::kTextEncoder), "text_encoder"), limits.prompts);
   // Prompts share the features of an image, whose first axis counts images.
-  EXPECT_EQ(largest_of(*plans_.detector, "detector"), limits.prompts);
-  EXPECT_EQ(largest_of(*plans_.vision_encoder, ""), limits.images);
+  EXPECT_EQ(largest_of(*plans_.at(Component::kDetector), "detector"), limits.prompts);
+  EXPECT_EQ(largest_of(*plans_.at(Component::kVisionEncoder), ""), limits.images);
   const auto masks = batched_inputs_of("mask_head");
   EXPECT_TRUE(masks("prompt_mask"));
   EXPECT_TRUE(masks("query_index"));
@@ -53,7 +51,7 @@ TEST_F(PlanTimerTest, TheLargestBatchIsThatOfWhatIsBatched) {
 }
 
 TEST_F(PlanTimerTest, GivesTheMedianOfEachLayer) {
-  PlanTimer timer(device_, *plans_.text_encoder);
+  PlanTimer timer(device_, *plans_.at(Component::kTextEncoder));
   const auto layers = timer.time_layers(1, {1, 3});
   ASSERT_EQ(layers.size(), 2U);
   EXPECT_EQ(layers[0].layer, "first");

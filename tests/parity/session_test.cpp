@@ -1,4 +1,4 @@
-#include "runtime/session.hpp"
+#include "runtime/cpu_session.hpp"
 
 #include <gtest/gtest.h>
 
@@ -13,11 +13,11 @@
 namespace sam3trt::parity {
 namespace {
 
-Session open_session(const Reference& reference) {
+CpuSession open_session(const Reference& reference) {
   const ModelFiles files = export_model(reference);
   EXPECT_EQ(files.semantics, reference.semantics);
-  return Session(load_on_cpu(files), Tokenizer::load(files.tokenizer), files.config,
-                 files.semantics);
+  return CpuSession(load_on_cpu(files), Tokenizer::load(files.tokenizer), files.config,
+                    files.semantics);
 }
 
 double mask_iou(std::span<const uint8_t> a, std::span<const uint8_t> b) {
@@ -68,7 +68,7 @@ class SessionParity : public testing::TestWithParam<Reference> {};
 
 TEST_P(SessionParity, GivesTheReferencesInstancesFromThePhotographs) {
   const Goldens goldens(GetParam());
-  Session session = open_session(GetParam());
+  CpuSession session = open_session(GetParam());
   std::map<std::string, std::vector<GoldenPrompt>> cases;
   for (const GoldenPrompt& prompt : goldens.prompts()) {
     cases[prompt.key.substr(0, prompt.key.find('/'))].push_back(prompt);

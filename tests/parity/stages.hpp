@@ -5,7 +5,7 @@
 
 #include "base/tensor.hpp"
 #include "goldens.hpp"
-#include "runtime/session.hpp"
+#include "runtime/cpu_session.hpp"
 
 namespace sam3trt::parity {
 

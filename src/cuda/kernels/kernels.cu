@@ -3,6 +3,7 @@
 #include "cuda/kernels/mask.hpp"
 #include "cuda/kernels/resize.hpp"
 #include "cuda/kernels/select.hpp"
+#include "image/pack_pixels.hpp"
 
 namespace {
 
@@ -23,6 +24,14 @@ __global__ void sam3trt_resize_rows(const __grid_constant__ sam3trt::ResizeArgs 
     sam3trt::resize_rows_body<uint16_t>(args, here());
   } else {
     sam3trt::resize_rows_body<float>(args, here());
+  }
+}
+
+__global__ void sam3trt_pack(const __grid_constant__ sam3trt::PackArgs args) {
+  const sam3trt::KernelThread at = here();
+  if (at.x() >= args.width) return;
+  for (int64_t y = at.block_y; y < args.height; y += at.blocks_y) {
+    sam3trt::pack_pixel(args, at.x(), y);
   }
 }
 

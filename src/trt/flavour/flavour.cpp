@@ -147,16 +147,14 @@ class LayerTimes : public nvinfer1::IProfiler {
   std::vector<LayerTime> times_;
 };
 
-class FlavourPlan : public LoadedPlan {
+class FlavourPlan : public LoadedPlan, public std::enable_shared_from_this<FlavourPlan> {
  public:
   FlavourPlan(std::shared_ptr<Logger> logger, std::unique_ptr<nvinfer1::IRuntime> runtime,
-              std::unique_ptr<nvinfer1::ICudaEngine> engine, ActivationMemory memory)
+              std::unique_ptr<nvinfer1::ICudaEngine> engine)
       : logger_(std::move(logger)),
-        memory_(memory),
         runtime_(std::move(runtime)),
         engine_(std::move(engine)),
-        profiles_(static_cast<size_t>(engine_->getNbOptimizationProfiles())),
-        contexts_(profiles_.size()) {
+        profiles_(static_cast<size_t>(engine_->getNbOptimizationProfiles())) {
     for (int32_t i = 0; i < engine_->getNbIOTensors(); ++i) {
       const char* name = engine_->getIOTensorName(i);
       const bool is_input = engine_->getTensorIOMode(name) == nvinfer1::TensorIOMode::kINPUT;
@@ -182,6 +180,53 @@ class FlavourPlan : public LoadedPlan {
     return static_cast<uint64_t>(std::max<int64_t>(engine_->getDeviceMemorySizeV2(), 0));
   }
 
+  [[nodiscard]] std::string layers_json() const override {
+    const std::unique_ptr<nvinfer1::IEngineInspector> inspector(engine_->createEngineInspector());
+    if (!inspector) return "{}";
+    const char* text = inspector->getEngineInformation(nvinfer1::LayerInformationFormat::kJSON);
+    return text == nullptr ? "{}" : text;
+  }
+
+  [[nodiscard]] std::unique_ptr<PlanContext> make_context(ActivationMemory memory) const override;
+
+  [[nodiscard]] const std::vector<Profile>& profiles() const { return profiles_; }
+  [[nodiscard]] ErrorLog& errors() const { return logger_->errors(); }
+
+  /// One at a time; the library says nothing about several threads that ask one engine for
+  /// contexts.
+  [[nodiscard]] std::unique_ptr<nvinfer1::IExecutionContext> make_execution_context(
+      nvinfer1::ExecutionContextAllocationStrategy strategy, ErrorLog::Call& call) const {
+    const std::lock_guard lock(mutex_);
+    std::unique_ptr<nvinfer1::IExecutionContext> context(engine_->createExecutionContext(strategy));
+    if (!context) fail(call, ErrorCode::kInternal, "could not make an execution context");
+    return context;
+  }
+
+ private:
+  [[nodiscard]] ProfileShape read_profile(const std::string& input, int32_t index) const {
+    const auto shape = [&](nvinfer1::OptProfileSelector selector) {
+      return to_shape(engine_->getProfileShape(input.c_str(), index, selector));
+    };
+    return {shape(nvinfer1::OptProfileSelector::kMIN), shape(nvinfer1::OptProfileSelector::kOPT),
+            shape(nvinfer1::OptProfileSelector::kMAX)};
+  }
+
+  std::shared_ptr<Logger> logger_;
+  mutable std::mutex mutex_;
+  std::unique_ptr<nvinfer1::IRuntime> runtime_;
+  std::unique_ptr<nvinfer1::ICudaEngine> engine_;
+  std::vector<Profile> profiles_;
+  std::vector<TensorInfo> inputs_;
+  std::vector<TensorInfo> outputs_;
+};
+
+class FlavourContext : public PlanContext {
+ public:
+  FlavourContext(std::shared_ptr<const FlavourPlan> plan, ActivationMemory memory)
+      : plan_(std::move(plan)), memory_(memory), contexts_(plan_->profiles().size()) {}
+
+  [[nodiscard]] const LoadedPlan& plan() const override { return *plan_; }
+
   [[nodiscard]] uint64_t shaped_activation_bytes() override {
     return context().updateDeviceMemorySizeForShapes();
   }
@@ -192,8 +237,8 @@ class FlavourPlan : public LoadedPlan {
   }
 
   void set_input_shapes(const std::map<std::string, Shape>& shapes, void* stream) override {
-    ErrorLog::Call call(logger_->errors());
-    use_profile(choose_profile(profiles_, shapes), stream);
+    ErrorLog::Call call(plan_->errors());
+    use_profile(choose_profile(plan_->profiles(), shapes), stream, call);
     for (const auto& [name, shape] : shapes) {
       if (context().setInputShape(name.c_str(), to_dims(shape))) continue;
       fail(call, ErrorCode::kBadInput, "refuses the shape " + to_string(shape) + " of " + name);
@@ -205,7 +250,7 @@ class FlavourPlan : public LoadedPlan {
   }
 
   void bind(const std::string& name, uint64_t address) override {
-    ErrorLog::Call call(logger_->errors());
+    ErrorLog::Call call(plan_->errors());
     // NOLINTNEXTLINE(performance-no-int-to-ptr): a device address
     if (!context().setTensorAddress(name.c_str(), reinterpret_cast<void*>(address))) {
       fail(call, ErrorCode::kInternal, "refuses the address of " + name);
@@ -213,7 +258,7 @@ class FlavourPlan : public LoadedPlan {
   }
 
   void enqueue(void* stream) override {
-    ErrorLog::Call call(logger_->errors());
+    ErrorLog::Call call(plan_->errors());
     if (!context().enqueueV3(static_cast<cudaStream_t>(stream))) {
       fail(call, ErrorCode::kInternal, "could not run the engine");
     }
@@ -226,40 +271,23 @@ class FlavourPlan : public LoadedPlan {
     return layer_times_.take();
   }
 
-  [[nodiscard]] std::string layers_json() const override {
-    const std::unique_ptr<nvinfer1::IEngineInspector> inspector(engine_->createEngineInspector());
-    if (!inspector) return "{}";
-    const char* text = inspector->getEngineInformation(nvinfer1::LayerInformationFormat::kJSON);
-    return text == nullptr ? "{}" : text;
-  }
-
  private:
-  [[nodiscard]] ProfileShape read_profile(const std::string& input, int32_t index) const {
-    const auto shape = [&](nvinfer1::OptProfileSelector selector) {
-      return to_shape(engine_->getProfileShape(input.c_str(), index, selector));
-    };
-    return {shape(nvinfer1::OptProfileSelector::kMIN), shape(nvinfer1::OptProfileSelector::kOPT),
-            shape(nvinfer1::OptProfileSelector::kMAX)};
-  }
-
-  /// A context of its own for each profile, because one that changes its profile sets up all its
-  /// layers again.
-  void use_profile(size_t index, void* stream) {
+  /// An execution context of its own for each profile, because one that changes its profile sets up
+  /// all its layers again.
+  void use_profile(size_t index, void* stream, ErrorLog::Call& call) {
     auto& slot = contexts_.at(index);
-    if (!slot) slot = make_context(static_cast<int32_t>(index), stream);
+    if (!slot) slot = make_execution_context(static_cast<int32_t>(index), stream, call);
     current_ = slot.get();
   }
 
-  [[nodiscard]] std::unique_ptr<nvinfer1::IExecutionContext> make_context(int32_t profile,
-                                                                          void* stream) {
+  [[nodiscard]] std::unique_ptr<nvinfer1::IExecutionContext> make_execution_context(
+      int32_t profile, void* stream, ErrorLog::Call& call) {
     using Strategy = nvinfer1::ExecutionContextAllocationStrategy;
-    ErrorLog::Call call(logger_->errors());
-    const bool several = profiles_.size() > 1;
+    const bool several = contexts_.size() > 1;
     // kSTATIC would reserve for every context what the largest profile needs.
     const Strategy own = several ? Strategy::kON_PROFILE_CHANGE : Strategy::kSTATIC;
-    std::unique_ptr<nvinfer1::IExecutionContext> context(engine_->createExecutionContext(
-        memory_ == ActivationMemory::kOwn ? own : Strategy::kUSER_MANAGED));
-    if (!context) fail(call, ErrorCode::kInternal, "could not make an execution context");
+    auto context = plan_->make_execution_context(
+        memory_ == ActivationMemory::kOwn ? own : Strategy::kUSER_MANAGED, call);
     if (several &&
         !context->setOptimizationProfileAsync(profile, static_cast<cudaStream_t>(stream))) {
       fail(call, ErrorCode::kInternal, "refuses its profile " + std::to_string(profile));
@@ -272,17 +300,16 @@ class FlavourPlan : public LoadedPlan {
     return *current_;
   }
 
-  std::shared_ptr<Logger> logger_;
+  std::shared_ptr<const FlavourPlan> plan_;
   ActivationMemory memory_;
   LayerTimes layer_times_;  // outlives the contexts that report to it
-  std::unique_ptr<nvinfer1::IRuntime> runtime_;
-  std::unique_ptr<nvinfer1::ICudaEngine> engine_;
-  std::vector<Profile> profiles_;
   std::vector<std::unique_ptr<nvinfer1::IExecutionContext>> contexts_;  ///< By profile.
   nvinfer1::IExecutionContext* current_ = nullptr;
-  std::vector<TensorInfo> inputs_;
-  std::vector<TensorInfo> outputs_;
 };
+
+std::unique_ptr<PlanContext> FlavourPlan::make_context(ActivationMemory memory) const {
+  return std::make_unique<FlavourContext>(shared_from_this(), memory);
+}
 
 class FlavourApi : public TensorRtApi {
  public:
@@ -321,8 +348,7 @@ class FlavourApi : public TensorRtApi {
     return {to_bytes(*memory), timing_cache_bytes(*config)};
   }
 
-  [[nodiscard]] std::unique_ptr<LoadedPlan> load(std::span<const std::byte> plan,
-                                                 ActivationMemory memory) override {
+  [[nodiscard]] std::shared_ptr<const LoadedPlan> load(std::span<const std::byte> plan) override {
     ErrorLog::Call call(logger_->errors());
     std::unique_ptr<nvinfer1::IRuntime> runtime = make_runtime();
     if (!runtime) fail(call, ErrorCode::kUnavailable, "does not start");
@@ -331,7 +357,7 @@ class FlavourApi : public TensorRtApi {
     if (!engine) {
       fail(call, ErrorCode::kBadInput, "refuses the engine; build it again on this machine");
     }
-    return std::make_unique<FlavourPlan>(logger_, std::move(runtime), std::move(engine), memory);
+    return std::make_shared<const FlavourPlan>(logger_, std::move(runtime), std::move(engine));
   }
 
  private:

@@ -41,8 +41,8 @@ class FakeTensorRt : public TensorRtApi {
     const auto* data = reinterpret_cast<const std::byte*>(text.data());
     return {{data, data + text.size()}, std::vector<std::byte>(7)};
   }
-  [[nodiscard]] std::unique_ptr<LoadedPlan> load(std::span<const std::byte> /*plan*/,
-                                                 ActivationMemory /*memory*/) override {
+  [[nodiscard]] std::shared_ptr<const LoadedPlan> load(
+      std::span<const std::byte> /*plan*/) override {
     throw Error(ErrorCode::kUnavailable, "no GPU");
   }
 

@@ -21,12 +21,12 @@ constexpr float kThreshold = 0.5F;
 
 class GpuMasksTest : public ::testing::Test {
  protected:
-  std::vector<RunLengths> run(int64_t side, const std::vector<MaskRequest>& requests,
-                              const std::vector<float>& logits) {
+  std::vector<FoundMask> run(int64_t side, const std::vector<MaskRequest>& requests,
+                             const std::vector<float>& logits) {
     const auto planes = static_cast<int64_t>(logits.size()) / (side * side);
     logits_.reserve(logits.size() * sizeof(float));
     copy_to_device(stream_, logits_.data(), std::as_bytes(std::span(logits)));
-    std::vector<RunLengths> results =
+    std::vector<FoundMask> results =
         masks_.run(stream_, uploader_, logits_.data(), planes, side, requests, kThreshold);
     return results;
   }
@@ -34,7 +34,7 @@ class GpuMasksTest : public ::testing::Test {
   /// Runs and compares with the CPU path; returns the number of runs.
   size_t check(int64_t side, const std::vector<MaskRequest>& requests,
                const std::vector<float>& logits) {
-    const std::vector<RunLengths> results = run(side, requests, logits);
+    const std::vector<FoundMask> results = run(side, requests, logits);
     EXPECT_EQ(results.size(), requests.size());
     size_t runs = 0;
     for (size_t i = 0; i < results.size(); ++i) {

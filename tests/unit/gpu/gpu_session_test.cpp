@@ -10,44 +10,12 @@
 #include "fake_driver.hpp"
 #include "fake_graphs.hpp"
 #include "fake_plan.hpp"
+#include "scenes.hpp"
 
 namespace sam3trt {
 namespace {
 
 using testing::HasSubstr;
-
-Image image_of(int64_t width, int64_t height, uint8_t seed) {
-  Image image{width, height, std::vector<uint8_t>(static_cast<size_t>(3 * width * height))};
-  for (size_t i = 0; i < image.rgb.size(); ++i) {
-    image.rgb[i] = static_cast<uint8_t>(seed + 37 * i + i * i);
-  }
-  return image;
-}
-
-const PromptBox kBox{{2, 1, 9, 7}, true};
-const PromptBox kUnwanted{{0, 0, 5, 5}, false};
-
-/// A request with all that it needs.
-struct Scene {
-  std::vector<Image> images;
-  std::vector<std::vector<Prompt>> prompts;
-
-  [[nodiscard]] std::vector<ImageRequest> requests() const {
-    std::vector<ImageRequest> requests;
-    for (size_t i = 0; i < images.size(); ++i) requests.push_back({&images[i], prompts[i]});
-    return requests;
-  }
-};
-
-Scene small_scene(const std::string& text) { return {{image_of(12, 10, 1)}, {{{text, {}}}}}; }
-
-/// Two images together and one more; more prompts than go through the detector at once.
-Scene large_scene(const std::string& text) {
-  return {{image_of(12, 10, 1), image_of(40, 23, 2), image_of(13, 31, 3)},
-          {{{text, {}}, {"tree", {kBox}}},
-           {{std::nullopt, {kBox, kUnwanted}}, {text, {kUnwanted}}, {"car", {}}},
-           {{"tree", {}}}}};
-}
 
 class GpuSessionTest : public testing::Test {
  protected:
@@ -56,42 +24,21 @@ class GpuSessionTest : public testing::Test {
             FakeGraphs::tokenizer(), FakeGraphs::config(), Semantics::kHf};
   }
 
-  /// Text of all results: bit for bit the same, or not the same. Times are left out.
-  static std::string text_of(const std::vector<ImageResult>& results) {
-    std::string text;
-    for (const ImageResult& image : results) {
-      text += std::to_string(image.width) + "x" + std::to_string(image.height) + " " +
-              image.error.value_or("");
-      for (const PromptResult& prompt : image.prompts) {
-        text += "\n " + prompt.prompt.text.value_or("boxes") + " " +
-                testing::PrintToString(prompt.presence);
-        for (const Instance& instance : prompt.instances) {
-          text += "\n  " + testing::PrintToString(instance.score) + " " +
-                  std::to_string(instance.query) + " " + testing::PrintToString(instance.box) +
-                  " " + std::to_string(instance.area) + " " +
-                  testing::PrintToString(instance.counts);
-        }
-      }
-      text += "\n";
-    }
-    return text;
-  }
-
   static std::string run(GpuSession& session, const Scene& scene) {
     return text_of(session.run(scene.requests(), {}));
   }
 
   /// What the CPU says.
   [[nodiscard]] std::string answer(const Scene& scene) const {
-    Session session(graphs_.engines(), FakeGraphs::tokenizer(), FakeGraphs::config(),
-                    Semantics::kHf, {});
+    CpuSession session(graphs_.engines(), FakeGraphs::tokenizer(), FakeGraphs::config(),
+                       Semantics::kHf, {});
     return text_of(session.run(scene.requests(), {}));
   }
 
   static Error error_of(GpuSession& session, const Scene& scene,
                         const Thresholds& thresholds = {}) {
     try {
-      static_cast<void>(session.run(scene.requests(), thresholds));
+      static_cast<void>(session.run(scene.requests(), {thresholds}));
     } catch (const Error& error) {
       return error;
     }
@@ -144,8 +91,8 @@ TEST_F(GpuSessionTest, ChecksEverythingBeforeAnythingIsQueued) {
     EXPECT_EQ(fake_cuda_counted_calls(), 0) << message;
   };
   expect_refused([](Scene& s) { s.images[2].rgb.pop_back(); }, "holds 1208 bytes; expected 1209");
-  expect_refused([](Scene& s) { s.images[2].width = 0; }, "expected at least 1x1");
-  expect_refused([](Scene& s) { s.images[2].width = int64_t{1} << 60; }, "make it smaller");
+  expect_refused([](Scene& s) { s.images[2].width = 0; }, "expected positive numbers");
+  expect_refused([](Scene& s) { s.images[2].width = int64_t{1} << 60; }, "is too long");
   expect_refused([](Scene& s) { s.prompts[2][0].boxes.assign(5, kBox); }, "--max-boxes");
   expect_refused([](Scene& s) { s.prompts[2][0] = {}; }, "the prompt is empty");
   expect_refused([](Scene& s) { s.prompts[2][0].text = ""; }, "is empty");
@@ -155,7 +102,7 @@ TEST_F(GpuSessionTest, ChecksEverythingBeforeAnythingIsQueued) {
       },
       "lies outside the image");
   expect_refused([](Scene&) {}, "threshold", {std::numeric_limits<double>::quiet_NaN(), 0.5});
-  const std::vector<ImageRequest> without = {{nullptr, good.prompts[0]}};
+  const std::vector<ImageRequest> without = {{ImageView{}, good.prompts[0]}};
   EXPECT_THROW(static_cast<void>(session.run(without, {})), Error);
   std::vector<Prompt> known = {{"dog", {}}, {"tree", {}}, {"car", {}}, {std::nullopt, {kBox}}};
   EXPECT_TRUE(session.keep_only_texts(known));

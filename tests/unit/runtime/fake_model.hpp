@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/session.hpp"
+#include "runtime/cpu_session.hpp"
 
 namespace sam3trt {
 
@@ -70,7 +70,7 @@ class FakeModel {
     damage_[graph] = std::move(damage);
   }
 
-  [[nodiscard]] Session make_session(Semantics semantics, SessionLimits limits = {}) {
+  [[nodiscard]] CpuSession make_session(Semantics semantics, SessionLimits limits = {}) {
     SessionEngines engines;
     engines.vision_encoder = engine("vision_encoder", [](const TensorMap&) { return features(); });
     engines.text_encoder = engine("text_encoder", encode_texts);

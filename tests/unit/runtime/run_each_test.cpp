@@ -15,8 +15,10 @@ namespace {
 class RunEach : public testing::Test {
  protected:
   RunEach() : images_(5) {
-    for (Image& image : images_) requests_.push_back({&image, {}});
-    for (size_t i = 0; i < images_.size(); ++i) images_[i].width = static_cast<int64_t>(i);
+    for (size_t i = 0; i < images_.size(); ++i) {
+      images_[i].width = static_cast<int64_t>(i);
+      requests_.push_back({view_of(images_[i]), {}});
+    }
   }
 
   std::vector<ImageResult> run(const std::function<void(int64_t)>& check) {
@@ -24,8 +26,8 @@ class RunEach : public testing::Test {
       sizes_.push_back(requests.size());
       std::vector<ImageResult> results;
       for (const ImageRequest& request : requests) {
-        check(request.image->width);
-        results.emplace_back().width = request.image->width;
+        check(request.image.width);
+        results.emplace_back().width = request.image.width;
       }
       return results;
     });

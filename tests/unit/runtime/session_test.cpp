@@ -1,4 +1,4 @@
-#include "runtime/session.hpp"
+#include "runtime/cpu_session.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -56,7 +56,7 @@ Error error_of(Action action) {
 
 TEST(Session, ComputesImageFeaturesOnceAndPromptsInBatches) {
   FakeModel model;
-  Session session = model.make_session(Semantics::kHf, {.prompts = 4});
+  CpuSession session = model.make_session(Semantics::kHf, {.prompts = 4});
   const auto prompts = texts({"a", "b", "c", "d", "e", "f", "g", "h", "i"});
   const ImageResult result = session.run(picture(), prompts, {});
   EXPECT_EQ(model.calls("vision_encoder").size(), 1U);
@@ -76,7 +76,7 @@ TEST(Session, GivesEveryPromptItsOwnAnswer) {
   FakeModel model;
   model.set_answer("b", {{-kCertain, 0.5F, 2.0F, -kCertain, 1.0F}, kCertain});
   model.set_answer("c", {{kCertain, -kCertain, -kCertain, -kCertain, -kCertain}, 1.0F});
-  Session session = model.make_session(Semantics::kHf);
+  CpuSession session = model.make_session(Semantics::kHf);
   const ImageResult result = session.run(picture(), texts({"a", "b", "c"}), {});
   EXPECT_EQ(result.width, 16);
   EXPECT_EQ(result.height, 8);
@@ -92,7 +92,7 @@ TEST(Session, GivesEveryPromptItsOwnAnswer) {
 TEST(Session, AsksTheMaskHeadForKeptQueriesOnly) {
   FakeModel model;
   model.set_answer("b", {{-kCertain, 0.5F, 2.0F, -kCertain, 1.0F}, kCertain});
-  Session session = model.make_session(Semantics::kHf, {.masks = 2});
+  CpuSession session = model.make_session(Semantics::kHf, {.masks = 2});
   const ImageResult result = session.run(picture(), texts({"a", "b"}), {});
   const auto& calls = model.calls("mask_head");
   ASSERT_EQ(calls.size(), 2U);  // three masks of the second prompt, two at a time
@@ -116,7 +116,7 @@ TEST(Session, AsksTheMaskHeadForKeptQueriesOnly) {
 TEST(Session, NeedsNoMasksWhenNothingIsFound) {
   FakeModel model;
   model.set_answer("a", {std::vector<float>(FakeModel::kQueries, kCertain), 0.0F});
-  Session session = model.make_session(Semantics::kHf);
+  CpuSession session = model.make_session(Semantics::kHf);
   EXPECT_TRUE(session.run(picture(), texts({"a"}), {}).prompts[0].instances.empty());
   EXPECT_TRUE(model.calls("mask_head").empty());
   EXPECT_EQ(session.run(picture(), texts({"a"}), {.score = 0.4}).prompts[0].instances.size(), 5U);
@@ -124,7 +124,7 @@ TEST(Session, NeedsNoMasksWhenNothingIsFound) {
 
 TEST(Session, EncodesEveryTextOnce) {
   FakeModel model;
-  Session session = model.make_session(Semantics::kHf);
+  CpuSession session = model.make_session(Semantics::kHf);
   (void)session.run(picture(), texts({"a", "b", "a"}), {});
   (void)session.run(picture(), texts({"b", "c"}), {});
   const auto& calls = model.calls("text_encoder");
@@ -141,7 +141,7 @@ TEST(Session, EncodesEveryTextOnce) {
 
 TEST(Session, ForgetsTextsWhenThereAreTooMany) {
   FakeModel model;
-  Session session = model.make_session(Semantics::kHf, {.texts = 2});
+  CpuSession session = model.make_session(Semantics::kHf, {.texts = 2});
   for (const char* text : {"a", "b", "c", "c", "a"}) {
     (void)session.run(picture(), texts({text}), {});
   }
@@ -150,7 +150,7 @@ TEST(Session, ForgetsTextsWhenThereAreTooMany) {
 
 TEST(Session, TextAloneUsesNoGeometryForHuggingFace) {
   FakeModel model;
-  Session session = model.make_session(Semantics::kHf);
+  CpuSession session = model.make_session(Semantics::kHf);
   (void)session.run(picture(), texts({"a"}), {});
   EXPECT_TRUE(model.calls("geometry_encoder").empty());
   const Call& call = model.calls("detector").at(0);
@@ -161,7 +161,7 @@ TEST(Session, TextAloneUsesNoGeometryForHuggingFace) {
 
 TEST(Session, TextAloneKeepsTheClsTokenForMeta) {
   FakeModel model;
-  Session session = model.make_session(Semantics::kMeta);
+  CpuSession session = model.make_session(Semantics::kMeta);
   (void)session.run(picture(), texts({"a"}), {});
   ASSERT_EQ(model.calls("geometry_encoder").size(), 1U);
   const Call& geometry = model.calls("geometry_encoder")[0];
@@ -177,7 +177,7 @@ TEST(Session, TokensThatEqualThePaddingAreMaskedForMetaOnly) {
   // The byte-pair symbol of "!" inside a word is number 0, which is Meta's padding.
   for (const Semantics semantics : {Semantics::kHf, Semantics::kMeta}) {
     FakeModel model;
-    Session session = model.make_session(semantics);
+    CpuSession session = model.make_session(semantics);
     (void)session.run(picture(), texts({"!?"}), {});
     ASSERT_EQ(model.calls("text_encoder").at(0).at("input_ids").i64()[1], 0);
     const float expected = semantics == Semantics::kHf ? 1.0F : 0.0F;
@@ -189,7 +189,7 @@ TEST(Session, MixesPromptsWithAndWithoutBoxes) {
   const PromptBox wanted{{4, 2, 12, 6}, true};
   const PromptBox unwanted{{0, 0, 8, 8}, false};
   FakeModel model;
-  Session session = model.make_session(Semantics::kHf);
+  CpuSession session = model.make_session(Semantics::kHf);
   const std::vector<Prompt> prompts = {
       {"a", {}}, {"b", {wanted, unwanted}}, {std::nullopt, {wanted}}};
   const ImageResult result = session.run(picture(), prompts, {});
@@ -204,7 +204,8 @@ TEST(Session, MixesPromptsWithAndWithoutBoxes) {
                                 0.5F, 0.5F, 0.5F, 0.5F, 0.0F,  0.0F, 0.0F, 0.0F}));
   std::vector<float> expected = {1, 1, 1, 0, 0, 0, 0, 0, 0,  //
                                  1, 1, 1, 0, 0, 0, 1, 1, 1};
-  const auto visual = session.tokenizer().encode("visual", FakeModel::kContext, FakeModel::kPad, Semantics::kHf);
+  const auto visual =
+      session.tokenizer().encode("visual", FakeModel::kContext, FakeModel::kPad, Semantics::kHf);
   expected.insert(expected.end(), visual.mask.begin(), visual.mask.end());
   expected.insert(expected.end(), {1, 0, 1});
   EXPECT_EQ(values_of(model.calls("detector").at(0).at("prompt_mask")), expected);
@@ -214,7 +215,7 @@ TEST(Session, MixesPromptsWithAndWithoutBoxes) {
 
 TEST(Session, SendsBoxesPerImageSize) {
   FakeModel model;
-  Session session = model.make_session(Semantics::kHf);
+  CpuSession session = model.make_session(Semantics::kHf);
   const std::vector<Prompt> prompts = {{std::nullopt, {{{0, 0, 8, 8}, true}}}};
   (void)session.run(picture(), prompts, {});
   (void)session.run({32, 32, std::vector<uint8_t>(32 * 32 * 3)}, prompts, {});
@@ -226,7 +227,7 @@ TEST(Session, SendsBoxesPerImageSize) {
 
 TEST(Session, PreparesPixelsAsTheGraphSays) {
   FakeModel model;
-  Session session = model.make_session(Semantics::kHf);
+  CpuSession session = model.make_session(Semantics::kHf);
   (void)session.run(picture(), texts({"a"}), {});
   const Tensor& pixels = model.calls("vision_encoder").at(0).at("pixel_values");
   EXPECT_EQ(pixels.shape(), (Shape{1, 3, 4, 4}));
@@ -235,7 +236,7 @@ TEST(Session, PreparesPixelsAsTheGraphSays) {
 
 TEST(Session, RefusesBadPromptsBeforeRunningAnything) {
   FakeModel model;
-  Session session = model.make_session(Semantics::kHf);
+  CpuSession session = model.make_session(Semantics::kHf);
   const std::vector<std::vector<Prompt>> bad = {
       {{"a", {}}, {"", {}}}, {{std::nullopt, {}}}, {{"a", {{{20, 0, 30, 5}, true}}}}};
   for (const auto& prompts : bad) {
@@ -258,7 +259,7 @@ TEST(Session, NonFiniteNumbersAreAnErrorOfTheImageThatNamesTheStage) {
       FakeModel model;
       model.set_answer("a", {std::vector<float>(FakeModel::kQueries, kCertain), kCertain});
       model.set_damage(graph, [&](Call& call) { call.at(output).f32().back() = bad; });
-      Session session = model.make_session(Semantics::kMeta);
+      CpuSession session = model.make_session(Semantics::kMeta);
       const ImageResult result = session.run(picture(), texts({"a"}), {});
       EXPECT_TRUE(result.prompts.empty());
       EXPECT_EQ(result.error_code, ErrorCode::kInternal);
@@ -276,10 +277,10 @@ TEST(Session, KeepsTheResultsOfOtherImagesWhenOneHasNonFiniteNumbers) {
   model.set_damage("detector", [&](Call& call) {
     if (++calls == 2) call.at("pred_logits").f32()[0] = std::numeric_limits<float>::quiet_NaN();
   });
-  Session session = model.make_session(Semantics::kHf);
+  CpuSession session = model.make_session(Semantics::kHf);
   const Image image = picture();
   const auto prompts = texts({"a"});
-  const std::vector<ImageRequest> requests(3, {&image, prompts});
+  const std::vector<ImageRequest> requests(3, {view_of(image), prompts});
   const auto results = session.run(requests, {});
   ASSERT_EQ(results.size(), 3U);
   EXPECT_EQ(results[0].prompts.at(0).instances.size(), 5U);
@@ -290,14 +291,14 @@ TEST(Session, KeepsTheResultsOfOtherImagesWhenOneHasNonFiniteNumbers) {
 
 TEST(Session, RefusesImagesThatAreNotWhatTheySayBeforeRunningAnything) {
   FakeModel model;
-  Session session = model.make_session(Semantics::kHf);
+  CpuSession session = model.make_session(Semantics::kHf);
   const Image good = picture();
   const Image empty{0, 0, {}};
   const Image shorter{16, 8, std::vector<uint8_t>(16 * 8 * 3 - 1)};
-  const Image huge{int64_t{1} << 40, int64_t{1} << 40, {}};
+  const Image huge{int64_t{1} << 40, int64_t{1} << 40, std::vector<uint8_t>(3)};
   const auto prompts = texts({"a"});
-  for (const Image* image : {static_cast<const Image*>(nullptr), &empty, &shorter, &huge}) {
-    const std::vector<ImageRequest> requests = {{&good, prompts}, {image, prompts}};
+  for (const ImageView& image : {ImageView{}, view_of(empty), view_of(shorter), view_of(huge)}) {
+    const std::vector<ImageRequest> requests = {{view_of(good), prompts}, {image, prompts}};
     const Error error = error_of([&] { (void)session.run(requests, {}); });
     EXPECT_EQ(error.code(), ErrorCode::kBadInput) << error.what();
   }
@@ -308,7 +309,7 @@ TEST(Session, OutputsOfAnotherModelAreAnError) {
   const auto message = [](const std::function<void(Call&)>& damage) {
     FakeModel model;
     model.set_damage("detector", damage);
-    Session session = model.make_session(Semantics::kHf);
+    CpuSession session = model.make_session(Semantics::kHf);
     const Error error = error_of([&] { (void)session.run(picture(), texts({"a"}), {}); });
     EXPECT_EQ(error.code(), ErrorCode::kBadInput);
     return std::string(error.what());

@@ -20,25 +20,21 @@ namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 /// Only its name is asked for here.
-class StandInPlan : public LoadedPlan {
+class NamedPlan : public LoadedPlan {
  public:
-  explicit StandInPlan(std::string text) : text_(std::move(text)) { ++alive; }
-  ~StandInPlan() override { --alive; }
-  StandInPlan(const StandInPlan&) = delete;
-  StandInPlan& operator=(const StandInPlan&) = delete;
+  explicit NamedPlan(std::string text) : text_(std::move(text)) { ++alive; }
+  ~NamedPlan() override { --alive; }
+  NamedPlan(const NamedPlan&) = delete;
+  NamedPlan& operator=(const NamedPlan&) = delete;
   [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return none_; }
   [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return none_; }
   [[nodiscard]] ProfileShape profile(const std::string& /*input*/) const override { return {}; }
   [[nodiscard]] uint64_t activation_bytes() const override { return 0; }
-  [[nodiscard]] uint64_t shaped_activation_bytes() override { return 0; }
-  void set_activation_memory(uint64_t /*address*/, uint64_t /*bytes*/) override {}
-  void set_input_shapes(const std::map<std::string, Shape>& /*shapes*/, void* /*stream*/) override {
-  }
-  [[nodiscard]] Shape output_shape(const std::string& /*name*/) const override { return {}; }
-  void bind(const std::string& /*name*/, uint64_t /*address*/) override {}
-  void enqueue(void* /*stream*/) override {}
-  [[nodiscard]] std::vector<LayerTime> time_layers(void* /*stream*/) override { return {}; }
   [[nodiscard]] std::string layers_json() const override { return text_; }
+  [[nodiscard]] std::unique_ptr<PlanContext> make_context(
+      ActivationMemory /*memory*/) const override {
+    return nullptr;
+  }
 
   static inline std::atomic<int> alive = 0;
 
@@ -55,13 +51,12 @@ class FakeTensorRt : public TensorRtApi {
   [[nodiscard]] Plan build(const fs::path& /*onnx*/, const PlanSettings& /*settings*/) override {
     return {};
   }
-  [[nodiscard]] std::unique_ptr<LoadedPlan> load(std::span<const std::byte> plan,
-                                                 ActivationMemory /*memory*/) override {
+  [[nodiscard]] std::shared_ptr<const LoadedPlan> load(std::span<const std::byte> plan) override {
     const std::lock_guard lock(mutex_);
     ++loads;
     std::string text(reinterpret_cast<const char*>(plan.data()), plan.size());
     if (text == refused) throw_bad_input("refuses the engine");
-    return std::make_unique<StandInPlan>(std::move(text));
+    return std::make_shared<const NamedPlan>(std::move(text));
   }
 
   int loads = 0;
@@ -75,7 +70,7 @@ class Engines : public testing::Test {
  protected:
   Engines()
       : api_(std::make_shared<FakeTensorRt>()),
-        host_(api_, fake_driver()),
+        host_(api_, 0, fake_driver()),
         folder_(fs::path(testing::TempDir()) / "sam3trt_engines_test") {
     fs::remove_all(folder_);
     fs::create_directories(folder_);
@@ -129,9 +124,7 @@ class Engines : public testing::Test {
     manifest.save(engine);
   }
 
-  LoadedPlans load() {
-    return load_plans(host_, open_engines(files_), {}, ActivationMemory::kCallers);
-  }
+  GpuPlans load() { return load_plans(host_, open_engines(files_), {}); }
 
   std::string refusal_of_all() {
     try {
@@ -150,7 +143,7 @@ class Engines : public testing::Test {
 };
 
 TEST_F(Engines, EachComponentGetsThePlanOfItsFile) {
-  const LoadedPlans plans = load();
+  const GpuPlans plans = load();
   EXPECT_EQ(plans.size(), components().size());
   for (const auto& [component, plan] : plans) EXPECT_EQ(plan->layers_json(), name_of(component));
   EXPECT_EQ(api_->loads, 5);
@@ -198,7 +191,7 @@ TEST_F(Engines, WhatTheLibraryRefusesIsAnErrorAndTheOthersAreFreed) {
   api_->refused = "vision_encoder";
   EXPECT_THAT(refusal_of_all(), HasSubstr("refuses the engine"));
   EXPECT_EQ(api_->loads, 5);
-  EXPECT_EQ(StandInPlan::alive, 0);
+  EXPECT_EQ(NamedPlan::alive, 0);
   fs::remove(files_.at(Component::kMaskHead));
   EXPECT_THAT(refusal_of_all(), HasSubstr("mask_head.engine"));
 }

@@ -1,0 +1,209 @@
+#include "gpu/gpu_backend.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+
+namespace sam3trt {
+namespace {
+
+constexpr size_t kKeptTexts = 512;
+
+const CudaDevice& made_current(const CudaDevice& device) {
+  device.make_current();
+  return device;
+}
+
+class DeviceFeatures : public FeatureStore {
+ public:
+  struct Kept {
+    Shape shape;
+    DeviceBuffer memory;
+  };
+
+  [[nodiscard]] size_t size_bytes() const override {
+    size_t bytes = 0;
+    for (const auto& [name, kept] : tensors) bytes += kept.memory.size();
+    return bytes;
+  }
+
+  std::map<std::string, Kept> tensors;
+};
+
+}  // namespace
+
+GpuBackend::GpuBackend(std::shared_ptr<const GpuModel> model)
+    : model_(std::move(model)),
+      stream_(made_current(model_->device())),
+      uploader_(model_->device()),
+      activations_(model_->device()),
+      texts_(*model_, std::max(kKeptTexts, model_->limits().prompts)),
+      images_(
+          model_->device(), model_->kernels(), model_->config(),
+          type_of(model_->plan(Component::kVisionEncoder), "pixel_values").value_or(DType::kF32),
+          model_->limits().images),
+      detections_(model_->device(), model_->kernels(), model_->config().num_queries),
+      masks_(model_->device(), model_->kernels(), model_->semantics()) {
+  for (const Component component : {Component::kVisionEncoder, Component::kGeometryEncoder,
+                                    Component::kDetector, Component::kMaskHead}) {
+    stages_.try_emplace(component, std::string(name_of(component)), model_->plan(component),
+                        model_->device());
+  }
+}
+
+/// TensorRT's contexts may free memory of the GPU in this thread.
+GpuBackend::~GpuBackend() {
+  const CudaDevice& device = model_->device();
+  (void)device.driver().context_set_current.status(device.context()->handle());
+  (void)device.driver().stream_synchronize.status(stream_.handle());
+}
+
+/// A power of two, so that few shapes occur.
+int64_t GpuBackend::mask_slots(size_t count) const {
+  return static_cast<int64_t>(std::min(std::bit_ceil(count), model_->limits().masks));
+}
+
+void GpuBackend::check(const PreparedCall& call, MaskOutput /*masks*/) const { texts_.check(call); }
+
+/// A call that fails may leave work in the stream that reads staging memory and writes device
+/// memory; until that is done nothing may be used again, and texts whose features it was to compute
+/// are unknown. So a call ends with an idle stream, also by an exception; where even waiting fails,
+/// the next call waits before anything else, or fails in turn.
+void GpuBackend::begin() {
+  model_->device().make_current();
+  if (!idle_) uploader_.wait(stream_);
+  idle_ = false;
+  used_stretches_ = 0;
+}
+
+void GpuBackend::end() {
+  texts_.keep_new();
+  idle_ = true;
+}
+
+void GpuBackend::recover() noexcept {
+  texts_.forget_new();
+  try {
+    uploader_.wait(stream_);
+    idle_ = true;
+  } catch (const Error& error) {
+    log(LogLevel::kInfo, std::string("waiting after a failure: ") + error.what());
+  }
+}
+
+void GpuBackend::load_images(std::span<const ImageView> images) {
+  images_.load(stream_, uploader_, images);
+  const int64_t size = model_->config().image_size;
+  tensors_["pixel_values"] = {{static_cast<int64_t>(images.size()), 3, size, size},
+                              images_.pixel_values()};
+}
+
+/// The mask head counts other rows than the detector; memory of their own keeps addresses, so that
+/// graphs recorded for the one stay when the other's shape changes.
+void GpuBackend::put(Component component, const std::string& name, const Tensor& tensor) {
+  const bool of_masks = component == Component::kMaskHead;
+  tensors_[name] = {tensor.shape(),
+                    uploader_.upload(stream_, of_masks ? "mask_" + name : name, tensor)};
+}
+
+void GpuBackend::put_texts(const PromptBatch& batch, const PreparedCall& call) {
+  const DevicePointer features = texts_.features(stream_, uploader_, activations_, batch, call);
+  tensors_["text_features"] = {{static_cast<int64_t>(batch.rows.size()),
+                                model_->config().context_length, model_->config().detector_width},
+                               features};
+}
+
+void GpuBackend::put_zeros(const std::string& name, const Shape& shape) {
+  const size_t bytes = static_cast<size_t>(element_count(shape)) * sizeof(float);
+  DeviceBuffer& buffer = zeros_.try_emplace(name, model_->device()).first->second;
+  buffer.grow(stream_, bytes);
+  fill_bytes(stream_, buffer.data(), std::byte{0}, bytes);
+  tensors_[name] = {shape, buffer.data()};
+}
+
+const GpuBackend::Placed& GpuBackend::placed(Component component, const std::string& name) const {
+  const auto found = tensors_.find(name);
+  if (found != tensors_.end()) return found->second;
+  throw_bad_input(std::string(name_of(component)) + ": nothing gives its input " + name +
+                  "; export and build the model again");
+}
+
+void GpuBackend::run(Component component, const AxisSizes& sizes) {
+  const ComponentInfo& info = info_of(component);
+  GpuStage& stage = stages_.at(component);
+  for (const ComponentTensor& input : info.inputs) {
+    const std::string name(input.name);
+    const Placed& tensor = placed(component, name);
+    stage.set_input(name, tensor.shape, tensor.address);
+  }
+  stage.run(stream_, activations_);
+  for (const ComponentTensor& output : info.outputs) {
+    const std::string name(output.name);
+    if (stage.type_of(name)) tensors_[name] = {shape_of(output, sizes), stage.output(name)};
+  }
+}
+
+std::vector<PromptDetections> GpuBackend::detections(std::span<const std::array<int64_t, 2>> sizes,
+                                                     float threshold) {
+  const auto address = [&](const char* name) { return placed(Component::kDetector, name).address; };
+  return detections_.run(
+      stream_, uploader_,
+      {address("pred_logits"), address("presence_logits"), address("pred_boxes")}, sizes,
+      threshold);
+}
+
+std::vector<FoundMask> GpuBackend::masks(std::span<const MaskPlane> wanted, int64_t planes,
+                                         int64_t side, float threshold, MaskOutput output) {
+  std::vector<MaskRequest> requests;
+  for (const auto& [plane, height, width] : wanted) requests.push_back({plane, height, width});
+  return masks_.run(stream_, uploader_, placed(Component::kMaskHead, "pred_masks").address, planes,
+                    side, requests, threshold, output);
+}
+
+std::unique_ptr<FeatureStore> GpuBackend::keep_features() {
+  auto features = std::make_unique<DeviceFeatures>();
+  for (const ComponentTensor& output : info_of(Component::kVisionEncoder).outputs) {
+    const std::string name(output.name);
+    const Placed& tensor = placed(Component::kVisionEncoder, name);
+    const auto type = stages_.at(Component::kVisionEncoder).type_of(name).value_or(DType::kF32);
+    const size_t bytes = static_cast<size_t>(element_count(tensor.shape)) * size_of(type);
+    DeviceBuffer memory(model_->device(), bytes);
+    copy_on_device(stream_, memory.data(), tensor.address, bytes);
+    features->tensors.emplace(name, DeviceFeatures::Kept{tensor.shape, std::move(memory)});
+  }
+  return features;
+}
+
+void GpuBackend::use_features(const FeatureStore& features) {
+  for (const auto& [name, kept] : dynamic_cast<const DeviceFeatures&>(features).tensors) {
+    tensors_[name] = {kept.shape, kept.memory.data()};
+  }
+}
+
+bool GpuBackend::keep_only_texts(const PreparedCall& texts) {
+  return texts_.keep_only(stream_, uploader_, activations_, texts);
+}
+
+void GpuBackend::timed(double Timings::*counter, const std::function<void()>& work) {
+  if (used_stretches_ == stretches_.size()) {
+    stretches_.push_back({Event(model_->device()), Event(model_->device()), nullptr});
+  }
+  Stretch& stretch = stretches_[used_stretches_++];
+  stretch.counter = counter;
+  stream_.record(stretch.begin);
+  work();
+  stream_.record(stretch.end);
+}
+
+Timings GpuBackend::take_timings() {
+  Timings timings;
+  for (const Stretch& stretch : std::span(stretches_).first(used_stretches_)) {
+    timings.*stretch.counter += static_cast<double>(stretch.end.milliseconds_since(stretch.begin));
+  }
+  used_stretches_ = 0;
+  return timings;
+}
+
+}  // namespace sam3trt

@@ -1,0 +1,102 @@
+#include "gpu/gpu_model.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.hpp"
+#include "gpu/gpu_stage.hpp"
+
+namespace sam3trt {
+namespace {
+
+/// Largest size of an input's axis; 1 when the plan has no such input.
+int64_t largest(const LoadedPlan& plan, const std::string& input, size_t axis) {
+  if (std::ranges::find(plan.inputs(), input, &TensorInfo::name) == plan.inputs().end()) return 1;
+  return plan.profile(input).max.at(axis);
+}
+
+/// Throws unless `to` takes `tensor` in the type in which `from` gives it.
+void check_connection(const GpuPlans& plans, const Connection& connection) {
+  const std::string tensor(connection.tensor);
+  const auto given = type_of(*plans.at(connection.from), tensor);
+  const auto taken = type_of(*plans.at(connection.to), tensor);
+  if (!taken || given == taken) return;
+  throw_bad_input(std::string(name_of(connection.to)) + " takes " + tensor + " as " +
+                  std::string(name_of(*taken)) + ", and " + std::string(name_of(connection.from)) +
+                  " gives it as " +
+                  (given ? std::string(name_of(*given)) : std::string("nothing")) +
+                  "; build all components with the same precision");
+}
+
+/// What the host or this program's kernels write or read has the type of the graph.
+void check_type(const LoadedPlan& plan, Component component, const ComponentTensor& tensor) {
+  const auto type = type_of(plan, std::string(tensor.name));
+  if (!type || *type == tensor.dtype) return;
+  throw_bad_input(std::string(name_of(component)) + ": expected " + std::string(tensor.name) +
+                  " as " + std::string(name_of(tensor.dtype)) + ", found " +
+                  std::string(name_of(*type)) + "; export and build it again");
+}
+
+}  // namespace
+
+GpuModel::GpuModel(const CudaDevice& device, GpuPlans plans, const ModelConfig& config,
+                   Semantics semantics)
+    : device_(device),
+      kernels_(device),
+      config_(config),
+      semantics_(semantics),
+      plans_(std::move(plans)) {
+  check();
+  const auto most = [&](Component component, const char* input, size_t axis) {
+    return static_cast<size_t>(largest(*plans_.at(component), input, axis));
+  };
+  using enum Component;
+  limits_.images =
+      std::min({most(kVisionEncoder, "pixel_values", 0), most(kGeometryEncoder, "fpn_feat_2", 0),
+                most(kDetector, "fpn_feat_2", 0), most(kMaskHead, "fpn_feat_0", 0)});
+  limits_.prompts =
+      std::min({most(kGeometryEncoder, "boxes", 0), most(kDetector, "text_features", 0),
+                most(kMaskHead, "query_features", 0)});
+  limits_.boxes =
+      std::min({most(kGeometryEncoder, "boxes", 1), most(kDetector, "geometry_features", 1) - 1,
+                most(kMaskHead, "geometry_features", 1) - 1});
+  limits_.mask_prompts = most(kMaskHead, "query_index", 0);
+  limits_.masks = most(kMaskHead, "query_index", 1);
+  max_texts_ = most(kTextEncoder, "input_ids", 0);
+  text_encoder_ = plans_.extract(kTextEncoder).mapped();
+}
+
+/// Engines may free memory of the GPU in this thread.
+GpuModel::~GpuModel() {
+  (void)device_.driver().context_set_current.status(device_.context()->handle());
+}
+
+void GpuModel::check() const {
+  for (const Connection& connection : connections()) check_connection(plans_, connection);
+  for (const auto& [component, plan] : plans_) {
+    const ComponentInfo& info = info_of(component);
+    for (const ComponentTensor& input : info.inputs) {
+      const bool any_float = input.name == "pixel_values";
+      if (!any_float && !producer_of(input.name)) check_type(*plan, component, input);
+    }
+    for (const ComponentTensor& output : info.outputs) {
+      const auto reads = [&](const Connection& connection) {
+        return connection.tensor == output.name;
+      };
+      if (std::ranges::none_of(connections(), reads)) check_type(*plan, component, output);
+    }
+  }
+}
+
+std::shared_ptr<const LoadedPlan> GpuModel::text_encoder() const {
+  const std::lock_guard lock(mutex_);
+  return text_encoder_;
+}
+
+void GpuModel::free_text_encoder() const {
+  std::shared_ptr<const LoadedPlan> freed;
+  const std::lock_guard lock(mutex_);
+  freed.swap(text_encoder_);
+}
+
+}  // namespace sam3trt

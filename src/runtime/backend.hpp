@@ -1,0 +1,115 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "components/components.hpp"
+#include "runtime/postprocess.hpp"
+#include "runtime/prepared_call.hpp"
+#include "runtime/result.hpp"
+
+namespace sam3trt {
+
+/// What one prompt found.
+struct PromptDetections {
+  bool finite = true;  ///< False: the detector gave NaN or infinity, and nothing is found.
+  float presence = 0;  ///< Probability.
+  std::vector<Detection> detections;
+};
+
+/// A mask to be made: which plane of `pred_masks`, and the size of its image in pixels.
+struct MaskPlane {
+  size_t plane = 0;
+  int64_t height = 0;
+  int64_t width = 0;
+};
+
+/// A mask.
+struct FoundMask {
+  bool finite = true;  ///< False: the mask head gave NaN or infinity, and there is no mask.
+  int64_t area = 0;
+  std::vector<uint32_t> counts{};  ///< Run lengths (image/rle.hpp).
+  DeviceMask bits{};
+};
+
+/// Outputs of the vision encoder that are kept, in the memory of a backend.
+class FeatureStore {
+ public:
+  FeatureStore() = default;
+  virtual ~FeatureStore() = default;
+  FeatureStore(const FeatureStore&) = delete;
+  FeatureStore& operator=(const FeatureStore&) = delete;
+
+  [[nodiscard]] virtual size_t size_bytes() const = 0;
+};
+
+/// What runs the components of a model: it keeps tensors by name, and a component finds its inputs
+/// among them and leaves its outputs there, as the table of components says (src/components). One
+/// call at a time. Work may be asynchronous until wait(); functions that return numbers wait.
+class Backend {
+ public:
+  Backend() = default;
+  virtual ~Backend() = default;
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+
+  [[nodiscard]] virtual CallLimits limits() const = 0;
+
+  /// Masks of one prompt in a call of the mask head for `count` that are wanted.
+  [[nodiscard]] virtual int64_t mask_slots(size_t count) const = 0;
+
+  /// Throws Error(kBadInput) for texts, an image or a kind of masks that this backend cannot do.
+  /// Queues nothing.
+  virtual void check(const PreparedCall& call, MaskOutput masks) const = 0;
+  virtual void check(const ImageView& image) const = 0;
+
+  /// Before the first work of a call; waits for what an earlier failure left behind.
+  virtual void begin() = 0;
+  /// Until all work is done.
+  virtual void wait() = 0;
+  /// After the last work of a call, which was waited for.
+  virtual void end() = 0;
+  /// After an exception: the backend is as it was before the call, and no work is left that could
+  /// touch what the next call uses.
+  virtual void recover() noexcept = 0;
+
+  /// `pixel_values` of at most limits().images images.
+  virtual void load_images(std::span<const ImageView> images) = 0;
+  /// A tensor that the host made for `component`.
+  virtual void put(Component component, const std::string& name, const Tensor& tensor) = 0;
+  /// `text_features` of the rows; a text that was seen before is not encoded again.
+  virtual void put_texts(const PromptBatch& batch, const PreparedCall& call) = 0;
+  virtual void put_zeros(const std::string& name, const Shape& shape) = 0;
+
+  /// `sizes` are those of the component's tensors by symbol, with model_sizes().
+  virtual void run(Component component, const AxisSizes& sizes) = 0;
+
+  /// Of the detector's outputs; `sizes[p]`: width and height in pixels of row p's image.
+  [[nodiscard]] virtual std::vector<PromptDetections> detections(
+      std::span<const std::array<int64_t, 2>> sizes, float threshold) = 0;
+
+  /// Of the mask head's `planes` planes of side x side.
+  [[nodiscard]] virtual std::vector<FoundMask> masks(std::span<const MaskPlane> wanted,
+                                                     int64_t planes, int64_t side, float threshold,
+                                                     MaskOutput output) = 0;
+
+  /// The vision encoder's outputs, copied; and back to where components find them.
+  [[nodiscard]] virtual std::unique_ptr<FeatureStore> keep_features() = 0;
+  virtual void use_features(const FeatureStore& features) = 0;
+
+  /// Encodes the texts and gives up the text encoder; false where that is not possible.
+  [[nodiscard]] virtual bool keep_only_texts(const PreparedCall& texts) = 0;
+
+  /// Counts what `work` takes on the device for one of the timings.
+  virtual void timed(double Timings::*counter, const std::function<void()>& work) = 0;
+  /// The times since the last call; all work must be done.
+  [[nodiscard]] virtual Timings take_timings() = 0;
+};
+
+/// Sizes of a model by symbol (docs/graphs.md).
+[[nodiscard]] AxisSizes model_sizes(const ModelConfig& config);
+
+}  // namespace sam3trt

@@ -1,0 +1,199 @@
+#include "runtime/cpu_backend.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+#include <utility>
+
+#include "base/error.hpp"
+#include "image/resize.hpp"
+#include "image/rle.hpp"
+#include "runtime/stage.hpp"
+
+namespace sam3trt {
+namespace {
+
+using Tensors = std::map<std::string, Tensor>;
+
+/// Nobody reads it.
+constexpr std::string_view kUnread = "semantic_seg";
+
+/// Row `index` of a tensor whose first axis counts rows.
+std::span<const float> row_of(const Tensor& tensor, size_t index) {
+  const size_t size = tensor.f32().size() / static_cast<size_t>(tensor.dim(0));
+  return tensor.f32().subspan(index * size, size);
+}
+
+class HostFeatures : public FeatureStore {
+ public:
+  explicit HostFeatures(Tensors all) : tensors(std::move(all)) {}
+  [[nodiscard]] size_t size_bytes() const override {
+    size_t bytes = 0;
+    for (const auto& [name, tensor] : tensors) bytes += tensor.bytes().size();
+    return bytes;
+  }
+
+  Tensors tensors;
+};
+
+}  // namespace
+
+Engine& SessionEngines::at(Component component) const {
+  switch (component) {
+    case Component::kVisionEncoder:
+      return *vision_encoder;
+    case Component::kTextEncoder:
+      return *text_encoder;
+    case Component::kGeometryEncoder:
+      return *geometry_encoder;
+    case Component::kDetector:
+      return *detector;
+    case Component::kMaskHead:
+      return *mask_head;
+  }
+  throw Error(ErrorCode::kInternal, "an unknown component");
+}
+
+CpuBackend::CpuBackend(std::shared_ptr<SharedEngines> engines, const ModelConfig& config,
+                       Semantics semantics, const SessionLimits& limits)
+    : engines_(std::move(engines)), config_(config), semantics_(semantics), limits_(limits) {}
+
+CallLimits CpuBackend::limits() const {
+  CallLimits limits;
+  limits.prompts = limits_.prompts;
+  limits.masks = limits_.masks;
+  return limits;
+}
+
+void CpuBackend::check(const PreparedCall& /*call*/, MaskOutput masks) const {
+  if (masks == MaskOutput::kRunLengths) return;
+  throw_bad_input("masks as bits in device memory need a GPU, and this model runs on the CPU");
+}
+
+void CpuBackend::check(const ImageView& image) const {
+  if (image.memory == MemoryKind::kHost) return;
+  throw_bad_input("an image lies in device memory, and this model runs on the CPU");
+}
+
+void CpuBackend::load_images(std::span<const ImageView> images) {
+  tensors_["pixel_values"] = to_pixel_values(
+      resize_antialias(to_image(images.front()), config_.image_size, config_.image_size),
+      config_.rescale_factor, config_.image_mean, config_.image_std);
+}
+
+void CpuBackend::put(Component /*component*/, const std::string& name, const Tensor& tensor) {
+  tensors_[name] = tensor;
+}
+
+void CpuBackend::put_zeros(const std::string& name, const Shape& shape) {
+  tensors_[name] = Tensor(DType::kF32, shape);
+}
+
+void CpuBackend::put_texts(const PromptBatch& batch, const PreparedCall& call) {
+  encode_missing(batch, call);
+  Tensor features(DType::kF32, {static_cast<int64_t>(batch.rows.size()), config_.context_length,
+                                config_.detector_width});
+  auto target = features.f32().begin();
+  for (const PromptRow& row : batch.rows) {
+    target = std::ranges::copy(texts_.find(row.text)->second, target).out;
+  }
+  tensors_["text_features"] = std::move(features);
+}
+
+void CpuBackend::encode_missing(const PromptBatch& batch, const PreparedCall& call) {
+  if (texts_.size() + batch.rows.size() > limits_.texts) texts_.clear();
+  std::vector<std::string> fresh;
+  for (const PromptRow& row : batch.rows) {
+    if (texts_.contains(row.text) || std::ranges::find(fresh, row.text) != fresh.end()) continue;
+    fresh.push_back(row.text);
+  }
+  if (fresh.empty()) return;
+  const auto rows = static_cast<int64_t>(fresh.size());
+  Tensor ids(DType::kI64, {rows, config_.context_length});
+  auto target = ids.i64().begin();
+  for (const std::string& text : fresh) {
+    target = std::ranges::copy(call.texts.find(text)->second.ids, target).out;
+  }
+  AxisSizes sizes = model_sizes(config_);
+  sizes["P"] = rows;
+  const Tensors tensors = run_on(Component::kTextEncoder, {{"input_ids", &ids}}, sizes);
+  for (size_t row = 0; row < fresh.size(); ++row) {
+    const auto features = row_of(tensors.at("text_features"), row);
+    texts_[fresh[row]] = {features.begin(), features.end()};
+  }
+}
+
+void CpuBackend::run(Component component, const AxisSizes& sizes) {
+  TensorMap inputs;
+  for (const ComponentTensor& input : info_of(component).inputs) {
+    inputs[std::string(input.name)] = &tensors_.at(std::string(input.name));
+  }
+  for (auto& [name, tensor] : run_on(component, inputs, sizes)) {
+    tensors_.insert_or_assign(name, std::move(tensor));
+  }
+}
+
+Tensors CpuBackend::run_on(Component component, const TensorMap& inputs, const AxisSizes& sizes) {
+  std::vector<StageOutput> outputs;
+  for (const ComponentTensor& output : info_of(component).outputs) {
+    if (output.name == kUnread) continue;
+    outputs.push_back({std::string(output.name), shape_of(output, sizes)});
+  }
+  const std::lock_guard turn(engines_->turn);
+  return run_stage(engines_->engines.at(component), std::string(name_of(component)), inputs,
+                   outputs);
+}
+
+std::vector<PromptDetections> CpuBackend::detections(std::span<const std::array<int64_t, 2>> sizes,
+                                                     float threshold) {
+  std::vector<PromptDetections> found;
+  for (size_t row = 0; row < sizes.size(); ++row) {
+    const PromptLogits logits{row_of(tensors_.at("pred_logits"), row),
+                              row_of(tensors_.at("presence_logits"), row).front(),
+                              row_of(tensors_.at("pred_boxes"), row)};
+    found.push_back({true, sigmoid(logits.presence),
+                     select_detections(logits, threshold, sizes[row][0], sizes[row][1])});
+  }
+  return found;
+}
+
+std::vector<FoundMask> CpuBackend::masks(std::span<const MaskPlane> wanted, int64_t /*planes*/,
+                                         int64_t side, float threshold, MaskOutput /*output*/) {
+  const auto logits = tensors_.at("pred_masks").f32();
+  const auto area = static_cast<size_t>(side * side);
+  std::vector<FoundMask> found;
+  for (const auto& [plane, height, width] : wanted) {
+    const auto mask =
+        binary_mask(logits.subspan(plane * area, area), side, width, height, semantics_, threshold);
+    FoundMask& result = found.emplace_back();
+    result.area = std::accumulate(mask.begin(), mask.end(), int64_t{0});
+    result.counts = rle_counts(mask, height, width);
+  }
+  return found;
+}
+
+std::unique_ptr<FeatureStore> CpuBackend::keep_features() {
+  Tensors kept;
+  for (const ComponentTensor& output : info_of(Component::kVisionEncoder).outputs) {
+    const std::string name(output.name);
+    kept.emplace(name, tensors_.at(name));
+  }
+  return std::make_unique<HostFeatures>(std::move(kept));
+}
+
+void CpuBackend::use_features(const FeatureStore& features) {
+  for (const auto& [name, tensor] : dynamic_cast<const HostFeatures&>(features).tensors) {
+    tensors_[name] = tensor;
+  }
+}
+
+void CpuBackend::timed(double Timings::*counter, const std::function<void()>& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  timings_.*counter +=
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+}
+
+Timings CpuBackend::take_timings() { return std::exchange(timings_, {}); }
+
+}  // namespace sam3trt

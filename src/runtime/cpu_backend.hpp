@@ -1,0 +1,87 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/engine.hpp"
+#include "runtime/backend.hpp"
+
+namespace sam3trt {
+
+/// The graphs of one model, each on some backend.
+struct SessionEngines {
+  std::unique_ptr<Engine> vision_encoder;
+  std::unique_ptr<Engine> text_encoder;
+  std::unique_ptr<Engine> geometry_encoder;
+  std::unique_ptr<Engine> detector;
+  std::unique_ptr<Engine> mask_head;
+
+  [[nodiscard]] Engine& at(Component component) const;
+};
+
+/// Engines that several sessions share: they take turns, because one call uses all processors.
+struct SharedEngines {
+  explicit SharedEngines(SessionEngines all) : engines(std::move(all)) {}
+
+  SessionEngines engines;
+  std::mutex turn;
+};
+
+/// How much goes through a graph at once; bounds memory. All at least 1.
+struct SessionLimits {
+  size_t prompts = 8;      ///< Prompts in one call of the text encoder and the detector.
+  size_t masks = 256;      ///< Masks of one prompt in one call of the mask head.
+  size_t texts = 1 << 12;  ///< Texts whose embeddings are kept.
+};
+
+/// Tensors in host memory, through engines that take and give them there: one image and one
+/// prompt's masks at once. What a graph gives is checked; NonFiniteError names graph and output.
+class CpuBackend : public Backend {
+ public:
+  CpuBackend(std::shared_ptr<SharedEngines> engines, const ModelConfig& config, Semantics semantics,
+             const SessionLimits& limits);
+
+  [[nodiscard]] CallLimits limits() const override;
+  [[nodiscard]] int64_t mask_slots(size_t count) const override {
+    return static_cast<int64_t>(count);
+  }
+  void check(const PreparedCall& call, MaskOutput masks) const override;
+  void check(const ImageView& image) const override;
+  void begin() override { tensors_.clear(); }
+  void wait() override {}
+  void end() override {}
+  void recover() noexcept override { timings_ = {}; }
+  void load_images(std::span<const ImageView> images) override;
+  void put(Component component, const std::string& name, const Tensor& tensor) override;
+  void put_texts(const PromptBatch& batch, const PreparedCall& call) override;
+  void put_zeros(const std::string& name, const Shape& shape) override;
+  void run(Component component, const AxisSizes& sizes) override;
+  [[nodiscard]] std::vector<PromptDetections> detections(
+      std::span<const std::array<int64_t, 2>> sizes, float threshold) override;
+  [[nodiscard]] std::vector<FoundMask> masks(std::span<const MaskPlane> wanted, int64_t planes,
+                                             int64_t side, float threshold,
+                                             MaskOutput output) override;
+  [[nodiscard]] std::unique_ptr<FeatureStore> keep_features() override;
+  void use_features(const FeatureStore& features) override;
+  [[nodiscard]] bool keep_only_texts(const PreparedCall& /*texts*/) override { return false; }
+  void timed(double Timings::*counter, const std::function<void()>& work) override;
+  [[nodiscard]] Timings take_timings() override;
+
+ private:
+  void encode_missing(const PromptBatch& batch, const PreparedCall& call);
+  [[nodiscard]] std::map<std::string, Tensor> run_on(Component component, const TensorMap& inputs,
+                                                     const AxisSizes& sizes);
+
+  std::shared_ptr<SharedEngines> engines_;
+  ModelConfig config_;
+  Semantics semantics_;
+  SessionLimits limits_;
+  std::map<std::string, Tensor> tensors_;
+  std::map<std::string, std::vector<float>, std::less<>> texts_;  ///< `text_features` [L, D]
+  Timings timings_;
+};
+
+}  // namespace sam3trt
