@@ -235,6 +235,7 @@ std::vector<NonFiniteWeight> Checkpoint::non_finite_weights() const {
     at->second.first = std::min(at->second.first, first);
   }
   std::vector<NonFiniteWeight> list;
+  list.reserve(found.size());
   for (auto& [name, weight] : found) list.push_back(std::move(weight));
   return list;
 }
