@@ -15,6 +15,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/output_check.hpp"
+#include "base/temporary.hpp"
 #include "commands.hpp"
 #include "device_option.hpp"
 #include "image/image.hpp"
@@ -66,6 +67,7 @@ std::vector<Prompt> make_prompts(const InferOptions& options) {
 
 ModelFiles find_files(const InferOptions& options) {
   if (!options.model.empty()) {
+    sweep_temporaries(options.model);
     std::optional<ModelForm> form;
     if (options.backend == "openvino") form = ModelForm::kGraphs;
     if (options.backend == "tensorrt") form = ModelForm::kEngines;

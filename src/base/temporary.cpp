@@ -35,7 +35,7 @@ struct Registry {
 };
 
 Registry& registry() {
-  static auto* const instance = new Registry;
+  static auto* instance = new Registry;
   return *instance;
 }
 

@@ -359,12 +359,19 @@ def test_an_ignored_signal_stays_ignored(program, tmp_path):
 
 def test_what_a_killed_run_leaves_is_removed_by_the_next(program, run, tmp_path, exported):
     output = tmp_path / "graphs"
+    for _ in range(2):
+        process = start_export(program, output)
+        process.kill()
+        process.communicate()
+        left = [path.name for path in output.iterdir()]
+        assert left
+        assert all(name.startswith(".sam3trt-") for name in left)
+        refused = run("infer", "--model", output, "--image", CAT, "--text", "x")
+        assert refused.code == 2, "there is no model yet"
+        assert not list(output.iterdir())
     process = start_export(program, output)
     process.kill()
     process.communicate()
-    left = [path.name for path in output.iterdir()]
-    assert left
-    assert all(name.startswith(".sam3trt-") for name in left)
     source = goldens.ROOT / "models/tiny"
     arguments = ("--checkpoint", source, "--component", "all", "--output", output)
     run("export", *arguments, check=True)

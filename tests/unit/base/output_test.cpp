@@ -236,7 +236,7 @@ TEST_F(Outputs, OfAKilledProcessAreRemovedByTheNextOne) {
   kill_after([&] {
     static AtomicFile file(folder_ / "file");
     file.write("half");
-    static const TemporaryFolder folder(folder_);
+    static TemporaryFolder folder(folder_);
     std::ofstream(folder.path() / "typed.onnx") << "half";
   });
   EXPECT_EQ(entries(), 2U) << "the child must leave something for this test to mean something";
@@ -269,9 +269,9 @@ TEST_F(Outputs, StopWritingRemovesWhatIsHalfWritten) {
   kill_after([&] {
     static AtomicFile file(folder_ / "file");
     file.write("half");
-    static const TemporaryFolder work(folder_);
+    static TemporaryFolder work(folder_);
     std::ofstream(work.path() / "typed.onnx") << "half";
-    static const ResultFolder made(folder_ / "made/for/results", "--output");
+    static ResultFolder made(folder_ / "made/for/results", "--output");
     static AtomicFile inside(folder_ / "made/for/results/file");
     stop_writing();
   });
