@@ -19,14 +19,15 @@ struct DestroyCairo {
 template <typename T>
 using Owned = std::unique_ptr<T, DestroyCairo>;
 
+/// Whether any font has a digit; Pango lists its aliases as families even where there is no font.
 /// Asked once: fonts that are installed later are found by the next process.
 bool has_fonts() {
   static const bool kHasFonts = [] {
-    PangoFontFamily** families = nullptr;
-    int count = 0;
-    pango_font_map_list_families(pango_cairo_font_map_get_default(), &families, &count);
-    g_free(families);
-    return count > 0;
+    const GObjectPtr<PangoContext> context(
+        pango_font_map_create_context(pango_cairo_font_map_get_default()));
+    const GObjectPtr<PangoLayout> layout(pango_layout_new(context.get()));
+    pango_layout_set_text(layout.get(), "0", -1);
+    return pango_layout_get_unknown_glyphs_count(layout.get()) == 0;
   }();
   return kHasFonts;
 }

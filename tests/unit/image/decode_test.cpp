@@ -63,7 +63,7 @@ size_t spare_bytes(const std::string& name, const std::string& bytes) {
   if (name.ends_with(".gif") || name.ends_with(".tif") || name.ends_with(".avif")) {
     return bytes.size();
   }
-  if (name.starts_with("bmp_rle")) return 2;  // the end mark
+  if (name.starts_with("bmp_rle")) return 4;  // the end mark and filling
   return name == "jpeg_trailing_bytes.jpg" ? 11 : 0;
 }
 

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <limits>
 #include <string>
@@ -170,6 +172,24 @@ TEST(DrawOverlay, ShowsOneMarkForEachCharacterWithoutAFont) {
   };
   EXPECT_EQ(drawn("caf\xC3\xA9 \xE7\xBA\xA2"), drawn("caf? ?"));
   EXPECT_NE(drawn("cafe"), drawn("caff"));
+}
+
+TEST(DrawOverlay, TakesTheBuiltInLettersWhereNoFontIsInstalled) {
+  // A process of its own, because fonts are looked for once.
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto draw_without_fonts = [] {
+    const std::string folder = testing::TempDir() + "no_fonts";
+    const std::string file = folder + ".conf";
+    std::ofstream(file) << "<?xml version=\"1.0\"?><!DOCTYPE fontconfig SYSTEM \"fonts.dtd\">"
+                        << "<fontconfig><dir>" << folder << "</dir><cachedir>" << folder
+                        << "</cachedir></fontconfig>";
+    ::setenv("FONTCONFIG_FILE", file.c_str(), 1);
+    const Image before = grey_image(240, 80);
+    const Image drawn = with_label(before, {10, 40, 50, 60}, "caf\xC3\xA9 0.93");
+    const Image built_in = with_label(before, {10, 40, 50, 60}, "caf? 0.93", {0.45, true});
+    std::exit(drawn.rgb == built_in.rgb ? 0 : 1);
+  };
+  EXPECT_EXIT(draw_without_fonts(), testing::ExitedWithCode(0), "");
 }
 
 TEST(DrawOverlay, ShowsLettersOfOtherScriptsAndSurvivesAnyBytes) {
