@@ -11,6 +11,9 @@ option(SAM3TRT_FUZZ "Build the fuzz targets with libFuzzer (needs clang)." OFF)
 set(SAM3TRT_VENV
     "${PROJECT_SOURCE_DIR}/.venv"
     CACHE PATH "Virtual environment that holds the PyPI packages openvino, onnx and nvidia-*.")
+set(SAM3TRT_FATBINS
+    ""
+    CACHE PATH "Folder generated/cuda of another build of the same sources, in place of nvcc.")
 
 # NVIDIA's headers for TensorRT 10, 11 and RTX, one folder each (tools/tensorrt_headers).
 if(DEFINED ENV{XDG_CACHE_HOME})
