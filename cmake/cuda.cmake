@@ -5,7 +5,7 @@ find_program(
   HINTS "${SAM3TRT_SITE_PACKAGES}/nvidia/cu13/bin"
   DOC "CUDA's compiler, version 13.0 or later 13.x."
   NO_DEFAULT_PATH)
-if(NOT SAM3TRT_NVCC)
+if(NOT SAM3TRT_NVCC AND NOT SAM3TRT_FATBINS)
   message(FATAL_ERROR "no nvcc in ${SAM3TRT_VENV}: run 'make setup', which installs it from "
                       "tools/requirements.txt, or name another one with -DSAM3TRT_NVCC=PATH")
 endif()
@@ -28,15 +28,13 @@ if(SAM3TRT_WERROR)
   set(nvcc_flags -Werror=all-warnings)
 endif()
 
-# sam3trt_embed_kernels(SOURCE FUNCTION GENCODE...): compiles src/cuda/kernels/SOURCE.cu and embeds it
-# as what FUNCTION of src/cuda/fatbin.hpp returns. Results equal the CPU's bit for bit only where a * b + c is
-# rounded twice: -fmad=false.
+# sam3trt_embed_kernels(SOURCE FUNCTION GENCODE...): compiles src/cuda/kernels/SOURCE.cu, unless another
+# build did, and embeds it as what FUNCTION of src/cuda/fatbin.hpp returns. Results equal the CPU's bit
+# for bit only where a * b + c is rounded twice: -fmad=false.
 set(fatbin_folder "${PROJECT_BINARY_DIR}/generated/cuda")
 file(MAKE_DIRECTORY "${fatbin_folder}")
-function(sam3trt_embed_kernels source function)
+function(sam3trt_compile_kernels source fatbin)
   set(kernels "${PROJECT_SOURCE_DIR}/src/cuda/kernels/${source}.cu")
-  set(fatbin "${fatbin_folder}/${source}.fatbin")
-  set(embedded "${fatbin_folder}/${source}_fatbin.cpp")
   add_custom_command(
     OUTPUT "${fatbin}"
     COMMAND
@@ -47,6 +45,15 @@ function(sam3trt_embed_kernels source function)
     DEPFILE "${fatbin}.d"
     COMMENT "Compiling GPU kernels: ${source}"
     VERBATIM)
+endfunction()
+function(sam3trt_embed_kernels source function)
+  set(embedded "${fatbin_folder}/${source}_fatbin.cpp")
+  if(SAM3TRT_FATBINS)
+    set(fatbin "${SAM3TRT_FATBINS}/${source}.fatbin")
+  else()
+    set(fatbin "${fatbin_folder}/${source}.fatbin")
+    sam3trt_compile_kernels(${source} "${fatbin}" ${ARGN})
+  endif()
   add_custom_command(
     OUTPUT "${embedded}"
     COMMAND "${CMAKE_COMMAND}" "-DINPUT=${fatbin}" "-DOUTPUT=${embedded}" "-DFUNCTION=${function}" -P

@@ -12,6 +12,9 @@ option(SAM3TRT_FUZZ "Build the fuzz targets with libFuzzer (needs clang)." OFF)
 set(SAM3TRT_VENV
     "${PROJECT_SOURCE_DIR}/.venv"
     CACHE PATH "Virtual environment that holds the PyPI packages openvino, onnx and nvidia-*.")
+set(SAM3TRT_FATBINS
+    ""
+    CACHE PATH "Folder generated/cuda of another build of the same sources, in place of nvcc.")
 
 set(SAM3TRT_TENSORRT_INCLUDE
     "$ENV{SAM3TRT_TENSORRT_INCLUDE}"

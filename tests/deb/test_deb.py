@@ -64,7 +64,8 @@ def inside(empty_root):
     }
 
     def run(*command) -> str:
-        return call("chroot", empty_root, *command, env=environment)
+        own_processes = ("unshare", "--mount", "--pid", "--fork", f"--mount-proc={empty_root}/proc")
+        return call(*own_processes, "chroot", empty_root, *command, env=environment)
 
     return run
 

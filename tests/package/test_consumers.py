@@ -15,14 +15,13 @@ NOT_YET_PUBLIC = ROOT / "src"  # headers of the example that are not installed
 SOURCE = (f"-DSOURCE={EXAMPLE}", f"-DINCLUDE={NOT_YET_PUBLIC}", f"-DSAM3TRT={ROOT}")
 TEXTS = ("red circle", "blue star")
 
-# Taken over from the build under test, so that ccache knows every object.
+# Taken over from the build under test, so that ccache knows every object. So are its GPU kernels.
 TAKEN_OVER = (
     "CMAKE_BUILD_TYPE",
     "CMAKE_CXX_COMPILER",
     "CMAKE_CXX_FLAGS",
     "CMAKE_CXX_FLAGS_DEBUG",
     "CMAKE_CXX_FLAGS_RELEASE",
-    "SAM3TRT_NVCC",
     "SAM3TRT_TENSORRT_HEADERS",
     "SAM3TRT_VENV",
     "SAM3TRT_WERROR",
@@ -30,7 +29,8 @@ TAKEN_OVER = (
 
 
 def settings(cache) -> list[str]:
-    return [f"-D{name}={cache[name]}" for name in TAKEN_OVER if name in cache]
+    kernels = f"-DSAM3TRT_FATBINS={cache['sam3trt_BINARY_DIR']}/generated/cuda"
+    return [kernels, *(f"-D{name}={cache[name]}" for name in TAKEN_OVER if name in cache)]
 
 
 @pytest.fixture(scope="module")
