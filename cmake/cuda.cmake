@@ -39,7 +39,8 @@ function(sam3trt_compile_kernels source fatbin)
     OUTPUT "${fatbin}"
     COMMAND
       "${SAM3TRT_NVCC}" --fatbin -std=c++20 -O3 -fmad=false ${nvcc_flags}
-      "-ccbin=${CMAKE_CXX_COMPILER}" "-I${PROJECT_SOURCE_DIR}/src" ${ARGN} -MD -MF "${fatbin}.d"
+      "-ccbin=${CMAKE_CXX_COMPILER}" "-I${PROJECT_SOURCE_DIR}/include"
+      "-I${PROJECT_SOURCE_DIR}/src" ${ARGN} -MD -MF "${fatbin}.d"
       -MT "${fatbin}" "${kernels}" -o "${fatbin}"
     DEPENDS "${kernels}" "${SAM3TRT_NVCC}"
     DEPFILE "${fatbin}.d"

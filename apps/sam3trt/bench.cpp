@@ -16,6 +16,7 @@
 #include "commands.hpp"
 #include "device_option.hpp"
 #include "segmenter/batched_inputs.hpp"
+#include "segmenter/engines.hpp"
 #include "segmenter/segmenter.hpp"
 #include "trt/layers.hpp"
 #include "trt/plan_timer.hpp"

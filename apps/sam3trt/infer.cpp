@@ -23,6 +23,7 @@
 #include "overlay_writer.hpp"
 #include "progress.hpp"
 #include "runtime/run_each.hpp"
+#include "segmenter/engines.hpp"
 #include "segmenter/segmenter.hpp"
 
 namespace sam3trt {

@@ -37,8 +37,9 @@ struct ImageView {
   PixelFormat format = PixelFormat::kRgb;
   MemoryKind memory = MemoryKind::kHost;
 
-  /// A CUDA stream (CUstream or cudaStream_t) whose work writes the image; the session waits for
-  /// what is in it. Null: the image is there. For images in device memory.
+  /// A CUDA stream (CUstream or cudaStream_t) whose work writes the image; the session's work waits
+  /// for what is in it. Null: the image is there; the default stream is CU_STREAM_LEGACY. Only for
+  /// images in device memory.
   void* stream = nullptr;
 
   // NV12 only.

@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "base/stop.hpp"
 #include "segmenter/engines.hpp"
+#include "segmenter/segmenter.hpp"
 #include "verify/recording_engine.hpp"
 #include "verify/verify_model.hpp"
 

@@ -24,7 +24,8 @@ class GpuSessionTest : public testing::Test {
             FakeGraphs::tokenizer(), FakeGraphs::config(), Semantics::kHf};
   }
 
-  static std::string run(GpuSession& session, const Scene& scene) {
+  template <typename AnySession>
+  static std::string run(AnySession& session, const Scene& scene) {
     return text_of(session.run(scene.requests(), {}));
   }
 
@@ -116,11 +117,16 @@ TEST_F(GpuSessionTest, EveryFailureLeavesTheSessionAsItWas) {
   const Scene failing = large_scene("red circle");
   const Scene other = large_scene("blue star");
   const std::string answers[] = {answer(first), answer(failing), answer(other)};
+  const Tokenizer tokenizer = FakeGraphs::tokenizer();
+  const auto model = std::make_shared<const GpuModel>(
+      device_, fake_plans(graphs_.engines(), FakeGraphs::config(), {}), FakeGraphs::config(),
+      Semantics::kHf);
   for (const int warm_up : {0, 1, 3}) {
     int64_t failed = 0;
     int64_t out_of_memory = 0;
     for (int64_t number = 1;; ++number) {
-      GpuSession session = open();
+      Pipeline session(std::make_unique<GpuBackend>(model), tokenizer, FakeGraphs::config(),
+                       Semantics::kHf);
       for (int i = 0; i < warm_up; ++i)
         static_cast<void>(run(session, warm_up == 1 ? first : failing));
       fake_cuda_fail_call(number);

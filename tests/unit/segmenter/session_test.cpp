@@ -85,28 +85,24 @@ TEST_F(SessionTest, FeaturesGiveWhatOneCallGivesAndStayUntilTheyAreReleased) {
     const size_t together = model.max_images();
     const Scene dogs = first_images(large_scene("dog"), together);
     const Scene cats = first_images(large_scene("cat"), together);
-    const int before = fake_cuda_live_objects();
-    {
-      const Features features = encode(session, dogs, together);
-      EXPECT_EQ(features.images(), together);
-      // Three maps of 2 channels: 8 x 8, 4 x 4 and 2 x 2.
-      EXPECT_EQ(features.size_bytes(), together * 2 * (64 + 16 + 4) * sizeof(float));
-      EXPECT_EQ(run(session, small_scene("tree")), answer(small_scene("tree")));
-      for (int round = 0; round < 3; ++round) {
-        EXPECT_EQ(detect(session, features, dogs), answer(dogs));
-        EXPECT_EQ(detect(session, features, cats), answer(cats));
-      }
-      Session other(model);
-      EXPECT_EQ(detect(other, features, cats), answer(cats));
+    const Features features = encode(session, dogs, together);
+    EXPECT_EQ(features.images(), together);
+    // Three maps of 2 channels: 8 x 8, 4 x 4 and 2 x 2.
+    EXPECT_EQ(features.size_bytes(), together * 2 * (64 + 16 + 4) * sizeof(float));
+    EXPECT_EQ(run(session, small_scene("tree")), answer(small_scene("tree")));
+    for (int round = 0; round < 3; ++round) {
+      EXPECT_EQ(detect(session, features, dogs), answer(dogs));
+      EXPECT_EQ(detect(session, features, cats), answer(cats));
     }
-    static_cast<void>(before);
+    Session other(model);
+    EXPECT_EQ(detect(other, features, cats), answer(cats));
   }
 }
 
 TEST_F(SessionTest, FeaturesTakeMemoryOfTheDeviceOnlyWhileTheyLive) {
   Session session(gpu_model());
   const Scene scene = small_scene("dog");
-  static_cast<void>(encode(session, scene, 1));
+  for (int i = 0; i < 3; ++i) static_cast<void>(encode(session, scene, 1));  // records its graph
   const int before = fake_cuda_live_objects();
   auto features = std::make_unique<Features>(encode(session, scene, 1));
   EXPECT_EQ(fake_cuda_live_objects(), before + 3);
