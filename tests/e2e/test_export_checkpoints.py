@@ -71,8 +71,8 @@ def torch_file(tmp_path):
 
 
 @pytest.fixture
-def export(run, tmp_path):
-    """export(checkpoint): a run that writes the graph of the mask head to tmp_path/out."""
+def try_export(run, tmp_path):
+    """try_export(checkpoint): a run that writes the graph of the mask head to tmp_path/out."""
 
     def call(checkpoint, *arguments, component="mask_head", **options):
         output = tmp_path / "out" / "graph.onnx"
@@ -122,17 +122,17 @@ def assert_refused(result, tmp_path, *words):
     "prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod.model.", "_orig_mod.module."]
 )
 def test_wrapped_names_load_in_both_formats(
-    hf, meta, folder, torch_file, export, tmp_path, expected, prefix
+    hf, meta, folder, torch_file, try_export, tmp_path, expected, prefix
 ):
     wrapped = torch_file({prefix + name: values for name, values in meta.items()})
-    assert_exported(export(wrapped), tmp_path, expected)
+    assert_exported(try_export(wrapped), tmp_path, expected)
     shutil.rmtree(tmp_path / "out")
     wrapped = folder({prefix + name: values for name, values in hf.items()})
-    assert_exported(export(wrapped), tmp_path, expected)
+    assert_exported(try_export(wrapped), tmp_path, expected)
 
 
 def test_real_rotation_tables_and_double_precision_load(
-    meta, torch_file, export, tmp_path, expected
+    meta, torch_file, try_export, tmp_path, expected
 ):
     tensors = {}
     for name, values in meta.items():
@@ -140,13 +140,15 @@ def test_real_rotation_tables_and_double_precision_load(
             tensors[name + "_real"] = np.ascontiguousarray(values.real)
             tensors[name + "_imag"] = np.ascontiguousarray(values.imag)
         tensors[name] = values.astype(np.float64) if values.dtype.kind == "f" else values
-    assert_exported(export(torch_file(tensors)), tmp_path, expected)
+    assert_exported(try_export(torch_file(tensors)), tmp_path, expected)
 
 
-def test_a_copy_of_averaged_weights_is_left_and_it_is_said(hf, folder, export, tmp_path, expected):
+def test_a_copy_of_averaged_weights_is_left_and_it_is_said(
+    hf, folder, try_export, tmp_path, expected
+):
     both = {"model." + name: values for name, values in hf.items()}
     both |= {"model_ema." + name: values * 2 for name, values in hf.items()}
-    result = export(folder(both))
+    result = try_export(folder(both))
     assert_exported(result, tmp_path, expected)
     assert 'the one under "model." is taken, not "model_ema."' in result.stderr
 
@@ -180,26 +182,26 @@ def test_weights_that_are_not_finite_are_refused_and_named(hf, folder, run, tmp_
     assert document["non_finite_weights"] == []
 
 
-def test_a_double_beyond_float_is_not_finite_either(hf, folder, export, tmp_path):
+def test_a_double_beyond_float_is_not_finite_either(hf, folder, try_export, tmp_path):
     wide = {name: v.astype(np.float64) if v.dtype.kind == "f" else v for name, v in hf.items()}
     wide["text_projection.bias"][1] = 1e39
-    assert_refused(export(folder(wide)), tmp_path, "text_projection.bias: 1 of ", "index 1")
+    assert_refused(try_export(folder(wide)), tmp_path, "text_projection.bias: 1 of ", "index 1")
 
 
-def test_many_broken_weights_stay_one_screen(hf, folder, export, tmp_path):
+def test_many_broken_weights_stay_one_screen(hf, folder, try_export, tmp_path):
     broken = {name: v * np.float32(np.nan) if v.dtype.kind == "f" else v for name, v in hf.items()}
-    assert_refused(export(folder(broken)), tmp_path, "with NaN or infinity", "more")
+    assert_refused(try_export(folder(broken)), tmp_path, "with NaN or infinity", "more")
 
 
-def test_a_model_without_mask_head_is_named(meta, hf, folder, torch_file, export, tmp_path):
+def test_a_model_without_mask_head_is_named(meta, hf, folder, torch_file, try_export, tmp_path):
     boxes = {name: v for name, v in meta.items() if "segmentation_head." not in name}
     words = ("has no mask head (segmentation_head.*)", "enable_segmentation: False")
-    assert_refused(export(torch_file(boxes)), tmp_path, *words)
+    assert_refused(try_export(torch_file(boxes)), tmp_path, *words)
     boxes = {name: v for name, v in hf.items() if not name.startswith("mask_decoder.")}
-    assert_refused(export(folder(boxes)), tmp_path, "has no mask head (mask_decoder.*)")
+    assert_refused(try_export(folder(boxes)), tmp_path, "has no mask head (mask_decoder.*)")
 
 
-def test_adapters_are_named(hf, folder, export, tmp_path):
+def test_adapters_are_named(hf, folder, try_export, tmp_path):
     some = hf["detr_decoder.layers.0.mlp.fc1.weight"]
     path = folder()
     name = "base_model.model.detr_decoder.layers.0.mlp.fc1.lora_"
@@ -208,20 +210,20 @@ def test_adapters_are_named(hf, folder, export, tmp_path):
         {name + "A.weight": some[:2], name + "B.weight": some[:, :2]},
     )
     words = ("LoRA", "merge_and_unload()")
-    assert_refused(export(path / "adapter_model.safetensors"), tmp_path, *words)
+    assert_refused(try_export(path / "adapter_model.safetensors"), tmp_path, *words)
     (path / "adapter_config.json").write_text("{}")
-    assert_refused(export(path), tmp_path, "adapter_config.json", *words)
+    assert_refused(try_export(path), tmp_path, "adapter_config.json", *words)
 
 
-def test_quantised_weights_are_named(hf, folder, export, tmp_path):
+def test_quantised_weights_are_named(hf, folder, try_export, tmp_path):
     tensors = dict(hf)
     name = "detr_decoder.layers.0.mlp.fc1.weight"
     tensors[name] = np.zeros(hf[name].shape, np.int8)
     tensors[name.removesuffix("weight") + "SCB"] = np.zeros(hf[name].shape[0], np.float32)
-    assert_refused(export(folder(tensors)), tmp_path, "holds quantised weights", "fc1.SCB")
+    assert_refused(try_export(folder(tensors)), tmp_path, "holds quantised weights", "fc1.SCB")
 
 
-def test_what_stands_in_place_of_a_file_is_named(folder, export, tmp_path):
+def test_what_stands_in_place_of_a_file_is_named(folder, try_export, tmp_path):
     path = folder()
     weights = path / "model.safetensors"
     cases = {
@@ -232,43 +234,43 @@ def test_what_stands_in_place_of_a_file_is_named(folder, export, tmp_path):
     }
     for content, words in cases.items():
         weights.write_text(content)
-        assert_refused(export(path), tmp_path, str(weights), *words)
+        assert_refused(try_export(path), tmp_path, str(weights), *words)
     shutil.copy(TINY / "model.safetensors", weights)
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         good = (path / name).read_bytes()
         for content, words in cases.items():
             (path / name).write_text(content)
-            result = export(path, component="detector")
+            result = try_export(path, component="detector")
             assert_refused(result, tmp_path, str(path / name), words[0])
         (path / name).write_bytes(good)
 
 
-def test_programs_and_pickled_modules_are_named(torch_file, meta, export, tmp_path):
+def test_programs_and_pickled_modules_are_named(torch_file, meta, try_export, tmp_path):
     path = tmp_path / "script.pt"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("script/data.pkl", "x")
         archive.writestr("script/code/__torch__/model.py", "x" * 99, zipfile.ZIP_DEFLATED)
         archive.writestr("script/constants.pkl", "x")
-    assert_refused(export(path), tmp_path, "is a TorchScript archive")
+    assert_refused(try_export(path), tmp_path, "is a TorchScript archive")
     path = tmp_path / "module.pt"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("m/data.pkl", b"\x80\x02csam3.model.sam3_image\nSam3Image\nq\x00)\x81}b.")
-    assert_refused(export(path), tmp_path, "Sam3Image", "whole pickled model", "state_dict()")
+    assert_refused(try_export(path), tmp_path, "Sam3Image", "whole pickled model", "state_dict()")
     path.write_bytes(pickle.dumps({"a": 1}, protocol=4))
-    assert_refused(export(path), tmp_path, "torch.save(model.state_dict(), FILE)")
+    assert_refused(try_export(path), tmp_path, "torch.save(model.state_dict(), FILE)")
 
 
-def test_other_products_are_named(tiny_graphs, export, tmp_path):
-    assert_refused(export(tiny_graphs / "mask_head.onnx"), tmp_path, "cannot be opened")
+def test_other_products_are_named(tiny_graphs, try_export, tmp_path):
+    assert_refused(try_export(tiny_graphs / "mask_head.onnx"), tmp_path, "cannot be opened")
     graph = tiny_graphs / "vision_encoder.onnx"
-    assert_refused(export(graph), tmp_path, "is an ONNX graph")
+    assert_refused(try_export(graph), tmp_path, "is an ONNX graph")
     (tmp_path / "x.engine").write_bytes(b"ftrt" + bytes(100))
-    assert_refused(export(tmp_path / "x.engine"), tmp_path, "is a TensorRT engine")
+    assert_refused(try_export(tmp_path / "x.engine"), tmp_path, "is a TensorRT engine")
 
 
-def test_long_lists_of_names_stay_one_screen(hf, folder, export, tmp_path):
+def test_long_lists_of_names_stay_one_screen(hf, folder, try_export, tmp_path):
     strange = {"x." + n if n.startswith("detr_") else n: v for n, v in hf.items()}
-    result = export(folder(strange))
+    result = try_export(folder(strange))
     assert_refused(result, tmp_path, "missing", "unknown", "... and ", "more")
     assert "unmodified" not in result.stderr
 
@@ -284,16 +286,16 @@ def test_long_lists_of_names_stay_one_screen(hf, folder, export, tmp_path):
     ],
 )
 def test_preprocessing_that_is_not_reproduced_is_refused(
-    hf, folder, export, tmp_path, change, word
+    hf, folder, try_export, tmp_path, change, word
 ):
     path = folder(hf)
     config = json.loads((path / "preprocessor_config.json").read_text()) | change
     (path / "preprocessor_config.json").write_text(json.dumps(config))
-    assert_refused(export(path), tmp_path, "preprocessor_config.json", word)
+    assert_refused(try_export(path), tmp_path, "preprocessor_config.json", word)
 
 
 def test_a_training_checkpoint_with_its_optimizer_loads(
-    meta, torch_file, export, tmp_path, expected
+    meta, torch_file, try_export, tmp_path, expected
 ):
     # What torch.save writes for {"model": state dict, "optimizer": ..., "epoch": 3}.
     path = torch_file(meta)
@@ -309,4 +311,4 @@ def test_a_training_checkpoint_with_its_optimizer_loads(
     with zipfile.ZipFile(path, "w") as archive:
         for entry, content in entries.items():
             archive.writestr(entry, content)
-    assert_exported(export(path), tmp_path, expected)
+    assert_exported(try_export(path), tmp_path, expected)
