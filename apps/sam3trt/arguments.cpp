@@ -133,21 +133,37 @@ void take_marked_values(CLI::App& command) {
   }
 }
 
-CLI::Option* add_list(CLI::App& command, const std::string& name, std::vector<std::string>& values,
-                      const std::string& description) {
+namespace {
+
+template <typename Value>
+CLI::Option* add_list_of(CLI::App& command, const std::string& name, std::vector<Value>& values,
+                         const std::string& description) {
   // Not CLI11's own lists: they take a lone "{}" for an empty one.
   CLI::Option* option = command.add_option(
       name,
       [&values](const CLI::results_t& results) {
-        values = results;
+        values.assign(results.begin(), results.end());
         return true;
       },
       description, false,
       [&values]() {
-        return values.empty() ? std::string() : "[" + CLI::detail::join(values) + "]";
+        const std::vector<std::string> texts(values.begin(), values.end());
+        return texts.empty() ? std::string() : "[" + CLI::detail::join(texts) + "]";
       });
   option->type_name("TEXT")->type_size(1);
   return option->expected(1, CLI::detail::expected_max_vector_size)->allow_extra_args();
+}
+
+}  // namespace
+
+CLI::Option* add_list(CLI::App& command, const std::string& name, std::vector<std::string>& values,
+                      const std::string& description) {
+  return add_list_of(command, name, values, description);
+}
+
+CLI::Option* add_list(CLI::App& command, const std::string& name,
+                      std::vector<std::filesystem::path>& values, const std::string& description) {
+  return add_list_of(command, name, values, description);
 }
 
 }  // namespace sam3trt

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,5 +36,7 @@ void take_marked_values(CLI::App& command);
 /// address and what it holds until the option is given.
 CLI::Option* add_list(CLI::App& command, const std::string& name, std::vector<std::string>& values,
                       const std::string& description);
+CLI::Option* add_list(CLI::App& command, const std::string& name,
+                      std::vector<std::filesystem::path>& values, const std::string& description);
 
 }  // namespace sam3trt

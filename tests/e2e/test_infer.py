@@ -255,7 +255,7 @@ def test_parts_of_different_models_are_refused(infer, exported, tmp_path):
     shutil.copy(second / name, mixed / name)
     assert_refused(infer(*options, model=mixed), 2, f"{name}: another checkpoint_sha256")
     shutil.copy(second / "detector.onnx", mixed / "second.onnx")
-    assert_refused(infer(*options, model=mixed), 2, "2 graphs of the detector", "second.onnx")
+    assert_refused(infer(*options, model=mixed), 2, "2 files of the detector", "second.onnx")
 
 
 def test_incomplete_and_damaged_models_are_refused(infer, exported, tmp_path):

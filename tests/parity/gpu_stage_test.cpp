@@ -21,7 +21,8 @@ class GpuStageTest : public testing::Test {
         activations_(device_),
         ids_on_device_(device_),
         stage_("text_encoder",
-               std::move(fake_plans(load_on_cpu(files_), files_.config, {}).text_encoder), device_),
+               *fake_plans(load_on_cpu(files_), files_.config, {}).at(Component::kTextEncoder),
+               device_),
         cpu_(load_on_cpu(files_).text_encoder) {}
 
   [[nodiscard]] Tensor ids(int64_t rows) const {

@@ -189,8 +189,8 @@ TEST(ModelFiles, TwoCandidatesAreAnErrorThatNamesBoth) {
   folder.add_model();
   folder.add_graph("second.onnx", "detector");
   EXPECT_THAT(message_of_folder(folder),
-              AllOf(HasSubstr("2 graphs of the detector"), HasSubstr("second.onnx"),
-                    HasSubstr("detector.onnx"), HasSubstr("--detector-engine")));
+              AllOf(HasSubstr("2 files of the detector"), HasSubstr("second.onnx"),
+                    HasSubstr("detector.onnx"), HasSubstr("name the files")));
 }
 
 TEST(ModelFiles, AllMissingPartsAreInOneError) {
