@@ -14,7 +14,7 @@ namespace sam3trt {
 /// A model of its own and one session: finds in images what prompts ask for, on the GPU with
 /// TensorRT engines, on the CPU with ONNX graphs. Load it once and call it many times. One call at
 /// a time per object, from any thread; several objects work side by side.
-class SAM3TRT_API Segmenter {
+class Segmenter {
  public:
   /// The model in a folder of engines or graphs, or found otherwise (find_model_files). Throws
   /// Error(kBadInput) for engines that do not fit this machine or were not verified, and

@@ -34,7 +34,11 @@ def test_only_the_public_interface_is_exported(build, cache):
     own = re.compile(rf"{kinds}sam3trt::.*@@SAM3TRT_{re.escape(version)}")
     strangers = [name for name in names if not own.fullmatch(name) and name[:8] != "SAM3TRT_"]
     assert not strangers
-    assert any(name.startswith("sam3trt::version") for name in names)
+    declared = " ".join(header.read_text() for header in HEADERS)
+    first_names = {re.sub(r".*sam3trt::(\w+).*", r"\1", name.split("(")[0]) for name in names}
+    undeclared = [name for name in first_names if name[:8] != "SAM3TRT_" and name not in declared]
+    assert not undeclared
+    assert {"Error", "Model", "Session", "read_image", "version"} <= first_names
 
 
 def test_the_name_of_the_library_carries_its_major_version(build, cache):
