@@ -67,7 +67,7 @@ std::vector<PromptDetections> GpuDetections::run(const Stream& stream, Uploader&
   args.logits = device_pointer<const float>(outputs.logits);
   args.presence = device_pointer<const float>(outputs.presence);
   args.boxes = device_pointer<const float>(outputs.boxes);
-  args.size = device_pointer<const float>(uploader.upload(stream, "picture_sizes", pixels));
+  args.size = device_pointer<const float>(uploader.upload(stream, "image_sizes", pixels));
   args.prompts = static_cast<int32_t>(prompts);
   args.queries = args.slots = static_cast<int32_t>(queries_);
   args.threshold = threshold;

@@ -31,7 +31,7 @@ class Segmenter {
   [[nodiscard]] std::vector<ImageResult> run(std::span<const ImageRequest> requests,
                                              const Thresholds& thresholds = {});
 
-  /// The same for one picture.
+  /// The same for one image.
   [[nodiscard]] ImageResult run(const Image& image, std::span<const Prompt> prompts,
                                 const Thresholds& thresholds = {});
 
@@ -41,7 +41,7 @@ class Segmenter {
   /// (512); then any text can be asked for as before.
   [[nodiscard]] bool keep_only_texts(std::span<const Prompt> prompts);
 
-  /// Pictures that go through the model together; more in one call are worked off in turn.
+  /// Images that go through the model together; more in one call are worked off in turn.
   [[nodiscard]] size_t max_images() const;
 
   /// "tensorrt" or "openvino".

@@ -4,7 +4,7 @@
 
 namespace sam3trt {
 
-/// The stand-in of tests/fake_cuda as a driver; one for all tests, as the real one is.
+/// The fake driver of tests/fake_cuda; one for all tests, as the real one is.
 inline const CudaDriver& fake_driver() {
   static const CudaDriver driver(SAM3TRT_FAKE_CUDA);
   return driver;

@@ -107,7 +107,7 @@ Tensors encode_boxes(const TensorMap& inputs) {
   return outputs;
 }
 
-/// The prompt's tokens that take part, and the features of its picture.
+/// The prompt's tokens that take part, and the features of its image.
 Mixer prompt_of(const TensorMap& inputs, int64_t row) {
   Mixer mixer;
   const Tensor& mask = *inputs.at("prompt_mask");

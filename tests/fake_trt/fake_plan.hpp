@@ -17,7 +17,7 @@ struct FakePlanLimits {
   int64_t masks = 8;
 };
 
-/// CPU engines in the place of TensorRT's, with a profile for one picture and prompt and another
+/// CPU engines in the place of TensorRT's, with a profile for one image and prompt and another
 /// for several: they read and write the fake driver's GPU memory in the order of its streams,
 /// graphs included.
 [[nodiscard]] GpuPlans fake_plans(SessionEngines engines, const ModelConfig& config,

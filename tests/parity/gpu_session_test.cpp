@@ -118,7 +118,7 @@ TEST(GpuSession, AllocatesNothingWhenShapesRepeat) {
   GpuSession& gpu = first.gpu;
   const ImageRequest& request = first.request;
   const Thresholds& thresholds = first.thresholds;
-  for (int warm_up = 0; warm_up < 2; ++warm_up) {
+  for (int warm_up = 0; warm_up < 3; ++warm_up) {  // the first may move the shared activations
     static_cast<void>(gpu.run(std::span(&request, 1), {thresholds}));
   }
   const int before = fake_cuda_live_objects();
