@@ -52,6 +52,7 @@ using Lock = std::lock_guard<std::recursive_mutex>;
 
 /// The status a test asked for, or 0.
 int injected(const char* name) {
+  const Lock lock(driver_mutex);
   const auto found = failures.find(name);
   if (found == failures.end()) return 0;
   const int status = found->second;
@@ -83,6 +84,7 @@ int unsafe(const char* name, int status = kUnknown) {
 
 template <typename T>
 int destroy(const char* name, void* object) {
+  const Lock lock(driver_mutex);
   delete static_cast<T*>(object);
   --live_objects;
   return injected(name);
@@ -116,9 +118,15 @@ void check_source(uint64_t from, const std::vector<std::byte>& wanted) {
 
 extern "C" {
 
-void fake_cuda_fail_next(const char* name, int status) { failures[name] = status; }
+void fake_cuda_fail_next(const char* name, int status) {
+  const Lock lock(driver_mutex);
+  failures[name] = status;
+}
 void fake_cuda_set_devices(int count) { device_count = count; }
-int fake_cuda_live_objects() { return live_objects; }
+int fake_cuda_live_objects() {
+  const Lock lock(driver_mutex);
+  return live_objects;
+}
 
 void fake_cuda_fail_call(int64_t number) {
   const Lock lock(driver_mutex);
@@ -126,7 +134,10 @@ void fake_cuda_fail_call(int64_t number) {
   failing_call = number;
 }
 
-int64_t fake_cuda_counted_calls() { return counted_calls; }
+int64_t fake_cuda_counted_calls() {
+  const Lock lock(driver_mutex);
+  return counted_calls;
+}
 
 void fake_cuda_require_memory(uint64_t address, size_t bytes) {
   const Lock lock(driver_mutex);
