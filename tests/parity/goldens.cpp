@@ -105,6 +105,20 @@ const Goldens::Golden& Goldens::golden(const std::string& key) const {
   return found->second;
 }
 
+std::vector<GoldenPrompt> Goldens::session_prompts(const Tokenizer& tokenizer,
+                                                   const ModelConfig& config,
+                                                   Semantics semantics) const {
+  std::vector<GoldenPrompt> taken;
+  for (const GoldenPrompt& prompt : prompts_) {
+    const std::string text = prompt.text.value_or("visual");
+    const size_t tokens = tokenizer.encode_plain(text, semantics).size() + 2;
+    if (semantics == Semantics::kHf && tokens > static_cast<size_t>(config.context_length))
+      continue;
+    taken.push_back(prompt);
+  }
+  return taken;
+}
+
 const std::vector<uint8_t>& Goldens::pixels(const std::string& image) const {
   return pixels_.at(image + "/pixel_u8").bytes;
 }

@@ -12,6 +12,8 @@
 
 #include "base/tensor.hpp"
 #include "checkpoint/config.hpp"
+#include "runtime/model_files.hpp"
+#include "text/tokenizer.hpp"
 
 namespace sam3trt::parity {
 
@@ -63,6 +65,12 @@ class Goldens {
   [[nodiscard]] const std::vector<GoldenPrompt>& prompts() const { return prompts_; }
 
   [[nodiscard]] bool has(const std::string& key) const { return tensors_.contains(key); }
+
+  /// Those that a session takes. Under hf a text that is longer than the context is refused; its
+  /// golden was made from the ids up to there, so the components are compared on it all the same.
+  [[nodiscard]] std::vector<GoldenPrompt> session_prompts(const Tokenizer& tokenizer,
+                                                          const ModelConfig& config,
+                                                          Semantics semantics) const;
 
   /// The reference's resized picture as height x width x 3 bytes, RGB.
   [[nodiscard]] const std::vector<uint8_t>& pixels(const std::string& image) const;

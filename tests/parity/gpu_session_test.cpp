@@ -23,9 +23,11 @@ struct Scene {
 };
 
 /// Every picture of the goldens with the prompts that they ask of it.
-std::vector<Scene> scenes_of(const Goldens& goldens) {
+std::vector<Scene> scenes_of(const Goldens& goldens, const ModelFiles& files) {
   std::map<std::string, Scene> scenes;
-  for (const GoldenPrompt& golden : goldens.prompts()) {
+  const Tokenizer tokenizer = Tokenizer::load(files.tokenizer);
+  for (const GoldenPrompt& golden :
+       goldens.session_prompts(tokenizer, files.config, files.semantics)) {
     Scene& scene = scenes[golden.image];
     if (scene.image.rgb.empty()) {
       scene.image =
@@ -69,8 +71,8 @@ class GpuSessionParity : public testing::TestWithParam<Reference> {};
 
 TEST_P(GpuSessionParity, GivesTheCpuSessionsResultsForManyPicturesAndPromptsAtOnce) {
   const Goldens goldens(GetParam());
-  const std::vector<Scene> scenes = scenes_of(goldens);
   const ModelFiles files = export_model(GetParam());
+  const std::vector<Scene> scenes = scenes_of(goldens, files);
   CpuSession cpu(load_on_cpu(files), Tokenizer::load(files.tokenizer), files.config,
                  files.semantics);
   const CudaDevice device(0, fake_driver());
@@ -104,8 +106,8 @@ INSTANTIATE_TEST_SUITE_P(Tiny, GpuSessionParity, testing::ValuesIn(all_reference
 struct FirstScene {
   Reference reference = all_references().front();
   Goldens goldens{reference};
-  std::vector<Scene> scenes = scenes_of(goldens);
   ModelFiles files = export_model(reference);
+  std::vector<Scene> scenes = scenes_of(goldens, files);
   CudaDevice device{0, fake_driver()};
   GpuSession gpu{device, fake_plans(load_on_cpu(files), files.config, {}),
                  Tokenizer::load(files.tokenizer), files.config, files.semantics};

@@ -13,13 +13,6 @@
 namespace sam3trt::parity {
 namespace {
 
-CpuSession open_session(const Reference& reference) {
-  const ModelFiles files = export_model(reference);
-  EXPECT_EQ(files.semantics, reference.semantics);
-  return CpuSession(load_on_cpu(files), Tokenizer::load(files.tokenizer), files.config,
-                    files.semantics);
-}
-
 double mask_iou(std::span<const uint8_t> a, std::span<const uint8_t> b) {
   size_t both = 0;
   size_t either = 0;
@@ -68,9 +61,14 @@ class SessionParity : public testing::TestWithParam<Reference> {};
 
 TEST_P(SessionParity, GivesTheReferencesInstancesFromThePhotographs) {
   const Goldens goldens(GetParam());
-  CpuSession session = open_session(GetParam());
+  const ModelFiles files = export_model(GetParam());
+  EXPECT_EQ(files.semantics, GetParam().semantics);
+  const Tokenizer tokenizer = Tokenizer::load(files.tokenizer);
+  CpuSession session(load_on_cpu(files), Tokenizer::load(files.tokenizer), files.config,
+                     files.semantics);
   std::map<std::string, std::vector<GoldenPrompt>> cases;
-  for (const GoldenPrompt& prompt : goldens.prompts()) {
+  for (const GoldenPrompt& prompt :
+       goldens.session_prompts(tokenizer, files.config, files.semantics)) {
     cases[prompt.key.substr(0, prompt.key.find('/'))].push_back(prompt);
   }
   ASSERT_FALSE(cases.empty());
