@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "runtime/stage.hpp"
 
 namespace sam3trt {
@@ -94,6 +95,7 @@ std::vector<ImageResult> Pipeline::run(std::span<const ImageRequest> requests,
   }
   const PreparedCall call = prepare_call(images, limits_, tokenizer_, config_, semantics_);
   backend_->check(call, options.masks);
+  warn_of(call);
   return guarded([&] {
     std::vector<ImageResult> results = empty_results(images);
     for (const ImageGroup& group : call.groups) {
@@ -139,6 +141,7 @@ std::vector<ImageResult> Pipeline::detect(const EncodedImages& features,
   for (size_t i = 0; i < prompts.size(); ++i) images.push_back({features.sizes[i], prompts[i]});
   const PreparedCall call = prepare_call(images, limits_, tokenizer_, config_, semantics_);
   backend_->check(call, options.masks);
+  warn_of(call);
   return guarded([&] {
     std::vector<ImageResult> results = empty_results(images);
     run_group(call.groups.front(), call, options, results, [&] {
@@ -151,7 +154,17 @@ std::vector<ImageResult> Pipeline::detect(const EncodedImages& features,
 
 bool Pipeline::keep_only_texts(std::span<const Prompt> prompts) {
   const PreparedCall texts = prepare_texts(prompts, tokenizer_, config_, semantics_);
+  warn_of(texts);
   return guarded([&] { return backend_->keep_only_texts(texts); });
+}
+
+void Pipeline::warn_of(const PreparedCall& call) {
+  constexpr size_t kRemembered = 1024;
+  if (warnings_.size() > kRemembered) warnings_.clear();
+  for (const auto& [text, prepared] : call.texts) {
+    if (prepared.warning.empty() || !warnings_.insert(prepared.warning).second) continue;
+    log(LogLevel::kWarning, prepared.warning);
+  }
 }
 
 void Pipeline::encode_group(std::span<const ImageView> images) {

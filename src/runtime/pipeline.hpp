@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -50,6 +51,7 @@ class Pipeline {
   void add_masks(std::span<const MaskJob> jobs, const PromptBatch& batch,
                  std::span<const PromptDetections> found, const DetectOptions& options,
                  Results results);
+  void warn_of(const PreparedCall& call);
   [[nodiscard]] AxisSizes sizes_with(std::initializer_list<AxisSizes::value_type> more) const;
 
   std::unique_ptr<Backend> backend_;
@@ -58,7 +60,8 @@ class Pipeline {
   Semantics semantics_;
   CallLimits limits_;
   AxisSizes sizes_;
-  int64_t images_ = 0;  ///< That are encoded.
+  int64_t images_ = 0;              ///< That are encoded.
+  std::set<std::string> warnings_;  ///< Each is said once.
 };
 
 }  // namespace sam3trt

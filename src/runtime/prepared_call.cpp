@@ -29,7 +29,8 @@ class Preparer {
     const std::string text(effective_text(prompt));
     if (call_.texts.contains(text)) return;
     EncodedText encoded = encode_text(text, tokenizer_, config_, semantics_);
-    call_.texts[text] = {std::move(encoded.ids), std::move(encoded.mask)};
+    std::string warning = describe_cut(text, encoded);
+    call_.texts[text] = {std::move(encoded.ids), std::move(encoded.mask), std::move(warning)};
   }
 
   void add_group(std::span<const ImagePrompts> images, size_t first) {

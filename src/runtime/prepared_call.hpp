@@ -26,6 +26,7 @@ struct CallLimits {
 struct PreparedText {
   std::vector<int64_t> ids;  ///< L
   std::vector<float> mask;   ///< L: 1 where a token takes part in attention.
+  std::string warning{};     ///< What was cut off; usually empty.
 };
 
 /// One prompt of one image.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <string>
 
-#include "base/log.hpp"
 #include "runtime/roi_weights.hpp"
 #include "text/unicode.hpp"
 
@@ -48,15 +47,15 @@ GeometryInputs make_geometry_inputs(std::span<const Prompt> prompts,
 
 EncodedText encode_text(std::string_view text, const Tokenizer& tokenizer,
                         const ModelConfig& config, Semantics semantics) {
-  const auto context = static_cast<size_t>(config.context_length);
-  EncodedText encoded = tokenizer.encode(text, context, config.pad_token_id, semantics);
-  if (encoded.tokens > context) {
-    log(LogLevel::kWarning,
-        "the text " + in_quotes(text) + " has " + std::to_string(encoded.tokens) +
-            " tokens with its start and end marks, the text encoder takes " +
-            std::to_string(context) + "; cut off: " + in_quotes(encoded.cut_off));
-  }
-  return encoded;
+  return tokenizer.encode(text, static_cast<size_t>(config.context_length), config.pad_token_id,
+                          semantics);
+}
+
+std::string describe_cut(std::string_view text, const EncodedText& encoded) {
+  if (encoded.tokens <= encoded.ids.size()) return {};
+  return "the text " + in_quotes(text) + " has " + std::to_string(encoded.tokens) +
+         " tokens with its start and end marks, the text encoder takes " +
+         std::to_string(encoded.ids.size()) + "; cut off: " + in_quotes(encoded.cut_off);
 }
 
 Tensor make_prompt_mask(std::span<const Prompt> prompts,

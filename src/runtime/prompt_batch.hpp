@@ -35,10 +35,13 @@ struct GeometryInputs {
                                                   const ModelConfig& config);
 
 /// What the text encoder gets for a text: `ids` [L] and `mask` [L], L the context length of the
-/// model. Throws Error(kBadInput) as Tokenizer::encode; warns of what is cut off a text that is too
-/// long under Meta's semantics.
+/// model. Throws Error(kBadInput) as Tokenizer::encode.
 [[nodiscard]] EncodedText encode_text(std::string_view text, const Tokenizer& tokenizer,
                                       const ModelConfig& config, Semantics semantics);
+
+/// What was cut off a text that is too long under Meta's semantics, as a sentence; empty for
+/// others.
+[[nodiscard]] std::string describe_cut(std::string_view text, const EncodedText& encoded);
 
 /// `prompt_mask` [P, L + K + 1]: valid text tokens, valid boxes, and the CLS token where it counts.
 /// `text_masks[p]` holds L values.

@@ -85,9 +85,11 @@ def calibration(exported, type_graph, tmp_path_factory):
         folder = tmp_path_factory.mktemp(f"calibration_{semantics}_{name}")
         source = folder / "vision_encoder.onnx"
         source.write_bytes((exported(semantics, name) / source.name).read_bytes())
-        type_graph("--calibrate", "fp8", source, folder / "calibrate.onnx")
+        measured = folder / "measured"
+        measured.mkdir()
+        type_graph("--calibrate", "fp8", source, measured / "calibrate.onnx")
         session = onnxruntime.InferenceSession(
-            str(folder / "calibrate.onnx"), providers=["CPUExecutionProvider"]
+            str(measured / "calibrate.onnx"), providers=["CPUExecutionProvider"]
         )
         path = Path(f"{source}.calibration.json")
         document = json.loads(path.read_text(encoding="utf-8"))

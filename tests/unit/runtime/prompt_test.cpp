@@ -163,21 +163,17 @@ TEST(Prompt, RefusesTextsLongerThanTheContextUnderHuggingFacesSemantics) {
               AllOf(HasSubstr("36 tokens"), HasSubstr("takes 32"), HasSubstr("'dog on the left'")));
 }
 
-TEST(Prompt, WarnsOfWhatIsCutOffUnderMetasSemantics) {
-  EXPECT_THAT(warnings_of([] {
-                check_prompt({long_text(), {}}, tokenizer(), kConfig, Semantics::kMeta);
-              }),
-              IsEmpty());
-  EXPECT_THAT(warnings_of([] {
-                const EncodedText text =
-                    encode_text(long_text(), tokenizer(), kConfig, Semantics::kMeta);
-                EXPECT_EQ(text.ids.size(), 32U);
-                EXPECT_EQ(text.ids.back(), tokenizer().eos_id());
-              }),
-              ElementsAre(AllOf(HasSubstr("36 tokens"), HasSubstr("takes 32"),
-                                HasSubstr("cut off: 'dog on the left'"))));
-  EXPECT_THAT(warnings_of([] { (void)encode_text("cat", tokenizer(), kConfig, Semantics::kMeta); }),
-              IsEmpty());
+TEST(Prompt, SaysWhatIsCutOffUnderMetasSemantics) {
+  EXPECT_NO_THROW(check_prompt({long_text(), {}}, tokenizer(), kConfig, Semantics::kMeta));
+  const auto encoded = [](const std::string& text) {
+    return encode_text(text, tokenizer(), kConfig, Semantics::kMeta);
+  };
+  EXPECT_EQ(encoded(long_text()).ids.size(), 32U);
+  EXPECT_EQ(encoded(long_text()).ids.back(), tokenizer().eos_id());
+  EXPECT_THAT(describe_cut(long_text(), encoded(long_text())),
+              AllOf(HasSubstr("36 tokens"), HasSubstr("takes 32"),
+                    HasSubstr("cut off: 'dog on the left'")));
+  EXPECT_EQ(describe_cut("cat", encoded("cat")), "");
 }
 
 TEST(Prompt, IsEmptyWhenCleaningLeavesNothing) {
