@@ -39,9 +39,8 @@ class ValueMarker {
   explicit ValueMarker(const CLI::App& command) : command_(command) {}
 
   void add(const std::string& argument) {
-    if (only_values_) {
-      add_value(argument);
-    } else if (argument == "--") {
+    if (only_values_) return add_value(argument);
+    if (argument == "--") {
       only_values_ = true;
     } else if (looks_like_an_option(command_, argument)) {
       if (lacks_value()) refuse(", found the option '" + argument + "'", argument);

@@ -48,17 +48,10 @@ struct InferOptions {
 /// One prompt per text, each with all boxes; boxes alone are one prompt.
 std::vector<Prompt> make_prompts(const InferOptions& options) {
   std::vector<PromptBox> boxes;
-  const auto add = [&](const std::string& text, const std::string& option, bool positive) {
-    boxes.push_back({parse_box(text, option), positive});
-    const auto& [x0, y0, x1, y1] = boxes.back().box;
-    const bool shares = x0 >= 0 && y0 >= 0 && x1 <= 1 && y1 <= 1;
-    if (x1 - x0 >= 1 && y1 - y0 >= 1 && !shares) return;
-    log(LogLevel::kWarning, option + " " + text +
-                                ": is not larger than a pixel; boxes are x0,y0,x1,y1 in pixels of "
-                                "the image, not shares of its size");
-  };
-  for (const std::string& text : options.boxes) add(text, "--box", true);
-  for (const std::string& text : options.negative_boxes) add(text, "--negative-box", false);
+  for (const std::string& text : options.boxes) boxes.push_back({parse_box(text, "--box"), true});
+  for (const std::string& text : options.negative_boxes) {
+    boxes.push_back({parse_box(text, "--negative-box"), false});
+  }
   std::vector<Prompt> prompts;
   for (const std::string& text : options.texts) prompts.push_back({text, boxes});
   if (prompts.empty() && !boxes.empty()) prompts.push_back({std::nullopt, boxes});
