@@ -7,9 +7,9 @@
 
 #include "arguments.hpp"
 #include "base/error.hpp"
-#include "build/builder.hpp"
 #include "cache_folder.hpp"
 #include "commands.hpp"
+#include "compile/builder.hpp"
 #include "progress.hpp"
 
 namespace sam3trt {

@@ -15,7 +15,7 @@
 #include "base/log.hpp"
 #include "base/output_target.hpp"
 #include "base/temporary.hpp"
-#include "hub/manifest.hpp"
+#include "hub/download_record.hpp"
 #include "hub/part_file.hpp"
 #include "hub/repository.hpp"
 #include "hub/token.hpp"
@@ -320,13 +320,13 @@ class Downloader {
 
 /// The result of an earlier download of the same, when all its files are still as they were.
 std::optional<DownloadResult> find_complete(const DownloadRequest& request) {
-  const auto manifest = read_manifest(request.output);
-  if (!manifest || manifest->repo != request.repo || manifest->revision != request.revision ||
-      manifest->weights != weights_name(request.weights) || manifest->files.empty()) {
+  const auto record = read_download_record(request.output);
+  if (!record || record->repo != request.repo || record->revision != request.revision ||
+      record->weights != weights_name(request.weights) || record->files.empty()) {
     return std::nullopt;
   }
-  DownloadResult result{manifest->commit, {}};
-  for (const ManifestFile& file : manifest->files) {
+  DownloadResult result{record->commit, {}};
+  for (const RecordedFile& file : record->files) {
     if (!is_intact(request.output, file)) return std::nullopt;
     result.files.push_back({file.name, file.size, file.digest, FileState::kPresent});
   }
@@ -354,12 +354,12 @@ DownloadResult download_checkpoint(const DownloadRequest& request) {
   Downloader downloader(request, token, endpoint);
   ResultFolder folder(request.output, option);
   DownloadResult result = downloader.run();
-  Manifest manifest{
+  DownloadRecord record{
       request.repo, request.revision, weights_name(request.weights), result.commit, {}};
   for (const DownloadedFile& file : result.files) {
-    manifest.files.push_back({file.name, file.size, file.digest});
+    record.files.push_back({file.name, file.size, file.digest});
   }
-  write_manifest(request.output, manifest);
+  write_download_record(request.output, record);
   folder.keep();
   return result;
 }

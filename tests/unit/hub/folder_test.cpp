@@ -5,7 +5,7 @@
 #include <sstream>
 
 #include "base/error.hpp"
-#include "hub/manifest.hpp"
+#include "hub/download_record.hpp"
 #include "hub/part_file.hpp"
 #include "hub/repository.hpp"
 
@@ -56,25 +56,25 @@ TEST(PlainFileName, StaysInItsFolder) {
   }
 }
 
-TEST(Manifest, IsReadBackAsWritten) {
+TEST(DownloadRecord, IsReadBackAsWritten) {
   const auto folder = fresh_folder("manifest_round_trip");
-  const ManifestFile file{"config.json", 3, {DigestKind::kSha256, std::string(64, 'a')}};
-  write_manifest(folder, {"owner/name", "main", "pt", "c0ffee", {file}});
-  const auto manifest = read_manifest(folder);
-  ASSERT_TRUE(manifest);
-  EXPECT_EQ(manifest->repo, "owner/name");
-  EXPECT_EQ(manifest->revision, "main");
-  EXPECT_EQ(manifest->weights, "pt");
-  EXPECT_EQ(manifest->commit, "c0ffee");
-  ASSERT_EQ(manifest->files.size(), 1U);
-  EXPECT_EQ(manifest->files[0].name, file.name);
-  EXPECT_EQ(manifest->files[0].size, file.size);
-  EXPECT_EQ(manifest->files[0].digest, file.digest);
+  const RecordedFile file{"config.json", 3, {DigestKind::kSha256, std::string(64, 'a')}};
+  write_download_record(folder, {"owner/name", "main", "pt", "c0ffee", {file}});
+  const auto record = read_download_record(folder);
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->repo, "owner/name");
+  EXPECT_EQ(record->revision, "main");
+  EXPECT_EQ(record->weights, "pt");
+  EXPECT_EQ(record->commit, "c0ffee");
+  ASSERT_EQ(record->files.size(), 1U);
+  EXPECT_EQ(record->files[0].name, file.name);
+  EXPECT_EQ(record->files[0].size, file.size);
+  EXPECT_EQ(record->files[0].digest, file.digest);
 }
 
-TEST(Manifest, ThatCannotBeUsedCountsAsNone) {
+TEST(DownloadRecord, ThatCannotBeUsedCountsAsNone) {
   const auto folder = fresh_folder("manifest_bad");
-  EXPECT_FALSE(read_manifest(folder));
+  EXPECT_FALSE(read_download_record(folder));
   const std::string head = R"({"repo": "a/b", "revision": "m", "weights": "pt", "commit": "c", )";
   for (const std::string& text :
        {std::string(), std::string("[]"), std::string("{"), head + R"("files": 3})",
@@ -82,14 +82,14 @@ TEST(Manifest, ThatCannotBeUsedCountsAsNone) {
         head + R"("files": [{"name": "x", "size": "1", "digest_kind": "none", "digest": ""}]})",
         std::string(100'000, '[')}) {
     write(folder / ".sam3trt_download.json", text);
-    EXPECT_FALSE(read_manifest(folder)) << text;
+    EXPECT_FALSE(read_download_record(folder)) << text;
   }
 }
 
-TEST(Manifest, TellsIntactFilesFromChangedOnes) {
+TEST(DownloadRecord, TellsIntactFilesFromChangedOnes) {
   const auto folder = fresh_folder("manifest_intact");
   write(folder / "x", "hello\n");
-  const ManifestFile file{
+  const RecordedFile file{
       "x", 6, {DigestKind::kGitBlob, "ce013625030ba8dba906f756967f9e9ca394464a"}};
   EXPECT_TRUE(is_intact(folder, file));
   write(folder / "x", "hellO\n");

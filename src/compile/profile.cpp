@@ -1,4 +1,4 @@
-#include "build/profile.hpp"
+#include "compile/profile.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "build/engine_build.hpp"
+#include "compile/engine_build.hpp"
 #include "runtime/model_files.hpp"
 #include "verify/verification.hpp"
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "build/model_build.hpp"
+#include "compile/model_build.hpp"
 #include "verify/verifier.hpp"
 
 namespace sam3trt {

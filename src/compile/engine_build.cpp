@@ -1,4 +1,4 @@
-#include "build/engine_build.hpp"
+#include "compile/engine_build.hpp"
 
 #include <algorithm>
 #include <array>

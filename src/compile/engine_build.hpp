@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/engine.hpp"
-#include "build/profile.hpp"
+#include "compile/profile.hpp"
 #include "manifest/manifest.hpp"
 #include "precision/precision.hpp"
 #include "trt/api.hpp"

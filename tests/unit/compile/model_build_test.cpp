@@ -1,4 +1,4 @@
-#include "build/model_build.hpp"
+#include "compile/model_build.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
