@@ -102,7 +102,7 @@ void read_rotations(Shapes& shapes, const std::string& table, VisionConfig& visi
   for (int64_t block = 0; block < vision.stack.layers; ++block) {
     const std::string name = kTrunk + "blocks." + std::to_string(block) + "." + table;
     const auto side = square_side(shapes.dim(name, 2, 0));
-    if (!side) shapes.problems.push_back(name + ": its row count is no square");
+    if (!side) shapes.problems.push_back(name + ": its row count is not a square");
     sides.push_back(side.value_or(1));
     if (block == 0) head_dim = 2 * shapes.dim(name, 2, 1);
   }
@@ -163,8 +163,8 @@ VisionConfig infer_vision(Shapes& shapes) {
   }
   if (shapes.problems.empty() && vision.hidden % head_dim != 0) {
     shapes.problems.push_back(kTrunk + "patch_embed.proj.weight: width " +
-                              std::to_string(vision.hidden) + " is no multiple of the head size " +
-                              std::to_string(head_dim));
+                              std::to_string(vision.hidden) +
+                              " is not a multiple of the head size " + std::to_string(head_dim));
   }
   vision.stack.heads = vision.hidden / head_dim;
   vision.image_size = vision.patch_size <= (1 << 15) ? grid * vision.patch_size : 0;
@@ -181,7 +181,8 @@ TextConfig infer_text(Shapes& shapes) {
   text.stack.activation = Activation::kGelu;
   if (shapes.problems.empty() && text.hidden % kHeadDim != 0) {
     shapes.problems.push_back(kText + "token_embedding.weight: width " +
-                              std::to_string(text.hidden) + " is no multiple of the head size 64");
+                              std::to_string(text.hidden) +
+                              " is not a multiple of the head size 64");
   }
   text.stack.heads = text.hidden / kHeadDim;
   text.bos_token_id = text.vocabulary - 2;

@@ -55,13 +55,13 @@ struct Header {
 
 Header read_header(std::span<const std::byte> file, const std::string& where) {
   if (file.size() < sizeof(uint64_t)) {
-    throw_bad_input(where + ": is no safetensors file: it has only " + std::to_string(file.size()) +
-                    " bytes; download it again");
+    throw_bad_input(where + ": is not a safetensors file: it has only " +
+                    std::to_string(file.size()) + " bytes; download it again");
   }
   uint64_t size = 0;
   for (size_t i = 0; i < sizeof(size); ++i) size |= std::to_integer<uint64_t>(file[i]) << (8 * i);
   if (size > kMaxHeaderBytes) {
-    throw_bad_input(where + ": is no safetensors file: its header would have " +
+    throw_bad_input(where + ": is not a safetensors file: its header would have " +
                     std::to_string(size) + " bytes, more than the format's limit of 100000000");
   }
   if (size > file.size() - sizeof(size)) {
@@ -101,7 +101,7 @@ Shape read_shape(const nlohmann::json& entry, const std::string& where, const st
 }
 
 Placed read_entry(const std::string& name, const nlohmann::json& entry, const std::string& where) {
-  if (!is_tensor_name(name)) refuse_tensor(where, name, "is no usable name");
+  if (!is_tensor_name(name)) refuse_tensor(where, name, "is not a usable name");
   if (!entry.is_object()) refuse_tensor(where, name, "is not described by a JSON object");
   Placed placed;
   placed.tensor.name = name;
@@ -183,7 +183,7 @@ ShardIndex parse_shard_index(std::span<const std::byte> text, const std::string&
   std::set<std::string> files;
   ShardIndex index;
   for (const auto& [name, file] : map->items()) {
-    if (!is_tensor_name(name)) refuse_tensor(where, name, "is no usable name");
+    if (!is_tensor_name(name)) refuse_tensor(where, name, "is not a usable name");
     if (!file.is_string()) refuse_tensor(where, name, "names no file");
     const auto& shard = file.get_ref<const std::string&>();
     if (!is_tensor_name(shard) || shard == "." || shard == ".." ||

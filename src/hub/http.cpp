@@ -66,7 +66,8 @@ std::string resolved(const std::string& base, const std::string& location) {
   const UrlHandle url(curl_url());
   if (curl_url_set(url.get(), CURLUPART_URL, base.c_str(), 0) != CURLUE_OK ||
       curl_url_set(url.get(), CURLUPART_URL, location.c_str(), 0) != CURLUE_OK) {
-    throw Error(ErrorCode::kInternal, base + ": the server redirects to something that is no URL");
+    throw Error(ErrorCode::kInternal,
+                base + ": the server redirects to something that is not a URL");
   }
   return url_part(url.get(), CURLUPART_URL, 0).value_or("");
 }

@@ -41,7 +41,8 @@ Location location_of(const onnx::TensorProto& tensor, const std::filesystem::pat
     const char* end = found->second.data() + found->second.size();
     const auto result = std::from_chars(found->second.data(), end, value);
     if (result.ec != std::errc() || result.ptr != end) {
-      throw_bad_input(where + ": '" + found->second + "' is no " + key + " in a data file");
+      throw_bad_input(where + ": '" + found->second + "' is not a valid " + key +
+                      " in a data file");
     }
     return value;
   };

@@ -40,7 +40,7 @@ int element_type(DType dtype) {
     case DType::kBF16:
       return TensorProto::BFLOAT16;
     default:
-      throw Error(ErrorCode::kInternal, std::string(name_of(dtype)) + " is no type of a recipe");
+      throw Error(ErrorCode::kInternal, std::string(name_of(dtype)) + " is not a type of a recipe");
   }
 }
 
@@ -257,7 +257,7 @@ void GraphTyper::quantise(onnx::NodeProto& product, const onnx::NodeProto& node,
   if (node.op_type() != "MatMul" || factor == initializers_.end() ||
       factor->second->dims_size() != 2 || type == DType::kF32) {
     fail("the recipe quantises node '" + node.name() +
-         "', which is no f16 or bf16 product with a weight matrix");
+         "', which is not an f16 or bf16 product with a weight matrix");
   }
   const std::string& name = node.name();
   if (calibration_ == nullptr || !calibration_->amax.contains(name)) {

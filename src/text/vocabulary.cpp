@@ -113,7 +113,7 @@ void check_pre_tokenizer(const Json& pre_tokenizer, Problems& problems) {
 /// Fills `tokens` from an object of token to id. Ids must be 0 .. size - 1, each once.
 void read_tokens(const Json& table, Vocabulary& vocabulary, Problems& problems) {
   if (!table.is_object() || table.empty()) {
-    problems.add("the vocabulary is no object of token to id, or it is empty");
+    problems.add("the vocabulary is not an object of token to id, or it is empty");
     return;
   }
   const size_t count = table.size();
@@ -181,7 +181,7 @@ void add_merge(std::string_view rule, const TokenIds& ids, Vocabulary& vocabular
 void read_merges(const Json& merges, const TokenIds& ids, Vocabulary& vocabulary,
                  Problems& problems) {
   if (!merges.is_array()) {
-    problems.add("model.merges is no list");
+    problems.add("model.merges is not a list");
     return;
   }
   for (const Json& rule : merges) {
@@ -202,7 +202,7 @@ void read_merges(const Json& merges, const TokenIds& ids, Vocabulary& vocabulary
 void read_added_tokens(const Json& added, Vocabulary& vocabulary, Problems& problems) {
   if (added.is_null()) return;
   if (!added.is_array() || added.size() > kMaxAddedTokens) {
-    problems.add("added_tokens is no list of at most " + std::to_string(kMaxAddedTokens) +
+    problems.add("added_tokens is not a list of at most " + std::to_string(kMaxAddedTokens) +
                  " entries");
     return;
   }

@@ -83,7 +83,7 @@ TEST(Safetensors, InvalidUtf8IsRefused) {
 
 TEST(Safetensors, NamesOfControlCharactersAreRefused) {
   EXPECT_THAT(parse_error(safetensors_with_header(R"({"a\n\u001b[31m":{}})", "")),
-              HasSubstr("tensor \"a??[31m\": is no usable name"));
+              HasSubstr("tensor \"a??[31m\": is not a usable name"));
 }
 
 TEST(Safetensors, ShapesThatDoNotFitTheirBytesAreRefused) {

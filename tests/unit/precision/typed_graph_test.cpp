@@ -435,11 +435,11 @@ TEST_F(QuantisedGraph, ACalibrationOfAnotherCheckpointIsRefused) {
 TEST_F(QuantisedGraph, OnlyProductsWithWeightsCanBeQuantised) {
   for (const char* pattern : {"/sum", "/norm"}) {
     recipe_.fp8["part"] = {pattern};
-    EXPECT_THAT(message_of([&] { type(recipe_, &calibration_); }), HasSubstr("which is no f16"));
+    EXPECT_THAT(message_of([&] { type(recipe_, &calibration_); }), HasSubstr("which is not an f16"));
   }
   recipe_.fp8["part"] = {"/product"};
   recipe_.rules["part"] = {{"/**", "", DType::kF32}};
-  EXPECT_THAT(message_of([&] { type(recipe_, &calibration_); }), HasSubstr("which is no f16"));
+  EXPECT_THAT(message_of([&] { type(recipe_, &calibration_); }), HasSubstr("which is not an f16"));
 }
 
 }  // namespace
