@@ -435,7 +435,8 @@ TEST_F(QuantisedGraph, ACalibrationOfAnotherCheckpointIsRefused) {
 TEST_F(QuantisedGraph, OnlyProductsWithWeightsCanBeQuantised) {
   for (const char* pattern : {"/sum", "/norm"}) {
     recipe_.fp8["part"] = {pattern};
-    EXPECT_THAT(message_of([&] { type(recipe_, &calibration_); }), HasSubstr("which is not an f16"));
+    EXPECT_THAT(message_of([&] { type(recipe_, &calibration_); }),
+                HasSubstr("which is not an f16"));
   }
   recipe_.fp8["part"] = {"/product"};
   recipe_.rules["part"] = {{"/**", "", DType::kF32}};
