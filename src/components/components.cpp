@@ -74,8 +74,8 @@ std::vector<ComponentInfo> make_table() {
 }
 
 const std::vector<ComponentInfo>& table() {
-  static const std::vector<ComponentInfo> table = make_table();
-  return table;
+  static const std::vector<ComponentInfo> kTable = make_table();
+  return kTable;
 }
 
 }  // namespace

@@ -135,7 +135,7 @@ class Marks {
 }  // namespace
 
 PngChunks read_png_chunks(std::span<const std::byte> bytes, const std::string& name) {
-  const char* const kTooShort = "the file ends too early";
+  const char* const too_short = "the file ends too early";
   Marks marks;
   size_t pixels_end = 0;  // of the data of the last IDAT
   size_t at = kSignature;
@@ -145,14 +145,14 @@ PngChunks read_png_chunks(std::span<const std::byte> bytes, const std::string& n
     const std::string_view type = text_of(rest.subspan(4, 4));
     const bool is_complete = size <= rest.size() - kLengthAndType;
     const bool is_pixels = type == "IDAT";
-    if (!is_complete && (is_pixels || pixels_end == 0)) throw_undecodable(name, "PNG", kTooShort);
+    if (!is_complete && (is_pixels || pixels_end == 0)) throw_undecodable(name, "PNG", too_short);
     // Behind the pixels of an animation's first frame come those of the next.
     if (!is_complete || type == "IEND" || (type == "fcTL" && pixels_end != 0)) break;
     if (is_pixels) pixels_end = at + kLengthAndType + size;
     marks.add(type, rest.subspan(kLengthAndType, size));
     at += kLengthAndType + size + kChecksum;
   }
-  if (pixels_end == 0) throw_undecodable(name, "PNG", kTooShort);
+  if (pixels_end == 0) throw_undecodable(name, "PNG", too_short);
   PngChunks chunks;
   chunks.marks = marks.result();
   // A checksum that was cut off cannot be compared; the pixels have one of their own (Adler-32).
