@@ -119,7 +119,8 @@ EngineFiles open_engines(const ModelFiles& files) {
 
 GpuPlans load_plans(TensorRtHost& host, EngineFiles files, const LoadOptions& options) {
   std::map<Component, std::future<std::shared_ptr<const LoadedPlan>>> loading;
-  for (auto& [component, file] : files) {
+  for (auto& [component, engine] : files) {
+    EngineFile& file = engine;
     loading[component] = std::async(std::launch::async, [&host, &options, &file] {
       host.device.make_current();
       return file.load(host, options);

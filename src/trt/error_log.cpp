@@ -1,7 +1,6 @@
 #include "trt/error_log.hpp"
 
 #include <algorithm>
-#include <ranges>
 #include <utility>
 
 namespace sam3trt {
@@ -33,9 +32,9 @@ bool ErrorLog::add(std::string_view message) {
     if (call.errors_.size() < Call::kKept) call.errors_.emplace_back(message);
   };
   const auto here = std::this_thread::get_id();
-  const auto newest_first = std::views::reverse(calls_);
-  const auto own = std::ranges::find(newest_first, here, &Call::thread_);
-  if (own != newest_first.end()) {
+  const auto own = std::find_if(calls_.rbegin(), calls_.rend(),  // the newest first
+                                [&](const Call* call) { return call->thread_ == here; });
+  if (own != calls_.rend()) {
     keep(**own);
     return true;
   }
