@@ -22,6 +22,7 @@ namespace fs = std::filesystem;
 
 std::vector<Image> read_images(const std::vector<fs::path>& paths) {
   std::vector<Image> images;
+  images.reserve(paths.size());
   for (const fs::path& path : paths) images.push_back(read_image(path));
   if (images.empty()) images = default_photographs();
   std::ranges::move(built_in_pictures(), std::back_inserter(images));
