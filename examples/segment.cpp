@@ -1,4 +1,4 @@
-// segment MODEL PICTURE TEXT...: loads a model once, looks for all texts, prints what it found.
+// segment MODEL IMAGE TEXT...: loads a model once, looks for all texts, prints what it found.
 #include <cstdio>
 #include <sam3trt/sam3trt.hpp>
 #include <span>
@@ -6,7 +6,7 @@
 
 int main(int argc, char** argv) {
   if (argc < 4) {
-    std::fprintf(stderr, "usage: segment MODEL PICTURE TEXT...\n");
+    std::fprintf(stderr, "usage: segment MODEL IMAGE TEXT...\n");
     return 2;
   }
   try {
