@@ -80,11 +80,13 @@ def _as_rgb(image: Any) -> Any:
     pixels = np.asarray(image)
     if pixels.ndim == 3 and pixels.shape[0] == 3 and pixels.shape[2] != 3:
         pixels = pixels.transpose(1, 2, 0)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+    if pixels.dtype == np.uint8 and pixels.ndim == 2:
+        pixels = np.stack([pixels] * 3, axis=2)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
         raise TypeError(
             f"an image to draw on is uint8 (H, W, 3), RGB; found {pixels.dtype} {pixels.shape}"
         )
-    return pil.Image.fromarray(np.ascontiguousarray(pixels))
+    return pil.Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
 
 
 def _image_of(result: Result, image: Any) -> Any:

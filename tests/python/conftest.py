@@ -70,3 +70,11 @@ def entries(infer, drawn) -> list[dict]:
 def box_entry(infer, drawn) -> dict:
     """The entry of the first drawn image for an example box and one of what is not meant."""
     return infer("--image", drawn[0], *BOXES)[0]
+
+
+@pytest.fixture(scope="session")
+def segmenter(graphs):
+    """A Segmenter of the small model."""
+    from sam3trt import Segmenter
+
+    return Segmenter(graphs)

@@ -283,9 +283,19 @@ def test_the_plot_takes_any_form_of_the_image(drawn, result):
     data = io.BytesIO()
     image.save(data, "PNG")
     array = np.asarray(image)
-    for form in (image, array, array.transpose(2, 0, 1), drawn[1], str(drawn[1]), data.getvalue()):
+    with_alpha = np.asarray(image.convert("RGBA"))
+    for form in (
+        image,
+        array,
+        array.transpose(2, 0, 1),
+        with_alpha,
+        drawn[1],
+        str(drawn[1]),
+        data.getvalue(),
+    ):
         assert np.array_equal(np.asarray(result.plot(form)), expected)
     assert np.array_equal(np.asarray(image), array)
+    assert result.plot(np.zeros((440, 640), np.uint8)).mode == "RGB"
 
 
 def test_the_plot_refuses_other_images(result):
