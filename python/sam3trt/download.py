@@ -152,6 +152,7 @@ def main(arguments: list[str]) -> int:
 def _import_hub() -> Any:
     try:
         import huggingface_hub
+        import huggingface_hub.errors
     except ImportError:
         raise UnavailableError(
             "downloading needs the package huggingface_hub: pip install 'sam3trt[hub]'"
