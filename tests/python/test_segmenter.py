@@ -226,7 +226,7 @@ def test_wrong_devices_are_refused(graphs, device):
 def test_a_device_chooses_what_the_folder_must_hold(graphs, tmp_path):
     assert sam3trt.Segmenter(graphs, device="cpu").device == "cpu"
     for device in ("cuda", "cuda:1", 0):
-        with pytest.raises(sam3trt.BadInputError, match="engine"):
+        with pytest.raises(sam3trt.BadInputError, match="holds no vision_encoder"):
             sam3trt.Segmenter(graphs, device=device)
     with pytest.raises(sam3trt.BadInputError):
         sam3trt.Segmenter(tmp_path)

@@ -136,7 +136,7 @@ def test_ctrl_c_ends_an_export_and_leaves_nothing(tmp_path):
         ({"max_boxes": 5000}, "max_boxes: expected 1 to 4096"),
         ({"optimization_level": 6}, "optimization_level: expected 0 to 5"),
         ({"target": "rtx", "compute_capability": "89"}, "expected something like '8.9'"),
-        ({"output": "engines/file.onnx", "onnx": "detector.onnx"}, "detector.onnx"),
+        ({"output": "file.onnx", "onnx": "graph.onnx"}, "a name that ends in .engine"),
     ],
 )
 def test_wrong_builds_are_refused(graphs, tmp_path, monkeypatch, arguments, message):
