@@ -4,7 +4,7 @@
 #include <exception>
 
 #include "base/error.hpp"
-#include "base/log.hpp"
+#include "messages.hpp"
 #include "parts.hpp"
 #include "sam3trt/version.hpp"
 
@@ -47,6 +47,7 @@ NB_MODULE(_core, module) {
   module.doc() = "What sam3trt needs of its C++ library; use the package sam3trt.";
   module.attr("__version__") = SAM3TRT_VERSION;
   nb::register_exception_translator(translate);
+  collect_messages();
   add_images(module);
   add_segmenter(module);
   add_masks(module);

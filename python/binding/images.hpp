@@ -3,7 +3,8 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
-#include <string>
+#include <optional>
+#include <utility>
 
 #include "image/image.hpp"
 #include "sam3trt/image_view.hpp"
@@ -22,11 +23,15 @@ class Picture {
     view_ = view_of(image_);
   }
   /// Of an array whose pixels are read where they lie.
-  Picture(AnyArray array, const ImageView& view) : array_(std::move(array)), view_(view) {}
+  Picture(AnyArray array, const ImageView& view) : array_(std::move(array)), view_(view) {
+    if (view.memory == MemoryKind::kDevice) device_ = array_.device_id();
+  }
   Picture(const Picture&) = delete;
   Picture& operator=(const Picture&) = delete;
 
   [[nodiscard]] const ImageView& view() const { return view_; }
+  /// The GPU that holds the pixels, if one does.
+  [[nodiscard]] const std::optional<int>& device() const { return device_; }
   [[nodiscard]] double decode_ms() const { return decode_ms_; }
 
   /// Whether the pixels are those of the array that was given.
@@ -36,6 +41,7 @@ class Picture {
   Image image_;
   AnyArray array_;
   ImageView view_;
+  std::optional<int> device_;
   double decode_ms_ = 0;
 };
 

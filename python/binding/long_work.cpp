@@ -10,6 +10,8 @@
 #include <optional>
 #include <thread>
 
+#include "messages.hpp"
+
 namespace sam3trt::python {
 namespace {
 
@@ -48,6 +50,7 @@ class Mailbox {
 /// Handles signals and tells the news; what that raises.
 std::exception_ptr tell(const nb::object& progress, const std::map<std::string, double>& news) {
   try {
+    deliver_messages();
     if (PyErr_CheckSignals() != 0) throw nb::python_error();
     if (progress.is_none()) return nullptr;
     for (const auto& [what, done] : news) progress(what, done);
@@ -62,6 +65,7 @@ std::exception_ptr tell(const nb::object& progress, const std::map<std::string, 
 void run_long_work(
     const nb::object& progress,
     const std::function<void(const std::stop_token& stop, const Report& report)>& work) {
+  const DeliverMessages delivery;
   Mailbox mailbox;
   std::stop_source stop;
   std::exception_ptr failure;

@@ -16,6 +16,7 @@
 #include "arrays.hpp"
 #include "base/error.hpp"
 #include "images.hpp"
+#include "messages.hpp"
 #include "parts.hpp"
 #include "runtime/model_files.hpp"
 #include "runtime/request.hpp"
@@ -29,9 +30,13 @@ namespace {
 /// that is free, or waits for it. Used without the GIL.
 class SessionPool {
  public:
-  SessionPool(Model model, size_t most) : model_(std::move(model)), most_(most) {}
+  SessionPool(Model model, int device, size_t most)
+      : model_(std::move(model)), device_(device), most_(most) {}
 
   [[nodiscard]] const Model& model() const { return model_; }
+
+  /// The GPU of a model that runs on one.
+  [[nodiscard]] int device() const { return device_; }
 
   /// Calls `use` with a session that is nobody else's for that time.
   template <typename Use>
@@ -75,6 +80,7 @@ class SessionPool {
   }
 
   Model model_;
+  int device_;
   size_t most_;
   std::mutex mutex_;
   std::condition_variable returned_;
@@ -91,6 +97,7 @@ nb::object words_of(const DeviceMask& mask, int64_t height, int64_t width, int d
     delete static_cast<std::shared_ptr<const void>*>(pointer);
   });
   const size_t shape[] = {static_cast<size_t>((height + 31) / 32), static_cast<size_t>(width)};
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a device address
   auto* address = reinterpret_cast<void*>(static_cast<uintptr_t>(mask.address));
   return nb::cast(Words(address, 2, shape, owner, nullptr, nb::dtype<int32_t>(),
                         nb::device::cuda::value, device));
@@ -104,10 +111,12 @@ std::optional<ModelForm> form_named(const std::string& backend) {
 
 std::unique_ptr<SessionPool> load(const std::string& folder, const std::string& backend, int device,
                                   int threads, bool allow_unverified, size_t sessions) {
+  const DeliverMessages delivery;
   const nb::gil_scoped_release release;
   const ModelFiles files =
       find_model_files(folder, form_named(backend), {"Segmenter", "keep one model in the folder"});
-  return std::make_unique<SessionPool>(Model(files, {device, threads, allow_unverified}), sessions);
+  return std::make_unique<SessionPool>(Model(files, {device, threads, allow_unverified}), device,
+                                       sessions);
 }
 
 struct Settings {
@@ -186,15 +195,31 @@ nb::list to_python(std::vector<ImageResult>& images, bool device_masks) {
   return results;
 }
 
+/// The library reads device memory where it is said to lie, so it must be that of the model's GPU.
+void check_device(const SessionPool& pool, const Picture& picture) {
+  if (!picture.device()) return;
+  const std::string where = "image: an array on cuda:" + std::to_string(*picture.device());
+  if (pool.model().backend() != "tensorrt") {
+    throw_bad_input(where +
+                    ", but this model runs on the CPU; bring it there, in torch with .cpu()");
+  }
+  if (*picture.device() != pool.device()) {
+    throw_bad_input(where + ", but the model is on cuda:" + std::to_string(pool.device()) +
+                    "; bring it there, in torch with .to()");
+  }
+}
+
 nb::list run(SessionPool& pool, const std::vector<Picture*>& pictures,
              const std::vector<Prompt>& prompts, double threshold, double mask_threshold,
              bool device_masks) {
   const Settings settings{threshold, mask_threshold, device_masks};
+  const DeliverMessages delivery;
   std::vector<ImageResult> results;
   {
     const nb::gil_scoped_release release;
     check_thresholds({threshold, mask_threshold});
     std::vector<ImageRequest> requests;
+    requests.reserve(pictures.size());
     for (const Picture* picture : pictures) requests.push_back({picture->view(), prompts});
     results = pool.with_session([&](Session& session) {
       return run_each(requests, [&](std::span<const ImageRequest> some) {
@@ -209,8 +234,10 @@ nb::list run(SessionPool& pool, const std::vector<Picture*>& pictures,
 }
 
 std::unique_ptr<Features> encode(SessionPool& pool, const std::vector<Picture*>& pictures) {
+  const DeliverMessages delivery;
   const nb::gil_scoped_release release;
   std::vector<ImageView> views;
+  views.reserve(pictures.size());
   for (const Picture* picture : pictures) views.push_back(picture->view());
   return pool.with_session(
       [&](Session& session) { return std::make_unique<Features>(session.encode(views)); });
@@ -219,6 +246,7 @@ std::unique_ptr<Features> encode(SessionPool& pool, const std::vector<Picture*>&
 nb::list detect(SessionPool& pool, const Features& features, const std::vector<Prompt>& prompts,
                 double threshold, double mask_threshold, bool device_masks) {
   const Settings settings{threshold, mask_threshold, device_masks};
+  const DeliverMessages delivery;
   std::vector<ImageResult> results;
   {
     const nb::gil_scoped_release release;
@@ -262,6 +290,8 @@ void add_segmenter(nb::module_& module) {
   nb::class_<SessionPool>(module, "Segmenter", "A model and its sessions.")
       .def(nb::new_(&load), nb::arg("folder"), nb::arg("backend"), nb::arg("device"),
            nb::arg("threads"), nb::arg("allow_unverified"), nb::arg("sessions"))
+      .def("check_device", check_device, nb::arg("image"),
+           "Raises BadInputError for an image on another device than the model's.")
       .def("run", run, nb::arg("images"), nb::arg("prompts"), nb::arg("threshold"),
            nb::arg("mask_threshold"), nb::arg("device_masks") = false)
       .def("encode", encode, nb::arg("images"), nb::keep_alive<0, 1>())

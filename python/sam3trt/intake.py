@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeAlias
 
@@ -13,6 +13,7 @@ from .errors import Error
 
 #: An image: a path, the bytes of an image file, a PIL image, or an array of uint8 in RGB order.
 ImageLike: TypeAlias = Any
+Take: TypeAlias = Callable[[ImageLike], _core.Picture]
 
 _KINDS = (
     "a path, the bytes of an image file, a PIL image, or an array of uint8 "
@@ -43,9 +44,9 @@ def to_picture(image: ImageLike) -> _core.Picture:
 
 
 def read_ahead(
-    images: Sequence[ImageLike], size: int
+    images: Sequence[ImageLike], size: int, take: Take
 ) -> Iterator[list[tuple[ImageLike, _core.Picture | Exception]]]:
-    """The images in lists of `size`, each with what a call takes or why there is none.
+    """The images in lists of `size`, each with what `take` makes of it or why it makes nothing.
 
     Files of the next list are decoded, in threads, while the caller works with this one.
     """
@@ -54,24 +55,25 @@ def read_ahead(
         ahead: Any = None
         try:
             for number, some in enumerate(lists):
-                begun = ahead if ahead is not None else _begin(readers, some)
-                ahead = _begin(readers, lists[number + 1]) if number + 1 < len(lists) else None
-                yield [(image, _end(image, future)) for image, future in zip(some, begun)]
+                begun = ahead if ahead is not None else _begin(readers, some, take)
+                is_last = number + 1 == len(lists)
+                ahead = None if is_last else _begin(readers, lists[number + 1], take)
+                yield [(image, _end(image, future, take)) for image, future in zip(some, begun)]
         finally:
             readers.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(readers: ThreadPoolExecutor, images: Sequence[ImageLike]) -> list[Future | None]:
+def _begin(
+    readers: ThreadPoolExecutor, images: Sequence[ImageLike], take: Take
+) -> list[Future | None]:
     """What other threads may read: arrays belong to the stream of the calling one."""
     kinds = (str, os.PathLike, bytes, bytearray, memoryview)
-    return [
-        readers.submit(to_picture, image) if isinstance(image, kinds) else None for image in images
-    ]
+    return [readers.submit(take, image) if isinstance(image, kinds) else None for image in images]
 
 
-def _end(image: ImageLike, future: Future | None) -> _core.Picture | Exception:
+def _end(image: ImageLike, future: Future | None, take: Take) -> _core.Picture | Exception:
     try:
-        return to_picture(image) if future is None else future.result()
+        return take(image) if future is None else future.result()
     except (Error, TypeError) as error:
         return error
 
@@ -127,9 +129,18 @@ def _is_on_cuda(image: Any) -> bool:
 def _interleaved(image: Any) -> Any:
     """A CUDA array as height x width x channels; torch makes it so on the device."""
     shape = tuple(image.shape)
-    is_planar = len(shape) == 3 and shape[2] not in (3, 4) and shape[0] in (3, 4)
     if not hasattr(image, "permute"):
         return image
     image = image.detach() if _requires_grad(image) else image
-    image = image.permute(1, 2, 0) if is_planar else image
-    return image.contiguous()
+    if len(shape) == 3 and shape[2] not in (3, 4) and shape[0] in (3, 4):
+        image = image.permute(1, 2, 0)
+    return image if _lies_in_rows(image) else image.contiguous()
+
+
+def _lies_in_rows(image: Any) -> bool:
+    """Whether the pixels of a tensor lie side by side, its rows anywhere."""
+    if image.dim() not in (2, 3):
+        return True  # which is refused
+    width, channels = image.shape[1], image.shape[2] if image.dim() == 3 else 1
+    steps = (channels, 1) if image.dim() == 3 else (1,)
+    return tuple(image.stride()[1:]) == steps and image.stride(0) >= width * channels

@@ -195,11 +195,11 @@ class Segmenter:
         if errors not in ("raise", "return"):
             raise ValueError(f"errors: expected 'raise' or 'return', found {errors!r}")
         if not is_sequence_of_images(image):
-            found = self._core.run([to_picture(image)], prompts, *settings)[0]
+            found = self._core.run([self._take(image)], prompts, *settings)[0]
             return self._to_result(found, image)
         results = [
             result
-            for some in read_ahead(image, self.max_images)
+            for some in read_ahead(image, self.max_images, self._take)
             for result in self._run_some(some, prompts, settings)
         ]
         for index, result in enumerate(results):
@@ -207,6 +207,11 @@ class Segmenter:
                 result.index, result.results = index, results
                 raise result
         return results
+
+    def _take(self, image: ImageLike) -> _core.Picture:
+        picture = to_picture(image)
+        self._core.check_device(picture)
+        return picture
 
     def _run_some(
         self,
@@ -263,7 +268,7 @@ class Segmenter:
         images = [image] if one else list(image)
         if not images:
             raise BadInputError("image: an empty list; give at least one image")
-        encoded = self._core.encode([to_picture(item) for item in images])
+        encoded = self._core.encode([self._take(item) for item in images])
         return Features(encoded, images, one)
 
     def detect(

@@ -97,21 +97,22 @@ class _Handler(BaseHTTPRequestHandler):
         elif (path := self.path.removeprefix("/moved")) and path.startswith(
             f"/api/models/{behaviour.repo}/revision/"
         ):
-            self._send_listing(*path.rsplit("/", 1)[1].partition("?")[::2])
+            self._send_listing(path.rsplit("/", 1)[1].partition("?")[0])
         elif path.startswith(f"/{behaviour.repo}/resolve/{COMMIT}/"):
             self._resolve(path.rsplit("/", 1)[1], headers)
         else:
             self._send(401 if "authorization" not in headers else 404, code="RepoNotFound")
 
-    def _send_listing(self, revision: str, query: str) -> None:
+    def _send_listing(self, revision: str) -> None:
         behaviour = self.owner.behaviour
         if revision not in ("main", COMMIT):
             self._send(404, code="RevisionNotFound")
             return
         siblings = behaviour.siblings
         if siblings is None:
-            describe = self._describe if "blobs=" in query else lambda name: {"rfilename": name}
-            siblings = [describe(name) for name in behaviour.files]
+            siblings = [{"rfilename": name} for name in behaviour.files]
+            if "?blobs=" in self.path:
+                siblings = [self._describe(name) for name in behaviour.files]
         listing = {"id": behaviour.repo, "sha": COMMIT, "siblings": siblings}
         self._send(200, json.dumps(listing).encode())
 

@@ -234,3 +234,17 @@ def test_torch_tensors_are_read_in_place(rgb):
             to_picture(tensor.to(dtype))
     with pytest.raises(TypeError, match="expected an array of uint8"):
         to_picture(torch.zeros(4, 4, 3, requires_grad=True))
+
+
+def test_tensors_whose_rows_can_be_read_are_not_made_contiguous(rgb):
+    torch = pytest.importorskip("torch", reason="torch is not installed here")
+    from sam3trt.intake import _interleaved
+
+    tensor = torch.from_numpy(rgb)
+    for view in (tensor, tensor[1:3], tensor[:, 2:5], tensor[::2], tensor[..., 0].contiguous()):
+        assert _interleaved(view).data_ptr() == view.data_ptr()
+    for view in (tensor[:, ::2], tensor.flip(2), tensor[..., 0], tensor.permute(1, 0, 2)):
+        assert _interleaved(view).is_contiguous()
+    planes = tensor.permute(2, 0, 1)
+    assert _interleaved(planes).data_ptr() == tensor.data_ptr()
+    assert _interleaved(planes.contiguous()).shape == tensor.shape

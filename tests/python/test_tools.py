@@ -169,3 +169,10 @@ def test_an_engine_of_tensorrt_rtx_is_built_from_its_package(graphs, tmp_path):
     assert report["engines"][0]["engine"] == str(tmp_path / "mask_head.engine")
     assert (tmp_path / "mask_head.engine").is_file()
     assert told and told[-1][0] == "mask_head.engine"
+
+
+def test_the_librarys_messages_go_to_logging(tmp_path, caplog):
+    with caplog.at_level("INFO", logger="sam3trt"):
+        sam3trt.export(CHECKPOINT, tmp_path / "encoder.onnx", "vision_encoder")
+    messages = [record.getMessage() for record in caplog.records if record.name == "sam3trt"]
+    assert f"writing {tmp_path / 'encoder.onnx'}" in messages
