@@ -1,6 +1,6 @@
 """Segments a folder of images on a Ray cluster, or on this machine alone.
 
-    python examples/ray_folder.py PHOTOS FOUND --model ENGINES --text dog cat --actors 8 --num-gpus 1
+    python examples/ray_folder.py PHOTOS FOUND --model ENGINES --text dog --actors 8 --num-gpus 1
 
 Folders must be on storage that all nodes see. Start it again after whatever ended it: it does what
 is missing. Read the result with anything that knows Parquet:

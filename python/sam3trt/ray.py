@@ -32,20 +32,15 @@ _JOB = b"sam3trt.job"
 
 def images_under(folder: str | os.PathLike) -> list[str]:
     """Paths of the image files in a folder and the folders in it, sorted."""
-    found = (
-        os.path.join(parent, name)
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if os.path.splitext(name)[1].lower() in _SUFFIXES
-    )
-    return sorted(found)
+    found = Path(folder).rglob("*")
+    return sorted(os.fspath(path) for path in found if path.suffix.lower() in _SUFFIXES)
 
 
 def _read(row: dict[str, Any]) -> dict[str, Any]:
     """Adds a file's bytes, or why there are none."""
     path = row["path"]
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             status = os.fstat(file.fileno())
             data, error = file.read(), None
     except OSError as failure:
