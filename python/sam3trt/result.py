@@ -323,7 +323,7 @@ class Result:
         `image` is drawn on: PIL, uint8 (H, W, 3) RGB, bytes or a path; without it what the result
         was made of. `colors` are RGB, 0 to 255, one for each prompt, used again from the first
         when there are fewer. `font` is a TrueType file for labels in scripts that Pillow's own
-        font has not. Needs Pillow: `pip install 'sam3trt[pillow]'`.
+        font has not. Needs Pillow: `pip install 'sam3trt[plot]'`.
         """
         from .drawing import draw
 
