@@ -111,6 +111,14 @@ def _lost_blocks_allowed(count: int) -> Iterator[None]:
         context.max_errored_blocks = before
 
 
+def _tried_twice() -> dict[str, int]:
+    """Actors that end are started again; a batch that ended one is tried once more.
+
+    Ray's own choice is to try for ever.
+    """
+    return {"max_restarts": -1, "max_task_retries": 1}
+
+
 def _run(paths: list[str], worker: dict[str, Any], batch_size: int, **actor: Any) -> None:
     """One pass over the paths; what is lost is lost."""
     import ray.data
@@ -131,9 +139,7 @@ def _run(paths: list[str], worker: dict[str, Any], batch_size: int, **actor: Any
             batch_size=batch_size,
             batch_format="pyarrow",
             compute=strategy,
-            # Ray's own choice is to try for ever.
-            max_restarts=-1,
-            max_task_retries=1,
+            ray_remote_args_fn=_tried_twice,
             **actor,
         )
         for _ in done.iter_batches(batch_size=None):
