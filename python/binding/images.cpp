@@ -8,9 +8,10 @@
 #include <span>
 #include <string>
 
+#include "arrays.hpp"
 #include "base/error.hpp"
-#include "base/mapped_file.hpp"
 #include "parts.hpp"
+#include "runtime/request.hpp"
 
 namespace sam3trt::python {
 namespace {
@@ -57,7 +58,7 @@ void check_dtype(const AnyArray& array) {
 
 [[noreturn]] void throw_shape(const AnyArray& array) {
   throw_bad_input(
-      "image: expected an array of shape (height, width, 3), (3, height, width), "
+      "image: expected an array of one image, of shape (height, width, 3), (3, height, width), "
       "(height, width, 4) or (height, width), found " +
       shape_text(array));
 }
@@ -151,6 +152,12 @@ std::unique_ptr<Picture> picture_of_array(AnyArray array) {
   return std::make_unique<Picture>(std::move(image), copying.count());
 }
 
+nb::object pixels_of(const Picture& picture) {
+  Image image = to_image(picture.view());
+  return to_numpy(std::move(image.rgb), {static_cast<size_t>(image.height),
+                                         static_cast<size_t>(image.width), 3});
+}
+
 template <typename Decode>
 std::unique_ptr<Picture> decoded(Decode decode) {
   const nb::gil_scoped_release release;
@@ -182,6 +189,9 @@ void add_images(nb::module_& module) {
       .def_prop_ro("height", [](const Picture& self) { return self.view().height; })
       .def_prop_ro("shares_memory", &Picture::shares_memory,
                    "Whether the array's own memory is read, without a copy.")
+      .def("rgb", pixels_of,
+           nb::sig("def rgb(self) -> numpy.typing.NDArray[numpy.uint8]"),
+           "A copy of the pixels as the model gets them, (H, W, 3); not of a CUDA array.")
       .def_prop_ro("on_device",
                    [](const Picture& self) { return self.view().memory == MemoryKind::kDevice; });
 }

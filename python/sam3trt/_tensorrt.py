@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 # The packages that hold libraries, and one that each must have.
-_PACKAGES = {"tensorrt_libs": "libnvinfer.so.*", "tensorrt_rtx": "libtensorrt_rtx.so.*"}
+_PACKAGES = {"tensorrt_libs": "libnvinfer.so.*", "tensorrt_rtx_libs": "libtensorrt_rtx.so.*"}
 
 
 def package_folders() -> list[Path]:

@@ -85,10 +85,12 @@ def download(
         def fetch(name: str) -> dict[str, Any]:
             if progress:
                 progress(name, 0.0)
-            path = Path(
-                hub.hf_hub_download(repo, name, revision=commit, local_dir=folder, token=token)
-            )
-            entry = _check_file(path, known[name])
+            path, expected = folder / name, _expected(known[name])
+            if not _is_intact(path, expected):
+                # What is there under this name is something else, whatever its record says.
+                options = {"local_dir": folder, "force_download": path.exists()}
+                hub.hf_hub_download(repo, name, revision=commit, token=token, **options)
+            entry = _check_file(path, expected)
             if progress:
                 progress(name, 1.0)
             return entry
@@ -152,6 +154,7 @@ def main(arguments: list[str]) -> int:
 def _import_hub() -> Any:
     try:
         import huggingface_hub
+        import huggingface_hub.errors
     except ImportError:
         raise UnavailableError(
             "downloading needs the package huggingface_hub: pip install 'sam3trt[hub]'"
@@ -231,24 +234,30 @@ def _shards_of(index: Path, known: dict[str, Any]) -> list[str]:
     return shards
 
 
-def _check_file(path: Path, remote: Any) -> dict[str, Any]:
-    """The record of a file, after its size and hash were checked."""
+def _expected(remote: Any) -> dict[str, Any]:
+    """The record of a file of the hub; its size may be None."""
     lfs = getattr(remote, "lfs", None)
-    kind, expected = ("sha256", lfs.sha256) if lfs else ("git-sha1", remote.blob_id)
-    if expected is None:
-        kind, expected = "none", ""
-    entry = {
-        "name": path.name,
-        "size": path.stat().st_size,
+    kind, digest = ("sha256", lfs.sha256) if lfs else ("git-sha1", remote.blob_id)
+    if digest is None:
+        kind, digest = "none", ""
+    return {
+        "name": remote.rfilename,
+        "size": remote.size,
         "digest_kind": kind,
-        "digest": expected,
+        "digest": digest,
     }
-    wrong_size = remote.size is not None and entry["size"] != remote.size
-    if wrong_size or not _is_intact(path, entry):
+
+
+def _check_file(path: Path, expected: dict[str, Any]) -> dict[str, Any]:
+    """The record of a file, after its size and hash were checked."""
+    entry = dict(expected)
+    if entry["size"] is None:
+        entry["size"] = path.stat().st_size
+    if not _is_intact(path, entry):
         path.unlink()
         raise VerificationError(
-            f"{path.name}: what arrived does not have the size and {kind} {expected} that the hub "
-            "announces; it was deleted: run the same again"
+            f"{path.name}: what arrived does not have the size and {entry['digest_kind']} "
+            f"{entry['digest']} that the hub announces; it was deleted: run the same again"
         )
     return entry
 

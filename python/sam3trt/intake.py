@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 from . import _core
+from .errors import Error
 
 #: An image: a path, the bytes of an image file, a PIL image, or an array of uint8 in RGB order.
 ImageLike: TypeAlias = Any
@@ -16,6 +19,7 @@ _KINDS = (
     "(numpy, torch, or anything with __dlpack__)"
 )
 _DLPACK_CUDA = (2, 13)  # kDLCUDA, kDLCUDAManaged
+_READERS = 4  # Threads that decode files; a model on a GPU takes images faster than one does.
 _LEGACY_STREAM = 1  # of DLPack: CUDA's legacy default stream
 
 
@@ -36,6 +40,40 @@ def to_picture(image: ImageLike) -> _core.Picture:
     if _is_pil(image):
         return _of_array(_pil_to_array(image))
     return _of_array(image)
+
+
+def read_ahead(
+    images: Sequence[ImageLike], size: int
+) -> Iterator[list[tuple[ImageLike, _core.Picture | Exception]]]:
+    """The images in lists of `size`, each with what a call takes or why there is none.
+
+    Files of the next list are decoded, in threads, while the caller works with this one.
+    """
+    lists = [images[first : first + size] for first in range(0, len(images), size)]
+    with ThreadPoolExecutor(min(_READERS, max(1, len(images)))) as readers:
+        ahead: Any = None
+        try:
+            for number, some in enumerate(lists):
+                begun = ahead if ahead is not None else _begin(readers, some)
+                ahead = _begin(readers, lists[number + 1]) if number + 1 < len(lists) else None
+                yield [(image, _end(image, future)) for image, future in zip(some, begun)]
+        finally:
+            readers.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(readers: ThreadPoolExecutor, images: Sequence[ImageLike]) -> list[Future | None]:
+    """What other threads may read: arrays belong to the stream of the calling one."""
+    kinds = (str, os.PathLike, bytes, bytearray, memoryview)
+    return [
+        readers.submit(to_picture, image) if isinstance(image, kinds) else None for image in images
+    ]
+
+
+def _end(image: ImageLike, future: Future | None) -> _core.Picture | Exception:
+    try:
+        return to_picture(image) if future is None else future.result()
+    except (Error, TypeError) as error:
+        return error
 
 
 def _is_pil(image: Any) -> bool:

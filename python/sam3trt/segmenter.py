@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, overload
 
 import numpy
 
 from . import _core
 from .errors import BadInputError, Error
-from .intake import ImageLike, is_sequence_of_images, to_picture
+from .intake import ImageLike, is_sequence_of_images, read_ahead, to_picture
 from .result import PromptFound, Result
 
 Errors = Literal["raise", "return"]
@@ -179,7 +179,8 @@ class Segmenter:
             A :class:`Result`, or a list of them for several images.
 
         Raises:
-            TypeError: An array of another type than uint8, or what is no image at all.
+            TypeError: An array of another type than uint8, or what is no image at all; of several
+                images it is treated as their other errors are.
             BadInputError: A file that cannot be read, a box outside its image, a wrong prompt.
         """
         prompts = _make_prompts(text, boxes, labels)
@@ -191,37 +192,29 @@ class Segmenter:
             return _to_result(found, image)
         results = [
             result
-            for some in _batches(image, self.max_images)
+            for some in read_ahead(image, self.max_images)
             for result in self._run_some(some, prompts, thresholds)
         ]
         for index, result in enumerate(results):
             if isinstance(result, Exception) and errors == "raise":
-                if isinstance(result, Error):
-                    result.index, result.results = index, results
+                result.index, result.results = index, results
                 raise result
         return results
 
     def _run_some(
         self,
-        images: Sequence[ImageLike],
+        images: Sequence[tuple[ImageLike, _core.Picture | Exception]],
         prompts: list[_core.Prompt],
         thresholds: tuple[float, float],
-    ) -> list[Result | Exception]:
-        """The images that can be read, together; for the others the reason."""
-        results: list[Any] = [None] * len(images)
-        pictures = {}
-        for i, image in enumerate(images):
-            try:
-                pictures[i] = to_picture(image)
-            except (Error, TypeError) as error:
-                results[i] = error
-        if pictures:
-            found = self._core.run(list(pictures.values()), prompts, *thresholds)
-            for i, one in zip(pictures, found):
-                try:
-                    results[i] = _to_result(one, images[i])
-                except Error as error:
-                    results[i] = error
+    ) -> list[Any]:
+        """The images that could be read, together; for the others the reason."""
+        results: list[Any] = [picture for _, picture in images]
+        readable = [i for i, picture in enumerate(results) if not isinstance(picture, Exception)]
+        if not readable:
+            return results
+        found = self._core.run([results[i] for i in readable], prompts, *thresholds)
+        for i, one in zip(readable, found):
+            results[i] = one["error"] or _to_result(one, images[i][0])
         return results
 
     def encode(self, image: ImageLike | list[ImageLike] | tuple[ImageLike, ...]) -> Features:
@@ -350,11 +343,6 @@ def _check_labels(labels: Any, count: int) -> list[bool]:
                 f"labels: expected 1 (like this) or 0 (not like this), found {value!r}"
             )
     return [bool(value) for value in values]
-
-
-def _batches(images: Sequence[ImageLike], size: int) -> Iterator[Sequence[ImageLike]]:
-    for first in range(0, len(images), size):
-        yield images[first : first + size]
 
 
 def _path_of(image: ImageLike) -> str | None:
