@@ -4,7 +4,8 @@
 
 The Python is one that has all of them, as the environment of `make test-clients`. --model is what
 `sam3trt export` made of the checkpoint (--device cpu), or engines of it (--device cuda).
-ultralytics has fixed sizes and reads Meta's sam3.pt only: name one with --pt, of the same weights.
+ultralytics has fixed sizes, reads Meta's sam3.pt only (--pt, of the same weights) and needs the
+package clip from its makers' repository.
 Each library runs in processes of its own, in turns; figures are medians over the rounds. Prints
 JSON and a table in Markdown.
 """
@@ -255,7 +256,7 @@ def main() -> None:
     print(json.dumps({"about": about, "figures": figures}))
     print(table(figures, options.sizes))
     if "ultralytics" not in names:
-        print("\nultralytics: not run; its SAM 3 has fixed sizes and reads Meta's sam3.pt (--pt)")
+        print("\nultralytics: not run, no --pt")
 
 
 if __name__ == "__main__":

@@ -137,6 +137,7 @@ def test_an_entry_of_a_failed_image_keeps_its_error():
         (lambda entry: entry.pop("prompts"), "expected one entry"),
         (lambda entry: entry.pop("width"), "'width' is missing"),
         (lambda entry: entry.update(width=641), "a mask has the size"),
+        (lambda entry: entry.update(width=-640, height=-440), r"are \(-440, -640\)"),
         (lambda entry: entry["prompts"][0].pop("presence"), "'presence' is missing"),
         (lambda entry: entry["prompts"][0]["instances"][0].update(box=[1, 2]), "malformed"),
         (lambda entry: entry["prompts"][0]["instances"][0]["mask"].update(counts="1"), "malformed"),
