@@ -29,15 +29,5 @@ install(FILES "${PROJECT_BINARY_DIR}/_core.pyi" DESTINATION sam3trt COMPONENT py
 set_target_properties(sam3trt_program PROPERTIES INSTALL_RPATH "$ORIGIN/../../openvino/libs")
 install(TARGETS sam3trt_program RUNTIME DESTINATION sam3trt/bin COMPONENT python)
 
-# ICU's library wants its 30 MB of data, of which the text functions here need nothing: what
-# normalisation, case and properties of characters take is compiled into libicuuc. The wheel gets a
-# library of that name without data (tools/wheel).
-string(REGEX MATCH "^[0-9]+" icu_major "${ICU_VERSION}")
-add_library(sam3trt_icu_data SHARED "${PROJECT_SOURCE_DIR}/python/binding/icu/no_data.cpp")
-target_link_libraries(sam3trt_icu_data PRIVATE sam3trt_flags)
-target_include_directories(sam3trt_icu_data PRIVATE ${ICU_INCLUDE_DIRS})
-set_target_properties(
-  sam3trt_icu_data PROPERTIES PREFIX "" SUFFIX "" OUTPUT_NAME "libicudata.so.${icu_major}"
-                              NO_SONAME ON LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/icu")
-target_link_options(sam3trt_icu_data PRIVATE "LINKER:-soname,libicudata.so.${icu_major}")
+include(cmake/icu_data.cmake)
 add_dependencies(sam3trt_python sam3trt_icu_data)

@@ -154,8 +154,8 @@ std::unique_ptr<Picture> picture_of_array(AnyArray array) {
 
 nb::object pixels_of(const Picture& picture) {
   Image image = to_image(picture.view());
-  return to_numpy(std::move(image.rgb), {static_cast<size_t>(image.height),
-                                         static_cast<size_t>(image.width), 3});
+  return to_numpy(std::move(image.rgb),
+                  {static_cast<size_t>(image.height), static_cast<size_t>(image.width), 3});
 }
 
 template <typename Decode>
@@ -189,8 +189,7 @@ void add_images(nb::module_& module) {
       .def_prop_ro("height", [](const Picture& self) { return self.view().height; })
       .def_prop_ro("shares_memory", &Picture::shares_memory,
                    "Whether the array's own memory is read, without a copy.")
-      .def("rgb", pixels_of,
-           nb::sig("def rgb(self) -> numpy.typing.NDArray[numpy.uint8]"),
+      .def("rgb", pixels_of, nb::sig("def rgb(self) -> numpy.typing.NDArray[numpy.uint8]"),
            "A copy of the pixels as the model gets them, (H, W, 3); not of a CUDA array.")
       .def_prop_ro("on_device",
                    [](const Picture& self) { return self.view().memory == MemoryKind::kDevice; });

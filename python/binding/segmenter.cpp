@@ -82,6 +82,20 @@ class SessionPool {
   size_t made_ = 0;
 };
 
+/// The words of a mask where they lie, as an array of `ceil(height / 32)` rows of `width`. int32,
+/// because torch cannot shift uint32.
+nb::object words_of(const DeviceMask& mask, int64_t height, int64_t width, int device) {
+  using Words = nb::ndarray<nb::array_api, int32_t, nb::device::cuda>;
+  auto kept = std::make_unique<std::shared_ptr<const void>>(mask.owner);
+  const nb::capsule owner(kept.release(), [](void* pointer) noexcept {
+    delete static_cast<std::shared_ptr<const void>*>(pointer);
+  });
+  const size_t shape[] = {static_cast<size_t>((height + 31) / 32), static_cast<size_t>(width)};
+  auto* address = reinterpret_cast<void*>(static_cast<uintptr_t>(mask.address));
+  return nb::cast(Words(address, 2, shape, owner, nullptr, nb::dtype<int32_t>(),
+                        nb::device::cuda::value, device));
+}
+
 std::optional<ModelForm> form_named(const std::string& backend) {
   if (backend == "openvino") return ModelForm::kGraphs;
   if (backend == "tensorrt") return ModelForm::kEngines;
@@ -238,7 +252,10 @@ void add_prompt(nb::module_& module) {
 void add_segmenter(nb::module_& module) {
   add_prompt(module);
   nb::class_<DeviceMask>(module, "DeviceMask", "A mask as bits in the memory of the model's GPU.")
-      .def_ro("address", &DeviceMask::address, "CUdeviceptr of the words.");
+      .def_ro("address", &DeviceMask::address, "CUdeviceptr of the words.")
+      .def("words", words_of, nb::arg("height"), nb::arg("width"), nb::arg("device"),
+           nb::sig("def words(self, height: int, width: int, device: int) -> object"),
+           "int32 (ceil(height / 32), width) on that GPU, with __dlpack__; keeps the memory.");
   nb::class_<Features>(module, "Features", "What the vision encoder makes of images.")
       .def_prop_ro("images", &Features::images, "How many images they are of.")
       .def_prop_ro("size_bytes", &Features::size_bytes, "Memory of the device that they take.");

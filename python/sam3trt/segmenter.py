@@ -10,11 +10,13 @@ from typing import Any, Literal, overload
 import numpy
 
 from . import _core
-from .errors import BadInputError, Error
+from .device import DeviceMasks
+from .errors import BadInputError, Error, UnavailableError
 from .intake import ImageLike, is_sequence_of_images, read_ahead, to_picture
 from .result import PromptFound, Result
 
 Errors = Literal["raise", "return"]
+Masks = Literal["host", "device"]
 
 
 class Features:
@@ -23,9 +25,9 @@ class Features:
     They lie on the model's device until this object goes. Made by :meth:`Segmenter.encode`.
     """
 
-    def __init__(self, encoded: _core.Features, sources: list[tuple[Any, str | None]], one: bool):
+    def __init__(self, encoded: _core.Features, images: list[ImageLike], one: bool) -> None:
         self._encoded = encoded
-        self._sources = sources
+        self._images = images
         self._one = one
 
     def __len__(self) -> int:
@@ -119,6 +121,7 @@ class Segmenter:
         threshold: float = ...,
         mask_threshold: float = ...,
         *,
+        masks: Masks = ...,
         errors: Literal["raise"] = ...,
     ) -> list[Result]: ...
     @overload
@@ -131,6 +134,7 @@ class Segmenter:
         threshold: float = ...,
         mask_threshold: float = ...,
         *,
+        masks: Masks = ...,
         errors: Errors,
     ) -> list[Result | Error]: ...
     @overload
@@ -143,6 +147,7 @@ class Segmenter:
         threshold: float = ...,
         mask_threshold: float = ...,
         *,
+        masks: Masks = ...,
         errors: Errors = ...,
     ) -> Result: ...
     def __call__(
@@ -154,6 +159,7 @@ class Segmenter:
         threshold=0.5,
         mask_threshold=0.5,
         *,
+        masks="host",
         errors="raise",
     ):
         """Finds in one image, or in each of a list or tuple, what is asked for.
@@ -171,6 +177,7 @@ class Segmenter:
             labels: For each box whether it is an example (1, the default) or a counterexample (0).
             threshold: Instances above this score are kept, 0 to 1.
             mask_threshold: Pixels above this probability belong to a mask, 0 to 1.
+            masks: ``"device"``: also as bits in the GPU's memory (:attr:`Result.device_masks`).
             errors: Of several images. All are worked off in any case. ``"raise"``: then the first
                 error is raised; its ``results`` has what was found in the others. ``"return"``: the
                 error is in the list in place of the result.
@@ -184,16 +191,16 @@ class Segmenter:
             BadInputError: A file that cannot be read, a box outside its image, a wrong prompt.
         """
         prompts = _make_prompts(text, boxes, labels)
-        thresholds = _check_thresholds(threshold, mask_threshold)
+        settings = self._settings(threshold, mask_threshold, masks)
         if errors not in ("raise", "return"):
             raise ValueError(f"errors: expected 'raise' or 'return', found {errors!r}")
         if not is_sequence_of_images(image):
-            found = self._core.run([to_picture(image)], prompts, *thresholds)[0]
-            return _to_result(found, image)
+            found = self._core.run([to_picture(image)], prompts, *settings)[0]
+            return self._to_result(found, image)
         results = [
             result
             for some in read_ahead(image, self.max_images)
-            for result in self._run_some(some, prompts, thresholds)
+            for result in self._run_some(some, prompts, settings)
         ]
         for index, result in enumerate(results):
             if isinstance(result, Exception) and errors == "raise":
@@ -205,17 +212,46 @@ class Segmenter:
         self,
         images: Sequence[tuple[ImageLike, _core.Picture | Exception]],
         prompts: list[_core.Prompt],
-        thresholds: tuple[float, float],
+        settings: tuple[float, float, bool],
     ) -> list[Any]:
         """The images that could be read, together; for the others the reason."""
         results: list[Any] = [picture for _, picture in images]
         readable = [i for i, picture in enumerate(results) if not isinstance(picture, Exception)]
         if not readable:
             return results
-        found = self._core.run([results[i] for i in readable], prompts, *thresholds)
+        found = self._core.run([results[i] for i in readable], prompts, *settings)
         for i, one in zip(readable, found):
-            results[i] = one["error"] or _to_result(one, images[i][0])
+            results[i] = one["error"] or self._to_result(one, images[i][0])
         return results
+
+    def _settings(
+        self, threshold: Any, mask_threshold: Any, masks: Any
+    ) -> tuple[float, float, bool]:
+        """Checked, as the calls of the module take them."""
+        if masks not in ("host", "device"):
+            raise ValueError(f"masks: expected 'host' or 'device', found {masks!r}")
+        if masks == "device" and self.backend != "tensorrt":
+            raise UnavailableError(
+                "masks='device': this model runs on the CPU, where masks are on the host; load "
+                "engines to have them on a GPU"
+            )
+        return *_check_thresholds(threshold, mask_threshold), masks == "device"
+
+    def _to_result(self, found: dict[str, Any], image: ImageLike) -> Result:
+        """Raises what the image failed with."""
+        if found["error"] is not None:
+            raise found["error"]
+        size = (found["height"], found["width"])
+        is_on_device = any("device_masks" in prompt for prompt in found["prompts"])
+        bits = [mask for prompt in found["prompts"] for mask in prompt.pop("device_masks", [])]
+        return Result(
+            image=image,
+            path=_path_of(image),
+            size=size,
+            prompts=[PromptFound(**prompt) for prompt in found["prompts"]],
+            timings_ms=found["timings_ms"],
+            device_masks=DeviceMasks(bits, size, self._ordinal) if is_on_device else None,
+        )
 
     def encode(self, image: ImageLike | list[ImageLike] | tuple[ImageLike, ...]) -> Features:
         """Runs the vision encoder alone, so that :meth:`detect` can be called many times.
@@ -228,7 +264,7 @@ class Segmenter:
         if not images:
             raise BadInputError("image: an empty list; give at least one image")
         encoded = self._core.encode([to_picture(item) for item in images])
-        return Features(encoded, [(item, _path_of(item)) for item in images], one)
+        return Features(encoded, images, one)
 
     def detect(
         self,
@@ -238,6 +274,8 @@ class Segmenter:
         labels: Any = None,
         threshold: float = 0.5,
         mask_threshold: float = 0.5,
+        *,
+        masks: Masks = "host",
     ) -> Any:
         """What a call gives for the images of the features, which must be of this model.
 
@@ -249,9 +287,9 @@ class Segmenter:
                 f"features: expected what encode() gives, found {type(features).__name__}"
             )
         prompts = _make_prompts(text, boxes, labels)
-        thresholds = _check_thresholds(threshold, mask_threshold)
-        found = self._core.detect(features._encoded, prompts, *thresholds)
-        results = [_to_result(one, source[0]) for one, source in zip(found, features._sources)]
+        settings = self._settings(threshold, mask_threshold, masks)
+        found = self._core.detect(features._encoded, prompts, *settings)
+        results = [self._to_result(one, image) for one, image in zip(found, features._images)]
         return results[0] if features._one else results
 
 
@@ -347,17 +385,3 @@ def _check_labels(labels: Any, count: int) -> list[bool]:
 
 def _path_of(image: ImageLike) -> str | None:
     return os.fsdecode(image) if isinstance(image, (str, os.PathLike)) else None
-
-
-def _to_result(found: dict[str, Any], image: ImageLike) -> Result:
-    """Raises what the image failed with."""
-    if found["error"] is not None:
-        raise found["error"]
-    return Result(
-        image=image,
-        path=_path_of(image),
-        size=(found["height"], found["width"]),
-        prompts=[PromptFound(**prompt) for prompt in found["prompts"]],
-        timings_ms=found["timings_ms"],
-        device_masks=None,
-    )

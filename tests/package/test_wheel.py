@@ -37,7 +37,7 @@ def test_is_small(wheel):
 
 
 def test_brings_no_download_yaml_data_or_encoder_libraries(names):
-    unwanted = r"curl|yaml|ssl|gnutls|krb5|ldap|openvino|tbb|x265|SvtAv1|aom|rav1e|nvinfer|cuda"
+    unwanted = r"curl|yaml|ssl|gnutls|krb5|ldap|openvino|tbb|x265|aom|heif|nvinfer|libcuda|pango"
     libraries = [name for name in names if ".so" in name]
     assert libraries
     assert [name for name in libraries if re.search(unwanted, name)] == []
@@ -68,7 +68,7 @@ def test_auditwheel_finds_it_fit_for_older_systems(wheel):
     shown = call(tools / "python", "-m", "auditwheel", "show", wheel).stdout
     tag = wheel.stem.rsplit("-", 1)[1]
     assert tag.startswith("manylinux_")
-    assert re.search(rf'tag:\s+"{tag}"', shown), shown
+    assert f'the platform tag to "{tag}"' in " ".join(shown.split()), shown
 
 
 def find_python(version: str) -> Path:

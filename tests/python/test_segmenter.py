@@ -85,6 +85,16 @@ def test_thresholds_are_those_of_the_program(segmenter, drawn, infer):
     assert entry(result) == prompts_of(expected)
 
 
+def test_texts_in_any_script_are_those_of_the_program(segmenter, drawn, infer):
+    """Which has ICU's data; the wheel has none."""
+    texts = ["CAFE\u0301  Bl\u00fcte", "STRASSE \u1e9e", "\u0130stanbul", "\u03a3\u0391\u03a3"]
+    texts += ["\ufb01 \U0001d7d9 \u2167"]
+    texts += ["\u0915\u094d\u0937\u093f", "\u1112\u1161\u11ab", "\U0001f469\u200d\U0001f52c"]
+    texts += ["\u4e2d\u6587\u3000\u732b"]
+    expected = infer("--image", drawn[0], "--text", *texts, "--threshold", "0")[0]
+    assert entry(segmenter(drawn[0], text=texts, threshold=0)) == prompts_of(expected)
+
+
 def test_every_kind_of_image_gives_the_same(segmenter, drawn, arrays):
     expected = segmenter(drawn[0], text=TEXTS)
     image = arrays[0]
@@ -355,3 +365,23 @@ def test_no_call_leaks_what_it_gives(segmenter, arrays):
         gc.collect()
         sizes.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     assert sizes[2] - sizes[1] < 20_000  # kB
+
+
+def test_masks_on_the_device_need_one(segmenter, drawn):
+    with pytest.raises(sam3trt.UnavailableError, match="runs on the CPU"):
+        segmenter(drawn[0], text="dog", masks="device")
+    with pytest.raises(ValueError, match="masks: expected 'host' or 'device'"):
+        segmenter(drawn[0], text="dog", masks="gpu")
+    assert segmenter(drawn[0], text="dog").device_masks is None
+
+
+def test_bits_of_masks_are_unpacked():
+    torch = pytest.importorskip("torch", reason="torch is not installed here")
+    from sam3trt.device import unpack
+
+    mask = np.random.default_rng(5).random((70, 9)) < 0.5
+    padded = np.zeros((96, 9), np.uint64)
+    padded[:70] = mask
+    words = (padded.reshape(3, 32, 9) << np.arange(32, dtype=np.uint64)[:, None]).sum(axis=1)
+    tensor = torch.from_numpy(words.astype(np.uint32).view(np.int32))
+    np.testing.assert_array_equal(unpack(tensor, 70).numpy(), mask)
