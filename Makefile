@@ -3,7 +3,7 @@
 # Every target sets up what it needs first (tools/setup); second runs are incremental.
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: help setup build install wheel deb test-deb demo test test-unit test-asan check-format check-tidy format fuzz eval-tiny \
+.PHONY: help setup build install wheel deb test-deb test-clients demo test test-unit test-asan check-format check-tidy format fuzz eval-tiny \
         clean
 
 JOBS ?= $(shell nproc)
@@ -48,6 +48,9 @@ deb: setup build/build.ninja ## .deb packages of this distribution, in build/pac
 test-deb: deb ## as root: the packages installed and run in an empty root
 	tools/setup debootstrap
 	$(PYTHON) -m pytest -q -rs tests/deb
+
+test-clients: wheel ## the wheel beside transformers, ultralytics, Ray and others (installs gigabytes, once)
+	tests/clients/run
 
 demo: build ## export the small checkpoint, find and mask shapes in two pictures
 	tools/demo

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from . import _core
@@ -30,6 +30,10 @@ class DeviceMasks:
 
     def __iter__(self) -> Iterator[Any]:
         return (self[index] for index in range(len(self)))
+
+    def select(self, indices: Iterable[int]) -> DeviceMasks:
+        """Some of the masks, in that order; they share the memory."""
+        return DeviceMasks([self._masks[index] for index in indices], self.size, self._ordinal)
 
     def to_torch(self) -> Any:
         """bool (N, H, W), a tensor on the GPU; nothing goes through the host."""

@@ -50,7 +50,7 @@ def _pillow() -> Any:
         import PIL.ImageFont
         import PIL.ImageOps
     except ImportError as error:
-        raise ImportError("drawing needs Pillow: pip install 'sam3trt[pillow]'") from error
+        raise ImportError("drawing needs Pillow: pip install 'sam3trt[plot]'") from error
     return PIL
 
 

@@ -103,6 +103,8 @@ def result_fields(entry: str | bytes | Mapping[str, Any]) -> dict[str, Any]:
         return fields
     try:
         size = (int(entry["height"]), int(entry["width"]))
+        if min(size) < 1:
+            raise ValueError(f"the image's height and width are {size}")
         prompts = [PromptFound(**_prompt_of(prompt, size)) for prompt in entry["prompts"]]
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)

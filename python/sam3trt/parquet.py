@@ -325,6 +325,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    if __package__ is None and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
+        del sys.path[0]  # a script's folder, whose modules have names that others may have as well
     # A pipe's encoding must not depend on the locale.
     sys.stdout.reconfigure(encoding="utf-8")
     sys.exit(main())

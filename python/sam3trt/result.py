@@ -126,7 +126,7 @@ class Result:
     prompts: list[PromptFound] = field(default_factory=list)
     #: Milliseconds per stage: decode, preprocess, vision_encoder, detector, postprocess.
     timings_ms: dict[str, float] = field(default_factory=dict)
-    #: Masks in the GPU's memory, where they were asked for.
+    #: Masks in the GPU's memory (`sam3trt.device.DeviceMasks`), where they were asked for.
     device_masks: Any = None
     #: Why there is no result, in an entry that was read by `from_json`.
     error: str | None = None
@@ -208,7 +208,8 @@ class Result:
             prompts = [prompt for prompt in self.prompts if prompt.name == key]
             if not prompts:
                 raise KeyError(f"no prompt is {key!r}; the prompts are {list(self.names.values())}")
-            return self._with(prompts)
+            wanted = [label for label, name in self.names.items() if name == key]
+            return self._with(prompts, np.flatnonzero(np.isin(self.labels, wanted)))
         if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
             index = int(key) + (len(self) if key < 0 else 0)
             if not 0 <= index < len(self):
@@ -222,7 +223,7 @@ class Result:
         for prompt in self.prompts:
             prompts.append(prompt.select(np.flatnonzero(taken[begin : begin + len(prompt)])))
             begin += len(prompt)
-        return self._with(prompts)
+        return self._with(prompts, np.flatnonzero(taken))
 
     def __repr__(self) -> str:
         found = ", ".join(f"{len(prompt)} {prompt.name!r}" for prompt in self.prompts)
@@ -323,7 +324,7 @@ class Result:
         `image` is drawn on: PIL, uint8 (H, W, 3) RGB, bytes or a path; without it what the result
         was made of. `colors` are RGB, 0 to 255, one for each prompt, used again from the first
         when there are fewer. `font` is a TrueType file for labels in scripts that Pillow's own
-        font has not. Needs Pillow: `pip install 'sam3trt[pillow]'`.
+        font has not. Needs Pillow: `pip install 'sam3trt[plot]'`.
         """
         from .drawing import draw
 
@@ -375,5 +376,7 @@ class Result:
             size=self.size,
         )
 
-    def _with(self, prompts: list[PromptFound]) -> Result:
-        return Result(self.image, self.path, self.size, prompts, self.timings_ms)
+    def _with(self, prompts: list[PromptFound], indices: np.ndarray) -> Result:
+        """This result with the instances `indices`, which are those of the prompts."""
+        masks = None if self.device_masks is None else self.device_masks.select(indices.tolist())
+        return Result(self.image, self.path, self.size, prompts, self.timings_ms, masks)

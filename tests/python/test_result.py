@@ -106,6 +106,21 @@ def test_a_selection_is_a_result_of_the_same_prompts(result):
     assert np.array_equal(result[[3, 0]].areas, result.areas[[0, 3]])
 
 
+def test_a_selection_has_its_masks_on_the_device(entries):
+    class Masks:
+        def __init__(self, indices):
+            self.indices = list(indices)
+
+        def select(self, indices):
+            return Masks(self.indices[index] for index in indices)
+
+    result = Result.from_json(entries[1])
+    result.device_masks = Masks(range(len(result)))
+    picked = np.flatnonzero(result.labels == 3)
+    assert result["triangle"].device_masks.indices == picked.tolist()
+    assert result[picked][1:].device_masks.indices == picked[1:].tolist()
+
+
 def test_an_empty_result_has_empty_arrays():
     for result in (
         Result(size=(30, 20)),
@@ -137,6 +152,7 @@ def test_an_entry_of_a_failed_image_keeps_its_error():
         (lambda entry: entry.pop("prompts"), "expected one entry"),
         (lambda entry: entry.pop("width"), "'width' is missing"),
         (lambda entry: entry.update(width=641), "a mask has the size"),
+        (lambda entry: entry.update(width=-640, height=-440), r"are \(-440, -640\)"),
         (lambda entry: entry["prompts"][0].pop("presence"), "'presence' is missing"),
         (lambda entry: entry["prompts"][0]["instances"][0].update(box=[1, 2]), "malformed"),
         (lambda entry: entry["prompts"][0]["instances"][0]["mask"].update(counts="1"), "malformed"),
