@@ -23,6 +23,7 @@ if(SAM3TRT_PROGRAM)
   find_package(CLI11 REQUIRED)
   find_package(CURL REQUIRED)
   find_package(yaml-cpp REQUIRED)
+  pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive)
   pkg_check_modules(PANGO REQUIRED IMPORTED_TARGET pangocairo)
 endif()
 
