@@ -3,7 +3,7 @@
 # Every target sets up what it needs first (tools/setup); second runs are incremental.
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: help setup build install deb test-deb demo test test-unit test-asan check-format check-tidy format fuzz eval-tiny \
+.PHONY: help setup build install wheel deb test-deb test-clients demo test test-unit test-asan check-format check-tidy format fuzz eval-tiny \
         clean
 
 JOBS ?= $(shell nproc)
@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 60
 EVAL_COUNT ?= 100
 PYTHON := .venv/bin/python
 
-CPP_FILES = $(shell find include src apps examples tests bench -name '*.cpp' -o -name '*.hpp')
+CPP_FILES = $(shell find include src apps examples python tests bench -name '*.cpp' -o -name '*.hpp')
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -38,6 +38,9 @@ install: setup build/build.ninja ## program, library, headers into PREFIX (with 
 	cmake --build build -j $(JOBS) --target sam3trt_program sam3trt
 	cmake --install build --prefix "$(PREFIX)"
 
+wheel: setup ## the Python package, in build/wheels
+	@JOBS=$(JOBS) tools/wheel
+
 deb: setup build/build.ninja ## .deb packages of this distribution, in build/packages
 	cmake --build build -j $(JOBS) --target sam3trt_program sam3trt
 	cd build && cpack --config CPackConfig.cmake -B packages
@@ -45,6 +48,9 @@ deb: setup build/build.ninja ## .deb packages of this distribution, in build/pac
 test-deb: deb ## as root: the packages installed and run in an empty root
 	tools/setup debootstrap
 	$(PYTHON) -m pytest -q -rs tests/deb
+
+test-clients: wheel ## the wheel beside transformers, ultralytics, Ray and others (installs gigabytes, once)
+	tests/clients/run
 
 demo: build ## export the small checkpoint, find and mask shapes in two pictures
 	tools/demo

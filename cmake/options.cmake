@@ -1,10 +1,16 @@
 # Every option of the build, one sentence each. In another project's build only the library is made.
-option(SAM3TRT_PROGRAM "Build the program sam3trt, which alone needs libcurl, CLI11 and yaml-cpp." ${PROJECT_IS_TOP_LEVEL})
+option(SAM3TRT_PROGRAM "Build the program sam3trt, which alone needs libcurl, CLI11, Pango and yaml-cpp." ${PROJECT_IS_TOP_LEVEL})
 option(SAM3TRT_TESTS "Build the tests (they need the program)." ${PROJECT_IS_TOP_LEVEL})
 option(SAM3TRT_EXAMPLES "Build the examples." ${PROJECT_IS_TOP_LEVEL})
 option(SAM3TRT_INSTALL "Make targets for installing and packaging." ${PROJECT_IS_TOP_LEVEL})
 option(SAM3TRT_OPENVINO
        "Run graphs on the CPU with OpenVINO; without it, engines run but cannot be verified." ON)
+option(SAM3TRT_PYTHON "Build the Python package; pip does (pyproject.toml)." OFF)
+option(SAM3TRT_HUB "Let the program download checkpoints; needs libcurl." ON)
+option(SAM3TRT_CONFIG_FILES "Let the program read --config FILE; needs yaml-cpp." ON)
+option(SAM3TRT_OVERLAY "Let the program draw overlays; needs Pango and Cairo." ON)
+option(SAM3TRT_AVIF "Read AVIF images; needs libavif." ON)
+option(SAM3TRT_HEIC "Read HEIC images; needs libheif." ON)
 option(SAM3TRT_WERROR "Treat warnings as errors." OFF)
 option(SAM3TRT_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer." OFF)
 option(SAM3TRT_SANITIZE_THREADS "Build with ThreadSanitizer." OFF)

@@ -5,11 +5,12 @@ function(sam3trt_as_part target)
                                              VISIBILITY_INLINES_HIDDEN ON)
 endfunction()
 
-# sam3trt_add_library(NAME [SOURCES folder] [DEPENDS folder...] [PRIVATE_DEPENDS target...])
+# sam3trt_add_library(NAME [SOURCES folder] [LEAVE_OUT name...] [DEPENDS folder...]
+#                     [PRIVATE_DEPENDS target...])
 # The static library of the folder src/NAME: all its .cpp files, or those of the folder SOURCES.
-# DEPENDS names other folders.
+# LEAVE_OUT names files of which missing/ has one without what they need. DEPENDS names other folders.
 function(sam3trt_add_library name)
-  cmake_parse_arguments(ARG "" "SOURCES" "DEPENDS;PRIVATE_DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "SOURCES" "LEAVE_OUT;DEPENDS;PRIVATE_DEPENDS" ${ARGN})
   if(NOT ARG_SOURCES)
     set(ARG_SOURCES ${name})
   endif()
@@ -17,6 +18,7 @@ function(sam3trt_add_library name)
   if(NOT sources)
     message(FATAL_ERROR "no sources in ${PROJECT_SOURCE_DIR}/src/${ARG_SOURCES}")
   endif()
+  sam3trt_leave_out(sources "${PROJECT_SOURCE_DIR}/src/${ARG_SOURCES}" ${ARG_LEAVE_OUT})
   add_library(sam3trt_${name} STATIC EXCLUDE_FROM_ALL ${sources})
   add_library(sam3trt::${name} ALIAS sam3trt_${name})
   sam3trt_as_part(sam3trt_${name})
@@ -26,6 +28,16 @@ function(sam3trt_add_library name)
   foreach(folder IN LISTS ARG_DEPENDS)
     target_link_libraries(sam3trt_${name} PUBLIC sam3trt::${folder})
   endforeach()
+endfunction()
+
+# sam3trt_leave_out(RESULT FOLDER NAME...): takes the sources NAME.cpp of FOLDER out of the list RESULT,
+# and FOLDER/missing/NAME.cpp in: what says that this build is without it.
+function(sam3trt_leave_out result folder)
+  foreach(name IN LISTS ARGN)
+    list(REMOVE_ITEM ${result} "${folder}/${name}.cpp")
+    list(APPEND ${result} "${folder}/missing/${name}.cpp")
+  endforeach()
+  set(${result} "${${result}}" PARENT_SCOPE)
 endfunction()
 
 # sam3trt_collect(NAME COLLECTION): building the target COLLECTION builds NAME.

@@ -1,13 +1,12 @@
 #include <iostream>
 #include <memory>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
 #include "arguments.hpp"
+#include "base/cache_folder.hpp"
 #include "base/error.hpp"
-#include "cache_folder.hpp"
 #include "commands.hpp"
 #include "compile/builder.hpp"
 #include "progress.hpp"
@@ -66,23 +65,6 @@ BuildRequest request_of(const BuildOptions& options) {
   return request;
 }
 
-nlohmann::ordered_json describe(const ModelPart& part) {
-  const EngineManifest& manifest = part.result.manifest;
-  return {
-      {"engine", part.request.output.string()},
-      {"bytes", manifest.plan_bytes},
-      {"precision", manifest.precision},
-      {"recipe", manifest.recipe},
-      {"attentions", manifest.attentions},
-      {"fused_attentions", manifest.fused_attentions
-                               ? nlohmann::ordered_json(*manifest.fused_attentions)
-                               : nlohmann::ordered_json(nullptr)},
-      {"verification", name_of(manifest.verification)},
-      {"milliseconds", part.result.milliseconds ? nlohmann::ordered_json(*part.result.milliseconds)
-                                                : nlohmann::ordered_json(nullptr)},
-      {"refused", part.result.refused}};
-}
-
 /// "6 of 6 attentions fused, "; empty where that is not known.
 std::string attention_text(const EngineManifest& manifest) {
   if (!manifest.fused_attentions) return {};
@@ -139,13 +121,7 @@ void run_build(const BuildOptions& options, const CommandContext& context) {
               << "\n";
     return;
   }
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const ModelPart& part : outcome.parts) list.push_back(describe(part));
-  std::cout << nlohmann::ordered_json{{"engines", list},
-                                      {"end_to_end", outcome.end_to_end.verdict},
-                                      {"end_to_end_text", outcome.end_to_end.text}}
-                   .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
-            << "\n";
+  std::cout << to_json(outcome) << "\n";
 }
 
 void add_size_options(CLI::App& command, BuildOptions& options) {

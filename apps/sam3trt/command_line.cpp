@@ -7,7 +7,7 @@
 #include "arguments.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
-#include "cache_folder.hpp"
+#include "base/cache_folder.hpp"
 #include "commands.hpp"
 #include "config.hpp"
 #include "sam3trt/version.hpp"

@@ -9,7 +9,7 @@
 #include "base/temporary.hpp"
 #include "commands.hpp"
 #include "engine_support.hpp"
-#include "hub/token.hpp"
+#include "hub_access.hpp"
 #include "machine.hpp"
 #include "onnx/ops.hpp"
 #include "openvino/openvino_engine.hpp"
@@ -63,18 +63,6 @@ Finding check_memory() {
           ""};
 }
 
-Finding check_token() {
-  const std::string fix = "only needed for 'sam3trt download': hf auth login, or set HF_TOKEN (" +
-                          hub_endpoint() + "/settings/tokens)";
-  try {
-    const HubToken token = find_hub_token("");
-    if (!token.value.empty()) return {"hub token", true, "from " + token.source, ""};
-    return {"hub token", false, "neither HF_TOKEN nor " + hub_token_path().string(), fix};
-  } catch (const Error& error) {
-    return {"hub token", false, error.what(), fix};
-  }
-}
-
 Finding check_checkpoint() {
   const std::filesystem::path folder = "models/sam3";
   std::error_code ignored;
@@ -126,9 +114,9 @@ void run_doctor(CommandContext& context) {
   std::vector<Finding> findings = {check_cpu(), check_memory(), openvino};
   const EngineSupport engines = probe_engine_support();
   findings.insert(findings.end(), engines.findings.begin(), engines.findings.end());
-  for (const auto check : {check_token, check_checkpoint, check_disk}) {
-    findings.push_back(check());
-  }
+  if (const auto token = check_hub_token()) findings.push_back(*token);
+  findings.push_back(check_checkpoint());
+  findings.push_back(check_disk());
   if (context.json) {
     print_json(findings, openvino.ok, engines);
   } else {

@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "arguments.hpp"
+#include "base/cache_folder.hpp"
 #include "base/error.hpp"
-#include "cache_folder.hpp"
 #include "commands.hpp"
 #include "device_option.hpp"
-#include "hub/fetch.hpp"
+#include "hub_access.hpp"
 #include "progress.hpp"
 #include "verify/published_run.hpp"
 #include "verify/verify_model.hpp"
@@ -118,7 +118,7 @@ void run_verify_published(const VerifyOptions& options, CommandContext& context)
   const std::vector<ModelFiles> models = list_models(options);
   PublishedOptions run;
   run.images = options.published_images;
-  run.images.fetch = [](const std::string& url) { return fetch_file(url); };
+  run.images.fetch = fetch_from_web;
   if (const auto cache = user_cache_folder(); !cache.empty()) {
     run.images.cache = cache / "published";
   }
@@ -171,16 +171,7 @@ void run_verify(const VerifyOptions& options, CommandContext& context) {
   };
   const VerifyOutcome outcome = verify_model(request);
   if (context.json) {
-    std::cout << nlohmann::ordered_json{{"passed", outcome.passed},
-                                        {"precision", name_of(outcome.precision)},
-                                        {"backend", outcome.backend},
-                                        {"end_to_end_undecidable", outcome.undecidable},
-                                        {"marked", outcome.marked},
-                                        {"outputs",
-                                         nlohmann::json::parse(to_json(outcome.outputs))},
-                                        {"result", nlohmann::json::parse(to_json(outcome.result))}}
-                     .dump(1)
-              << "\n";
+    std::cout << to_json(outcome) << "\n";
   } else {
     print_outcome(outcome);
   }

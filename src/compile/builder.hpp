@@ -62,6 +62,9 @@ struct BuildOutcome {
   EndToEnd end_to_end;
 };
 
+/// The report of `sam3trt build --json`.
+[[nodiscard]] std::string to_json(const BuildOutcome& outcome);
+
 /// Builds engines, verifies each by itself and then all of one model together. Where a single
 /// component is built and the others already lie in its folder, the check is of them all. An engine
 /// says "stages" until that check has passed, so that one whose build ended in between is refused

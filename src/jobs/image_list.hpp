@@ -18,7 +18,7 @@ struct ListedImage {
 
 /// The images that `given` names, in that order: files, folders with all images and tar files in
 /// them and in their folders (by the names' endings, sorted, without hidden ones), patterns such as
-/// "a/*.jpg" that name no file themselves, and tar files (.tar, .tar.gz, .tgz, .tar.zst) with the
+/// "a/*.jpg" that name no file themselves, and tar files (.tar, .tar.gz, .tgz) with the
 /// images in them in their order. A tar file that is damaged gives the images before the damage and
 /// itself as one that cannot be read. Throws Error(kBadInput) for a folder or a tar file without
 /// images, for a pattern that nothing fits, and when no file that is named exists at all; a missing

@@ -100,7 +100,7 @@ std::string read_to_end(int fd) {
 
 ParquetWriter::ParquetWriter(const std::filesystem::path& folder) : folder_(folder) {
   // Says at once what is missing.
-  const PythonProcess check = start_python({"--check"}, STDOUT_FILENO);
+  const PythonProcess check = start_python({"--check", folder.string()}, STDOUT_FILENO);
   static_cast<void>(read_to_end(check.pipe));
   ::close(check.pipe);
   wait_for(check.child);

@@ -17,8 +17,7 @@ namespace {
 
 constexpr size_t kBlockBytes = size_t{1} << 18;
 constexpr int64_t kMaxEntryBytes = int64_t{1} << 30;
-constexpr std::array<std::string_view, 5> kEndings = {".tar", ".tar.gz", ".tgz", ".tar.zst",
-                                                      ".tzst"};
+constexpr std::array<std::string_view, 3> kEndings = {".tar", ".tar.gz", ".tgz"};
 
 archive* handle(void* opened) { return static_cast<archive*>(opened); }
 
@@ -32,7 +31,6 @@ TarFile::TarFile(std::filesystem::path path)
   archive* opened = handle(archive_.get());
   // No others: libarchive runs programs of the system for some formats.
   ::archive_read_support_filter_gzip(opened);
-  ::archive_read_support_filter_zstd(opened);
   ::archive_read_support_format_tar(opened);
   if (::archive_read_open_filename(opened, path_.c_str(), kBlockBytes) != ARCHIVE_OK) {
     const char* reason = ::archive_error_string(opened);

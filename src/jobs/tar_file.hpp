@@ -18,7 +18,7 @@ struct TarEntry {
   int64_t modified = 0;  ///< Nanoseconds since 1970.
 };
 
-/// Reads a tar file from its beginning to its end, also one that gzip or zstd compressed.
+/// Reads a tar file from its beginning to its end, also one that gzip compressed.
 /// Move-only. All members throw Error(kBadInput), naming the file, when it cannot be opened or is
 /// damaged.
 class TarFile {

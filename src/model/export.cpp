@@ -10,6 +10,7 @@
 #include "base/foreign_file.hpp"
 #include "base/log.hpp"
 #include "base/output_check.hpp"
+#include "base/stop.hpp"
 #include "model/graphs.hpp"
 #include "sam3trt/version.hpp"
 #include "text/tokenizer.hpp"
@@ -183,7 +184,7 @@ void check_outputs(const ExportRequest& request, const Plan& plan) {
 }  // namespace
 
 void write_graph(AtomicFiles& files, const Checkpoint& checkpoint, Component component,
-                 const std::filesystem::path& path) {
+                 const std::filesystem::path& path, const ConstantWritten& written) {
   Graph graph("sam3_" + std::string(name_of(component)));
   ModelGraph model(graph, checkpoint);
   build(component, model);
@@ -194,7 +195,7 @@ void write_graph(AtomicFiles& files, const Checkpoint& checkpoint, Component com
   graph.set_metadata("sam3trt.semantics", config.semantics == Semantics::kHf ? "hf" : "meta");
   graph.set_metadata("sam3trt.checkpoint_sha256", checkpoint.sha256());
   graph.set_metadata("sam3trt.config", config_json(config));
-  graph.save_into(files, path);
+  graph.save_into(files, path, Graph::kInlineLimitBytes, written);
 }
 
 std::vector<std::filesystem::path> export_component(const ExportRequest& request) {
@@ -202,12 +203,18 @@ std::vector<std::filesystem::path> export_component(const ExportRequest& request
   check_outputs(request, plan);
   const Checkpoint checkpoint = Checkpoint::open(request.checkpoint, request.semantics);
   const std::optional<Tokenizer> tokenizer = load_tokenizer(request, plan, checkpoint);
+  throw_if_stopped(request.stop, "the export");
   checkpoint.check_finite();
   ResultFolder folder(folder_of(request), "--output " + request.output.string());
   AtomicFiles files;
   for (const ComponentFile& file : plan.files) {
     log(LogLevel::kInfo, "writing " + file.path.string());
-    write_graph(files, checkpoint, file.component, file.path);
+    write_graph(files, checkpoint, file.component, file.path, [&](uint64_t done, uint64_t all) {
+      throw_if_stopped(request.stop, "the export");
+      if (!request.progress) return;
+      request.progress(file.path.filename().string(),
+                       static_cast<double>(done) / static_cast<double>(all));
+    });
   }
   if (tokenizer) files.add(plan.tokenizer).write(tokenizer->to_json());
   auto written = files.commit();

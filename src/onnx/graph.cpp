@@ -187,12 +187,13 @@ void Graph::set_metadata(const std::string& key, const std::string& value) {
 }
 
 void Graph::save_into(AtomicFiles& files, const std::filesystem::path& path,
-                      uint64_t inline_limit_bytes) const {
+                      uint64_t inline_limit_bytes, const ConstantWritten& written) const {
   uint64_t total_bytes = 0;
   for (const LazyConstant& constant : state_->constants) total_bytes += constant.size_bytes();
 
   onnx::ModelProto model = state_->model;
   ModelWriter writer(files, path, total_bytes > inline_limit_bytes);
+  uint64_t written_bytes = 0;
   for (const LazyConstant& constant : state_->constants) {
     auto* tensor = model.mutable_graph()->add_initializer();
     tensor->set_name(constant.name);
@@ -200,6 +201,8 @@ void Graph::save_into(AtomicFiles& files, const std::filesystem::path& path,
     for (const int64_t dim : constant.shape) tensor->add_dims(dim);
     const std::vector<float> values = constant.values();
     writer.set_data(tensor, std::as_bytes(std::span(values)));
+    written_bytes += constant.size_bytes();
+    if (written) written(written_bytes, total_bytes);
   }
   writer.finish(model);
 }

@@ -34,6 +34,9 @@ using Attributes = std::vector<std::pair<std::string, Attribute>>;
 /// in memory.
 using ConstantMaker = std::function<std::vector<float>()>;
 
+/// Told how many bytes of all constants are written.
+using ConstantWritten = std::function<void(uint64_t done, uint64_t all)>;
+
 /// An ONNX model under construction (opset 20, IR version 9). Names are paths such as
 /// "/vision/blocks.3/attn/qkv"; a duplicate name throws Error(kInternal). The same calls give the
 /// same bytes.
@@ -71,9 +74,11 @@ class Graph {
   std::vector<std::filesystem::path> save(const std::filesystem::path& path,
                                           uint64_t inline_limit_bytes = kInlineLimitBytes) const;
 
-  /// The same into `files`, whose commit() makes them appear, together with others.
+  /// The same into `files`, whose commit() makes them appear, together with others. What `written`
+  /// throws ends the writing.
   void save_into(AtomicFiles& files, const std::filesystem::path& path,
-                 uint64_t inline_limit_bytes = kInlineLimitBytes) const;
+                 uint64_t inline_limit_bytes = kInlineLimitBytes,
+                 const ConstantWritten& written = {}) const;
 
   static constexpr uint64_t kInlineLimitBytes = uint64_t{32} << 20;
 

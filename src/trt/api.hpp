@@ -157,7 +157,8 @@ class TensorRtApi {
 };
 
 /// A library that this machine has. Where the environment variable SAM3TRT_TENSORRT_DIR names a
-/// folder, all of them come from that folder and from nowhere else.
+/// folder, all of them come from that folder and from nowhere else; else from the system's folders,
+/// and what these do not have from those that SAM3TRT_TENSORRT_PACKAGES lists (with ":" between).
 struct TensorRtLibraryInfo {
   TensorRtFlavour flavour = TensorRtFlavour::kTensorRt10;
   std::string library;         ///< The file.

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 #include <utility>
 
 #include "base/error.hpp"
@@ -36,6 +37,7 @@ constexpr Maker kMakeRtx = nullptr;
 #endif
 
 constexpr const char* kFolderVariable = "SAM3TRT_TENSORRT_DIR";
+constexpr const char* kPackagesVariable = "SAM3TRT_TENSORRT_PACKAGES";
 constexpr const char* kInstall =
     "install libnvinfer10, libnvinfer-plugin10 and libnvonnxparsers10 from NVIDIA's repository, or "
     "name the folder of the libraries in SAM3TRT_TENSORRT_DIR";
@@ -73,16 +75,25 @@ fs::path folder_of_user() {
   return folder == nullptr ? fs::path() : fs::path(folder);
 }
 
+/// Where libraries are looked for, the first place first; the empty path is the system's folders.
+std::vector<fs::path> places() {
+  if (const fs::path folder = folder_of_user(); !folder.empty()) return {folder};
+  std::vector<fs::path> found = {fs::path()};
+  const char* packages = std::getenv(kPackagesVariable);
+  std::stringstream list(packages == nullptr ? "" : packages);
+  for (std::string folder; std::getline(list, folder, ':');) {
+    if (!folder.empty()) found.emplace_back(folder);
+  }
+  return found;
+}
+
 struct Opened {
   std::shared_ptr<void> handle;
   std::string problem;  ///< Why it cannot be opened, though it is there.
 };
 
-/// Where the user names a folder, only that is looked into: a set of libraries from two places
-/// would be of two versions. Plans and threads of the library may outlive every object here, so it
-/// is never unloaded.
-Opened open_library(const std::string& name) {
-  const fs::path folder = folder_of_user();
+/// Plans and threads of the library may outlive every object here, so it is never unloaded.
+Opened open_library(const std::string& name, const fs::path& folder) {
   const std::string path = folder.empty() ? name : (folder / name).string();
   std::error_code ignored;
   if (!folder.empty() && !fs::exists(path, ignored)) return {};
@@ -94,10 +105,10 @@ Opened open_library(const std::string& name) {
   return {nullptr, missing ? "" : reason};
 }
 
-std::string missing_text(const std::string& name) {
-  const fs::path folder = folder_of_user();
+std::string missing_text(const std::string& name, const fs::path& folder) {
   if (folder.empty()) return name + " is not installed";
-  return name + " is not in " + folder.string() + ", which SAM3TRT_TENSORRT_DIR names";
+  return name + " is not in " + folder.string() +
+         (folder == folder_of_user() ? ", which SAM3TRT_TENSORRT_DIR names" : "");
 }
 
 template <typename Function>
@@ -116,6 +127,7 @@ std::string file_of(const std::shared_ptr<void>& library, const char* name) {
 struct Candidate {
   TensorRtLibraryInfo info;
   TensorRtEntryPoints entry;
+  fs::path folder;  ///< The place it comes from.
 };
 
 /// Says in `info` what speaks against the version.
@@ -134,9 +146,10 @@ void judge(const Names& names, int32_t version, TensorRtLibraryInfo& info) {
 }
 
 /// The only function of the library that is called is getInferLibVersion.
-std::optional<Candidate> look_at(const Names& names) {
-  Opened opened = open_library(names.library);
+std::optional<Candidate> look_at(const Names& names, const fs::path& folder) {
+  Opened opened = open_library(names.library, folder);
   Candidate found;
+  found.folder = folder;
   found.info = {names.flavour, names.library, "", opened.problem, "", names.install};
   if (!opened.handle) {
     if (opened.problem.empty()) return std::nullopt;
@@ -157,12 +170,21 @@ std::optional<Candidate> look_at(const Names& names) {
   return found;
 }
 
-/// Adds the ONNX parser, which building needs, or says why there is none.
+/// In the first place that has it.
+std::optional<Candidate> look_at(const Names& names) {
+  for (const fs::path& folder : places()) {
+    if (auto found = look_at(names, folder)) return found;
+  }
+  return std::nullopt;
+}
+
+/// Adds the ONNX parser, which building needs, or says why there is none. It must come from where
+/// the library does: a set from two places would be of two versions.
 void add_parser(const Names& names, Candidate& candidate) {
-  Opened opened = open_library(names.parser);
+  Opened opened = open_library(names.parser, candidate.folder);
   std::string& problem = candidate.info.parser_problem;
   if (!opened.handle) {
-    problem = opened.problem.empty() ? missing_text(names.parser)
+    problem = opened.problem.empty() ? missing_text(names.parser, candidate.folder)
                                      : std::string(names.parser) + ": " + opened.problem;
     return;
   }
@@ -177,7 +199,7 @@ void add_parser(const Names& names, Candidate& candidate) {
 
 std::string why_not(const Names& names, const std::optional<Candidate>& candidate) {
   return candidate ? candidate->info.library + " " + candidate->info.problem
-                   : missing_text(names.library);
+                   : missing_text(names.library, folder_of_user());
 }
 
 const Names& names_of(TensorRtFlavour flavour) {

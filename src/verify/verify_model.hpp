@@ -28,6 +28,9 @@ struct VerifyOutcome {
   ResultReport result;                ///< End to end.
 };
 
+/// The report of `sam3trt verify --json`.
+[[nodiscard]] std::string to_json(const VerifyOutcome& outcome);
+
 /// The precision that the manifest or the metadata of the model names; exported graphs are float32.
 [[nodiscard]] Precision precision_of(const ModelFiles& files);
 

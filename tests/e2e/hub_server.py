@@ -97,21 +97,32 @@ class _Handler(BaseHTTPRequestHandler):
         elif (path := self.path.removeprefix("/moved")) and path.startswith(
             f"/api/models/{behaviour.repo}/revision/"
         ):
-            self._send_listing(path.rsplit("/", 1)[1])
+            self._send_listing(*path.rsplit("/", 1)[1].partition("?")[::2])
         elif path.startswith(f"/{behaviour.repo}/resolve/{COMMIT}/"):
             self._resolve(path.rsplit("/", 1)[1], headers)
         else:
             self._send(401 if "authorization" not in headers else 404, code="RepoNotFound")
 
-    def _send_listing(self, revision: str) -> None:
+    def _send_listing(self, revision: str, query: str) -> None:
         behaviour = self.owner.behaviour
         if revision not in ("main", COMMIT):
             self._send(404, code="RevisionNotFound")
             return
         siblings = behaviour.siblings
         if siblings is None:
-            siblings = [{"rfilename": name} for name in behaviour.files]
-        self._send(200, json.dumps({"sha": COMMIT, "siblings": siblings}).encode())
+            describe = self._describe if "blobs=" in query else lambda name: {"rfilename": name}
+            siblings = [describe(name) for name in behaviour.files]
+        listing = {"id": behaviour.repo, "sha": COMMIT, "siblings": siblings}
+        self._send(200, json.dumps(listing).encode())
+
+    def _describe(self, name: str) -> dict:
+        """A file as the hub lists it where sizes and hashes are asked for."""
+        content = self.owner.behaviour.files[name]
+        entry = {"rfilename": name, "size": len(content), "blobId": git_sha1(content)}
+        if name in self.owner.behaviour.stored_elsewhere:
+            digest = hashlib.sha256(content).hexdigest()
+            entry["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 1}
+        return entry
 
     def _resolve(self, name: str, headers: dict[str, str]) -> None:
         behaviour = self.owner.behaviour
@@ -128,6 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Location", f"{self.owner.url('storage')}/{name}")
             self.send_header("X-Linked-Etag", f'"{hashlib.sha256(content).hexdigest()}"')
             self.send_header("X-Linked-Size", behaviour.announced_size or str(len(content)))
+            self.send_header("X-Repo-Commit", COMMIT)
             self.send_header("Content-Length", "0")
             self.end_headers()
         else:
@@ -146,6 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (("X-Error-Code", code), ("X-Error-Message", message), ("ETag", etag)):
             if value:
                 self.send_header(name, value)
+        self.send_header("X-Repo-Commit", COMMIT)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "GET":

@@ -127,6 +127,33 @@ TEST_F(TensorRtLibrary, AFileThatIsNoLibraryIsNamedWithTheReason) {
   EXPECT_THAT(find_tensorrt_libraries()[0].problem, HasSubstr("cannot be loaded"));
 }
 
+/// A folder that SAM3TRT_TENSORRT_PACKAGES lists, where no folder is named.
+class TensorRtPackages : public TensorRtLibrary {
+ protected:
+  TensorRtPackages() {
+    ::unsetenv("SAM3TRT_TENSORRT_DIR");
+    const std::string list = (folder_ / "none").string() + ":" + folder_.string();
+    ::setenv("SAM3TRT_TENSORRT_PACKAGES", list.c_str(), 1);
+  }
+  ~TensorRtPackages() override { ::unsetenv("SAM3TRT_TENSORRT_PACKAGES"); }
+};
+
+TEST_F(TensorRtPackages, AreLookedIntoForWhatTheSystemDoesNotHave) {
+  add("libtensorrt_rtx.so.1", 10701);
+  const auto found = find_tensorrt_libraries();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].library, (folder_ / "libtensorrt_rtx.so.1").string());
+  EXPECT_EQ(found[0].version, "1.7.1");
+  EXPECT_THAT(found[0].parser_problem,
+              HasSubstr("libtensorrt_onnxparser_rtx.so.1 is not in " + folder_.string()));
+}
+
+TEST_F(TensorRtPackages, AreNotLookedIntoWhereAFolderIsNamed) {
+  add("libtensorrt_rtx.so.1", 10701);
+  ::setenv("SAM3TRT_TENSORRT_DIR", (folder_ / "none").c_str(), 1);
+  EXPECT_TRUE(find_tensorrt_libraries().empty());
+}
+
 /// What follows needs a program that knows both majors.
 class TensorRtChoice : public TensorRtLibrary {
  protected:

@@ -1,4 +1,4 @@
-#include "cache_folder.hpp"
+#include "base/cache_folder.hpp"
 
 #include <cstdlib>
 

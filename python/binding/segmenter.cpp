@@ -1,0 +1,265 @@
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/vector.h>
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "arrays.hpp"
+#include "base/error.hpp"
+#include "images.hpp"
+#include "parts.hpp"
+#include "runtime/model_files.hpp"
+#include "runtime/request.hpp"
+#include "runtime/run_each.hpp"
+#include "sam3trt/session.hpp"
+
+namespace sam3trt::python {
+namespace {
+
+/// The sessions of one model, made when they are first needed, at most `most`: a call takes one
+/// that is free, or waits for it. Used without the GIL.
+class SessionPool {
+ public:
+  SessionPool(Model model, size_t most) : model_(std::move(model)), most_(most) {}
+
+  [[nodiscard]] const Model& model() const { return model_; }
+
+  /// Calls `use` with a session that is nobody else's for that time.
+  template <typename Use>
+  auto with_session(const Use& use) {
+    std::unique_ptr<Session> session = take();
+    try {
+      auto result = use(*session);
+      give_back(std::move(session));
+      return result;
+    } catch (...) {
+      give_back(std::move(session));
+      throw;
+    }
+  }
+
+ private:
+  std::unique_ptr<Session> take() {
+    std::unique_lock lock(mutex_);
+    returned_.wait(lock, [this] { return !free_.empty() || made_ < most_; });
+    if (!free_.empty()) {
+      std::unique_ptr<Session> session = std::move(free_.back());
+      free_.pop_back();
+      return session;
+    }
+    ++made_;
+    lock.unlock();
+    try {
+      return std::make_unique<Session>(model_);
+    } catch (...) {
+      lock.lock();
+      --made_;
+      returned_.notify_one();
+      throw;
+    }
+  }
+
+  void give_back(std::unique_ptr<Session> session) {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(session));
+    returned_.notify_one();
+  }
+
+  Model model_;
+  size_t most_;
+  std::mutex mutex_;
+  std::condition_variable returned_;
+  std::vector<std::unique_ptr<Session>> free_;
+  size_t made_ = 0;
+};
+
+std::optional<ModelForm> form_named(const std::string& backend) {
+  if (backend == "openvino") return ModelForm::kGraphs;
+  if (backend == "tensorrt") return ModelForm::kEngines;
+  return std::nullopt;
+}
+
+std::unique_ptr<SessionPool> load(const std::string& folder, const std::string& backend, int device,
+                                  int threads, bool allow_unverified, size_t sessions) {
+  const nb::gil_scoped_release release;
+  const ModelFiles files =
+      find_model_files(folder, form_named(backend), {"Segmenter", "keep one model in the folder"});
+  return std::make_unique<SessionPool>(Model(files, {device, threads, allow_unverified}), sessions);
+}
+
+struct Settings {
+  double threshold = 0.5;
+  double mask_threshold = 0.5;
+  bool device_masks = false;
+};
+
+DetectOptions options_of(const Settings& settings) {
+  DetectOptions options;
+  options.thresholds = {settings.threshold, settings.mask_threshold};
+  if (settings.device_masks) options.masks = MaskOutput::kBoth;
+  return options;
+}
+
+nb::object to_python(PromptResult& found, bool device_masks) {
+  const size_t count = found.instances.size();
+  std::vector<float> scores(count);
+  std::vector<float> boxes(count * 4);
+  std::vector<int64_t> areas(count);
+  nb::list counts;
+  nb::list device;
+  for (size_t i = 0; i < count; ++i) {
+    Instance& instance = found.instances[i];
+    scores[i] = instance.score;
+    std::copy(instance.box.begin(), instance.box.end(), boxes.begin() + static_cast<long>(4 * i));
+    areas[i] = instance.area;
+    const size_t runs = instance.counts.size();
+    counts.append(to_numpy(std::move(instance.counts), {runs}));
+    if (device_masks) device.append(nb::cast(instance.bits));
+  }
+  nb::list prompt_boxes;
+  nb::list labels;
+  for (const PromptBox& box : found.prompt.boxes) {
+    prompt_boxes.append(nb::cast(std::vector<double>(box.box.begin(), box.box.end())));
+    labels.append(box.positive ? 1 : 0);
+  }
+  nb::dict result;
+  result["text"] = nb::cast(found.prompt.text);
+  result["boxes"] = prompt_boxes;
+  result["box_labels"] = labels;
+  result["presence"] = found.presence;
+  result["scores"] = to_numpy(std::move(scores), {count});
+  result["boxes_xyxy"] = to_numpy(std::move(boxes), {count, 4});
+  result["areas"] = to_numpy(std::move(areas), {count});
+  result["counts"] = counts;
+  if (device_masks) result["device_masks"] = device;
+  return result;
+}
+
+nb::object to_python(ImageResult& image, bool device_masks) {
+  nb::dict result;
+  if (image.error) {
+    result["error"] = make_exception(image.error_code, *image.error);
+    return result;
+  }
+  nb::list prompts;
+  for (PromptResult& prompt : image.prompts) prompts.append(to_python(prompt, device_masks));
+  nb::dict timings;
+  timings["decode"] = image.timings_ms.decode;
+  timings["preprocess"] = image.timings_ms.preprocess;
+  timings["vision_encoder"] = image.timings_ms.vision_encoder;
+  timings["detector"] = image.timings_ms.detector;
+  timings["postprocess"] = image.timings_ms.postprocess;
+  result["error"] = nb::none();
+  result["width"] = image.width;
+  result["height"] = image.height;
+  result["prompts"] = prompts;
+  result["timings_ms"] = timings;
+  return result;
+}
+
+nb::list to_python(std::vector<ImageResult>& images, bool device_masks) {
+  nb::list results;
+  for (ImageResult& image : images) results.append(to_python(image, device_masks));
+  return results;
+}
+
+nb::list run(SessionPool& pool, const std::vector<Picture*>& pictures,
+             const std::vector<Prompt>& prompts, double threshold, double mask_threshold,
+             bool device_masks) {
+  const Settings settings{threshold, mask_threshold, device_masks};
+  std::vector<ImageResult> results;
+  {
+    const nb::gil_scoped_release release;
+    check_thresholds({threshold, mask_threshold});
+    std::vector<ImageRequest> requests;
+    for (const Picture* picture : pictures) requests.push_back({picture->view(), prompts});
+    results = pool.with_session([&](Session& session) {
+      return run_each(requests, [&](std::span<const ImageRequest> some) {
+        return session.run(some, options_of(settings));
+      });
+    });
+    for (size_t i = 0; i < results.size(); ++i) {
+      results[i].timings_ms.decode = pictures[i]->decode_ms();
+    }
+  }
+  return to_python(results, device_masks);
+}
+
+std::unique_ptr<Features> encode(SessionPool& pool, const std::vector<Picture*>& pictures) {
+  const nb::gil_scoped_release release;
+  std::vector<ImageView> views;
+  for (const Picture* picture : pictures) views.push_back(picture->view());
+  return pool.with_session(
+      [&](Session& session) { return std::make_unique<Features>(session.encode(views)); });
+}
+
+nb::list detect(SessionPool& pool, const Features& features, const std::vector<Prompt>& prompts,
+                double threshold, double mask_threshold, bool device_masks) {
+  const Settings settings{threshold, mask_threshold, device_masks};
+  std::vector<ImageResult> results;
+  {
+    const nb::gil_scoped_release release;
+    const std::vector<std::span<const Prompt>> all(features.images(), prompts);
+    results = pool.with_session(
+        [&](Session& session) { return session.detect(features, all, options_of(settings)); });
+  }
+  return to_python(results, device_masks);
+}
+
+void add_prompt(nb::module_& module) {
+  nb::class_<Prompt>(module, "Prompt", "What is looked for in an image.")
+      .def(
+          "__init__",
+          [](Prompt* self, std::optional<std::string> text,
+             const std::vector<std::array<double, 4>>& boxes, const std::vector<bool>& positive) {
+            if (boxes.size() != positive.size()) {
+              throw_bad_input("labels: expected one for each of " + std::to_string(boxes.size()) +
+                              " boxes, found " + std::to_string(positive.size()));
+            }
+            new (self) Prompt{std::move(text), {}};
+            for (size_t i = 0; i < boxes.size(); ++i) {
+              self->boxes.push_back({boxes[i], positive[i]});
+            }
+          },
+          nb::arg("text").none(), nb::arg("boxes"), nb::arg("positive"));
+}
+
+}  // namespace
+
+void add_segmenter(nb::module_& module) {
+  add_prompt(module);
+  nb::class_<DeviceMask>(module, "DeviceMask", "A mask as bits in the memory of the model's GPU.")
+      .def_ro("address", &DeviceMask::address, "CUdeviceptr of the words.");
+  nb::class_<Features>(module, "Features", "What the vision encoder makes of images.")
+      .def_prop_ro("images", &Features::images, "How many images they are of.")
+      .def_prop_ro("size_bytes", &Features::size_bytes, "Memory of the device that they take.");
+  nb::class_<SessionPool>(module, "Segmenter", "A model and its sessions.")
+      .def(nb::new_(&load), nb::arg("folder"), nb::arg("backend"), nb::arg("device"),
+           nb::arg("threads"), nb::arg("allow_unverified"), nb::arg("sessions"))
+      .def("run", run, nb::arg("images"), nb::arg("prompts"), nb::arg("threshold"),
+           nb::arg("mask_threshold"), nb::arg("device_masks") = false)
+      .def("encode", encode, nb::arg("images"), nb::keep_alive<0, 1>())
+      .def("detect", detect, nb::arg("features"), nb::arg("prompts"), nb::arg("threshold"),
+           nb::arg("mask_threshold"), nb::arg("device_masks") = false)
+      .def_prop_ro("backend", [](const SessionPool& self) { return self.model().backend(); })
+      .def_prop_ro("semantics",
+                   [](const SessionPool& self) {
+                     return std::string(semantics_name(self.model().semantics()));
+                   })
+      .def_prop_ro("verified", [](const SessionPool& self) { return self.model().verified(); })
+      .def_prop_ro("max_images", [](const SessionPool& self) { return self.model().max_images(); })
+      .def_prop_ro("max_boxes", [](const SessionPool& self) { return self.model().max_boxes(); })
+      .def_prop_ro("device_memory",
+                   [](const SessionPool& self) { return self.model().device_memory(); });
+}
+
+}  // namespace sam3trt::python

@@ -1,0 +1,38 @@
+"""SAM 3 on CPU and NVIDIA GPUs: images and prompts to masks.
+
+>>> seg = sam3trt.Segmenter("engines")
+>>> result = seg("street.jpg", text=["dog", "cat"])
+>>> result.scores, result.boxes, result.masks
+
+Colours are RGB, boxes are x0 y0 x1 y1 in pixels of the image.
+"""
+
+from __future__ import annotations
+
+from . import _core
+from ._tensorrt import announce_package_folders
+from .download import download
+from .errors import BadInputError, Error, UnavailableError, VerificationError
+from .result import PromptFound, Result
+from .segmenter import Features, Segmenter
+from .tools import build, export, verify
+
+announce_package_folders()
+
+__version__: str = _core.__version__
+
+__all__ = [
+    "BadInputError",
+    "Error",
+    "Features",
+    "PromptFound",
+    "Result",
+    "Segmenter",
+    "UnavailableError",
+    "VerificationError",
+    "__version__",
+    "build",
+    "download",
+    "export",
+    "verify",
+]

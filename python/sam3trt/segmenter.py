@@ -1,0 +1,363 @@
+"""The model, ready to be called."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from typing import Any, Literal, overload
+
+import numpy
+
+from . import _core
+from .errors import BadInputError, Error
+from .intake import ImageLike, is_sequence_of_images, read_ahead, to_picture
+from .result import PromptFound, Result
+
+Errors = Literal["raise", "return"]
+
+
+class Features:
+    """What the vision encoder makes of one image or of several; keeps the model alive.
+
+    They lie on the model's device until this object goes. Made by :meth:`Segmenter.encode`.
+    """
+
+    def __init__(self, encoded: _core.Features, sources: list[tuple[Any, str | None]], one: bool):
+        self._encoded = encoded
+        self._sources = sources
+        self._one = one
+
+    def __len__(self) -> int:
+        """Images that were encoded together."""
+        return self._encoded.images
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the device that they take."""
+        return self._encoded.size_bytes
+
+
+class Segmenter:
+    """Finds in images what texts and example boxes ask for.
+
+    Load it once and call it many times, from any number of threads: calls hold no lock of Python
+    while they work, and at most ``sessions`` of them run at once; others wait. On the CPU they take
+    turns in the model anyhow; on a GPU each session has memory of its own.
+
+    Args:
+        path: Folder of TensorRT engines, or of the ONNX graphs that :func:`sam3trt.export` wrote.
+        device: ``"auto"``: the GPU for engines, the CPU for graphs. ``"cpu"``: the graphs of the
+            folder. ``"cuda"``, ``"cuda:1"`` or a number: its engines, on that GPU.
+        threads: Processor threads of the CPU backend; 0 is OpenVINO's choice.
+        allow_unverified: Take engines whose verification failed or is missing.
+        sessions: Calls that run at once.
+
+    Raises:
+        BadInputError: The folder holds no model, or one that was built for another machine or was
+            not verified.
+        UnavailableError: The GPU, its driver or TensorRT is missing.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        device: str | int = "auto",
+        threads: int = 0,
+        allow_unverified: bool = False,
+        *,
+        sessions: int = 2,
+    ) -> None:
+        backend, ordinal = _parse_device(device)
+        _check_range("threads", threads, 0, 4096)
+        _check_range("sessions", sessions, 1, 64)
+        self._core = _core.Segmenter(
+            os.fspath(path), backend, ordinal, threads, allow_unverified, sessions
+        )
+        self._ordinal = ordinal
+
+    @property
+    def backend(self) -> str:
+        """``"tensorrt"`` or ``"openvino"``."""
+        return self._core.backend
+
+    @property
+    def semantics(self) -> str:
+        """Whose behaviour the model reproduces: ``"hf"`` or ``"meta"``."""
+        return self._core.semantics
+
+    @property
+    def device(self) -> str:
+        """``"cpu"`` or ``"cuda:N"``."""
+        return "cpu" if self.backend == "openvino" else f"cuda:{self._ordinal}"
+
+    @property
+    def max_images(self) -> int:
+        """Images that go through the model together."""
+        return self._core.max_images
+
+    @property
+    def max_boxes(self) -> int:
+        """Boxes that one prompt may have."""
+        return self._core.max_boxes
+
+    @property
+    def verified(self) -> bool:
+        """False when an engine runs only because ``allow_unverified`` lets it."""
+        return self._core.verified
+
+    def __repr__(self) -> str:
+        return f"<sam3trt.Segmenter {self.backend} on {self.device}, semantics {self.semantics}>"
+
+    @overload
+    def __call__(
+        self,
+        image: list[ImageLike] | tuple[ImageLike, ...],
+        text: str | Sequence[str] | None = ...,
+        boxes: Any = ...,
+        labels: Any = ...,
+        threshold: float = ...,
+        mask_threshold: float = ...,
+        *,
+        errors: Literal["raise"] = ...,
+    ) -> list[Result]: ...
+    @overload
+    def __call__(
+        self,
+        image: list[ImageLike] | tuple[ImageLike, ...],
+        text: str | Sequence[str] | None = ...,
+        boxes: Any = ...,
+        labels: Any = ...,
+        threshold: float = ...,
+        mask_threshold: float = ...,
+        *,
+        errors: Errors,
+    ) -> list[Result | Error]: ...
+    @overload
+    def __call__(
+        self,
+        image: ImageLike,
+        text: str | Sequence[str] | None = ...,
+        boxes: Any = ...,
+        labels: Any = ...,
+        threshold: float = ...,
+        mask_threshold: float = ...,
+        *,
+        errors: Errors = ...,
+    ) -> Result: ...
+    def __call__(
+        self,
+        image,
+        text=None,
+        boxes=None,
+        labels=None,
+        threshold=0.5,
+        mask_threshold=0.5,
+        *,
+        errors="raise",
+    ):
+        """Finds in one image, or in each of a list or tuple, what is asked for.
+
+        Args:
+            image: A path, the bytes of an image file, a PIL image, or an array of uint8 in **RGB**
+                order: numpy, torch or any other with ``__dlpack__``, of shape (H, W, 3), (3, H, W),
+                (H, W, 4), whose alpha is dropped, or (H, W), which is grey, in any strides.
+                On the CPU, or on the model's CUDA device, where it is read without a copy through
+                the host, after what its current stream has queued. Files and PIL images are turned
+                as their EXIF orientation says.
+            text: What to look for; of several texts each is a prompt of its own.
+            boxes: Examples, [x0, y0, x1, y1] in pixels of the image, which go with every text;
+                without a text they are one prompt: "what looks like this".
+            labels: For each box whether it is an example (1, the default) or a counterexample (0).
+            threshold: Instances above this score are kept, 0 to 1.
+            mask_threshold: Pixels above this probability belong to a mask, 0 to 1.
+            errors: Of several images. All are worked off in any case. ``"raise"``: then the first
+                error is raised; its ``results`` has what was found in the others. ``"return"``: the
+                error is in the list in place of the result.
+
+        Returns:
+            A :class:`Result`, or a list of them for several images.
+
+        Raises:
+            TypeError: An array of another type than uint8, or what is no image at all; of several
+                images it is treated as their other errors are.
+            BadInputError: A file that cannot be read, a box outside its image, a wrong prompt.
+        """
+        prompts = _make_prompts(text, boxes, labels)
+        thresholds = _check_thresholds(threshold, mask_threshold)
+        if errors not in ("raise", "return"):
+            raise ValueError(f"errors: expected 'raise' or 'return', found {errors!r}")
+        if not is_sequence_of_images(image):
+            found = self._core.run([to_picture(image)], prompts, *thresholds)[0]
+            return _to_result(found, image)
+        results = [
+            result
+            for some in read_ahead(image, self.max_images)
+            for result in self._run_some(some, prompts, thresholds)
+        ]
+        for index, result in enumerate(results):
+            if isinstance(result, Exception) and errors == "raise":
+                result.index, result.results = index, results
+                raise result
+        return results
+
+    def _run_some(
+        self,
+        images: Sequence[tuple[ImageLike, _core.Picture | Exception]],
+        prompts: list[_core.Prompt],
+        thresholds: tuple[float, float],
+    ) -> list[Any]:
+        """The images that could be read, together; for the others the reason."""
+        results: list[Any] = [picture for _, picture in images]
+        readable = [i for i, picture in enumerate(results) if not isinstance(picture, Exception)]
+        if not readable:
+            return results
+        found = self._core.run([results[i] for i in readable], prompts, *thresholds)
+        for i, one in zip(readable, found):
+            results[i] = one["error"] or _to_result(one, images[i][0])
+        return results
+
+    def encode(self, image: ImageLike | list[ImageLike] | tuple[ImageLike, ...]) -> Features:
+        """Runs the vision encoder alone, so that :meth:`detect` can be called many times.
+
+        Args:
+            image: One image as for a call, or a list or tuple of at most ``max_images``.
+        """
+        one = not is_sequence_of_images(image)
+        images = [image] if one else list(image)
+        if not images:
+            raise BadInputError("image: an empty list; give at least one image")
+        encoded = self._core.encode([to_picture(item) for item in images])
+        return Features(encoded, [(item, _path_of(item)) for item in images], one)
+
+    def detect(
+        self,
+        features: Features,
+        text: str | Sequence[str] | None = None,
+        boxes: Any = None,
+        labels: Any = None,
+        threshold: float = 0.5,
+        mask_threshold: float = 0.5,
+    ) -> Any:
+        """What a call gives for the images of the features, which must be of this model.
+
+        Returns:
+            A :class:`Result` where one image was encoded, a list of them where a list was.
+        """
+        if not isinstance(features, Features):
+            raise TypeError(
+                f"features: expected what encode() gives, found {type(features).__name__}"
+            )
+        prompts = _make_prompts(text, boxes, labels)
+        thresholds = _check_thresholds(threshold, mask_threshold)
+        found = self._core.detect(features._encoded, prompts, *thresholds)
+        results = [_to_result(one, source[0]) for one, source in zip(found, features._sources)]
+        return results[0] if features._one else results
+
+
+def _parse_device(device: str | int) -> tuple[str, int]:
+    """The backend ("" for what the files say) and the number of the GPU."""
+    if isinstance(device, int) and not isinstance(device, bool) and 0 <= device < 1024:
+        return "tensorrt", device
+    if device == "auto":
+        return "", 0
+    if device == "cpu":
+        return "openvino", 0
+    match = re.fullmatch(r"cuda(?::(\d{1,3}))?", device) if isinstance(device, str) else None
+    if match is None:
+        raise BadInputError(
+            f"device: expected 'auto', 'cpu', 'cuda', 'cuda:N' or a number, found {device!r}"
+        )
+    return "tensorrt", int(match[1] or 0)
+
+
+def _check_range(name: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, numpy.integer)):
+        raise TypeError(f"{name}: expected a whole number, found {value!r}")
+    if not low <= value <= high:
+        raise BadInputError(f"{name}: expected {low} to {high}, found {value}")
+
+
+def _check_thresholds(threshold: Any, mask_threshold: Any) -> tuple[float, float]:
+    checked = []
+    for name, value in (("threshold", threshold), ("mask_threshold", mask_threshold)):
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise TypeError(f"{name}: expected a number, found {value!r}") from None
+        if not 0 <= number <= 1:
+            raise BadInputError(f"{name}: expected 0 to 1, found {value!r}")
+        checked.append(number)
+    return checked[0], checked[1]
+
+
+def _make_prompts(text: Any, boxes: Any, labels: Any) -> list[_core.Prompt]:
+    """One prompt per text, each with all boxes; boxes alone are one prompt."""
+    texts = _check_texts(text)
+    pixel_boxes = _check_boxes(boxes)
+    positive = _check_labels(labels, len(pixel_boxes))
+    if not texts and not pixel_boxes:
+        raise BadInputError("nothing to look for: give text= or boxes=")
+    return [_core.Prompt(one, pixel_boxes, positive) for one in texts or [None]]
+
+
+def _check_texts(text: Any) -> list[str]:
+    if text is None:
+        return []
+    texts = [text] if isinstance(text, str) else text
+    if not isinstance(texts, (list, tuple)) or not all(isinstance(one, str) for one in texts):
+        raise TypeError(f"text: expected a str or a list of them, found {text!r}")
+    return list(texts)
+
+
+def _check_boxes(boxes: Any) -> list[tuple[float, float, float, float]]:
+    if boxes is None:
+        return []
+    try:
+        array = numpy.asarray(boxes, dtype=numpy.float64)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"boxes: expected [x0, y0, x1, y1] in pixels, or a list of such, found {boxes!r}"
+        ) from None
+    if array.size == 0:
+        return []
+    if array.ndim == 1:
+        array = array[None]
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise BadInputError(
+            "boxes: expected [x0, y0, x1, y1] in pixels, or a list of such, found an array of "
+            f"shape {array.shape}"
+        )
+    return [tuple(box) for box in array.tolist()]
+
+
+def _check_labels(labels: Any, count: int) -> list[bool]:
+    if labels is None:
+        return [True] * count
+    values = [labels] if isinstance(labels, (bool, int)) else list(labels)
+    if len(values) != count:
+        raise BadInputError(f"labels: expected one for each of {count} boxes, found {len(values)}")
+    for value in values:
+        if value not in (0, 1):
+            raise BadInputError(
+                f"labels: expected 1 (like this) or 0 (not like this), found {value!r}"
+            )
+    return [bool(value) for value in values]
+
+
+def _path_of(image: ImageLike) -> str | None:
+    return os.fsdecode(image) if isinstance(image, (str, os.PathLike)) else None
+
+
+def _to_result(found: dict[str, Any], image: ImageLike) -> Result:
+    """Raises what the image failed with."""
+    if found["error"] is not None:
+        raise found["error"]
+    return Result(
+        image=image,
+        path=_path_of(image),
+        size=(found["height"], found["width"]),
+        prompts=[PromptFound(**prompt) for prompt in found["prompts"]],
+        timings_ms=found["timings_ms"],
+        device_masks=None,
+    )

@@ -1,0 +1,40 @@
+"""Fixtures: the small checkpoint as transformers' model and as ours, and drawn images."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sam3trt
+
+ROOT = Path(__file__).resolve().parents[2]
+CHECKPOINT = ROOT / "models/tiny"
+TEXTS = ["red circle", "blue star", "striped ring", "triangle"]
+BOX = [34.0, 52.0, 158.0, 177.0]
+OTHER = [340.0, 250.0, 467.0, 372.0]
+
+# No test may ask the network, or tell anyone that it runs.
+os.environ |= {"HF_HUB_OFFLINE": "1", "YOLO_OFFLINE": "true", "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory) -> list[Path]:
+    """shapes.png and shapes_photo.png, 640x440."""
+    folder = tmp_path_factory.mktemp("drawn")
+    script = ROOT / "tools/tiny/draw_demo.py"
+    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
+    return [folder / "shapes.png", folder / "shapes_photo.png"]
+
+
+@pytest.fixture(scope="session")
+def graphs(tmp_path_factory) -> Path:
+    """The small checkpoint's ONNX graphs."""
+    folder = tmp_path_factory.mktemp("graphs")
+    sam3trt.export(CHECKPOINT, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def segmenter(graphs):
+    return sam3trt.Segmenter(graphs)

@@ -1,0 +1,35 @@
+"""The Python of docs/python.md and of the notebook runs."""
+
+import shutil
+
+import documents
+import pytest
+from conftest import ROOT
+
+
+@pytest.fixture
+def place(drawn, tmp_path, monkeypatch):
+    """A folder with what the documents name."""
+    for path in drawn:
+        shutil.copy(path, tmp_path)
+    (tmp_path / "images").mkdir()
+    shutil.copy(drawn[0], tmp_path / "images")
+    (tmp_path / "models").mkdir()
+    shutil.copytree(ROOT / "models/tiny", tmp_path / "models/tiny")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_page_runs(place, capsys):
+    blocks = documents.blocks_of(ROOT / "docs/python.md")
+    assert len(blocks) >= 15
+    documents.run(ROOT / "docs/python.md", blocks)
+    printed = capsys.readouterr().out
+    assert "<Result 'shapes.png' 640x440: 2 'red circle', 1 'blue star'>" in printed
+    assert (place / "found.png").is_file() and (place / "found.json").is_file()
+
+
+def test_the_notebook_runs(place):
+    cells = documents.cells_of(ROOT / "examples/notebook.ipynb")
+    assert len(cells) >= 5
+    documents.run(ROOT / "examples/notebook.ipynb", cells)
