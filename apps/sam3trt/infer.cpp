@@ -17,6 +17,7 @@
 #include "base/output_check.hpp"
 #include "base/temporary.hpp"
 #include "commands.hpp"
+#include "cuda/driver.hpp"
 #include "image/image.hpp"
 #include "infer_job.hpp"
 #include "infer_options.hpp"
@@ -25,6 +26,7 @@
 #include "model_runners.hpp"
 #include "overlay_writer.hpp"
 #include "segmenter/engines.hpp"
+#include "worker_process.hpp"
 
 namespace sam3trt {
 namespace {
@@ -196,6 +198,7 @@ void run_infer(const InferOptions& options, CommandContext& context) {
   std::vector<Prompt> prompts = make_prompts(options);
   if (!options.shard.empty()) static_cast<void>(parse_shard(options.shard));
   if (options.devices != "all") static_cast<void>(parse_devices(options.devices));
+  if (options.backend == "tensorrt") check_apart([] { static_cast<void>(cuda_driver()); });
   const ModelFiles files = find_files(options);
   check_backend(options, files);
   check_semantics(options, files);

@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "base/error.hpp"
-#include "cuda/driver.hpp"
 #include "jobs/image_pipeline.hpp"
 #include "jobs/image_source.hpp"
 #include "jobs/job_documents.hpp"
@@ -145,8 +144,11 @@ void work(InferJob& job, const WorkerPlan& plan, CommandContext& context) {
   const auto interrupt = [&job] { job.output.interrupt(job.header, job.prompts); };
   set_stop_action(interrupt);
   if (plan.first < job.images.size()) {
-    ModelRunners model(job.files, job.options.load, parse_devices(job.options.devices),
-                       job.prompts);
+    // Graphs run on the CPU, whatever GPUs there are.
+    const std::vector<int> devices = job.files.form == ModelForm::kEngines
+                                         ? parse_devices(job.options.devices)
+                                         : std::vector<int>{0};
+    ModelRunners model(job.files, job.options.load, devices, job.prompts);
     PlannedImages images(job, plan);
     ResultSink sink(job, context, *plan.progress, job.images.size() - plan.first);
     uint64_t end = 0;

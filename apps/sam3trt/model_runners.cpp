@@ -63,10 +63,7 @@ std::vector<std::function<void(std::span<PipelineImage* const>)>> ModelRunners::
 std::vector<int> parse_devices(const std::string& text) {
   std::vector<int> devices;
   if (text == "all") {
-    int count = 0;
-    cuda_driver().device_get_count(&count);
-    for (int i = 0; i < count; ++i) devices.push_back(i);
-    if (count == 0) throw Error(ErrorCode::kUnavailable, "--device all: there is no GPU");
+    for (const CudaDeviceInfo& gpu : list_cuda_devices()) devices.push_back(gpu.ordinal);
     return devices;
   }
   for (std::string_view rest = text;;) {

@@ -1,12 +1,15 @@
 #include "worker_process.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <new>
@@ -99,6 +102,48 @@ std::optional<int> run_worker(WorkerPlan& plan) {
     if (WIFEXITED(status)) return WEXITSTATUS(status);
     if (ends_the_program(WTERMSIG(status))) die_by_signal(WTERMSIG(status));
     record.add(plan, WTERMSIG(status));
+  }
+}
+
+void check_apart(const std::function<void()>& check) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+    throw Error(ErrorCode::kInternal, std::string("no pipe: ") + std::strerror(errno));
+  }
+  const pid_t child = fork_with_signals();
+  if (child == 0) {
+    // The code in one byte, then the message.
+    std::string report;
+    try {
+      check();
+    } catch (const Error& error) {
+      report = static_cast<char>('0' + static_cast<int>(error.code())) + std::string(error.what());
+    } catch (const std::exception& error) {
+      report = std::string("0") + error.what();
+    }
+    const bool told =
+        ::write(ends[1], report.data(), report.size()) == static_cast<ssize_t>(report.size());
+    std::_Exit(told ? 0 : 1);
+  }
+  ::close(ends[1]);
+  std::string report;
+  std::array<char, 4096> block{};
+  for (ssize_t size = 1; size > 0;) {
+    size = ::read(ends[0], block.data(), block.size());
+    if (size < 0 && errno == EINTR)
+      size = 1;
+    else if (size > 0)
+      report.append(block.data(), static_cast<size_t>(size));
+  }
+  ::close(ends[0]);
+  const int status = wait_for(child);
+  worker_has_ended();
+  if (!report.empty()) {
+    throw Error(static_cast<ErrorCode>(report.front() - '0'), report.substr(1));
+  }
+  if (WIFSIGNALED(status)) {
+    throw Error(ErrorCode::kInternal,
+                "a check of the GPU died of " + describe_death(WTERMSIG(status)));
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -34,5 +35,10 @@ struct WorkerPlan {
 /// waits for it; should the caller die, so does the worker. Call it before any thread is started
 /// or library loaded that does not live through fork().
 [[nodiscard]] std::optional<int> run_worker(WorkerPlan& plan);
+
+/// Calls `check` in a child process that ends with it: what it loads does not touch this process, a
+/// GPU above all, which a process that has used it cannot hand to a child. Throws the Error that it
+/// throws.
+void check_apart(const std::function<void()>& check);
 
 }  // namespace sam3trt

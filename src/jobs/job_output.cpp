@@ -14,6 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds kFlushInterval{10};
+constexpr size_t kMaxNameBytes = 255;  // of Linux's file systems
 
 bool is_folder_with_files(const fs::path& path) {
   std::error_code error;
@@ -52,7 +53,8 @@ std::filesystem::path JobOutput::partial() const {
   if (format_ != ResultFormat::kJson && format_ != ResultFormat::kCoco) return {};
   fs::path path = path_;
   path += ".partial";
-  return path;
+  // A name may be so long that nothing can be added to it: such a job cannot go on.
+  return path.filename().native().size() > kMaxNameBytes ? fs::path() : path;
 }
 
 std::vector<bool> JobOutput::take_up(std::span<const ListedImage> images,
@@ -63,6 +65,11 @@ std::vector<bool> JobOutput::take_up(std::span<const ListedImage> images,
         "there any more; name a file with --output");
   }
   if (format_ == ResultFormat::kParquet) return images_in_parquet(path_, images);
+  if (format_ != ResultFormat::kJsonLines && partial().empty()) {
+    throw_bad_input(
+        "--resume: the name of --output is too long for a file OUTPUT.partial beside "
+        "it; name a shorter one, or use --format jsonl");
+  }
   const fs::path lines = format_ == ResultFormat::kJsonLines ? path_ : partial();
   return take_up_results(lines, images, expected).done;
 }

@@ -64,7 +64,7 @@ class JobOutput {
 
   [[nodiscard]] ResultFormat format() const { return format_; }
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  /// The file that holds the lines of JSON and COCO until the end; empty: another one.
+  /// The file that holds the lines of JSON and COCO until the end; empty: one without a name.
   [[nodiscard]] std::filesystem::path partial() const;
 
  private:
