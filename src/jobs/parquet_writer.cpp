@@ -14,6 +14,7 @@
 #include <tuple>
 
 #include "base/error.hpp"
+#include "jobs/builtin_parquet.hpp"
 #include "jobs/image_source.hpp"
 
 namespace sam3trt {
@@ -26,7 +27,7 @@ std::string interpreter() {
   return named != nullptr && *named != '\0' ? named : "python3";
 }
 
-/// A process of Python's module sam3trt.parquet with one end of a pipe: its standard input or
+/// A process of Python that runs builtin_parquet(), with one end of a pipe: its standard input or
 /// output. Its messages go to standard error.
 struct PythonProcess {
   pid_t child = -1;
@@ -41,7 +42,7 @@ PythonProcess start_python(const std::vector<std::string>& arguments, int its_de
   const bool it_reads = its_descriptor == STDIN_FILENO;
   const int its_end = it_reads ? ends[0] : ends[1];
   const int our_end = it_reads ? ends[1] : ends[0];
-  std::vector<std::string> words = {interpreter(), "-m", "sam3trt.parquet"};
+  std::vector<std::string> words = {interpreter(), "-c", std::string(builtin_parquet())};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> pointers;
   for (std::string& word : words) pointers.push_back(word.data());
@@ -76,7 +77,7 @@ void wait_for(pid_t child) {
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
   if (WIFEXITED(status) && (WEXITSTATUS(status) == 1 || WEXITSTATUS(status) == 3)) {
     throw Error(ErrorCode::kUnavailable,
-                "Parquet is written with Python: 'pip install sam3trt[parquet]' for " +
+                "Parquet is written with Python's pyarrow: 'pip install pyarrow' for " +
                     interpreter() +
                     ", or name another interpreter with SAM3TRT_PYTHON; its messages are above");
   }

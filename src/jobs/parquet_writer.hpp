@@ -13,12 +13,12 @@
 namespace sam3trt {
 
 /// Writes result lines as a folder of Parquet files through Python's pyarrow, in a process of its
-/// own: `python3 -m sam3trt.parquet FOLDER`, where SAM3TRT_PYTHON names another interpreter. Parts
+/// own: `python3`, or what SAM3TRT_PYTHON names, with the script that is in this program. Parts
 /// appear in the folder as they are complete; the last one when this object is finished, or its
 /// process dies.
 class ParquetWriter {
  public:
-  /// Throws Error(kUnavailable) when there is no Python with sam3trt and pyarrow.
+  /// Throws Error(kUnavailable) when there is no Python with pyarrow.
   explicit ParquetWriter(const std::filesystem::path& folder);
   ~ParquetWriter();
   ParquetWriter(const ParquetWriter&) = delete;

@@ -1,4 +1,4 @@
-"""The program's jobs that need the Python package: results as Parquet files."""
+"""The program's jobs that need Python: results as Parquet files."""
 
 import json
 import os
@@ -119,7 +119,7 @@ def test_parts_of_an_earlier_job_are_not_mixed_with_new_ones(start, tmp_path):
     assert rows_of(output) == before
 
 
-def test_a_python_without_the_package_is_said_before_anything_runs(start, tmp_path):
+def test_a_python_without_pyarrow_is_said_before_anything_runs(start, tmp_path):
     process = start(tmp_path / "out", python="/usr/bin/python3-that-is-not-there")
     assert "SAM3TRT_PYTHON" in process.communicate()[1]
     assert process.returncode == 3
@@ -127,6 +127,6 @@ def test_a_python_without_the_package_is_said_before_anything_runs(start, tmp_pa
     bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -I "$@"\n', encoding="utf-8")
     bare.chmod(0o755)
     process = start(tmp_path / "out", python=str(bare))
-    assert "pip install sam3trt[parquet]" in process.communicate()[1]
+    assert "pip install pyarrow" in process.communicate()[1]
     assert process.returncode == 3
     assert not (tmp_path / "out").exists()
