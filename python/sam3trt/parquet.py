@@ -303,8 +303,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--images-per-part", type=int, default=IMAGES_PER_PART, help="default: %(default)s"
     )
+    parser.add_argument("--check", action="store_true", help="say whether pyarrow is there, only")
     options = parser.parse_args(arguments)
     try:
+        if options.check:
+            _pyarrow()
+            return 0
         if options.paths:
             for row in images_in(options.folder) if options.folder.exists() else ():
                 print(json.dumps(row, ensure_ascii=False))
