@@ -114,7 +114,7 @@ def _lost_blocks_allowed(count: int) -> Iterator[None]:
 def _tried_twice() -> dict[str, int]:
     """Actors that end are started again; a batch that ended one is tried once more.
 
-    Ray's own choice is to try for ever.
+    Ray's own choice is to try for ever. These two have no other way in until Ray 2.64.
     """
     return {"max_restarts": -1, "max_task_retries": 1}
 

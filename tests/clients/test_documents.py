@@ -6,6 +6,7 @@ import sys
 import nbclient
 import nbformat
 import pytest
+import ray
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "tests/python"))
@@ -27,7 +28,10 @@ def place(drawn, tmp_path, monkeypatch):
 
 def test_every_block_of_the_page_runs(place):
     page = ROOT / "docs/python.md"
-    assert set(documents.run(page, documents.blocks_of(page))) <= {"cuda"}
+    try:
+        assert set(documents.run(page, documents.blocks_of(page))) <= {"cuda"}
+    finally:
+        ray.shutdown()
 
 
 def test_the_notebook_runs_in_a_kernel_and_shows_images(place):
