@@ -81,6 +81,9 @@ void wait_for(pid_t child) {
                     interpreter() +
                     ", or name another interpreter with SAM3TRT_PYTHON; its messages are above");
   }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 2) {
+    throw_bad_input("the Parquet files there cannot be gone on with; the reason is above");
+  }
   throw Error(ErrorCode::kInternal,
               "the Parquet files were not written completely; the messages of " + interpreter() +
                   " are above. --resume goes on with what is there");
@@ -136,11 +139,13 @@ void ParquetWriter::finish() {
 }
 
 std::vector<bool> images_in_parquet(const std::filesystem::path& folder,
-                                    std::span<const ListedImage> images) {
+                                    std::span<const ListedImage> images,
+                                    const std::string& expected) {
   std::vector<bool> done(images.size());
   std::error_code error;
   if (!fs::exists(folder, error)) return done;
-  const PythonProcess python = start_python({"--paths", folder.string()}, STDOUT_FILENO);
+  const PythonProcess python =
+      start_python({"--paths", folder.string(), "--like", expected}, STDOUT_FILENO);
   const std::string text = read_to_end(python.pipe);
   ::close(python.pipe);
   wait_for(python.child);
