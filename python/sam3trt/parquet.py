@@ -356,7 +356,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    if __package__ is None and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
+    # The program has this as a text, without a file.
+    own_folder = Path(globals().get("__file__", "")).resolve().parent
+    if __package__ is None and Path(sys.path[0]).resolve() == own_folder:
         del sys.path[0]  # a script's folder, whose modules have names that others may have as well
     # A pipe's encoding must not depend on the locale.
     sys.stdout.reconfigure(encoding="utf-8")

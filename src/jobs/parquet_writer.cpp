@@ -50,12 +50,16 @@ PythonProcess start_python(const std::vector<std::string>& arguments, int its_de
   posix_spawn_file_actions_t actions{};
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, its_end, its_descriptor);
-  // Its own standard output is not ours.
-  if (it_reads) ::posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+  // Its own standard output, which names the parts, is not ours.
+  if (it_reads) {
+    ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  }
   posix_spawnattr_t attributes{};
   ::posix_spawnattr_init(&attributes);
   // Ctrl-C is for us; it ends when its input does.
   ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  // Modules of the working directory are not for it (Python 3.11 and later).
+  ::setenv("PYTHONSAFEPATH", "1", 0);
   PythonProcess python{-1, our_end};
   const int error =
       ::posix_spawnp(&python.child, pointers[0], &actions, &attributes, pointers.data(), environ);
