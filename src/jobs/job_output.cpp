@@ -64,7 +64,7 @@ std::vector<bool> JobOutput::take_up(std::span<const ListedImage> images,
         "--resume: what was written to standard output, a device or a pipe is not "
         "there any more; name a file with --output");
   }
-  if (format_ == ResultFormat::kParquet) return images_in_parquet(path_, images);
+  if (format_ == ResultFormat::kParquet) return images_in_parquet(path_, images, expected);
   if (format_ != ResultFormat::kJsonLines && partial().empty()) {
     throw_bad_input(
         "--resume: the name of --output is too long for a file OUTPUT.partial beside "

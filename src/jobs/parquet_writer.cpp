@@ -50,12 +50,16 @@ PythonProcess start_python(const std::vector<std::string>& arguments, int its_de
   posix_spawn_file_actions_t actions{};
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, its_end, its_descriptor);
-  // Its own standard output is not ours.
-  if (it_reads) ::posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+  // Its own standard output, which names the parts, is not ours.
+  if (it_reads) {
+    ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  }
   posix_spawnattr_t attributes{};
   ::posix_spawnattr_init(&attributes);
   // Ctrl-C is for us; it ends when its input does.
   ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  // Modules of the working directory are not for it (Python 3.11 and later).
+  ::setenv("PYTHONSAFEPATH", "1", 0);
   PythonProcess python{-1, our_end};
   const int error =
       ::posix_spawnp(&python.child, pointers[0], &actions, &attributes, pointers.data(), environ);
@@ -80,6 +84,9 @@ void wait_for(pid_t child) {
                 "Parquet is written with Python's pyarrow: 'pip install pyarrow' for " +
                     interpreter() +
                     ", or name another interpreter with SAM3TRT_PYTHON; its messages are above");
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 2) {
+    throw_bad_input("the Parquet files there cannot be gone on with; the reason is above");
   }
   throw Error(ErrorCode::kInternal,
               "the Parquet files were not written completely; the messages of " + interpreter() +
@@ -136,11 +143,13 @@ void ParquetWriter::finish() {
 }
 
 std::vector<bool> images_in_parquet(const std::filesystem::path& folder,
-                                    std::span<const ListedImage> images) {
+                                    std::span<const ListedImage> images,
+                                    const std::string& expected) {
   std::vector<bool> done(images.size());
   std::error_code error;
   if (!fs::exists(folder, error)) return done;
-  const PythonProcess python = start_python({"--paths", folder.string()}, STDOUT_FILENO);
+  const PythonProcess python =
+      start_python({"--paths", folder.string(), "--like", expected}, STDOUT_FILENO);
   const std::string text = read_to_end(python.pipe);
   ::close(python.pipe);
   wait_for(python.child);

@@ -39,8 +39,11 @@ class ParquetWriter {
   int pipe_ = -1;
 };
 
-/// Which of the images the parts in `folder` hold. Throws as the class does.
+/// Which of the images the parts in `folder` hold. Throws as the class does, and Error(kBadInput)
+/// for parts that were made with other prompts or by another kind of model than the line
+/// `expected` says.
 [[nodiscard]] std::vector<bool> images_in_parquet(const std::filesystem::path& folder,
-                                                  std::span<const ListedImage> images);
+                                                  std::span<const ListedImage> images,
+                                                  const std::string& expected);
 
 }  // namespace sam3trt

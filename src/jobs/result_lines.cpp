@@ -118,7 +118,7 @@ void check_origin(const fs::path& path, const Json& entry, const Json& expected)
   const Json found = origin_of(entry);
   for (const auto& [name, value] : found.items()) {
     if (value == expected.at(name)) continue;
-    throw_bad_input("--resume: " + path.string() + " was made with another " + name + ": " +
+    throw_bad_input("--resume: " + path.string() + " differs from this job in its " + name + ": " +
                     value.dump() + ", not " + expected.at(name).dump() +
                     "; name another file with --output, or give what the first run was given");
   }

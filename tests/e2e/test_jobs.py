@@ -303,7 +303,7 @@ def test_results_of_other_prompts_are_not_mixed(infer, folder, tmp_path):
     before = output.read_bytes()
     done = infer("--image", folder, "--output", output, "--resume", "--text", "triangle")
     assert done.code == 2
-    assert "another prompts" in done.stderr
+    assert "differs from this job in its prompts" in done.stderr
     assert output.read_bytes() == before
 
 

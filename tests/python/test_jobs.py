@@ -119,6 +119,16 @@ def test_parts_of_an_earlier_job_are_not_mixed_with_new_ones(start, tmp_path):
     assert rows_of(output) == before
 
 
+def test_parts_of_other_prompts_are_not_gone_on_with(start, tmp_path):
+    output = tmp_path / "out"
+    start(output).communicate()
+    before = rows_of(output)
+    other = start(output, "--resume", "--text", "blue star")
+    assert "differs from this job in its prompts" in other.communicate()[1]
+    assert other.returncode == 2
+    assert rows_of(output) == before
+
+
 def test_a_python_without_pyarrow_is_said_before_anything_runs(start, tmp_path):
     process = start(tmp_path / "out", python="/usr/bin/python3-that-is-not-there")
     assert "SAM3TRT_PYTHON" in process.communicate()[1]
