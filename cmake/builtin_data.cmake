@@ -1,4 +1,4 @@
-# Recipes and limits become part of the program, so that it needs no file beside it.
+# Recipes, limits and the script that writes Parquet become part of the program, so that it needs no file beside it.
 # sam3trt_embed(FOLDER NAME VARIABLE FILE): FILE as the text of src/FOLDER/NAME.cpp.in's @VARIABLE@.
 function(sam3trt_embed folder name variable file)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${file}")
@@ -10,6 +10,9 @@ endfunction()
 sam3trt_embed(precision builtin_recipes SAM3TRT_RECIPES configs/precision/recipes.json)
 sam3trt_embed(verify builtin_gate SAM3TRT_GATE configs/verify/gate.json)
 sam3trt_embed(verify builtin_published SAM3TRT_PUBLISHED configs/verify/published.json)
+if(SAM3TRT_PROGRAM)
+  sam3trt_embed(jobs builtin_parquet SAM3TRT_PARQUET python/sam3trt/parquet.py)
+endif()
 
 # The photographs that engines are calibrated and verified with where the user names none.
 set(photographs "${PROJECT_SOURCE_DIR}/test_images/cat.jpg"

@@ -13,8 +13,9 @@
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/output_check.hpp"
+#include "bench_files.hpp"
 #include "commands.hpp"
-#include "device_option.hpp"
+#include "model_runners.hpp"
 #include "segmenter/batched_inputs.hpp"
 #include "segmenter/engines.hpp"
 #include "segmenter/segmenter.hpp"
@@ -36,6 +37,10 @@ struct BenchOptions {
   int warm_up = 5;
   int iterations = 30;
   double threshold = 0.5;
+  std::vector<std::string> files;
+  std::string devices = "0";
+  size_t batch = 0;
+  size_t io_threads = 0;
   std::vector<std::string> runs;  ///< None: kRuns, as far as the model takes them.
   std::string layers;
   LoadOptions load;
@@ -287,6 +292,7 @@ void print_runs(const Json& session) {
 
 /// Stages are timed on a GPU only.
 void print_tables(const Json& document) {
+  if (document.contains("files")) return print_files_bench(document.at("files"));
   const bool has_stages = !document.at("stages").empty();
   if (has_stages) print_stages(document.at("stages"));
   if (!document.contains("session")) return;
@@ -334,8 +340,8 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
   }
   check_layers_folder(options, engines, files, context.config);
   Json document = {{"stages", Json::array()}};
-  if (!engines.empty()) {
-    check_engines(engines);
+  if (!engines.empty()) check_engines(engines);
+  if (!engines.empty() && options.files.empty()) {
     const auto host = open_tensorrt_for(engines.front(), options.load.device);
     const EngineHost description = host->describe();
     document["gpu"] = description.gpu;
@@ -352,7 +358,18 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
       document["unverified"] = unverified;
     }
   }
-  if (files) document["session"] = bench_session(*files, options, runs);
+  if (files && options.files.empty()) document["session"] = bench_session(*files, options, runs);
+  if (files && !options.files.empty()) {
+    document["files"] = bench_files(
+        *files, {.files = options.files,
+                 .prompts = make_prompts(options.texts.size(), options),
+                 .thresholds = {options.threshold, 0.5},
+                 .load = options.load,
+                 .devices = files->form == ModelForm::kEngines ? parse_devices(options.devices)
+                                                               : std::vector<int>{0},
+                 .batch = options.batch,
+                 .io_threads = options.io_threads});
+  }
   if (context.json) {
     std::cout << document.dump(1) << "\n";
   } else {
@@ -370,6 +387,8 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
       add_list(*command, "--engine", options->engines, "Single engines, of any program's graphs");
   command->callback([options, &context, model, engines]() {
     if (model->count() + engines->count() == 0) throw_bad_input("bench needs --model or --engine");
+    if (!options->files.empty() && model->count() == 0) throw_bad_input("--files needs --model");
+    if (options->devices != "all") options->load.device = parse_devices(options->devices).front();
     run_bench(*options, context);
   });
   add_list(*command, "--image", options->images, "Pictures (default: a built-in one)");
@@ -389,7 +408,25 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
   command->add_option("--layers", options->layers,
                       "Folder for TensorRT's own lists of layers, COMPONENT.layers.json, and what "
                       "each takes, COMPONENT.times.BATCH.json");
-  add_device_option(*command, options->load.device);
+  add_list(*command, "--files", options->files,
+           "Files, folders or patterns: images per second of `infer` from pixels in memory, from "
+           "these files, and with overlays, in place of everything else");
+  command
+      ->add_option("--batch", options->batch,
+                   "With --files: images at once at most; 0: as many as the model takes")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command
+      ->add_option("--io-threads", options->io_threads,
+                   "With --files: threads that decode and draw; 0: by the processors")
+      ->check(CLI::Range(0, 256))
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--device", options->devices,
+          "GPU that engines run on, counted from 0 (nvidia-smi); with --files several such "
+          "as 0,1, or all")
+      ->capture_default_str();
   command->add_flag("--allow-unverified", options->load.allow_unverified,
                     "Time engines that were not verified or failed it");
   command->footer("Example:\n  sam3trt bench --model engines --text dog cat --json");

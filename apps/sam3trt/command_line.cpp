@@ -5,9 +5,9 @@
 #include <optional>
 
 #include "arguments.hpp"
+#include "base/cache_folder.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
-#include "base/cache_folder.hpp"
 #include "commands.hpp"
 #include "config.hpp"
 #include "sam3trt/version.hpp"

@@ -2,48 +2,34 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
-#include <iostream>
+#include <charconv>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "arguments.hpp"
-#include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/output_check.hpp"
 #include "base/temporary.hpp"
 #include "commands.hpp"
-#include "device_option.hpp"
+#include "cuda/driver.hpp"
 #include "image/image.hpp"
-#include "image_list.hpp"
+#include "infer_job.hpp"
+#include "infer_options.hpp"
+#include "jobs/image_list.hpp"
+#include "jobs/job_output.hpp"
+#include "model_runners.hpp"
 #include "overlay_writer.hpp"
-#include "progress.hpp"
-#include "runtime/run_each.hpp"
 #include "segmenter/engines.hpp"
-#include "segmenter/segmenter.hpp"
+#include "worker_process.hpp"
 
 namespace sam3trt {
 namespace {
-
-struct InferOptions {
-  std::string model;
-  std::string encoder_engine;
-  std::string detector_engine;
-  std::string backend = "auto";
-  LoadOptions load;
-  std::vector<std::string> images;
-  std::vector<std::string> texts;
-  std::vector<std::string> boxes;
-  std::vector<std::string> negative_boxes;
-  Thresholds thresholds;
-  std::string output;
-  std::string overlay;
-  std::string semantics;
-};
 
 /// One prompt per text, each with all boxes; boxes alone are one prompt.
 std::vector<Prompt> make_prompts(const InferOptions& options) {
@@ -88,11 +74,15 @@ void add_inputs(OutputCheck& check, const ModelFiles& files) {
 struct Outputs {
   /// Throws Error(kBadInput) for what cannot be written and for what is an input of the run.
   Outputs(const InferOptions& options, const std::vector<ListedImage>& images,
-          const ModelFiles& files, const std::string& config)
+          const ModelFiles& files, const std::string& config, const JobOutput& output)
       : check_(inputs_of(images, files, config)),
         overlays(options.overlay, images, check_),
         to_file(!options.output.empty() && options.output != "-") {
-    if (to_file) check_.writes(options.output, "--output " + options.output);
+    const std::string option = "--output " + options.output;
+    if (to_file && output.format() != ResultFormat::kParquet) {
+      check_.writes(options.output, option);
+    }
+    if (!output.partial().empty()) check_.writes(output.partial(), option);
     if (overlays.is_standard_output() && !to_file) {
       throw_bad_input("--overlay -: standard output gets the result; name a file with --output");
     }
@@ -102,7 +92,13 @@ struct Outputs {
   static OutputCheck inputs_of(const std::vector<ListedImage>& images, const ModelFiles& files,
                                const std::string& config) {
     OutputCheck check;
-    for (const ListedImage& image : images) check.reads(image.path, "--image " + image.path);
+    std::string archive;
+    for (const ListedImage& image : images) {
+      if (image.archive.empty()) check.reads(image.path, "--image " + image.path);
+      if (image.archive == archive) continue;
+      archive = image.archive;
+      check.reads(archive, "--image " + archive);
+    }
     add_inputs(check, files);
     if (!config.empty()) check.reads(config, "--config " + config);
     return check;
@@ -131,95 +127,12 @@ void check_backend(const InferOptions& options, const ModelFiles& files) {
                            : "an ONNX graph; 'sam3trt build' makes an engine of it"));
 }
 
-/// An image that is read, or why it could not be.
-struct ReadImage {
-  Image image;
-  ImageResult result;
-};
-
-ReadImage read(const ListedImage& listed, std::span<const Prompt> prompts) {
-  ReadImage item;
-  item.result.path = listed.path;
-  const auto begin = std::chrono::steady_clock::now();
-  keep_error(item.result, [&] {
-    item.image = read_image(listed.path);
-    for (const Prompt& prompt : prompts) check_boxes(prompt, item.image.width, item.image.height);
-  });
-  const std::chrono::duration<double, std::milli> decoding =
-      std::chrono::steady_clock::now() - begin;
-  item.result.timings_ms.decode = decoding.count();
-  return item;
-}
-
-/// Runs the images that could be read, together.
-void run_images(Segmenter& segmenter, std::vector<ReadImage>& items,
-                std::span<const Prompt> prompts, const Thresholds& thresholds) {
-  std::vector<ImageRequest> requests;
-  for (const ReadImage& item : items) {
-    if (!item.result.error) requests.push_back({view_of(item.image), prompts});
-  }
-  std::vector<ImageResult> results = run_each(requests, [&](std::span<const ImageRequest> some) {
-    return segmenter.run(some, thresholds);
-  });
-  auto next = results.begin();
-  for (ReadImage& item : items) {
-    if (item.result.error) continue;
-    next->path = item.result.path;
-    next->timings_ms.decode = item.result.timings_ms.decode;
-    item.result = std::move(*next++);
-  }
-}
-
-void print_summary(const RunResult& result) {
-  for (const ImageResult& image : result.images) {
-    for (const PromptResult& prompt : image.prompts) {
-      std::cout << image.path << ": "
-                << (prompt.prompt.text ? "'" + *prompt.prompt.text + "'" : "boxes") << ": "
-                << prompt.instances.size()
-                << (prompt.instances.size() == 1 ? " instance\n" : " instances\n");
-    }
-  }
-}
-
 /// Whether a file is what standard output is, as /dev/stdout is.
 bool is_standard_output(const std::string& path) {
   struct stat output {};
   struct stat file {};
   return ::fstat(STDOUT_FILENO, &output) == 0 && ::stat(path.c_str(), &file) == 0 &&
          output.st_dev == file.st_dev && output.st_ino == file.st_ino;
-}
-
-/// The document goes to the file, or without one to standard output; with a file, standard output
-/// gets a summary, or the document too when --json asks for it, unless it has been given something
-/// else.
-void write_result(const InferOptions& options, const Outputs& outputs, const RunResult& result,
-                  bool json) {
-  const std::string document = to_json(result);
-  const bool taken = outputs.overlays.is_standard_output() ||
-                     (outputs.to_file && is_standard_output(options.output));
-  if (outputs.to_file) {
-    AtomicFile file(options.output);
-    file.write(document);
-    file.commit();
-  }
-  if (taken) return;
-  if (!outputs.to_file || json) {
-    std::cout << document;
-  } else {
-    print_summary(result);
-  }
-}
-
-/// Says what failed, and makes that the program's exit code: 1 for what should not happen, else 2.
-void report_errors(const RunResult& result, CommandContext& context) {
-  for (const ImageResult& image : result.images) {
-    if (!image.error) continue;
-    std::cerr << "sam3trt: error: "
-              << (image.error->starts_with(image.path) ? "" : image.path + ": ") << *image.error
-              << "\n";
-    if (context.exit_code != 1)
-      context.exit_code = image.error_code == ErrorCode::kBadInput ? 2 : 1;
-  }
 }
 
 /// Components that run only because the user allows it; says so.
@@ -232,49 +145,90 @@ std::map<std::string, std::string> find_unverified(const ModelFiles& files) {
   return unverified;
 }
 
-RunResult run_all(Segmenter& segmenter, const ModelFiles& files,
-                  const std::vector<ListedImage>& images, std::span<const Prompt> prompts,
-                  const InferOptions& options, const OverlayWriter& overlays) {
-  RunResult result{segmenter.backend(), files.semantics, {}, find_unverified(files)};
-  ProgressBar progress("images", images.size());
-  for (size_t first = 0; first < images.size(); first += segmenter.max_images()) {
-    const size_t count = std::min(segmenter.max_images(), images.size() - first);
-    std::vector<ReadImage> items;
-    for (size_t i = first; i < first + count; ++i) items.push_back(read(images[i], prompts));
-    run_images(segmenter, items, prompts, options.thresholds);
-    for (size_t i = 0; i < count; ++i) {
-      ReadImage& item = items[i];
-      if (!item.result.error) {
-        ImageResult drawing;
-        keep_error(drawing, [&] { overlays.write(images[first + i], item.image, item.result); });
-        item.result.error = drawing.error;
-        item.result.error_code = drawing.error_code;
-      }
-      result.images.push_back(std::move(item.result));
-      progress.advance();
-    }
+/// i and n of "i/n".
+std::pair<size_t, size_t> parse_shard(const std::string& text) {
+  size_t index = 0;
+  size_t count = 0;
+  const char* end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, index);
+  const bool has_slash = first.ec == std::errc() && first.ptr != end && *first.ptr == '/';
+  const auto second = has_slash ? std::from_chars(first.ptr + 1, end, count) : first;
+  if (!has_slash || second.ec != std::errc() || second.ptr != end || index >= count) {
+    throw_bad_input("--shard " + text +
+                    ": expected i/n, the i-th of n parts counted from 0, such as 0/4 to 3/4");
   }
-  return result;
+  return {index, count};
+}
+
+std::vector<ListedImage> find_images(const InferOptions& options) {
+  if (options.images.empty() && options.images_from.empty()) {
+    throw_bad_input("no image: give --image or --images-from");
+  }
+  std::vector<ListedImage> images;
+  if (!options.images.empty()) images = list_images(options.images);
+  if (!options.images_from.empty()) {
+    std::ranges::move(read_image_list(options.images_from), std::back_inserter(images));
+  }
+  if (options.shard.empty()) return images;
+  const auto [index, count] = parse_shard(options.shard);
+  return take_shard(std::move(images), index, count);
+}
+
+/// Without those that an earlier run has done.
+std::vector<ListedImage> without_done(std::vector<ListedImage> images,
+                                      const std::vector<bool>& done) {
+  std::vector<ListedImage> rest;
+  for (size_t i = 0; i < images.size(); ++i) {
+    if (!done[i]) rest.push_back(std::move(images[i]));
+  }
+  log(LogLevel::kInfo, std::to_string(images.size() - rest.size()) + " of " +
+                           std::to_string(images.size()) + " images have their result");
+  return rest;
+}
+
+/// A line as this run writes it.
+std::string sample_line(const RunHeader& header, std::span<const Prompt> prompts) {
+  ImageResult sample;
+  for (const Prompt& prompt : prompts) sample.prompts.push_back({prompt, 0, {}});
+  return to_json_line(header, sample, std::nullopt);
 }
 
 void run_infer(const InferOptions& options, CommandContext& context) {
   check_thresholds(options.thresholds);
-  const std::vector<Prompt> prompts = make_prompts(options);
-  if (options.backend == "tensorrt") static_cast<void>(cuda_driver());
+  std::vector<Prompt> prompts = make_prompts(options);
+  if (!options.shard.empty()) static_cast<void>(parse_shard(options.shard));
+  if (options.devices != "all") static_cast<void>(parse_devices(options.devices));
+  if (options.backend == "tensorrt") check_apart([] { static_cast<void>(cuda_driver()); });
   const ModelFiles files = find_files(options);
   check_backend(options, files);
   check_semantics(options, files);
-  const std::vector<ListedImage> images = list_images(options.images);
-  const Outputs outputs(options, images, files, context.config);
+  std::vector<ListedImage> images = find_images(options);
+  JobOutput output(options.output, result_format(options.format, options.output));
+  const Outputs outputs(options, images, files, context.config, output);
   const Tokenizer tokenizer = Tokenizer::load(files.tokenizer);
   for (const Prompt& prompt : prompts) {
     check_prompt(prompt, tokenizer, files.config, files.semantics);
   }
-  Segmenter segmenter(files, options.load);
-  static_cast<void>(segmenter.keep_only_texts(prompts));  // saves memory where it can
-  const RunResult result = run_all(segmenter, files, images, prompts, options, outputs.overlays);
-  report_errors(result, context);
-  write_result(options, outputs, result, context.json);
+  const RunHeader header{files.form == ModelForm::kEngines ? "tensorrt" : "openvino",
+                         files.semantics, find_unverified(files)};
+  if (options.resume) {
+    const std::vector<bool> done = output.take_up(images, sample_line(header, prompts));
+    images = without_done(std::move(images), done);
+  } else {
+    output.refuse_earlier();
+  }
+  const bool taken = outputs.overlays.is_standard_output() ||
+                     (outputs.to_file && is_standard_output(options.output));
+  InferJob job{options,
+               files,
+               header,
+               std::move(prompts),
+               std::move(images),
+               output,
+               outputs.overlays,
+               outputs.to_file && !taken && !context.json,
+               outputs.to_file && !taken && context.json};
+  run_infer_job(job, context);
 }
 
 void add_model_options(CLI::App& command, InferOptions& options) {
@@ -292,7 +246,21 @@ void add_model_options(CLI::App& command, InferOptions& options) {
       .add_option("--threads", options.load.threads, "Processor threads; 0 is OpenVINO's choice")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
-  add_device_option(command, options.load.device);
+  command
+      .add_option(
+          "--device", options.devices,
+          "GPU that engines run on, counted from 0 (nvidia-smi); several such as 0,1, or all")
+      ->capture_default_str();
+  command
+      .add_option("--batch", options.batch, "Images at once at most; 0: as many as the model takes")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command
+      .add_option(
+          "--io-threads", options.io_threads,
+          "Threads that decode images and draw overlays; 0: one for each processor, up to 16")
+      ->check(CLI::Range(0, 256))
+      ->capture_default_str();
   command.add_flag("--allow-unverified", options.load.allow_unverified,
                    "Run engines that were not verified or failed it, and mark the result");
   command
@@ -303,8 +271,12 @@ void add_model_options(CLI::App& command, InferOptions& options) {
 
 void add_prompt_options(CLI::App& command, InferOptions& options) {
   add_list(command, "--image", options.images,
-           "Images, folders of images, or patterns such as 'a/*.jpg'")
-      ->required();
+           "Images, folders of images, patterns such as 'a/*.jpg', or tar files of images");
+  command.add_option("--images-from", options.images_from,
+                     "File that names images, one a line or with NUL between them; - reads "
+                     "standard input");
+  command.add_option("--shard", options.shard,
+                     "i/n: only the i-th of n parts of the images, counted from 0");
   add_list(command, "--text", options.texts, "What to look for; each text is a prompt of its own");
   add_list(command, "--box", options.boxes,
            "x0,y0,x1,y1 in pixels around an example of what to look for; goes with every "
@@ -324,7 +296,16 @@ void add_result_options(CLI::App& command, InferOptions& options) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command.add_option("--output", options.output,
-                     "File for the result as JSON; - or none: standard output");
+                     "File for the result, or folder for Parquet; - or none: standard output");
+  command
+      .add_option(
+          "--format", options.format,
+          "json: one document; jsonl: a line for each image as it is done; coco: a COCO data "
+          "set; parquet: a folder of files. Default: by the ending of --output, else json")
+      ->check(CLI::IsMember({"json", "jsonl", "coco", "parquet"}));
+  command.add_flag("--resume", options.resume,
+                   "Go on with a job that was interrupted: images that have their result are left "
+                   "out");
   command.add_option(
       "--overlay", options.overlay,
       "Image with the masks drawn (.png, .jpg or .webp); a folder for several images");

@@ -5,7 +5,7 @@
 
 #include "base/output_check.hpp"
 #include "image/image.hpp"
-#include "image_list.hpp"
+#include "jobs/image_list.hpp"
 #include "runtime/result.hpp"
 
 namespace sam3trt {

@@ -25,7 +25,9 @@ ProgressBar::ProgressBar(std::string label, uint64_t total, ProgressUnit unit)
   if (visible_) draw();
 }
 
-ProgressBar::~ProgressBar() {
+ProgressBar::~ProgressBar() { clear(); }
+
+void ProgressBar::clear() const {
   if (visible_) std::cerr << "\r\x1b[K" << std::flush;
 }
 

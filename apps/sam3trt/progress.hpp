@@ -20,6 +20,9 @@ class ProgressBar {
   void advance() { set(done_ + 1); }
   void set(uint64_t done);
 
+  /// Takes it off the terminal until it moves on, for a message.
+  void clear() const;
+
  private:
   void draw() const;
 

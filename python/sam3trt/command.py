@@ -21,5 +21,6 @@ def main() -> None:
 
         sys.exit(download_main(sys.argv[2:]))
     announce_package_folders()
+    os.environ.setdefault("SAM3TRT_PYTHON", sys.executable)  # writes Parquet files for it
     path = str(program())
     os.execv(path, ["sam3trt", *sys.argv[1:]])

@@ -195,7 +195,8 @@ class PartWriter:
         arrow = _pyarrow()
         if not self._tables:
             return None
-        origin = self._tables[-1].schema.metadata
+        # That of an image without a result does not say what was looked for.
+        origin = max((table.schema.metadata or {} for table in self._tables), key=len)
         table = arrow.concat_tables(self._tables).replace_schema_metadata(origin)
         path = self.folder / f"part-{self._next:05d}.parquet"
         unfinished = path.with_name(f".{path.name}.unfinished")
@@ -213,10 +214,17 @@ class PartWriter:
         return path, images
 
 
+_ORIGIN = ("version", "backend", "semantics")
+
+
 def _origin_of(entry: Mapping[str, Any]) -> dict[str, str]:
     """What a part's metadata say of all its rows."""
-    keys = ("version", "backend", "semantics")
-    return {f"sam3trt.{key}": str(entry[key]) for key in keys if key in entry}
+    origin = {f"sam3trt.{key}": str(entry[key]) for key in _ORIGIN if key in entry}
+    if "prompts" in entry:
+        keys = ("text", "boxes", "box_labels")
+        prompts = [{key: prompt.get(key) for key in keys} for prompt in entry["prompts"]]
+        origin["sam3trt.prompts"] = json.dumps(prompts, ensure_ascii=False)
+    return origin
 
 
 def write_parquet(
@@ -231,10 +239,13 @@ def write_parquet(
     return [part[0] for part in written if part is not None]
 
 
-def images_in(folder: str | os.PathLike) -> Iterator[dict[str, Any]]:
+def images_in(
+    folder: str | os.PathLike, like: Mapping[str, Any] | None = None
+) -> Iterator[dict[str, Any]]:
     """path, bytes and modified of each image in the finished parts, part by part.
 
-    Raises ValueError for a part that cannot be read.
+    Raises ValueError for a part that cannot be read, and, where an entry `like` those of another
+    run is given, for one that was made with other prompts or by another kind of model.
     """
     arrow = _pyarrow()
     columns = ["path", "bytes", "modified"]
@@ -243,6 +254,7 @@ def images_in(folder: str | os.PathLike) -> Iterator[dict[str, Any]]:
             last = None
             try:
                 with arrow.parquet.ParquetFile(part) as file:
+                    _check_origin(file.schema_arrow.metadata or {}, _origin_of(like or {}))
                     for name in columns:
                         if file.schema_arrow.field(name).type != schema().field(name).type:
                             raise KeyError(f"the column {name} is {file.schema_arrow.field(name)}")
@@ -251,11 +263,25 @@ def images_in(folder: str | os.PathLike) -> Iterator[dict[str, Any]]:
                             if row != last:  # an image's rows follow each other
                                 yield row
                             last = row
+            except _OtherOrigin as error:
+                raise ValueError(f"{part}: {error}; name another folder") from None
             except (arrow.ArrowException, KeyError) as error:
                 raise ValueError(
                     f"{part}: is not a part of results ({error}); remove it to have its images "
                     "computed again"
                 ) from error
+
+
+class _OtherOrigin(ValueError):
+    """The part is whole, but not of this job."""
+
+
+def _check_origin(found: Mapping[bytes, bytes], expected: Mapping[str, str]) -> None:
+    for key, value in expected.items():
+        there = found.get(key.encode(), value.encode()).decode()
+        if there != value:
+            name = key.removeprefix("sam3trt.")
+            raise _OtherOrigin(f"differs from this job in its {name}: {there}, not {value}")
 
 
 class _Acknowledgements:
@@ -303,10 +329,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--images-per-part", type=int, default=IMAGES_PER_PART, help="default: %(default)s"
     )
+    parser.add_argument("--like", type=json.loads, help="with --paths: an entry of this job")
+    parser.add_argument("--check", action="store_true", help="say whether pyarrow is there, only")
     options = parser.parse_args(arguments)
     try:
+        if options.check:
+            _pyarrow()
+            return 0
         if options.paths:
-            for row in images_in(options.folder) if options.folder.exists() else ():
+            for row in images_in(options.folder, options.like) if options.folder.exists() else ():
                 print(json.dumps(row, ensure_ascii=False))
             return 0
         # Whoever feeds this decides when to stop: at an interruption the rest is still written.
@@ -325,7 +356,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    if __package__ is None and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
+    # The program has this as a text, without a file.
+    own_folder = Path(globals().get("__file__", "")).resolve().parent
+    if __package__ is None and Path(sys.path[0]).resolve() == own_folder:
         del sys.path[0]  # a script's folder, whose modules have names that others may have as well
     # A pipe's encoding must not depend on the locale.
     sys.stdout.reconfigure(encoding="utf-8")

@@ -70,23 +70,31 @@ Json image_json(const ImageResult& image) {
   return json;
 }
 
+Json header_json(const RunHeader& header) {
+  Json json = {
+      {"version", 1}, {"backend", header.backend}, {"semantics", semantics_name(header.semantics)}};
+  if (!header.unverified.empty()) {
+    json["verified"] = false;
+    json["unverified"] = header.unverified;
+  }
+  return json;
+}
+
 }  // namespace
 
 void throw_if_failed(const ImageResult& result) {
   if (result.error) throw Error(result.error_code, *result.error);
 }
 
-std::string to_json(const RunResult& result) {
-  Json images = Json::array();
-  for (const ImageResult& image : result.images) images.push_back(image_json(image));
-  Json document = {
-      {"version", 1}, {"backend", result.backend}, {"semantics", semantics_name(result.semantics)}};
-  if (!result.unverified.empty()) {
-    document["verified"] = false;
-    document["unverified"] = result.unverified;
+std::string to_json_line(const RunHeader& header, const ImageResult& image,
+                         const std::optional<FileStamp>& stamp) {
+  Json line = header_json(header);
+  line.update(image_json(image));
+  if (stamp) {
+    line["bytes"] = stamp->bytes;
+    line["modified"] = stamp->modified;
   }
-  document["images"] = std::move(images);
-  return document.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace sam3trt

@@ -1,8 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "base/semantics.hpp"
 #include "runtime/prompt.hpp"
@@ -13,19 +14,29 @@ namespace sam3trt {
 /// Throws the result's error, if it is one.
 void throw_if_failed(const ImageResult& result);
 
-/// A whole run of `infer`.
-struct RunResult {
+/// What made the results of a run.
+struct RunHeader {
   std::string backend;
   Semantics semantics = Semantics::kHf;
-  std::vector<ImageResult> images;
   /// Components whose engines run only because unverified ones were allowed, each with the state of
   /// its verification ("failed", "none").
   std::map<std::string, std::string> unverified{};
 };
 
-/// The document that `infer` writes, version 1. Scores are rounded to 6 digits after the point,
-/// boxes and timings to 3; bytes that are not UTF-8 in paths and texts become U+FFFD. Unverified
-/// engines mark it: "verified": false and which ones.
-[[nodiscard]] std::string to_json(const RunResult& result);
+/// Which content of a file was read: a file that is changed later is another image.
+struct FileStamp {
+  int64_t bytes = 0;
+  int64_t modified = 0;  ///< Nanoseconds since 1970, as the file system says.
+
+  [[nodiscard]] bool operator==(const FileStamp&) const = default;
+};
+
+/// One image's entry of the document that `infer` writes, version 1, as one line of JSON Lines with
+/// its line feed: the entry with the run's header in it, and "bytes" and "modified" of the file
+/// where it was read. Scores are rounded to 6 digits after the point, boxes and timings to 3; bytes
+/// that are not UTF-8 in paths and texts become U+FFFD. Unverified engines mark it:
+/// "verified": false and which ones.
+[[nodiscard]] std::string to_json_line(const RunHeader& header, const ImageResult& image,
+                                       const std::optional<FileStamp>& stamp);
 
 }  // namespace sam3trt

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sam3trt/model.hpp"
+#include "sam3trt/prompt.hpp"
+
+namespace sam3trt {
+
+/// What `sam3trt infer` is asked for, as it was written.
+struct InferOptions {
+  std::string model;
+  std::string encoder_engine;
+  std::string detector_engine;
+  std::string backend = "auto";
+  LoadOptions load;
+  std::string devices = "0";
+  std::vector<std::string> images;
+  std::string images_from;
+  std::string shard;
+  std::vector<std::string> texts;
+  std::vector<std::string> boxes;
+  std::vector<std::string> negative_boxes;
+  Thresholds thresholds;
+  std::string output;
+  std::string format;
+  bool resume = false;
+  std::string overlay;
+  std::string semantics;
+  size_t batch = 0;       ///< 0: as many as the model takes.
+  size_t io_threads = 0;  ///< 0: by the processors.
+};
+
+}  // namespace sam3trt

@@ -1,0 +1,140 @@
+#include "jobs/job_documents.hpp"
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "runtime/model_files.hpp"
+#include "runtime/prompt.hpp"
+
+namespace sam3trt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+/// Values that belong together, one after the other in a list.
+class ListWriter {
+ public:
+  explicit ListWriter(const WriteText& write) : write_(write) {}
+
+  void add(const std::string& text) {
+    write_(first_ ? "\n" : ",\n");
+    write_(text);
+    first_ = false;
+  }
+
+  /// "]" where JSON with an indent of 1 has it.
+  void end() { write_(first_ ? "]" : "\n ]"); }
+
+ private:
+  const WriteText& write_;
+  bool first_ = true;
+};
+
+/// `json` with an indent of 1, as a value `depth` levels deep.
+std::string indented(const Json& json, size_t depth) {
+  const std::string text = json.dump(1, ' ', false, Json::error_handler_t::replace);
+  const std::string margin(depth, ' ');
+  std::string result = margin;
+  for (const char c : text) {
+    result += c;
+    if (c == '\n') result += margin;  // in texts line feeds are escaped
+  }
+  return result;
+}
+
+}  // namespace
+
+void write_json_document(const RunHeader& header, const ResultLines& lines,
+                         const WriteText& write) {
+  Json start = {
+      {"version", 1}, {"backend", header.backend}, {"semantics", semantics_name(header.semantics)}};
+  if (!header.unverified.empty()) {
+    start["verified"] = false;
+    start["unverified"] = header.unverified;
+  }
+  std::string text = start.dump(1, ' ', false, Json::error_handler_t::replace);
+  text.resize(text.size() - 2);  // "\n}"
+  write(text + ",\n \"images\": [");
+  ListWriter images(write);
+  lines.each([&](const std::string& line) {
+    Json entry = Json::parse(line);
+    for (const char* name :
+         {"version", "backend", "semantics", "verified", "unverified", "bytes", "modified"}) {
+      entry.erase(name);
+    }
+    images.add(indented(entry, 2));
+  });
+  images.end();
+  write("\n}\n");
+}
+
+void write_coco_document(std::span<const Prompt> prompts, const ResultLines& lines,
+                         const WriteText& write) {
+  // Prompts of one text are one category.
+  std::map<std::string, size_t> categories;
+  std::vector<size_t> category_of;
+  write("{\n \"categories\": [");
+  ListWriter category_list(write);
+  for (const Prompt& prompt : prompts) {
+    const std::string name = prompt.text.value_or("object");
+    const auto [known, fresh] = categories.emplace(name, categories.size() + 1);
+    category_of.push_back(known->second);
+    if (fresh) category_list.add("  " + text_of({{"id", known->second}, {"name", name}}));
+  }
+  category_list.end();
+
+  write(",\n \"images\": [");
+  ListWriter images(write);
+  size_t image_id = 0;
+  lines.each([&](const std::string& line) {
+    const Json entry = Json::parse(line);
+    if (!entry.contains("prompts")) return;
+    images.add("  " + text_of({{"id", ++image_id},
+                               {"file_name", entry.at("path")},
+                               {"width", entry.at("width")},
+                               {"height", entry.at("height")}}));
+  });
+  images.end();
+
+  write(",\n \"annotations\": [");
+  ListWriter annotations(write);
+  image_id = 0;
+  size_t annotation_id = 0;
+  lines.each([&](const std::string& line) {
+    const Json entry = Json::parse(line);
+    if (!entry.contains("prompts")) return;
+    ++image_id;
+    for (size_t p = 0; p < entry.at("prompts").size() && p < category_of.size(); ++p) {
+      for (const Json& instance : entry.at("prompts").at(p).at("instances")) {
+        const auto box = instance.at("box").get<std::vector<double>>();
+        annotations.add(
+            "  " +
+            text_of({{"id", ++annotation_id},
+                     {"image_id", image_id},
+                     {"category_id", category_of[p]},
+                     {"bbox", {box.at(0), box.at(1), box.at(2) - box.at(0), box.at(3) - box.at(1)}},
+                     {"area", instance.at("area")},
+                     {"segmentation", instance.at("mask")},
+                     {"iscrowd", 0},
+                     {"score", instance.at("score")}}));
+      }
+    }
+  });
+  annotations.end();
+
+  write(",\n \"errors\": [");
+  ListWriter errors(write);
+  lines.each([&](const std::string& line) {
+    const Json entry = Json::parse(line);
+    if (!entry.contains("error")) return;
+    errors.add("  " + text_of({{"file_name", entry.at("path")}, {"error", entry.at("error")}}));
+  });
+  errors.end();
+  write("\n}\n");
+}
+
+}  // namespace sam3trt
