@@ -45,7 +45,7 @@ nb::object make_exception(ErrorCode code, const std::string& message) {
 NB_MODULE(_core, module) {
   using namespace sam3trt::python;
   module.doc() = "What sam3trt needs of its C++ library; use the package sam3trt.";
-  module.attr("__version__") = SAM3TRT_VERSION;
+  module.def("version", [] { return SAM3TRT_VERSION; });
   nb::register_exception_translator(translate);
   collect_messages();
   add_images(module);

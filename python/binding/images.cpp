@@ -118,7 +118,7 @@ Image copy_of(const AnyArray& array, const Layout& layout) {
   return image;
 }
 
-std::unique_ptr<Picture> picture_of_array(AnyArray array) {
+std::unique_ptr<InputImage> image_of_array(AnyArray array) {
   check_dtype(array);
   const Layout layout = layout_of(array);
   check_image_size(layout.width, layout.height, "image");
@@ -136,7 +136,7 @@ std::unique_ptr<Picture> picture_of_array(AnyArray array) {
       // NOLINTNEXTLINE(performance-no-int-to-ptr): a name that CUDA gives
       view.stream = reinterpret_cast<void*>(uintptr_t{1});
     }
-    return std::make_unique<Picture>(std::move(array), view);
+    return std::make_unique<InputImage>(std::move(array), view);
   }
   if (!on_host) {
     throw_bad_input(
@@ -150,28 +150,28 @@ std::unique_ptr<Picture> picture_of_array(AnyArray array) {
   Image image = copy_of(array, layout);
   const std::chrono::duration<double, std::milli> copying =
       std::chrono::steady_clock::now() - begin;
-  return std::make_unique<Picture>(std::move(image), copying.count());
+  return std::make_unique<InputImage>(std::move(image), copying.count());
 }
 
-nb::object pixels_of(const Picture& picture) {
-  Image image = to_image(picture.view());
-  return to_numpy(std::move(image.rgb),
-                  {static_cast<size_t>(image.height), static_cast<size_t>(image.width), 3});
+nb::object pixels_of(const InputImage& image) {
+  Image copy = to_image(image.view());
+  return to_numpy(std::move(copy.rgb),
+                  {static_cast<size_t>(copy.height), static_cast<size_t>(copy.width), 3});
 }
 
 template <typename Decode>
-std::unique_ptr<Picture> decoded(Decode decode) {
+std::unique_ptr<InputImage> decoded(Decode decode) {
   const nb::gil_scoped_release release;
   const auto begin = std::chrono::steady_clock::now();
   Image image = decode();
   const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - begin;
-  return std::make_unique<Picture>(std::move(image), time.count());
+  return std::make_unique<InputImage>(std::move(image), time.count());
 }
 
 }  // namespace
 
 void add_images(nb::module_& module) {
-  nb::class_<Picture>(module, "Picture", "An image that Segmenter's methods take.")
+  nb::class_<InputImage>(module, "InputImage", "An image that Segmenter's methods take.")
       .def_static(
           "read", [](const std::string& path) { return decoded([&] { return read_image(path); }); },
           nb::arg("path"), "An image file, turned as its EXIF orientation says.")
@@ -182,18 +182,19 @@ void add_images(nb::module_& module) {
             return decoded([&] { return decode_image(bytes, name); });
           },
           nb::arg("data"), nb::arg("name"), "The bytes of an image file.")
-      .def_static("of_array", picture_of_array, nb::arg("array").noconvert(),
+      .def_static("of_array", image_of_array, nb::arg("array").noconvert(),
                   "An array of uint8 on the CPU, or a CUDA array or its DLPack capsule that was "
                   "made for the legacy default stream; read where it lies unless its pixels do not "
                   "lie side by side.")
-      .def_prop_ro("width", [](const Picture& self) { return self.view().width; })
-      .def_prop_ro("height", [](const Picture& self) { return self.view().height; })
-      .def_prop_ro("shares_memory", &Picture::shares_memory,
+      .def_prop_ro("width", [](const InputImage& self) { return self.view().width; })
+      .def_prop_ro("height", [](const InputImage& self) { return self.view().height; })
+      .def_prop_ro("shares_memory", &InputImage::shares_memory,
                    "Whether the array's own memory is read, without a copy.")
       .def("rgb", pixels_of, nb::sig("def rgb(self) -> numpy.typing.NDArray[numpy.uint8]"),
            "A copy of the pixels as the model gets them, (H, W, 3); not of a CUDA array.")
-      .def_prop_ro("on_device",
-                   [](const Picture& self) { return self.view().memory == MemoryKind::kDevice; });
+      .def_prop_ro("on_device", [](const InputImage& self) {
+        return self.view().memory == MemoryKind::kDevice;
+      });
 }
 
 }  // namespace sam3trt::python

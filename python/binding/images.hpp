@@ -16,18 +16,18 @@ namespace nb = nanobind;
 using AnyArray = nb::ndarray<nb::ro>;
 
 /// An image that a call can take: pixels of its own, or those of an array that it keeps alive.
-class Picture {
+class InputImage {
  public:
-  explicit Picture(Image image, double decode_ms)
+  explicit InputImage(Image image, double decode_ms)
       : image_(std::move(image)), decode_ms_(decode_ms) {
     view_ = view_of(image_);
   }
   /// Of an array whose pixels are read where they lie.
-  Picture(AnyArray array, const ImageView& view) : array_(std::move(array)), view_(view) {
+  InputImage(AnyArray array, const ImageView& view) : array_(std::move(array)), view_(view) {
     if (view.memory == MemoryKind::kDevice) device_ = array_.device_id();
   }
-  Picture(const Picture&) = delete;
-  Picture& operator=(const Picture&) = delete;
+  InputImage(const InputImage&) = delete;
+  InputImage& operator=(const InputImage&) = delete;
 
   [[nodiscard]] const ImageView& view() const { return view_; }
   /// The GPU that holds the pixels, if one does.

@@ -25,8 +25,8 @@ struct Waiting {
 
 /// Never destroyed: threads of other libraries may outlive the module.
 Waiting& waiting() {
-  static auto* const kept = new Waiting;
-  return *kept;
+  static auto& kept = *new Waiting;
+  return kept;
 }
 
 /// As Python's logging counts.

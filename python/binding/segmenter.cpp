@@ -196,20 +196,20 @@ nb::list to_python(std::vector<ImageResult>& images, bool device_masks) {
 }
 
 /// The library reads device memory where it is said to lie, so it must be that of the model's GPU.
-void check_device(const SessionPool& pool, const Picture& picture) {
-  if (!picture.device()) return;
-  const std::string where = "image: an array on cuda:" + std::to_string(*picture.device());
+void check_device(const SessionPool& pool, const InputImage& image) {
+  if (!image.device()) return;
+  const std::string where = "image: an array on cuda:" + std::to_string(*image.device());
   if (pool.model().backend() != "tensorrt") {
     throw_bad_input(where +
                     ", but this model runs on the CPU; bring it there, in torch with .cpu()");
   }
-  if (*picture.device() != pool.device()) {
+  if (*image.device() != pool.device()) {
     throw_bad_input(where + ", but the model is on cuda:" + std::to_string(pool.device()) +
                     "; bring it there, in torch with .to()");
   }
 }
 
-nb::list run(SessionPool& pool, const std::vector<Picture*>& pictures,
+nb::list run(SessionPool& pool, const std::vector<InputImage*>& images,
              const std::vector<Prompt>& prompts, double threshold, double mask_threshold,
              bool device_masks) {
   const Settings settings{threshold, mask_threshold, device_masks};
@@ -219,26 +219,26 @@ nb::list run(SessionPool& pool, const std::vector<Picture*>& pictures,
     const nb::gil_scoped_release release;
     check_thresholds({threshold, mask_threshold});
     std::vector<ImageRequest> requests;
-    requests.reserve(pictures.size());
-    for (const Picture* picture : pictures) requests.push_back({picture->view(), prompts});
+    requests.reserve(images.size());
+    for (const InputImage* image : images) requests.push_back({image->view(), prompts});
     results = pool.with_session([&](Session& session) {
       return run_each(requests, [&](std::span<const ImageRequest> some) {
         return session.run(some, options_of(settings));
       });
     });
     for (size_t i = 0; i < results.size(); ++i) {
-      results[i].timings_ms.decode = pictures[i]->decode_ms();
+      results[i].timings_ms.decode = images[i]->decode_ms();
     }
   }
   return to_python(results, device_masks);
 }
 
-std::unique_ptr<Features> encode(SessionPool& pool, const std::vector<Picture*>& pictures) {
+std::unique_ptr<Features> encode(SessionPool& pool, const std::vector<InputImage*>& images) {
   const DeliverMessages delivery;
   const nb::gil_scoped_release release;
   std::vector<ImageView> views;
-  views.reserve(pictures.size());
-  for (const Picture* picture : pictures) views.push_back(picture->view());
+  views.reserve(images.size());
+  for (const InputImage* image : images) views.push_back(image->view());
   return pool.with_session(
       [&](Session& session) { return std::make_unique<Features>(session.encode(views)); });
 }

@@ -19,7 +19,7 @@ from .tools import build, export, verify
 
 announce_package_folders()
 
-__version__: str = _core.__version__
+__version__: str = _core.version()
 
 __all__ = [
     "BadInputError",

@@ -13,7 +13,7 @@ from .errors import Error
 
 #: An image: a path, the bytes of an image file, a PIL image, or an array of uint8 in RGB order.
 ImageLike: TypeAlias = Any
-Take: TypeAlias = Callable[[ImageLike], _core.Picture]
+Take: TypeAlias = Callable[[ImageLike], _core.InputImage]
 
 _KINDS = (
     "a path, the bytes of an image file, a PIL image, or an array of uint8 "
@@ -29,15 +29,15 @@ def is_sequence_of_images(images: Any) -> bool:
     return isinstance(images, (list, tuple))
 
 
-def to_picture(image: ImageLike) -> _core.Picture:
+def to_input(image: ImageLike) -> _core.InputImage:
     """The image for a call. Raises TypeError for what is no image, BadInputError for a bad one."""
-    if isinstance(image, _core.Picture):
+    if isinstance(image, _core.InputImage):
         return image
     if isinstance(image, (str, os.PathLike)):
         path = os.fspath(image)
-        return _core.Picture.read(path if isinstance(path, str) else os.fsdecode(path))
+        return _core.InputImage.read(path if isinstance(path, str) else os.fsdecode(path))
     if isinstance(image, (bytes, bytearray, memoryview)):
-        return _core.Picture.decode(bytes(image), "the image's bytes")
+        return _core.InputImage.decode(bytes(image), "the image's bytes")
     if _is_pil(image):
         return _of_array(_pil_to_array(image))
     return _of_array(image)
@@ -45,7 +45,7 @@ def to_picture(image: ImageLike) -> _core.Picture:
 
 def read_ahead(
     images: Sequence[ImageLike], size: int, take: Take
-) -> Iterator[list[tuple[ImageLike, _core.Picture | Exception]]]:
+) -> Iterator[list[tuple[ImageLike, _core.InputImage | Exception]]]:
     """The images in lists of `size`, each with what `take` makes of it or why it makes nothing.
 
     Files of the next list are decoded, in threads, while the caller works with this one.
@@ -71,7 +71,7 @@ def _begin(
     return [readers.submit(take, image) if isinstance(image, kinds) else None for image in images]
 
 
-def _end(image: ImageLike, future: Future | None, take: Take) -> _core.Picture | Exception:
+def _end(image: ImageLike, future: Future | None, take: Take) -> _core.InputImage | Exception:
     try:
         return take(image) if future is None else future.result()
     except (Error, TypeError) as error:
@@ -92,15 +92,15 @@ def _pil_to_array(image: Any) -> Any:
     return numpy.asarray(turned if turned.mode == "RGB" else turned.convert("RGB"))
 
 
-def _of_array(image: Any) -> _core.Picture:
+def _of_array(image: Any) -> _core.InputImage:
     if _is_on_cuda(image):
-        return _core.Picture.of_array(_interleaved(image).__dlpack__(stream=_LEGACY_STREAM))
+        return _core.InputImage.of_array(_interleaved(image).__dlpack__(stream=_LEGACY_STREAM))
     if not hasattr(image, "__dlpack__") and not hasattr(image, "__array_interface__"):
         raise TypeError(f"image: expected {_KINDS}, found {type(image).__name__}")
     if _requires_grad(image):
         image = image.detach()
     try:
-        return _core.Picture.of_array(_native(image))
+        return _core.InputImage.of_array(_native(image))
     except TypeError as error:
         if str(error).startswith("image:"):
             raise

@@ -12,7 +12,7 @@ import numpy
 from . import _core
 from .device import DeviceMasks
 from .errors import BadInputError, Error, UnavailableError
-from .intake import ImageLike, is_sequence_of_images, read_ahead, to_picture
+from .intake import ImageLike, is_sequence_of_images, read_ahead, to_input
 from .result import PromptFound, Result
 
 Errors = Literal["raise", "return"]
@@ -208,20 +208,20 @@ class Segmenter:
                 raise result
         return results
 
-    def _take(self, image: ImageLike) -> _core.Picture:
-        picture = to_picture(image)
-        self._core.check_device(picture)
-        return picture
+    def _take(self, image: ImageLike) -> _core.InputImage:
+        taken = to_input(image)
+        self._core.check_device(taken)
+        return taken
 
     def _run_some(
         self,
-        images: Sequence[tuple[ImageLike, _core.Picture | Exception]],
+        images: Sequence[tuple[ImageLike, _core.InputImage | Exception]],
         prompts: list[_core.Prompt],
         settings: tuple[float, float, bool],
     ) -> list[Any]:
         """The images that could be read, together; for the others the reason."""
-        results: list[Any] = [picture for _, picture in images]
-        readable = [i for i, picture in enumerate(results) if not isinstance(picture, Exception)]
+        results: list[Any] = [taken for _, taken in images]
+        readable = [i for i, taken in enumerate(results) if not isinstance(taken, Exception)]
         if not readable:
             return results
         found = self._core.run([results[i] for i in readable], prompts, *settings)
@@ -341,7 +341,8 @@ def _make_prompts(text: Any, boxes: Any, labels: Any) -> list[_core.Prompt]:
     positive = _check_labels(labels, len(pixel_boxes))
     if not texts and not pixel_boxes:
         raise BadInputError("nothing to look for: give text= or boxes=")
-    return [_core.Prompt(one, pixel_boxes, positive) for one in texts or [None]]
+    asked: list[str | None] = [*texts] or [None]
+    return [_core.Prompt(one, pixel_boxes, positive) for one in asked]
 
 
 def _check_texts(text: Any) -> list[str]:

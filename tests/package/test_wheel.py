@@ -196,7 +196,7 @@ def test_the_command_is_the_program(environment, user, tmp_path, image):
 
 def test_an_image_of_a_format_that_is_left_out_is_named(environment, user, tmp_path):
     (tmp_path / "image.heic").write_bytes(b"\0\0\0\x1cftypheic" + b"\0" * 40)
-    script = "import sam3trt\ntry: sam3trt.intake.to_picture('image.heic')\n" + (
+    script = "import sam3trt\ntry: sam3trt.intake.to_input('image.heic')\n" + (
         "except sam3trt.BadInputError as error: print(error)"
     )
     done = user(environment / "bin/python", "-c", script)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sam3trt
 from PIL import Image, ImageOps
-from sam3trt.intake import to_picture
+from sam3trt.intake import to_input
 
 
 @pytest.fixture
@@ -29,15 +29,15 @@ class OnlyDlpack:
 
 
 def pixels(image) -> np.ndarray:
-    return to_picture(image).rgb()
+    return to_input(image).rgb()
 
 
 def test_an_array_is_read_in_place(rgb):
-    picture = to_picture(rgb)
-    assert picture.shares_memory
-    np.testing.assert_array_equal(picture.rgb(), rgb)
+    taken = to_input(rgb)
+    assert taken.shares_memory
+    np.testing.assert_array_equal(taken.rgb(), rgb)
     rgb[2, 3] = 255
-    np.testing.assert_array_equal(picture.rgb(), rgb)
+    np.testing.assert_array_equal(taken.rgb(), rgb)
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,9 @@ def test_an_array_is_read_in_place(rgb):
     ids=["rows", "columns", "every other row", "rgba"],
 )
 def test_what_rows_can_say_is_not_copied(rgb, view):
-    picture = to_picture(view(rgb))
-    assert picture.shares_memory
-    np.testing.assert_array_equal(picture.rgb(), view(rgb)[..., :3])
+    taken = to_input(view(rgb))
+    assert taken.shares_memory
+    np.testing.assert_array_equal(taken.rgb(), view(rgb)[..., :3])
 
 
 @pytest.mark.parametrize(
@@ -80,16 +80,16 @@ def test_what_rows_can_say_is_not_copied(rgb, view):
     ],
 )
 def test_any_strides_give_the_same_pixels(rgb, view):
-    picture = to_picture(view(rgb))
-    assert not picture.shares_memory
-    np.testing.assert_array_equal(picture.rgb(), view(rgb))
+    taken = to_input(view(rgb))
+    assert not taken.shares_memory
+    np.testing.assert_array_equal(taken.rgb(), view(rgb))
 
 
 def test_planes_are_taken_as_they_are_or_permuted(rgb):
     planes = np.ascontiguousarray(rgb.transpose(2, 0, 1))
     np.testing.assert_array_equal(pixels(planes), rgb)
     np.testing.assert_array_equal(pixels(planes.transpose(1, 2, 0)), rgb)
-    assert to_picture(rgb.transpose(2, 0, 1).transpose(1, 2, 0)).shares_memory
+    assert to_input(rgb.transpose(2, 0, 1).transpose(1, 2, 0)).shares_memory
 
 
 def test_three_by_three_is_height_first():
@@ -111,14 +111,14 @@ def test_a_read_only_array_is_taken(rgb):
 
 
 def test_anything_with_dlpack_is_taken(rgb):
-    assert to_picture(OnlyDlpack(rgb)).shares_memory
+    assert to_input(OnlyDlpack(rgb)).shares_memory
     np.testing.assert_array_equal(pixels(OnlyDlpack(rgb[:, ::-1])), rgb[:, ::-1])
 
 
-def test_an_array_lives_as_long_as_its_picture(rgb):
+def test_an_array_lives_as_long_as_the_image_made_of_it(rgb):
     expected = rgb.copy()
-    picture = to_picture(np.array(rgb))
-    np.testing.assert_array_equal(picture.rgb(), expected)
+    taken = to_input(np.array(rgb))
+    np.testing.assert_array_equal(taken.rgb(), expected)
 
 
 @pytest.mark.parametrize(
@@ -128,37 +128,37 @@ def test_an_array_lives_as_long_as_its_picture(rgb):
 @pytest.mark.parametrize("wrap", [lambda a: a, OnlyDlpack], ids=["numpy", "dlpack"])
 def test_another_type_than_uint8_is_a_type_error(rgb, dtype, wrap):
     with pytest.raises(TypeError, match=f"expected an array of uint8 .*found {dtype}"):
-        to_picture(wrap(rgb.astype(dtype)))
+        to_input(wrap(rgb.astype(dtype)))
 
 
 @pytest.mark.parametrize("dtype", ["O", "S3", "datetime64[s]", [("r", "u1"), ("g", "u1")]])
 def test_arrays_of_no_numbers_are_a_type_error(dtype):
     with pytest.raises(TypeError, match="expected an array of uint8"):
-        to_picture(np.zeros((4, 4), dtype))
+        to_input(np.zeros((4, 4), dtype))
 
 
 @pytest.mark.parametrize("image", [None, 3, 1.5, {}, object(), iter([])])
 def test_what_is_no_image_is_a_type_error(image):
     with pytest.raises(TypeError, match="image: expected a path, the bytes of an image file"):
-        to_picture(image)
+        to_input(image)
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 5, 7, 3), (5, 7, 2), (5, 7, 5), (1, 5, 7), ()])
 def test_other_shapes_are_refused(shape):
     with pytest.raises(sam3trt.BadInputError, match=r"shape \(height, width, 3\).*found \("):
-        to_picture(np.zeros(shape, np.uint8))
+        to_input(np.zeros(shape, np.uint8))
 
 
 @pytest.mark.parametrize("shape", [(0, 7, 3), (5, 0, 3), (0, 0)])
 def test_an_image_without_pixels_is_refused(shape):
     with pytest.raises(sam3trt.BadInputError, match="expected positive numbers"):
-        to_picture(np.zeros(shape, np.uint8))
+        to_input(np.zeros(shape, np.uint8))
 
 
 def test_a_longer_side_than_any_image_may_have_is_refused():
     huge = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (1 << 17, 1, 3))
     with pytest.raises(sam3trt.BadInputError, match="a side has at most 65536"):
-        to_picture(huge)
+        to_input(huge)
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:
@@ -202,28 +202,28 @@ def test_a_file_gives_what_its_pil_image_gives(rgb, mode):
 
 def test_errors_of_files_are_those_of_the_program(tmp_path):
     with pytest.raises(sam3trt.BadInputError, match="nothing.jpg: cannot be opened: No such file"):
-        to_picture(tmp_path / "nothing.jpg")
+        to_input(tmp_path / "nothing.jpg")
     with pytest.raises(sam3trt.BadInputError, match="the image's bytes: "):
-        to_picture(b"text")
+        to_input(b"text")
     with pytest.raises(sam3trt.BadInputError, match="the image's bytes: "):
-        to_picture(b"")
+        to_input(b"")
     with pytest.raises(sam3trt.BadInputError):
-        to_picture(tmp_path)
+        to_input(tmp_path)
     with pytest.raises(sam3trt.BadInputError):
-        to_picture("")
+        to_input("")
 
 
 @pytest.mark.parametrize("kind", ["avif", "heic"])
 def test_formats_that_the_wheel_leaves_out_are_named(kind):
     header = b"\0\0\0\x1cftyp" + {"avif": b"avif", "heic": b"heic"}[kind] + b"\0" * 40
     with pytest.raises(sam3trt.BadInputError, match=f"{kind.upper()} image.*built without"):
-        to_picture(header)
+        to_input(header)
 
 
 def test_torch_tensors_are_read_in_place(rgb):
     torch = pytest.importorskip("torch", reason="torch is not installed here")
     tensor = torch.from_numpy(rgb)
-    assert to_picture(tensor).shares_memory
+    assert to_input(tensor).shares_memory
     np.testing.assert_array_equal(pixels(tensor), rgb)
     planes = tensor.permute(2, 0, 1).contiguous()
     np.testing.assert_array_equal(pixels(planes), rgb)
@@ -231,9 +231,9 @@ def test_torch_tensors_are_read_in_place(rgb):
     np.testing.assert_array_equal(pixels(tensor.flip(0)), rgb[::-1])
     for dtype in (torch.float32, torch.bfloat16, torch.int64, torch.bool):
         with pytest.raises(TypeError, match="expected an array of uint8"):
-            to_picture(tensor.to(dtype))
+            to_input(tensor.to(dtype))
     with pytest.raises(TypeError, match="expected an array of uint8"):
-        to_picture(torch.zeros(4, 4, 3, requires_grad=True))
+        to_input(torch.zeros(4, 4, 3, requires_grad=True))
 
 
 def test_tensors_whose_rows_can_be_read_are_not_made_contiguous(rgb):

@@ -1,6 +1,7 @@
 """export, build and verify from Python: the program's files and reports, progress, Ctrl-C."""
 
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -176,3 +177,13 @@ def test_the_librarys_messages_go_to_logging(tmp_path, caplog):
         sam3trt.export(CHECKPOINT, tmp_path / "encoder.onnx", "vision_encoder")
     messages = [record.getMessage() for record in caplog.records if record.name == "sam3trt"]
     assert f"writing {tmp_path / 'encoder.onnx'}" in messages
+
+
+def test_the_command_finds_tensorrt_among_the_packages():
+    if importlib.util.find_spec("tensorrt_rtx_libs") is None:
+        pytest.skip("tensorrt-rtx-cu13-libs is not installed here")
+    command = [Path(sys.executable).parent / "sam3trt", "doctor", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert checks["TensorRT-RTX"]["ok"]
+    assert "site-packages/tensorrt_rtx_libs/" in checks["TensorRT-RTX"]["detail"]
