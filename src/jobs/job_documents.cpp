@@ -3,7 +3,6 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "runtime/model_files.hpp"
 #include "runtime/prompt.hpp"
 
 namespace sam3trt {
@@ -13,6 +12,12 @@ using Json = nlohmann::ordered_json;
 
 std::string text_of(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+/// Whether a line says it of the whole run, and a document once.
+bool is_of_run(const std::string& name) {
+  return name == "version" || name == "backend" || name == "semantics" || name == "verified" ||
+         name == "unverified";
 }
 
 /// Values that belong together, one after the other in a list.
@@ -50,21 +55,20 @@ std::string indented(const Json& json, size_t depth) {
 
 void write_json_document(const RunHeader& header, const ResultLines& lines,
                          const WriteText& write) {
-  Json start = {
-      {"version", 1}, {"backend", header.backend}, {"semantics", semantics_name(header.semantics)}};
-  if (!header.unverified.empty()) {
-    start["verified"] = false;
-    start["unverified"] = header.unverified;
+  Json start = Json::object();
+  const Json sample = Json::parse(to_json_line(header, {}, std::nullopt));
+  for (const auto& [name, value] : sample.items()) {
+    if (is_of_run(name)) start[name] = value;
   }
   std::string text = start.dump(1, ' ', false, Json::error_handler_t::replace);
   text.resize(text.size() - 2);  // "\n}"
   write(text + ",\n \"images\": [");
   ListWriter images(write);
   lines.each([&](const std::string& line) {
-    Json entry = Json::parse(line);
-    for (const char* name :
-         {"version", "backend", "semantics", "verified", "unverified", "bytes", "modified"}) {
-      entry.erase(name);
+    Json entry = Json::object();
+    const Json parsed = Json::parse(line);
+    for (const auto& [name, value] : parsed.items()) {
+      if (!is_of_run(name) && name != "bytes" && name != "modified") entry[name] = value;
     }
     images.add(indented(entry, 2));
   });

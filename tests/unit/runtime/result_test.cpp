@@ -22,59 +22,62 @@ ImageResult example_image() {
   return image;
 }
 
-TEST(ToJson, WritesTheDocumentOfTheInterface) {
-  const RunResult result{"openvino", Semantics::kMeta, {example_image()}};
+TEST(ToJsonLine, WritesTheEntryOfTheInterface) {
+  const std::string line =
+      to_json_line({"openvino", Semantics::kMeta, {}}, example_image(), FileStamp{12345, 678});
   const auto expected = Json::parse(R"({"version": 1, "backend": "openvino", "semantics": "meta",
-      "images": [{"path": "street.jpg", "width": 3, "height": 2,
-        "prompts": [{"text": "dog", "boxes": [[10.0, 20.5, 200.0, 220.0], [1.0, 2.0, 3.0, 4.0]],
-          "box_labels": [1, 0], "presence": 0.98,
-          "instances": [{"score": 0.93, "box": [12.1, 0.0, 198.4, 219.7], "area": 2,
-                         "mask": {"size": [2, 3], "counts": "222"}}]}],
-        "timings_ms": {"decode": 1.235, "preprocess": 0.3, "vision_encoder": 14.4,
-                       "detector": 3.1, "postprocess": 0.4}}]})");
+      "path": "street.jpg", "width": 3, "height": 2,
+      "prompts": [{"text": "dog", "boxes": [[10.0, 20.5, 200.0, 220.0], [1.0, 2.0, 3.0, 4.0]],
+        "box_labels": [1, 0], "presence": 0.98,
+        "instances": [{"score": 0.93, "box": [12.1, 0.0, 198.4, 219.7], "area": 2,
+                       "mask": {"size": [2, 3], "counts": "222"}}]}],
+      "timings_ms": {"decode": 1.235, "preprocess": 0.3, "vision_encoder": 14.4,
+                     "detector": 3.1, "postprocess": 0.4},
+      "bytes": 12345, "modified": 678})");
   // Compared as text, so that the order of the keys and the digits count too.
-  EXPECT_EQ(Json::parse(to_json(result)).dump(), expected.dump());
-  EXPECT_EQ(to_json(result).back(), '\n');
+  EXPECT_EQ(line, expected.dump() + "\n");
 }
 
-TEST(ToJson, ABoxWithoutTextHasNoText) {
+Json line_of(const ImageResult& image) {
+  return Json::parse(to_json_line({"openvino", Semantics::kHf, {}}, image, std::nullopt));
+}
+
+TEST(ToJsonLine, ABoxWithoutTextHasNoText) {
   ImageResult image = example_image();
   image.prompts[0].prompt.text.reset();
-  const auto json = Json::parse(to_json({"openvino", Semantics::kHf, {image}}));
-  EXPECT_TRUE(json["images"][0]["prompts"][0]["text"].is_null());
+  EXPECT_TRUE(line_of(image)["prompts"][0]["text"].is_null());
 }
 
-TEST(ToJson, AnImageWithAnErrorHasNothingElse) {
+TEST(ToJsonLine, AnImageWithAnErrorHasNothingElse) {
   ImageResult broken;
   broken.path = "broken.jpg";
   broken.error = "broken.jpg: truncated";
-  const auto json = Json::parse(to_json({"openvino", Semantics::kHf, {broken, example_image()}}));
-  EXPECT_EQ(json["images"][0].dump(), R"({"path":"broken.jpg","error":"broken.jpg: truncated"})");
-  EXPECT_TRUE(json["images"][1].contains("prompts"));
+  EXPECT_EQ(line_of(broken).dump(),
+            R"({"version":1,"backend":"openvino","semantics":"hf","path":"broken.jpg",)"
+            R"("error":"broken.jpg: truncated"})");
 }
 
-TEST(ToJson, AnImageWhoseOverlayFailedKeepsItsResults) {
+TEST(ToJsonLine, AnImageWhoseOverlayFailedKeepsItsResults) {
   ImageResult image = example_image();
   image.error = "overlay.png: writing failed";
-  const auto json = Json::parse(to_json({"openvino", Semantics::kHf, {image}}))["images"][0];
+  const Json json = line_of(image);
   EXPECT_EQ(json["error"], "overlay.png: writing failed");
   EXPECT_EQ(json["prompts"].size(), 1U);
 }
 
-TEST(ToJson, UnverifiedEnginesMarkTheResult) {
-  RunResult result{"tensorrt", Semantics::kHf, {example_image()}};
-  EXPECT_FALSE(Json::parse(to_json(result)).contains("verified"));
-  result.unverified = {{"detector", "failed"}, {"mask_head", "none"}};
-  const auto json = Json::parse(to_json(result));
+TEST(ToJsonLine, UnverifiedEnginesMarkTheResult) {
+  RunHeader header{"tensorrt", Semantics::kHf, {}};
+  EXPECT_FALSE(Json::parse(to_json_line(header, example_image(), {})).contains("verified"));
+  header.unverified = {{"detector", "failed"}, {"mask_head", "none"}};
+  const auto json = Json::parse(to_json_line(header, example_image(), {}));
   EXPECT_EQ(json["verified"], false);
   EXPECT_EQ(json["unverified"].dump(), R"({"detector":"failed","mask_head":"none"})");
 }
 
-TEST(ToJson, BytesThatAreNotUtf8AreReplaced) {
+TEST(ToJsonLine, BytesThatAreNotUtf8AreReplaced) {
   ImageResult image = example_image();
   image.path = "a\xff.jpg";
-  const auto json = Json::parse(to_json({"openvino", Semantics::kHf, {image}}));
-  EXPECT_EQ(json["images"][0]["path"], "a\xef\xbf\xbd.jpg");
+  EXPECT_EQ(line_of(image)["path"], "a\xef\xbf\xbd.jpg");
 }
 
 }  // namespace
