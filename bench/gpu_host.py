@@ -18,12 +18,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 BENCH = Path(__file__).resolve().parent
 STEPS = (
     "checkpoint",
     "export",
     "build_fp16",
     "bench_fp16",
+    "files_fp16",
     "build_batch8",
     "bench_batch8",
     "build_fp8",
@@ -195,6 +199,30 @@ def bench(host: Host, name: str, *runs: str) -> None:
 
 def bench_fp16(host: Host) -> None:
     bench(host, "fp16")
+
+
+def write_jpegs(folder: Path, photo: str, count: int = 240) -> None:
+    """Different JPEG files of 1920x1080 made of one photograph."""
+    folder.mkdir(exist_ok=True)
+    image = np.asarray(Image.open(photo).convert("RGB").resize((1920, 1080)), dtype=np.int16)
+    for i in range(count):
+        noise = np.random.default_rng(i).integers(-6, 7, image.shape, dtype=np.int16)
+        pixels = (np.roll(image, 37 * i, axis=1) + noise).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:04}.jpg", quality=90)
+
+
+def files_fp16(host: Host) -> None:
+    """Images per second from files, on one GPU and on all of them."""
+    files = host.work / "jpegs"
+    if not files.exists():
+        write_jpegs(files, host.photo)
+    # fmt: off
+    common = ["--model", str(host.work / "fp16"), "--files", str(files), "--text", TEXT,
+              "--threshold", threshold_for_few(host, host.work / "fp16"),
+              "--allow-unverified", "--json"]
+    # fmt: on
+    host.sam3trt("files_fp16", "bench", *common)
+    host.sam3trt("files_fp16_all", "bench", *common, "--device", "all")
 
 
 def bench_batch8(host: Host) -> None:
