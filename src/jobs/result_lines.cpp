@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -89,10 +89,34 @@ class OpenFile {
   int fd_;
 };
 
+bool is_number_list(const Json& json, size_t size) {
+  return json.is_array() && json.size() == size &&
+         std::ranges::all_of(json, [](const Json& value) { return value.is_number(); });
+}
+
+bool is_instance(const Json& json) {
+  return json.is_object() && json.contains("score") && json["score"].is_number() &&
+         json.contains("area") && json["area"].is_number() && json.contains("box") &&
+         is_number_list(json["box"], 4) && json.contains("mask") && json["mask"].is_object();
+}
+
+bool is_prompt(const Json& json) {
+  return json.is_object() && json.contains("instances") && json["instances"].is_array() &&
+         std::ranges::all_of(json["instances"], is_instance);
+}
+
+/// Whether it has what the documents are made of.
+bool is_entry(const Json& json) {
+  if (!json.is_object() || !json.contains("path") || !json["path"].is_string()) return false;
+  if (!json.contains("version") || json["version"] != 1) return false;
+  if (!json.contains("prompts")) return json.contains("error");
+  return json["prompts"].is_array() && std::ranges::all_of(json["prompts"], is_prompt) &&
+         json.contains("width") && json.contains("height");
+}
+
 Json parse_line(const fs::path& path, const std::string& line, uint64_t number) {
   Json entry = Json::parse(line, nullptr, false);
-  if (!entry.is_object() || !entry.contains("path") || !entry["path"].is_string() ||
-      !entry.contains("version") || !(entry.contains("prompts") || entry.contains("error"))) {
+  if (!is_entry(entry)) {
     throw_bad_input(path.string() + ": line " + std::to_string(number) +
                     " is not a result of 'sam3trt infer'; name another file with --output");
   }

@@ -127,7 +127,16 @@ TEST_F(ResultLinesTest, RefusesLinesOfAnotherModel) {
 TEST_F(ResultLinesTest, RefusesWhatIsNotAResult) {
   const std::vector<ListedImage> images = {image("a", false)};
   for (const char* text : {"\n", "{}\n", "[]\n", "{\"path\":1,\"version\":1,\"error\":\"\"}\n",
-                           "{\"path\":\"a\",\"error\":\"\"}\n", "\xff\n"}) {
+                           "{\"path\":\"a\",\"error\":\"\"}\n", "\xff\n",
+                           R"({"path":"a","version":2,"error":""})"
+                           "\n",
+                           R"({"path":"a","version":1,"prompts":"","width":1,"height":1})"
+                           "\n",
+                           R"({"path":"a","version":1,"prompts":[],"height":1})"
+                           "\n",
+                           R"({"path":"a","version":1,"prompts":[{"instances":[{"box":[1]}]}],)"
+                           R"("width":1,"height":1})"
+                           "\n"}) {
     put(text);
     EXPECT_THROW(take_up_results(path_, images, failed_line(images[0])), Error) << text;
     EXPECT_EQ(content(), text);
