@@ -218,33 +218,3 @@ def test_formats_that_the_wheel_leaves_out_are_named(kind):
     header = b"\0\0\0\x1cftyp" + {"avif": b"avif", "heic": b"heic"}[kind] + b"\0" * 40
     with pytest.raises(sam3trt.BadInputError, match=f"{kind.upper()} image.*built without"):
         to_input(header)
-
-
-def test_torch_tensors_are_read_in_place(rgb):
-    torch = pytest.importorskip("torch", reason="torch is not installed here")
-    tensor = torch.from_numpy(rgb)
-    assert to_input(tensor).shares_memory
-    np.testing.assert_array_equal(pixels(tensor), rgb)
-    planes = tensor.permute(2, 0, 1).contiguous()
-    np.testing.assert_array_equal(pixels(planes), rgb)
-    np.testing.assert_array_equal(pixels(planes.permute(1, 2, 0)), rgb)
-    np.testing.assert_array_equal(pixels(tensor.flip(0)), rgb[::-1])
-    for dtype in (torch.float32, torch.bfloat16, torch.int64, torch.bool):
-        with pytest.raises(TypeError, match="expected an array of uint8"):
-            to_input(tensor.to(dtype))
-    with pytest.raises(TypeError, match="expected an array of uint8"):
-        to_input(torch.zeros(4, 4, 3, requires_grad=True))
-
-
-def test_tensors_whose_rows_can_be_read_are_not_made_contiguous(rgb):
-    torch = pytest.importorskip("torch", reason="torch is not installed here")
-    from sam3trt.intake import _interleaved
-
-    tensor = torch.from_numpy(rgb)
-    for view in (tensor, tensor[1:3], tensor[:, 2:5], tensor[::2], tensor[..., 0].contiguous()):
-        assert _interleaved(view).data_ptr() == view.data_ptr()
-    for view in (tensor[:, ::2], tensor.flip(2), tensor[..., 0], tensor.permute(1, 0, 2)):
-        assert _interleaved(view).is_contiguous()
-    planes = tensor.permute(2, 0, 1)
-    assert _interleaved(planes).data_ptr() == tensor.data_ptr()
-    assert _interleaved(planes.contiguous()).shape == tensor.shape

@@ -373,15 +373,3 @@ def test_masks_on_the_device_need_one(segmenter, drawn):
     with pytest.raises(ValueError, match="masks: expected 'host' or 'device'"):
         segmenter(drawn[0], text="dog", masks="gpu")
     assert segmenter(drawn[0], text="dog").device_masks is None
-
-
-def test_bits_of_masks_are_unpacked():
-    torch = pytest.importorskip("torch", reason="torch is not installed here")
-    from sam3trt.device import unpack
-
-    mask = np.random.default_rng(5).random((70, 9)) < 0.5
-    padded = np.zeros((96, 9), np.uint64)
-    padded[:70] = mask
-    words = (padded.reshape(3, 32, 9) << np.arange(32, dtype=np.uint64)[:, None]).sum(axis=1)
-    tensor = torch.from_numpy(words.astype(np.uint32).view(np.int32))
-    np.testing.assert_array_equal(unpack(tensor, 70).numpy(), mask)
