@@ -82,16 +82,16 @@ class TestTransformers:
         same(result["boxes"], segmenter(pixels, boxes=[BOX], threshold=0.3).boxes)
 
     def test_encoded_images_and_texts_are_used_again(self, model, processor, image):
-        pictures = processor(images=image)
-        features = model.get_vision_features(pixel_values=pictures.pixel_values)
+        encoded = processor(images=image)
+        features = model.get_vision_features(pixel_values=encoded.pixel_values)
         for text in TEXTS[:2]:
             texts = processor(text=text)
             outputs = model(vision_embeds=features, **texts)
             embeds = model.get_text_features(**texts).pooler_output
             again = model(vision_embeds=features, text_embeds=embeds)
-            (result,) = self.found(processor, outputs, pictures)
+            (result,) = self.found(processor, outputs, encoded)
             assert len(result["scores"]) >= 1
-            same(self.found(processor, again, pictures)[0]["scores"], result["scores"])
+            same(self.found(processor, again, encoded)[0]["scores"], result["scores"])
 
     def test_object_detection_is_without_masks(self, model, processor, image):
         inputs = processor(images=image, text="triangle")
