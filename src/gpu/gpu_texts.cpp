@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "text/unicode.hpp"
 
 namespace sam3trt {
 namespace {
@@ -70,8 +71,8 @@ void GpuTexts::check(const PreparedCall& call) const {
   if (stage_) return;
   const Texts fresh = missing(texts_of(call));
   if (fresh.empty()) return;
-  throw_bad_input("the text '" + fresh.front() +
-                  "' is not among those that were kept when the text encoder was freed");
+  throw_bad_input("the text " + in_quotes(fresh.front()) +
+                  " is not among those that were kept when the text encoder was freed");
 }
 
 void GpuTexts::forget_new() {

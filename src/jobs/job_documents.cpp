@@ -84,7 +84,7 @@ void write_coco_document(std::span<const Prompt> prompts, const ResultLines& lin
   write("{\n \"categories\": [");
   ListWriter category_list(write);
   for (const Prompt& prompt : prompts) {
-    const std::string name = prompt.text.value_or("object");
+    const std::string name(effective_text(prompt));
     const auto [known, fresh] = categories.emplace(name, categories.size() + 1);
     category_of.push_back(known->second);
     if (fresh) category_list.add("  " + text_of({{"id", known->second}, {"name", name}}));

@@ -17,7 +17,7 @@ void write_json_document(const RunHeader& header, const ResultLines& lines, cons
 /// The same as COCO's data set: `images` (id, file_name, width, height), `annotations` (id,
 /// image_id, category_id, bbox as x, y, width, height, area, segmentation as compressed run
 /// lengths, iscrowd 0, score) and `categories` (id, name), one for each prompt, ids from 1. Boxes
-/// without text are the category "object". Images that have no result are under `errors`
+/// without text are the category "visual". Images that have no result are under `errors`
 /// (file_name, error). https://cocodataset.org/#format-data
 void write_coco_document(std::span<const Prompt> prompts, const ResultLines& lines,
                          const WriteText& write);

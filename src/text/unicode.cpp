@@ -4,6 +4,8 @@
 #include <unicode/unorm2.h>
 #include <unicode/ustring.h>
 
+#include <algorithm>
+
 #include "base/error.hpp"
 
 namespace sam3trt {
@@ -114,10 +116,21 @@ std::string encode_utf8(std::u32string_view text) {
 
 std::string in_quotes(std::string_view text) {
   constexpr size_t kLongest = 200;
-  if (text.size() <= kLongest) return "'" + std::string(text) + "'";
-  size_t end = kLongest;
-  while (end > 0 && (static_cast<uint8_t>(text[end]) & 0xC0) == 0x80) --end;
-  return "'" + std::string(text.substr(0, end)) + "...'";
+  size_t end = std::min(text.size(), kLongest);
+  while (end < text.size() && end > 0 && (static_cast<uint8_t>(text[end]) & 0xC0) == 0x80) --end;
+  std::string result = "'";
+  for (const char c : text.substr(0, end)) {
+    const auto byte = static_cast<uint8_t>(c);
+    if (byte >= 0x20 && byte != 0x7F) {
+      result += c;
+    } else {
+      constexpr std::string_view kDigits = "0123456789abcdef";
+      result += "\\x";
+      result += kDigits[byte >> 4];
+      result += kDigits[byte & 0xF];
+    }
+  }
+  return result + (end < text.size() ? "...'" : "'");
 }
 
 std::optional<std::u32string> decode_utf8_variants(std::string_view bytes) {

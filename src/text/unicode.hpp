@@ -18,7 +18,8 @@ enum class CharClass { kSpace, kLetter, kNumber, kOther };
 
 [[nodiscard]] std::string encode_utf8(std::u32string_view text);
 
-/// A text of UTF-8 between quotes for a message; long ones are cut between two characters.
+/// A text of UTF-8 between quotes for a message; long ones are cut between two characters, and
+/// control characters are shown as "\x00" (a message ends at a NUL).
 [[nodiscard]] std::string in_quotes(std::string_view text);
 
 /// Strict decoding but for two variants: 0xC0 0x80 is U+0000, and a pair of surrogates of three

@@ -96,7 +96,7 @@ TEST_F(JobDocuments, CocoNumbersImagesAnnotationsAndCategories) {
   add(image_with("c.jpg", {found(kDog, 0), found(cat, 2), found(boxes, 0), found(kDog, 0)}));
   const Json document = coco({kDog, cat, boxes, dog_with_box});
   EXPECT_EQ(document["categories"].dump(),
-            R"([{"id":1,"name":"dog"},{"id":2,"name":"cat"},{"id":3,"name":"object"}])");
+            R"([{"id":1,"name":"dog"},{"id":2,"name":"cat"},{"id":3,"name":"visual"}])");
   EXPECT_EQ(document["images"].dump(), R"([{"id":1,"file_name":"a.jpg","width":3,"height":2},)"
                                        R"({"id":2,"file_name":"c.jpg","width":3,"height":2}])");
   EXPECT_EQ(document["errors"].dump(), R"([{"file_name":"b.jpg","error":"b.jpg: truncated"}])");

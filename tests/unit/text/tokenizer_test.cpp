@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/error.hpp"
+#include "text/unicode.hpp"
 
 namespace sam3trt {
 namespace {
@@ -349,6 +350,14 @@ TEST(Tokenizer, APathThatTheSystemRefusesIsAnErrorOfThisLibrary) {
                                   std::string("/dev/null/tokenizer.json")}) {
     EXPECT_THROW((void)Tokenizer::load(path), Error) << path;
   }
+}
+
+TEST(InQuotes, ShowsControlCharactersAndCutsLongTexts) {
+  using namespace std::string_literals;
+  EXPECT_EQ(in_quotes("a dog's \xC3\xA9"), "'a dog's \xC3\xA9'");
+  EXPECT_EQ(in_quotes("a\0b\n\x7F"s), "'a\\x00b\\x0a\\x7f'");
+  const std::string cut = in_quotes(std::string(199, 'a') + "\xC3\xA9\xC3\xA9");
+  EXPECT_EQ(cut, "'" + std::string(199, 'a') + "...'");
 }
 
 }  // namespace
