@@ -186,15 +186,12 @@ void run_infer_job(InferJob& job, CommandContext& context) {
   WorkerPlan plan;
   plan.progress = &alone;
   job.output.start();
-  bool is_parent = true;
-  if (job.images.size() > 1) {
-    const std::optional<int> exit_code = run_worker(plan);
-    if (exit_code) {
+  if (!job.images.empty()) {
+    if (const std::optional<int> exit_code = run_worker(plan)) {
       job.output.close();
       context.exit_code = *exit_code;
       return;
     }
-    is_parent = false;
     job.output.leave_to_parent();
   }
   try {
@@ -203,7 +200,7 @@ void run_infer_job(InferJob& job, CommandContext& context) {
     say_what_is_kept(job);
     throw;
   }
-  if (is_parent) job.output.close();
+  if (job.images.empty()) job.output.close();
 }
 
 }  // namespace sam3trt

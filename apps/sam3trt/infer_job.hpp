@@ -25,7 +25,7 @@ struct InferJob {
   bool document = false;  ///< The JSON document goes there besides the file.
 };
 
-/// Runs the job; with several images in a process of its own (worker_process.hpp). Errors of single
+/// Runs the job in a process of its own (worker_process.hpp). Errors of single
 /// images are reported and set the exit code.
 void run_infer_job(InferJob& job, CommandContext& context);
 

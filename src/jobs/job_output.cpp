@@ -139,6 +139,7 @@ void JobOutput::write_document(const RunHeader& header, std::span<const Prompt> 
 void JobOutput::finish(const RunHeader& header, std::span<const Prompt> prompts, bool print) {
   const std::scoped_lock lock(mutex_);
   if (!lines_) return;
+  if (format_ == ResultFormat::kJsonLines) lines_->create();
   lines_->flush();
   if (format_ != ResultFormat::kJsonLines) write_document(header, prompts);
   if (print) {

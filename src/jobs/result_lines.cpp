@@ -227,6 +227,10 @@ void ResultLines::open() {
   if (::ftruncate(fd_, static_cast<off_t>(end)) != 0) throw_system(path_, "cannot be cut");
 }
 
+void ResultLines::create() {
+  if (fd_ < 0) open();
+}
+
 void ResultLines::add(std::string_view line) {
   if (fd_ < 0) open();
   struct stat before {};

@@ -32,6 +32,9 @@ class ResultLines {
   /// ends with the last whole line.
   void add(std::string_view line);
 
+  /// Makes the file where there is none, for a job without images. Throws as add() does.
+  void create();
+
   /// Calls `action` with each line that is there, from the beginning, without its line feed.
   void each(const std::function<void(const std::string&)>& action) const;
 

@@ -1,8 +1,10 @@
 """`sam3trt bench` without a GPU: whole runs on the CPU, and what it refuses."""
 
 import json
+import shutil
 from pathlib import Path
 
+import goldens
 import pytest
 import rtx
 
@@ -48,6 +50,24 @@ def test_more_pictures_than_the_model_takes_are_refused(run, model):
     assert result.code == 2
     assert "--runs 8x1: this model takes 1 at once" in result.stderr
     assert result.stdout == ""
+
+
+def test_files_are_timed_beside_pixels_in_memory(run, model, tmp_path):
+    photo = goldens.ROOT / "test_images/cat.jpg"
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        shutil.copy(photo, tmp_path / name)
+    arguments = ("bench", "--model", model, "--files", tmp_path, "--io-threads", 1)
+    files = json.loads(run(*arguments, "--json", check=True).stdout)["files"]
+    assert (files["backend"], files["images"], files["sessions"]) == ("openvino", 3, 1)
+    for source in ("pixels_in_memory", "files", "files_and_overlays"):
+        speed = files[source]
+        assert 0 < speed["lowest"] <= speed["images_per_s"] <= speed["highest"]
+    assert "files and overlays" in run(*arguments, check=True).stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jpg", "b.jpg", "c.jpg"]
+    (tmp_path / "d.jpg").write_bytes(b"\xff\xd8\xff broken")
+    broken = run(*arguments)
+    assert broken.code == 2
+    assert "d.jpg" in broken.stderr
 
 
 def test_bench_needs_a_model_or_an_engine(run):

@@ -217,9 +217,11 @@ def test_shards_are_parts_of_the_whole(infer, folder, tmp_path):
 
 
 def test_a_shard_without_images_is_an_empty_result(infer, folder, tmp_path):
-    output = tmp_path / "r.json"
+    output, lines = tmp_path / "r.json", tmp_path / "r.jsonl"
     infer("--image", folder, "--shard", "11/12", "--output", output, check=True)
     assert json.loads(output.read_text(encoding="utf-8"))["images"] == []
+    infer("--image", folder, "--shard", "11/12", "--output", lines, check=True)
+    assert read_lines(lines) == []
 
 
 @pytest.mark.parametrize(
@@ -468,6 +470,10 @@ def test_images_that_kill_their_worker_are_errors_and_the_others_are_done(
     failed = [line for line in lines if "error" in line]
     assert ["poison" in line["path"] for line in failed] == [True] * 3
     assert all("died of SIGSEGV, 2 times" in line["error"] for line in failed)
+    # Also when such an image is the only one.
+    alone = start(program, graphs, "--image", many / "999-poison.png", **preload)
+    assert "died of SIGSEGV" in alone.communicate()[1]
+    assert alone.returncode == 1
     # They have their rows and are not tried again, however often the job is started.
     again = start(program, graphs, "--image", many, "--output", output, "--resume", **preload)
     errors = again.communicate()[1]
