@@ -45,8 +45,10 @@ class FilesRun {
         images_(list_images(bench.files)),
         model_(files, bench.load, bench.devices, bench.prompts),
         header_{model_.backend(), files.semantics, {}} {
-    for (size_t i = 0; i < std::min(images_.size(), kPixelImages); ++i) {
-      pixels_.push_back(std::make_shared<Image>(read_image(images_[i].path)));
+    ImageSource source(images_);
+    while (pixels_.size() < std::min(images_.size(), kPixelImages)) {
+      ImageFile file = std::move(*source.next());
+      pixels_.push_back(std::make_shared<Image>(decode_image_file(file)));
     }
   }
 
