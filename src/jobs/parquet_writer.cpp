@@ -45,6 +45,7 @@ PythonProcess start_python(const std::vector<std::string>& arguments, int its_de
   std::vector<std::string> words = {interpreter(), "-c", std::string(builtin_parquet())};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   posix_spawn_file_actions_t actions{};
