@@ -360,15 +360,13 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
   }
   if (files && options.files.empty()) document["session"] = bench_session(*files, options, runs);
   if (files && !options.files.empty()) {
-    document["files"] = bench_files(
-        *files, {.files = options.files,
-                 .prompts = make_prompts(options.texts.size(), options),
-                 .thresholds = {options.threshold, 0.5},
-                 .load = options.load,
-                 .devices = files->form == ModelForm::kEngines ? parse_devices(options.devices)
-                                                               : std::vector<int>{0},
-                 .batch = options.batch,
-                 .io_threads = options.io_threads});
+    document["files"] = bench_files(*files, {.files = options.files,
+                                             .prompts = make_prompts(options.texts.size(), options),
+                                             .thresholds = {options.threshold, 0.5},
+                                             .load = options.load,
+                                             .devices = devices_for(*files, options.devices),
+                                             .batch = options.batch,
+                                             .io_threads = options.io_threads});
   }
   if (context.json) {
     std::cout << document.dump(1) << "\n";

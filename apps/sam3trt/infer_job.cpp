@@ -143,31 +143,26 @@ class PlannedImages {
 void work(InferJob& job, const WorkerPlan& plan, CommandContext& context) {
   const auto interrupt = [&job] { job.output.interrupt(job.header, job.prompts); };
   set_stop_action(interrupt);
-  if (plan.first < job.images.size()) {
-    // Graphs run on the CPU, whatever GPUs there are.
-    const std::vector<int> devices = job.files.form == ModelForm::kEngines
-                                         ? parse_devices(job.options.devices)
-                                         : std::vector<int>{0};
-    ModelRunners model(job.files, job.options.load, devices, job.prompts);
-    PlannedImages images(job, plan);
-    ResultSink sink(job, context, *plan.progress, job.images.size() - plan.first);
-    uint64_t end = 0;
-    PipelineSteps steps;
-    steps.take = [&](PipelineImage& image) { return images.take(image, end); };
-    steps.load = [&](PipelineImage& image) { load_image(image, job.prompts); };
-    steps.run = model.steps(job.prompts, job.options.thresholds);
-    steps.finish = [&](PipelineImage& image) { finish_image(image, job); };
-    steps.write = [&](PipelineImage& image) { sink.write(image); };
-    if (plan.first < plan.one_by_one) {
-      end = plan.one_by_one;
-      run_pipeline(steps, {.threads = 1, .batch = 1, .images = 1});
-    }
-    end = job.images.size();
-    const size_t batch = job.options.batch == 0 ? model.max_images()
-                                                : std::min(job.options.batch, model.max_images());
-    run_pipeline(steps, {.threads = job.options.io_threads, .batch = batch});
-    sink.end();
+  const std::vector<int> devices = devices_for(job.files, job.options.devices);
+  ModelRunners model(job.files, job.options.load, devices, job.prompts);
+  PlannedImages images(job, plan);
+  ResultSink sink(job, context, *plan.progress, job.images.size() - plan.first);
+  uint64_t end = 0;
+  PipelineSteps steps;
+  steps.take = [&](PipelineImage& image) { return images.take(image, end); };
+  steps.load = [&](PipelineImage& image) { load_image(image, job.prompts); };
+  steps.run = model.steps(job.prompts, job.options.thresholds);
+  steps.finish = [&](PipelineImage& image) { finish_image(image, job); };
+  steps.write = [&](PipelineImage& image) { sink.write(image); };
+  if (plan.first < plan.one_by_one) {
+    end = plan.one_by_one;
+    run_pipeline(steps, {.threads = 1, .batch = 1, .images = 1});
   }
+  end = job.images.size();
+  const size_t batch =
+      job.options.batch == 0 ? model.max_images() : std::min(job.options.batch, model.max_images());
+  run_pipeline(steps, {.threads = job.options.io_threads, .batch = batch});
+  sink.end();
   // From here on the document is as complete as it will be.
   job.output.finish(job.header, job.prompts, job.document);
   set_stop_action({});
@@ -182,25 +177,24 @@ void say_what_is_kept(const InferJob& job) {
 }  // namespace
 
 void run_infer_job(InferJob& job, CommandContext& context) {
-  WorkerProgress alone;
-  WorkerPlan plan;
-  plan.progress = &alone;
   job.output.start();
-  if (!job.images.empty()) {
-    if (const std::optional<int> exit_code = run_worker(plan)) {
-      job.output.close();
-      context.exit_code = *exit_code;
-      return;
-    }
-    job.output.leave_to_parent();
+  if (job.images.empty()) {
+    job.output.finish(job.header, job.prompts, job.document);
+    return job.output.close();
   }
+  WorkerPlan plan;
+  if (const std::optional<int> exit_code = run_worker(plan)) {
+    job.output.close();
+    context.exit_code = *exit_code;
+    return;
+  }
+  job.output.leave_to_parent();
   try {
     work(job, plan, context);
   } catch (...) {
     say_what_is_kept(job);
     throw;
   }
-  if (job.images.empty()) job.output.close();
 }
 
 }  // namespace sam3trt

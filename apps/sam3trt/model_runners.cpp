@@ -37,7 +37,7 @@ ModelRunners::ModelRunners(const ModelFiles& files, const LoadOptions& options,
                            std::span<const int> devices, std::span<const Prompt> texts) {
   const bool on_gpu = files.form == ModelForm::kEngines;
   LoadOptions chosen = options;
-  for (const int device : on_gpu ? devices : devices.first(1)) {
+  for (const int device : devices) {
     chosen.device = device;
     models_.emplace_back(files, chosen);
     for (size_t i = 0; i < (on_gpu ? kSessionsOfGpu : 1); ++i)
@@ -81,6 +81,10 @@ std::vector<int> parse_devices(const std::string& text) {
     if (part.size() == rest.size()) return devices;
     rest.remove_prefix(part.size() + 1);
   }
+}
+
+std::vector<int> devices_for(const ModelFiles& files, const std::string& text) {
+  return files.form == ModelForm::kEngines ? parse_devices(text) : std::vector<int>{0};
 }
 
 }  // namespace sam3trt

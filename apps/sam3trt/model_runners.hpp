@@ -43,4 +43,8 @@ class ModelRunners {
 /// that is named twice; "all" throws Error(kUnavailable) when there is no GPU.
 [[nodiscard]] std::vector<int> parse_devices(const std::string& text);
 
+/// What parse_devices() says for engines; graphs run on the CPU, whatever GPUs there are: one that
+/// means it.
+[[nodiscard]] std::vector<int> devices_for(const ModelFiles& files, const std::string& text);
+
 }  // namespace sam3trt

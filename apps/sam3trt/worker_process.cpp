@@ -14,6 +14,7 @@
 #include <iostream>
 #include <new>
 
+#include "base/descriptor.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "stop_signals.hpp"
@@ -38,14 +39,6 @@ WorkerProgress* shared_progress() {
 std::string describe_death(int signal) {
   const char* name = ::sigabbrev_np(signal);
   return name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(signal);
-}
-
-/// Waits for the worker's end; its status as waitpid has it.
-int wait_for(pid_t worker) {
-  int status = 0;
-  while (::waitpid(worker, &status, 0) < 0 && errno == EINTR) {
-  }
-  return status;
 }
 
 /// What the deaths of workers say about images.
@@ -97,7 +90,7 @@ std::optional<int> run_worker(WorkerPlan& plan) {
     std::cout.flush();
     const pid_t worker = fork_with_signals();
     if (worker == 0) return std::nullopt;
-    const int status = wait_for(worker);
+    const int status = wait_for_child(worker);
     worker_has_ended();
     if (WIFEXITED(status)) return WEXITSTATUS(status);
     if (ends_the_program(WTERMSIG(status))) die_by_signal(WTERMSIG(status));
@@ -126,17 +119,9 @@ void check_apart(const std::function<void()>& check) {
     std::_Exit(told ? 0 : 1);
   }
   ::close(ends[1]);
-  std::string report;
-  std::array<char, 4096> block{};
-  for (ssize_t size = 1; size > 0;) {
-    size = ::read(ends[0], block.data(), block.size());
-    if (size < 0 && errno == EINTR)
-      size = 1;
-    else if (size > 0)
-      report.append(block.data(), static_cast<size_t>(size));
-  }
+  const std::string report = read_to_end(ends[0]);
   ::close(ends[0]);
-  const int status = wait_for(child);
+  const int status = wait_for_child(child);
   worker_has_ended();
   if (!report.empty()) {
     throw Error(static_cast<ErrorCode>(report.front() - '0'), report.substr(1));

@@ -57,6 +57,11 @@ std::filesystem::path JobOutput::partial() const {
   return path.filename().native().size() > kMaxNameBytes ? fs::path() : path;
 }
 
+std::filesystem::path JobOutput::kept_lines() const {
+  if (to_standard_output_ || written_through_) return {};
+  return format_ == ResultFormat::kJsonLines ? path_ : partial();
+}
+
 std::vector<bool> JobOutput::take_up(std::span<const ListedImage> images,
                                      const std::string& expected) {
   if (to_standard_output_ || written_through_) {
@@ -65,13 +70,12 @@ std::vector<bool> JobOutput::take_up(std::span<const ListedImage> images,
         "there any more; name a file with --output");
   }
   if (format_ == ResultFormat::kParquet) return images_in_parquet(path_, images, expected);
-  if (format_ != ResultFormat::kJsonLines && partial().empty()) {
+  if (kept_lines().empty()) {
     throw_bad_input(
         "--resume: the name of --output is too long for a file OUTPUT.partial beside "
         "it; name a shorter one, or use --format jsonl");
   }
-  const fs::path lines = format_ == ResultFormat::kJsonLines ? path_ : partial();
-  return take_up_results(lines, images, expected).done;
+  return take_up_results(kept_lines(), images, expected).done;
 }
 
 void JobOutput::refuse_earlier() const {
@@ -162,8 +166,7 @@ void JobOutput::close() {
 }
 
 bool JobOutput::is_resumable() const {
-  return !to_standard_output_ && !written_through_ && format_ != ResultFormat::kParquet &&
-         has_result_lines(format_ == ResultFormat::kJsonLines ? path_ : partial());
+  return format_ != ResultFormat::kParquet && has_result_lines(kept_lines());
 }
 
 }  // namespace sam3trt

@@ -68,6 +68,8 @@ class JobOutput {
   [[nodiscard]] std::filesystem::path partial() const;
 
  private:
+  /// Where lines are kept that a job can go on from; empty: nowhere. Not for Parquet.
+  [[nodiscard]] std::filesystem::path kept_lines() const;
   void write_document(const RunHeader& header, std::span<const Prompt> prompts);
 
   std::filesystem::path path_;

@@ -13,6 +13,7 @@
 #include <set>
 #include <tuple>
 
+#include "base/descriptor.hpp"
 #include "base/error.hpp"
 #include "jobs/builtin_parquet.hpp"
 #include "jobs/image_source.hpp"
@@ -74,11 +75,9 @@ PythonProcess start_python(const std::vector<std::string>& arguments, int its_de
                                            "); name an interpreter with SAM3TRT_PYTHON");
 }
 
-/// The exit status; throws when it is not 0.
+/// Waits for its end; throws when its exit status is not 0.
 void wait_for(pid_t child) {
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
+  const int status = wait_for_child(child);
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
   if (WIFEXITED(status) && (WEXITSTATUS(status) == 1 || WEXITSTATUS(status) == 3)) {
     throw Error(ErrorCode::kUnavailable,
@@ -92,17 +91,6 @@ void wait_for(pid_t child) {
   throw Error(ErrorCode::kInternal,
               "the Parquet files were not written completely; the messages of " + interpreter() +
                   " are above. --resume goes on with what is there");
-}
-
-std::string read_to_end(int fd) {
-  std::string text;
-  std::array<char, 65536> block{};
-  while (true) {
-    const ssize_t size = ::read(fd, block.data(), block.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) return text;
-    text.append(block.data(), static_cast<size_t>(size));
-  }
 }
 
 }  // namespace
@@ -120,7 +108,7 @@ ParquetWriter::ParquetWriter(const std::filesystem::path& folder) : folder_(fold
 
 ParquetWriter::~ParquetWriter() {
   if (pipe_ >= 0) ::close(pipe_);
-  if (child_ > 0) ::waitpid(child_, nullptr, 0);
+  if (child_ > 0) static_cast<void>(wait_for_child(child_));
 }
 
 void ParquetWriter::add(std::string_view line) {

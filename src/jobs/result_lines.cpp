@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/descriptor.hpp"
 #include "base/error.hpp"
 #include "base/temporary.hpp"
 #include "jobs/image_source.hpp"
@@ -65,6 +66,20 @@ uint64_t each_line(int fd, const fs::path& path,
   }
 }
 
+/// Where the last whole line ends; 0 when there is none. Looks from the end.
+uint64_t end_of_lines(int fd, const fs::path& path, uint64_t size) {
+  std::vector<char> block(size_t{1} << 16);
+  while (size > 0) {
+    const uint64_t length = std::min<uint64_t>(size, block.size());
+    const ssize_t got = ::pread(fd, block.data(), length, static_cast<off_t>(size - length));
+    if (got != static_cast<ssize_t>(length)) throw_system(path, "cannot be read");
+    const size_t feed = std::string_view(block.data(), length).rfind('\n');
+    if (feed != std::string_view::npos) return size - length + feed + 1;
+    size -= length;
+  }
+  return 0;
+}
+
 void write_all(int fd, const fs::path& path, std::string_view text) {
   while (!text.empty()) {
     const ssize_t size = ::write(fd, text.data(), text.size());
@@ -73,21 +88,6 @@ void write_all(int fd, const fs::path& path, std::string_view text) {
     text.remove_prefix(static_cast<size_t>(size));
   }
 }
-
-/// An open file that is closed at the end of a scope.
-class OpenFile {
- public:
-  explicit OpenFile(int fd) : fd_(fd) {}
-  ~OpenFile() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  OpenFile(const OpenFile&) = delete;
-  OpenFile& operator=(const OpenFile&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 bool is_number_list(const Json& json, size_t size) {
   return json.is_array() && json.size() == size &&
@@ -223,7 +223,9 @@ void ResultLines::open() {
   struct stat info {};
   if (::fstat(fd_, &info) != 0 || !S_ISREG(info.st_mode)) return;
   lock(fd_, path_);
-  const uint64_t end = each_line(fd_, path_, [](const std::string&) {});
+  // Another process may have written until it let go of the lock.
+  if (::fstat(fd_, &info) != 0) throw_system(path_, "cannot be read");
+  const uint64_t end = end_of_lines(fd_, path_, static_cast<uint64_t>(info.st_size));
   if (::ftruncate(fd_, static_cast<off_t>(end)) != 0) throw_system(path_, "cannot be cut");
 }
 
@@ -252,7 +254,7 @@ void ResultLines::each(const std::function<void(const std::string&)>& action) co
     each_line(fd_, path_, action);
     return;
   }
-  const OpenFile file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+  const Descriptor file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() >= 0) each_line(file.get(), path_, action);
 }
 
@@ -263,7 +265,7 @@ void ResultLines::flush() {
 EarlierResults take_up_results(const std::filesystem::path& path,
                                std::span<const ListedImage> images, const std::string& expected) {
   EarlierResults earlier{std::vector<bool>(images.size()), 0};
-  const OpenFile file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  const Descriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
   if (file.get() < 0) {
     if (errno == ENOENT) return earlier;
     throw_bad_input(path.string() + ": cannot be opened: " + std::strerror(errno));
@@ -299,12 +301,10 @@ EarlierResults take_up_results(const std::filesystem::path& path,
 }
 
 bool has_result_lines(const std::filesystem::path& path) {
-  const OpenFile file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat info {};
   if (file.get() < 0 || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return false;
-  bool found = false;
-  each_line(file.get(), path, [&](const std::string&) { found = true; });
-  return found;
+  return end_of_lines(file.get(), path, static_cast<uint64_t>(info.st_size)) > 0;
 }
 
 }  // namespace sam3trt
