@@ -10,20 +10,11 @@
 
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
+#include "base/lower.hpp"
 #include "draw_result.hpp"
 #include "image/encode.hpp"
 
 namespace sam3trt {
-namespace {
-
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
-
-}  // namespace
-
 OverlayWriter::OverlayWriter(std::filesystem::path target, const std::vector<ListedImage>& images,
                              OutputCheck& check)
     : target_(std::move(target)) {

@@ -8,26 +8,19 @@
 // clang-format on
 
 #include <algorithm>
-#include <cctype>
 #include <csetjmp>
 #include <cstdlib>
 #include <memory>
 #include <string>
 
 #include "base/error.hpp"
+#include "base/lower.hpp"
 
 namespace sam3trt {
 namespace {
 
 constexpr int kJpegQuality = 90;
 constexpr float kWebpQuality = 85.0F;
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::ranges::transform(result, result.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return result;
-}
 
 void check_image(const Image& image, const char* format, int64_t largest_side) {
   check_image_size(image.width, image.height, std::string("an image to be written as ") + format);
@@ -105,12 +98,12 @@ std::vector<std::byte> copy_bytes(const uint8_t* bytes, size_t size) {
 }  // namespace
 
 bool is_writable_extension(std::string_view extension) {
-  const std::string name = lower(extension);
+  const std::string name = lower(std::string(extension));
   return name == ".png" || name == ".jpg" || name == ".jpeg" || name == ".webp";
 }
 
 std::vector<std::byte> encode_image(std::string_view extension, const Image& image) {
-  const std::string name = lower(extension);
+  const std::string name = lower(std::string(extension));
   if (name == ".png") return encode_png(image);
   if (name == ".jpg" || name == ".jpeg") return encode_jpeg(image);
   if (name == ".webp") return encode_webp(image);

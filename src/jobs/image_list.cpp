@@ -15,6 +15,7 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/lower.hpp"
 #include "jobs/tar_file.hpp"
 
 namespace sam3trt {
@@ -28,9 +29,7 @@ constexpr std::array<std::string_view, 16> kEndings = {
     ".tif", ".tiff", ".avif", ".heic", ".heif", ".jp2",  ".jxl", ".apng"};
 
 bool has_image_ending(const fs::path& path) {
-  std::string ending = path.extension().string();
-  std::ranges::transform(ending, ending.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string ending = lower(path.extension().string());
   return std::ranges::find(kEndings, ending) != kEndings.end();
 }
 

@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstring>
 #include <string_view>
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/lower.hpp"
 
 namespace sam3trt {
 namespace {
@@ -92,9 +92,7 @@ std::vector<std::byte> TarFile::read() {
 }
 
 bool has_tar_ending(const std::filesystem::path& path) {
-  std::string name = path.filename().string();
-  std::ranges::transform(name, name.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string name = lower(path.filename().string());
   return std::ranges::any_of(kEndings,
                              [&](std::string_view ending) { return name.ends_with(ending); });
 }

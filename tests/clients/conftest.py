@@ -1,7 +1,6 @@
 """Fixtures: the small checkpoint as transformers' model and as ours, and drawn images."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +9,10 @@ import sam3trt
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINT = ROOT / "models/tiny"
+
+sys.path.append(str(ROOT / "tests/python"))
+import documents  # noqa: E402
+
 TEXTS = ["red circle", "blue star", "striped ring", "triangle"]
 BOX = [34.0, 52.0, 158.0, 177.0]
 OTHER = [340.0, 250.0, 467.0, 372.0]
@@ -21,10 +24,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "YOLO_OFFLINE": "true", "RAY_USAGE_STATS_E
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory) -> list[Path]:
     """shapes.png and shapes_photo.png, 640x440."""
-    folder = tmp_path_factory.mktemp("drawn")
-    script = ROOT / "tools/tiny/draw_demo.py"
-    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
-    return [folder / "shapes.png", folder / "shapes_photo.png"]
+    return documents.draw(tmp_path_factory.mktemp("drawn"))
 
 
 @pytest.fixture(scope="session")

@@ -1,27 +1,17 @@
 """The whole of docs/python.md, and the notebook in a real kernel."""
 
-import shutil
-import sys
-
+import documents
 import nbclient
 import nbformat
 import pytest
 import ray
 from conftest import ROOT
 
-sys.path.insert(0, str(ROOT / "tests/python"))
-import documents  # noqa: E402
-
 
 @pytest.fixture
 def place(drawn, tmp_path, monkeypatch):
     """A folder with what the documents name."""
-    for path in drawn:
-        shutil.copy(path, tmp_path)
-    (tmp_path / "images").mkdir()
-    shutil.copy(drawn[0], tmp_path / "images")
-    (tmp_path / "models").mkdir()
-    shutil.copytree(ROOT / "models/tiny", tmp_path / "models/tiny")
+    documents.lay_out(drawn, tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

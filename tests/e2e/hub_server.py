@@ -3,6 +3,8 @@
 import hashlib
 import json
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -66,6 +68,34 @@ class Server:
         for server in (self.hub, self.storage, self.front):
             server.shutdown()
             server.server_close()
+
+
+#: Files of a checkpoint beside its weights.
+SMALL = {
+    "config.json": b'{"model_type": "sam3"}\n',
+    "tokenizer.json": b"{}\n",
+    "LICENSE": b"a licence\n",
+}
+
+
+@contextmanager
+def servers_of(weights: bytes) -> Iterator[Callable[..., Server]]:
+    """start(**behaviour): a server; by default with one weight file in large-file storage."""
+    servers = []
+
+    def start(**options) -> Server:
+        options.setdefault("files", SMALL | {"model.safetensors": weights, "README.md": b"x"})
+        options.setdefault(
+            "stored_elsewhere", {n for n in options["files"] if n.endswith((".safetensors", ".pt"))}
+        )
+        servers.append(Server(Behaviour(**options)))
+        return servers[-1]
+
+    try:
+        yield start
+    finally:
+        for server in servers:
+            server.close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -6,32 +6,16 @@ import resource
 import signal
 
 import pytest
-from hub_server import COMMIT, REPO, Behaviour, Server
+from hub_server import COMMIT, REPO, SMALL, servers_of
 
 WEIGHTS = hashlib.sha256(b"weights").digest() * 40_000  # 1.28 MB
-SMALL = {
-    "config.json": b'{"model_type": "sam3"}\n',
-    "tokenizer.json": b"{}\n",
-    "LICENSE": b"a licence\n",
-}
 
 
 @pytest.fixture
 def serve():
     """serve(**behaviour): a server; by default with one weight file in large-file storage."""
-    servers = []
-
-    def start(**options) -> Server:
-        options.setdefault("files", SMALL | {"model.safetensors": WEIGHTS, "README.md": b"x"})
-        options.setdefault(
-            "stored_elsewhere", {n for n in options["files"] if n.endswith((".safetensors", ".pt"))}
-        )
-        servers.append(Server(Behaviour(**options)))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
+    with servers_of(WEIGHTS) as start:
+        yield start
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import documents
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,10 +32,7 @@ def program() -> Path:
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory) -> list[Path]:
     """shapes.png and shapes_photo.png, 640x440, as the demo draws them."""
-    folder = tmp_path_factory.mktemp("drawn")
-    script = ROOT / "tools/tiny/draw_demo.py"
-    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
-    return [folder / "shapes.png", folder / "shapes_photo.png"]
+    return documents.draw(tmp_path_factory.mktemp("drawn"))
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,35 @@
-"""Python in documents: the blocks of a Markdown file, and the cells of a notebook."""
+"""Python in documents: blocks of a Markdown file, cells of a notebook, and what they name."""
 
 import importlib.util
 import json
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 _BLOCK = re.compile(r"^```python(?: requires=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def draw(folder: Path) -> list[Path]:
+    """shapes.png and shapes_photo.png, 640x440, as the demo draws them."""
+    script = ROOT / "tools/tiny/draw_demo.py"
+    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
+    return [folder / "shapes.png", folder / "shapes_photo.png"]
+
+
+def lay_out(drawn: list[Path], folder: Path) -> None:
+    """Puts what the documents name into a folder."""
+    for path in drawn:
+        shutil.copy(path, folder)
+    (folder / "images").mkdir()
+    shutil.copy(drawn[0], folder / "images")
+    (folder / "models").mkdir()
+    shutil.copytree(ROOT / "models/tiny", folder / "models/tiny")
 
 
 class Code(NamedTuple):

@@ -1,7 +1,5 @@
 """The Python of docs/python.md and of the notebook runs."""
 
-import shutil
-
 import documents
 import pytest
 from conftest import ROOT
@@ -10,12 +8,7 @@ from conftest import ROOT
 @pytest.fixture
 def place(drawn, tmp_path, monkeypatch):
     """A folder with what the documents name."""
-    for path in drawn:
-        shutil.copy(path, tmp_path)
-    (tmp_path / "images").mkdir()
-    shutil.copy(drawn[0], tmp_path / "images")
-    (tmp_path / "models").mkdir()
-    shutil.copytree(ROOT / "models/tiny", tmp_path / "models/tiny")
+    documents.lay_out(drawn, tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -11,32 +11,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests/e2e"))
-from hub_server import COMMIT, REPO, Behaviour, Server  # noqa: E402
+from hub_server import COMMIT, REPO, SMALL, servers_of  # noqa: E402
 
 WEIGHTS = hashlib.sha256(b"weights").digest() * 4_000
-SMALL = {
-    "config.json": b'{"model_type": "sam3"}\n',
-    "tokenizer.json": b"{}\n",
-    "LICENSE": b"a licence\n",
-}
 RECORD = ".sam3trt_download.json"
 
 
 @pytest.fixture
 def serve():
-    servers = []
-
-    def start(**options) -> Server:
-        options.setdefault("files", SMALL | {"model.safetensors": WEIGHTS, "README.md": b"x"})
-        options.setdefault(
-            "stored_elsewhere", {n for n in options["files"] if n.endswith((".safetensors", ".pt"))}
-        )
-        servers.append(Server(Behaviour(**options)))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
+    """serve(**behaviour): a server; by default with one weight file in large-file storage."""
+    with servers_of(WEIGHTS) as start:
+        yield start
 
 
 @pytest.fixture
