@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sam3trt/error.hpp"
+#include "sam3trt/object_prompt.hpp"
 #include "sam3trt/prompt.hpp"
 
 namespace sam3trt {
@@ -41,6 +42,25 @@ struct PromptResult {
   std::vector<Instance> instances;
 };
 
+/// One of several masks for the same prompt.
+struct MaskCandidate {
+  float score = 0;  ///< Predicted IoU.
+  int64_t area = 0;
+  std::vector<uint32_t> counts{};
+};
+
+/// One object that was pointed at.
+struct ObjectResult {
+  int64_t id = 0;
+  float score = 0;             ///< Predicted IoU of the mask.
+  float object_score = 0;      ///< Probability that there is an object.
+  std::array<float, 4> box{};  ///< x0 y0 x1 y1: first and last pixel column and row of the mask.
+  int64_t area = 0;            ///< Pixels inside the mask.
+  std::vector<uint32_t> counts{};           ///< Run lengths of the mask, as in Instance.
+  std::vector<MaskCandidate> candidates{};  ///< All masks, where several were asked for.
+  MaskLogits logits{};                      ///< Of the mask, for ObjectPrompt::previous.
+};
+
 /// Milliseconds. `detector` is everything after the vision encoder that runs on the backend: text
 /// encoder, geometry encoder, detector and mask head.
 struct Timings {
@@ -57,6 +77,7 @@ struct ImageResult {
   int64_t width = 0;
   int64_t height = 0;
   std::vector<PromptResult> prompts;
+  std::vector<ObjectResult> objects;  ///< In the order in which they were asked for.
   Timings timings_ms;
   /// What failed. An image whose overlay alone could not be written has its results besides.
   std::optional<std::string> error;

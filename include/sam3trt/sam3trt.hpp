@@ -5,6 +5,7 @@
 #include "sam3trt/image.hpp"
 #include "sam3trt/image_view.hpp"
 #include "sam3trt/model.hpp"
+#include "sam3trt/object_prompt.hpp"
 #include "sam3trt/prompt.hpp"
 #include "sam3trt/request.hpp"
 #include "sam3trt/result.hpp"
