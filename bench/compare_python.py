@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -205,6 +205,17 @@ def processor_name() -> str:
     return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
 
 
+def versions(names: list[str]) -> dict[str, str | None]:
+    """None for what is there without being installed as a package."""
+    found: dict[str, str | None] = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
 def table(figures: dict, sizes: list[str]) -> str:
     names = list(figures)
     rows = [
@@ -259,7 +270,7 @@ def main() -> None:
     about = {
         "processor": processor_name(),
         "load": os.getloadavg()[0],
-        "versions": {name: version(name) for name in [*names, "torch", "openvino"]},
+        "versions": versions([*names, "torch", "openvino"]),
         "device": options.device,
         "threads": options.threads,
         "batch": options.batch,
