@@ -63,13 +63,13 @@ PreprocessConfig read_preprocess(const fs::path& folder, int64_t image_size) {
   return parse_preprocess_json(read_json_file(path), path.string(), image_size);
 }
 
-Sam3Config read_folder_config(const TensorFile& file) {
+Sam3Config read_folder_config(const TensorFile& file, bool tracker) {
   const fs::path path = file.folder / "config.json";
   if (!file_exists(path)) {
     throw_bad_input(path.string() + ": is missing; it holds the sizes of " +
                     file.path.filename().string() + ", copy it from the checkpoint's repository");
   }
-  Sam3Config config = parse_config_json(read_json_file(path), path.string());
+  Sam3Config config = parse_config_json(read_json_file(path), path.string(), tracker);
   config.preprocess = read_preprocess(file.folder, config.vision.image_size);
   return config;
 }
@@ -81,7 +81,10 @@ void apply_semantics(const TensorFile& file, bool from_json, Sam3Config& config)
     config.text.pad_token_id = 0;
     return;
   }
-  if (!from_json) config.vision.layer_norm_eps = kHuggingFaceVisionEps;
+  if (!from_json) {
+    config.vision.layer_norm_eps = kHuggingFaceVisionEps;
+    if (config.tracker) config.tracker->recondition_on_trk_masks = true;
+  }
   config.text.pad_token_id = find_pad_token(file.folder).value_or(config.text.eos_token_id);
   if (config.text.pad_token_id < 0 || config.text.pad_token_id >= config.text.vocabulary) {
     throw_bad_input(file.folder.string() + ": the tokenizer pads with id " +
@@ -90,14 +93,16 @@ void apply_semantics(const TensorFile& file, bool from_json, Sam3Config& config)
   }
 }
 
-/// Says which of several models in one file is taken; refuses one without a mask head.
-void check_model_names(const TensorFile& file, Naming naming) {
+/// Says which of several models in one file is taken; refuses one without a mask head. Returns
+/// whether the model has a tracker.
+bool check_model_names(const TensorFile& file, Naming naming) {
   for (const std::string& note : file.notes) log(LogLevel::kWarning, note);
   const ModelNames model = unwrap_names(file.tensors, naming);
   if (naming == Naming::kHuggingFace) {
     refuse_without_mask_head(model.names, naming, file.path.string());
   }
-  if (model.other_prefixes.empty()) return;
+  const bool tracker = has_tracker(model.names, naming);
+  if (model.other_prefixes.empty()) return tracker;
   const auto quoted = [](const std::string& prefix) { return "\"" + prefix + "\""; };
   std::string others;
   for (const std::string& prefix : model.other_prefixes) {
@@ -106,6 +111,7 @@ void check_model_names(const TensorFile& file, Naming naming) {
   log(LogLevel::kWarning, file.path.string() + ": holds several models; the one under " +
                               quoted(model.prefix) + " is taken, not " + others +
                               "; save another one alone to export it");
+  return tracker;
 }
 
 /// The planned tensors as views; those that are not stored densely are copied into `owned`.
@@ -184,10 +190,10 @@ Checkpoint Checkpoint::open(const fs::path& path, std::optional<Semantics> seman
   state->file = open_tensor_file(path);
   const TensorFile& file = state->file;
   const Naming naming = detect_naming(file.tensors, file.path.string());
-  check_model_names(file, naming);
+  const bool tracker = check_model_names(file, naming);
   const bool from_json = naming == Naming::kHuggingFace;
-  state->config =
-      from_json ? read_folder_config(file) : infer_meta_config(file.tensors, file.path.string());
+  state->config = from_json ? read_folder_config(file, tracker)
+                            : infer_meta_config(file.tensors, file.path.string());
   if (semantics) state->config.semantics = *semantics;
   apply_semantics(file, from_json, state->config);
   const TensorPlan plan = plan_tensors(file.tensors, naming, state->config, file.path.string());

@@ -2,10 +2,12 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/semantics.hpp"
+#include "base/tracker_config.hpp"
 
 namespace sam3trt {
 
@@ -54,7 +56,42 @@ struct PreprocessConfig {
   std::array<double, 3> std = {0.5, 0.5, 0.5};
 };
 
-/// Every size of a SAM 3 image model. Nothing in it has a default from the published weights.
+/// Sizes of the graphs for clicks and tracking. Their width is the detector's.
+struct TrackerSizes {
+  int64_t point_embeddings = 0;  ///< Labels with an embedding: 0 to 3 and unused ones.
+  int64_t mask_input_channels = 0;
+  Activation prompt_activation = Activation::kGelu;
+  double prompt_norm_eps = 1e-6;
+
+  StackConfig decoder;             ///< The two-way transformer.
+  int64_t decoder_downsample = 1;  ///< Width of its cross attention: D / this.
+  int64_t decoder_mlp_inner = 0;   ///< Layers between the first and the last of its MLP.
+  int64_t iou_depth = 0;           ///< Layers of the head that predicts IoU.
+  int64_t iou_hidden = 0;
+
+  StackConfig attention;  ///< Memory attention.
+  int64_t attention_downsample = 1;
+  double rope_theta = 10000.0;
+  bool pointer_time_encoding = true;
+
+  int64_t mask_layers = 0;  ///< Convolutions that bring a mask from 16g to g.
+  int64_t mask_kernel = 0;
+  int64_t mask_stride = 0;
+  int64_t mask_padding = 0;
+  Activation mask_activation = Activation::kGelu;
+  int64_t fuser_layers = 0;
+  int64_t fuser_kernel = 0;
+  int64_t fuser_intermediate = 0;
+  Activation fuser_activation = Activation::kGelu;
+  bool occlusion_embedding = true;
+};
+
+/// The numbers that the published models have and their checkpoints do not say: those that Meta's
+/// code fixes (model_builder.py) and that transformers' configurations have as defaults. Sizes stay
+/// 0.
+[[nodiscard]] TrackerConfig published_tracker();
+
+/// Every size of a SAM 3 model. Nothing in it has a default from the published weights.
 struct Sam3Config {
   Semantics semantics = Semantics::kHf;
   VisionConfig vision;
@@ -68,6 +105,8 @@ struct Sam3Config {
   int64_t queries = 0;
   int64_t mask_heads = 0;
   int64_t mask_upsampling_stages = 0;
+  std::optional<TrackerConfig> tracker;  ///< None: the checkpoint has the detector alone.
+  TrackerSizes tracker_sizes;            ///< Where there is a tracker.
 };
 
 }  // namespace sam3trt

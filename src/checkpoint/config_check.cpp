@@ -135,6 +135,7 @@ std::vector<std::string> config_problems(const Sam3Config& config) {
   // Three feature levels need two stages; further ones are stored but never used.
   check.range("mask_decoder_config.num_upsampling_stages", config.mask_upsampling_stages, 2,
               kMaxStages);
+  if (config.tracker && check.problems.empty()) return tracker_problems(config);
   return std::move(check.problems);
 }
 

@@ -5,39 +5,15 @@
 
 #include "base/error.hpp"
 #include "checkpoint/json_fields.hpp"
+#include "checkpoint/json_values.hpp"
 #include "checkpoint/stored_tensor.hpp"
+#include "checkpoint/tracker_json.hpp"
 
 namespace sam3trt {
 namespace {
 
-Activation read_activation(const JsonFields& fields, const char* fallback) {
-  const std::string name = fields.text("hidden_act", fallback);
-  if (name == "gelu") return Activation::kGelu;
-  if (name == "quick_gelu") return Activation::kQuickGelu;
-  if (name == "relu") return Activation::kRelu;
-  fields.refuse("hidden_act",
-                "\"" + printable(name) + "\" is not supported; expected gelu, quick_gelu or relu");
-  return Activation::kGelu;
-}
-
-/// A field whose only supported value is known.
-void require(const JsonFields& fields, const char* key, const std::string& found,
-             const std::string& expected) {
-  if (found == expected) return;
-  fields.refuse(key,
-                "\"" + printable(found) + "\" is not supported; expected \"" + expected + "\"");
-}
-
-double read_rope_theta(const JsonFields& fields) {
-  const JsonFields rope = fields.child("rope_parameters");
-  require(rope, "rope_type", rope.text("rope_type", "axial"), "axial");
-  // Configurations written before transformers 5.0 hold rope_theta beside the other fields.
-  return rope.has("rope_theta") ? rope.number("rope_theta", 10000.0)
-                                : fields.number("rope_theta", 10000.0);
-}
-
 VisionConfig read_vision(const JsonFields& fields) {
-  require(fields, "model_type", fields.text("model_type", "sam3_vit_model"), "sam3_vit_model");
+  require_text(fields, "model_type", fields.text("model_type", "sam3_vit_model"), "sam3_vit_model");
   VisionConfig vision;
   vision.image_size = fields.side("image_size", 1008);
   vision.patch_size = fields.side("patch_size", 14);
@@ -45,10 +21,10 @@ VisionConfig read_vision(const JsonFields& fields) {
   vision.stack.layers = fields.integer("num_hidden_layers", 32);
   vision.stack.heads = fields.integer("num_attention_heads", 16);
   vision.stack.intermediate = fields.integer("intermediate_size", 4736);
-  vision.stack.activation = read_activation(fields, "gelu");
+  vision.stack.activation = json_activation(fields, "gelu");
   vision.window = fields.integer("window_size", 24);
   vision.global_blocks = fields.integers("global_attn_indexes", {7, 15, 23, 31});
-  vision.rope_theta = read_rope_theta(fields);
+  vision.rope_theta = json_rope_theta(fields);
   vision.layer_norm_eps = fields.number("layer_norm_eps", 1e-6);
 
   if (const int64_t channels = fields.integer("num_channels", 3); channels != 3) {
@@ -75,7 +51,8 @@ VisionConfig read_vision(const JsonFields& fields) {
 }
 
 TextConfig read_text(const JsonFields& fields) {
-  require(fields, "model_type", fields.text("model_type", "clip_text_model"), "clip_text_model");
+  require_text(fields, "model_type", fields.text("model_type", "clip_text_model"),
+               "clip_text_model");
   // Sam3Config builds a missing text_config with the full-size values; a text_config that is there
   // but leaves fields out takes CLIPTextConfig's own defaults.
   const bool present = fields.present();
@@ -85,7 +62,7 @@ TextConfig read_text(const JsonFields& fields) {
   text.stack.layers = fields.integer("num_hidden_layers", present ? 12 : 24);
   text.stack.heads = fields.integer("num_attention_heads", present ? 8 : 16);
   text.stack.intermediate = fields.integer("intermediate_size", present ? 2048 : 4096);
-  text.stack.activation = read_activation(fields, present ? "quick_gelu" : "gelu");
+  text.stack.activation = json_activation(fields, present ? "quick_gelu" : "gelu");
   text.context = fields.integer("max_position_embeddings", present ? 77 : 32);
   text.layer_norm_eps = fields.number("layer_norm_eps", 1e-5);
   text.bos_token_id = fields.integer("bos_token_id", 49406);
@@ -100,7 +77,7 @@ StackConfig read_detector_stack(const JsonFields& fields, int64_t layers) {
                                           : fields.integer("num_hidden_layers", layers);
   stack.heads = fields.integer("num_attention_heads", 8);
   stack.intermediate = fields.integer("intermediate_size", 2048);
-  stack.activation = read_activation(fields, "relu");
+  stack.activation = json_activation(fields, "relu");
   return stack;
 }
 
@@ -129,7 +106,7 @@ void read_detector(const JsonFields& fields, Sam3Config& config) {
   if (!decoder.boolean("use_presence_token", true)) {
     decoder.refuse("use_presence_token", "false is not supported; expected true");
   }
-  require(decoder, "box_rpb_mode", decoder.text("box_rpb_mode", "log"), "log");
+  require_text(decoder, "box_rpb_mode", decoder.text("box_rpb_mode", "log"), "log");
 
   const JsonFields masks = fields.child("mask_decoder_config");
   require_width(masks, "hidden_size", config.width);
@@ -153,7 +130,7 @@ void read_model(const JsonFields& fields, Sam3Config& config) {
 
 }  // namespace
 
-Sam3Config parse_config_json(const nlohmann::json& json, const std::string& where) {
+Sam3Config parse_config_json(const nlohmann::json& json, const std::string& where, bool tracker) {
   std::vector<std::string> problems;
   Sam3Config config;
   config.semantics = Semantics::kHf;
@@ -163,6 +140,7 @@ Sam3Config parse_config_json(const nlohmann::json& json, const std::string& wher
     read_model(top, config);
   } else if (type == "sam3_video") {
     read_model(top.child("detector_config"), config);
+    if (tracker) read_tracker(top, config);
   } else {
     top.refuse("model_type",
                "expected \"sam3\" or \"sam3_video\", found \"" + printable(type) + "\"");

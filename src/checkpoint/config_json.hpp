@@ -14,7 +14,10 @@ namespace sam3trt {
 /// keeps the defaults of PreprocessConfig and pad_token_id is the end mark, as CLIP's tokenizer
 /// pads; the text model's own `pad_token_id` is not what the tokenizer uses. `where` starts every
 /// message. Throws Error(kBadInput) that lists every field that is wrong or cannot be expressed.
-[[nodiscard]] Sam3Config parse_config_json(const nlohmann::json& json, const std::string& where);
+/// With `tracker` the tracker of "sam3_video" is read, too (configuration_sam3_tracker_video.py and
+/// configuration_sam3_video.py, transformers 5.24); "sam3" has none.
+[[nodiscard]] Sam3Config parse_config_json(const nlohmann::json& json, const std::string& where,
+                                           bool tracker = false);
 
 /// Reads `preprocessor_config.json`, or `processor_config.json` with its "image_processor"
 /// (transformers 5.23, models/sam3/image_processing_sam3.py). Throws Error(kBadInput) that lists
@@ -30,5 +33,8 @@ namespace sam3trt {
 /// The problems of a configuration that is complete: values out of range, and combinations that no
 /// graph of this project expresses. Each names the field as config.json does.
 [[nodiscard]] std::vector<std::string> config_problems(const Sam3Config& config);
+
+/// Those of the tracker.
+[[nodiscard]] std::vector<std::string> tracker_problems(const Sam3Config& config);
 
 }  // namespace sam3trt

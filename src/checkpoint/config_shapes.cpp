@@ -1,9 +1,6 @@
 #include "checkpoint/config_shapes.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <map>
-#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +8,8 @@
 #include "checkpoint/config_json.hpp"
 #include "checkpoint/name_list.hpp"
 #include "checkpoint/plan.hpp"
+#include "checkpoint/shape_table.hpp"
+#include "checkpoint/tracker_shapes.hpp"
 #include "checkpoint/wrapped_names.hpp"
 
 namespace sam3trt {
@@ -19,74 +18,14 @@ namespace {
 constexpr int64_t kHeadDim = 64;        // of Meta's vision and text transformers
 constexpr int64_t kPublishedTiles = 3;  // 1008 pixels of the detector over 336 of the pretraining
 constexpr int64_t kPublishedGlobalBlocks = 4;  // 7, 15, 23, 31 of 32
-constexpr int64_t kMaxLayers = 4096;
-constexpr int64_t kMaxDim = int64_t{1} << 31;
 
 const std::string kTrunk = "backbone.vision_backbone.trunk.";
 const std::string kText = "backbone.language_backbone.encoder.";
 const std::string kDecoder = "transformer.decoder.";
 
-/// Shapes by name, and the list of what is missing.
-class Shapes {
- public:
-  Shapes(std::span<const StoredTensor> tensors, const ModelNames& model) {
-    for (size_t i = 0; i < tensors.size(); ++i) {
-      if (!model.other_copy[i]) shapes_.emplace(model.names[i], &tensors[i].shape);
-    }
-  }
-
-  [[nodiscard]] const Shape* find(const std::string& name) const {
-    const auto found = shapes_.find(name);
-    return found == shapes_.end() ? nullptr : found->second;
-  }
-
-  /// Dimension `axis` of a tensor of that rank; 1 after noting a problem.
-  int64_t dim(const std::string& name, size_t rank, size_t axis) {
-    const Shape* shape = find(name);
-    if (shape != nullptr && shape->size() == rank && shape->at(axis) > 0 &&
-        shape->at(axis) <= kMaxDim) {
-      return shape->at(axis);
-    }
-    const std::string line =
-        name + (shape == nullptr ? " is missing"
-                                 : " has shape " + to_string(*shape) + ", expected " +
-                                       std::to_string(rank) + " dimensions of 1 to 2^31");
-    if (std::ranges::find(problems, line) == problems.end()) problems.push_back(line);
-    return 1;
-  }
-
-  /// One more than the largest number N of a tensor "<prefix>N.", 0 when there is none.
-  [[nodiscard]] int64_t layers(const std::string& prefix) const {
-    int64_t count = 0;
-    for (auto at = shapes_.lower_bound(prefix);
-         at != shapes_.end() && at->first.starts_with(prefix); ++at) {
-      const std::string_view rest = std::string_view(at->first).substr(prefix.size());
-      int64_t layer = 0;
-      const auto result = std::from_chars(rest.data(), rest.data() + rest.size(), layer);
-      const bool ends = result.ptr != rest.data() + rest.size() && *result.ptr == '.';
-      if (result.ec == std::errc() && ends && layer >= 0 && layer < kMaxLayers) {
-        count = std::max(count, layer + 1);
-      }
-    }
-    return count;
-  }
-
-  std::vector<std::string> problems;
-
- private:
-  std::map<std::string, const Shape*> shapes_;
-};
-
-/// The side of a square of `count` elements, if it is one.
-std::optional<int64_t> square_side(int64_t count) {
-  int64_t side = 0;
-  while (side < (1 << 15) && side * side < count) ++side;
-  return side * side == count ? std::optional(side) : std::nullopt;
-}
-
 /// The name under which the blocks keep their rotation tables: complex numbers, or, where the model
 /// was built for real ones, their two parts of the same shape.
-std::string rotation_table(const Shapes& shapes) {
+std::string rotation_table(const ShapeTable& shapes) {
   for (const char* name : {"attn.freqs_cis", "attn.freqs_cis_real"}) {
     if (shapes.find(kTrunk + "blocks.0." + name) != nullptr) return name;
   }
@@ -96,7 +35,7 @@ std::string rotation_table(const Shapes& shapes) {
 /// Head size, window, grid and global blocks from the rotation tables [rows, head dim / 2] that
 /// every block carries: a windowed block has one row per token of a window, a global one per token
 /// of the image.
-void read_rotations(Shapes& shapes, const std::string& table, VisionConfig& vision,
+void read_rotations(ShapeTable& shapes, const std::string& table, VisionConfig& vision,
                     int64_t& head_dim, int64_t& grid) {
   std::vector<int64_t> sides;
   for (int64_t block = 0; block < vision.stack.layers; ++block) {
@@ -122,7 +61,7 @@ void read_rotations(Shapes& shapes, const std::string& table, VisionConfig& visi
 /// Without rotation tables (a file stripped of buffers) shapes say nothing about window, image and
 /// global blocks; then the published proportions hold: the window is the pretraining grid, the
 /// image three of them, and four blocks, the last of each quarter, are global.
-void assume_published(Shapes& shapes, VisionConfig& vision, int64_t& head_dim, int64_t& grid) {
+void assume_published(ShapeTable& shapes, VisionConfig& vision, int64_t& head_dim, int64_t& grid) {
   head_dim = kHeadDim;
   vision.window = vision.pretrain_grid;
   grid = kPublishedTiles * vision.pretrain_grid;
@@ -138,7 +77,7 @@ void assume_published(Shapes& shapes, VisionConfig& vision, int64_t& head_dim, i
   }
 }
 
-VisionConfig infer_vision(Shapes& shapes) {
+VisionConfig infer_vision(ShapeTable& shapes) {
   VisionConfig vision;
   vision.hidden = shapes.dim(kTrunk + "patch_embed.proj.weight", 4, 0);
   vision.patch_size = shapes.dim(kTrunk + "patch_embed.proj.weight", 4, 2);
@@ -171,7 +110,7 @@ VisionConfig infer_vision(Shapes& shapes) {
   return vision;
 }
 
-TextConfig infer_text(Shapes& shapes) {
+TextConfig infer_text(ShapeTable& shapes) {
   TextConfig text;
   text.vocabulary = shapes.dim(kText + "token_embedding.weight", 2, 0);
   text.hidden = shapes.dim(kText + "token_embedding.weight", 2, 1);
@@ -191,7 +130,7 @@ TextConfig infer_text(Shapes& shapes) {
   return text;
 }
 
-StackConfig infer_stack(Shapes& shapes, const std::string& prefix, int64_t heads) {
+StackConfig infer_stack(ShapeTable& shapes, const std::string& prefix, int64_t heads) {
   StackConfig stack;
   stack.layers = shapes.layers(prefix);
   stack.heads = heads;
@@ -205,7 +144,7 @@ StackConfig infer_stack(Shapes& shapes, const std::string& prefix, int64_t heads
 Sam3Config infer_meta_config(std::span<const StoredTensor> tensors, const std::string& where) {
   const ModelNames model = unwrap_names(tensors, Naming::kMeta);
   refuse_without_mask_head(model.names, Naming::kMeta, where);
-  Shapes shapes(tensors, model);
+  ShapeTable shapes(tensors, model);
   Sam3Config config;
   config.semantics = Semantics::kMeta;
   config.vision = infer_vision(shapes);
@@ -221,6 +160,7 @@ Sam3Config infer_meta_config(std::span<const StoredTensor> tensors, const std::s
   config.roi_size = shapes.dim("geometry_encoder.boxes_pool_project.weight", 4, 2);
   config.mask_heads = heads;
   config.mask_upsampling_stages = shapes.layers("segmentation_head.pixel_decoder.conv_layers.");
+  if (has_tracker(model.names, Naming::kMeta)) infer_tracker(shapes, config);
   std::vector<std::string> problems = shapes.problems;
   if (problems.empty()) problems = config_problems(config);
   if (!problems.empty()) {

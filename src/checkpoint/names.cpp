@@ -1,5 +1,6 @@
 #include "checkpoint/names.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -429,9 +430,25 @@ constexpr std::string_view kComputed = "buffer that is computed";
 constexpr std::string_view kTracker = "interactive path and video";
 constexpr std::string_view kTraining = "only training uses it";
 
-constexpr auto kUnusedHuggingFace = std::to_array<UnusedRow>({
+// Where the model is used without a tracker.
+constexpr auto kWithoutTracker = std::to_array<UnusedRow>({
     {"tracker_model.*", kTracker},
     {"tracker_neck.*", "neck of the tracker"},
+    {"tracker.*", kTracker},
+    {"backbone.vision_backbone.sam2_convs.*", "neck of the tracker"},
+});
+
+// Where the tracker is used.
+constexpr auto kOfTracker = std::to_array<UnusedRow>({
+    {"tracker_model.no_memory_positional_encoding", "no graph has it: nor has the reference"},
+    {"tracker_neck.fpn_layers.3.*", "the level that the model drops"},
+    {"tracker_model.*rotary_emb.*", kComputed},
+    {"tracker.no_mem_pos_enc", "no graph has it: nor has the reference"},
+    {"backbone.vision_backbone.sam2_convs.3.*", "the level that scalp=1 drops"},
+    {"tracker.*freqs_cis*", kComputed},
+});
+
+constexpr auto kUnusedHuggingFace = std::to_array<UnusedRow>({
     {"text_encoder.text_projection.weight", "CLIP's pooled output"},
     {"vision_encoder.neck.fpn_layers.3.*", "the level that the model drops"},
     {"mask_decoder.pixel_decoder.conv_layers.*", "stages after the second"},
@@ -441,10 +458,6 @@ constexpr auto kUnusedHuggingFace = std::to_array<UnusedRow>({
 });
 
 constexpr auto kUnusedMeta = std::to_array<UnusedRow>({
-    {"tracker.*", kTracker},
-    {"sam2_predictor.*", kTracker},  // their name in training
-    {"inst_interactive_predictor.*", kTracker},
-    {"backbone.vision_backbone.sam2_convs.*", "neck of the tracker"},
     {"backbone.vision_backbone.convs.3.*", "the level that scalp=1 drops"},
     {"backbone.vision_backbone.position_encoding.*", kComputed},
     {"backbone.vision_backbone.trunk.blocks.*.attn.freqs_cis", kComputed},
@@ -494,23 +507,36 @@ std::vector<NamedTensor> needed_tensors(const Sam3Config& config) {
     const int64_t count = repeats(row.repeat, config);
     for (int64_t layer = 0; layer < count; ++layer) add_row(row, layer, config, list);
   }
+  if (config.tracker) add_tracker_tensors(config, list);
   return list;
 }
 
-std::string_view unused_reason(Naming naming, std::string_view name) {
+bool has_tracker(std::span<const std::string> names, Naming naming) {
+  const bool meta = naming == Naming::kMeta;
+  const std::string_view weights = meta ? "tracker." : "tracker_model.";
+  const std::string_view neck = meta ? "backbone.vision_backbone.sam2_convs." : "tracker_neck.";
+  const auto any = [&](std::string_view start) {
+    return std::ranges::any_of(names, [&](const auto& name) { return name.starts_with(start); });
+  };
+  return any(weights) && any(neck);
+}
+
+std::string_view unused_reason(Naming naming, std::string_view name, bool tracker) {
   const auto find = [&](const auto& rows) -> std::string_view {
     for (const UnusedRow& row : rows) {
       if (matches(row.pattern, name)) return row.reason;
     }
     return "";
   };
+  const std::string_view of_tracker = tracker ? find(kOfTracker) : find(kWithoutTracker);
+  if (!of_tracker.empty()) return of_tracker;
   const std::string_view own =
       naming == Naming::kMeta ? find(kUnusedMeta) : find(kUnusedHuggingFace);
   return own.empty() ? find(kUnusedAnywhere) : own;
 }
 
-bool is_unused_tensor(Naming naming, std::string_view name) {
-  return !unused_reason(naming, name).empty();
+bool is_unused_tensor(Naming naming, std::string_view name, bool tracker) {
+  return !unused_reason(naming, name, tracker).empty();
 }
 
 }  // namespace sam3trt

@@ -121,8 +121,9 @@ TensorPlan plan_tensors(std::span<const StoredTensor> tensors, Naming naming,
   problems.needed = list.size();
   for (const NamedTensor& needed : list) {
     const bool meta = naming == Naming::kMeta;
-    const std::string& name = meta ? needed.meta_name : needed.name;
-    const Shape& shape = meta ? needed.meta_shape : needed.shape;
+    const bool part = !meta && !needed.hf_name.empty();
+    const std::string& name = meta ? needed.meta_name : part ? needed.hf_name : needed.name;
+    const Shape& shape = meta ? needed.meta_shape : part ? needed.hf_shape : needed.shape;
     const auto found = by_name.find(name);
     if (found == by_name.end()) {
       // A packed tensor is asked for once per part.
@@ -141,11 +142,11 @@ TensorPlan plan_tensors(std::span<const StoredTensor> tensors, Naming naming,
       problems.wrong_type[source.dtype_name].push_back(source.name);
     }
     plan.tensors.push_back(
-        {needed.name, needed.shape, found->second, meta ? needed.meta_offset : 0});
+        {needed.name, needed.shape, found->second, meta ? needed.meta_offset : needed.hf_offset});
   }
   for (size_t i = 0; i < tensors.size(); ++i) {
     if (used[i] != 0) continue;
-    if (is_unused_tensor(naming, names[i])) {
+    if (is_unused_tensor(naming, names[i], config.tracker.has_value())) {
       plan.unused.push_back(i);
     } else {
       problems.unknown.push_back(

@@ -51,6 +51,26 @@ size_t find_part(std::string_view name, std::string_view part) {
   return std::string_view::npos;
 }
 
+// What Meta's code calls the tracker elsewhere than in `sam3.pt`: the image model with clicks
+// (model_builder.py, build_sam3_image_model) and training.
+constexpr std::array<std::string_view, 3> kOtherTrackers = {
+    "inst_interactive_predictor.model.", "sam2_predictor.model.", "sam2_predictor."};
+
+// As transformers 5.24 saves a Sam3VideoModel.
+constexpr std::string_view kDoubled = "tracker_model.tracker_model.";
+
+/// The tracker under the name that it has in the published files.
+std::string with_tracker_name(std::string name, Naming naming) {
+  if (naming == Naming::kHuggingFace) {
+    if (!name.starts_with(kDoubled)) return name;
+    return name.substr(kDoubled.size() / 2);
+  }
+  for (const std::string_view other : kOtherTrackers) {
+    if (name.starts_with(other)) return "tracker." + name.substr(other.size());
+  }
+  return name;
+}
+
 std::string_view trunk_of(Naming naming) {
   return naming == Naming::kMeta ? kMetaTrunk : kHuggingFaceTrunk;
 }
@@ -120,6 +140,7 @@ ModelNames unwrap_names(std::span<const StoredTensor> tensors, Naming naming) {
           prefixes, [&](const std::string& other) { return name.starts_with(other); });
     }
     if (!result.other_copy[i]) name = without_prefix(name, result.prefix);
+    name = with_tracker_name(std::move(name), naming);
   }
   result.other_prefixes.assign(prefixes.begin(), prefixes.end());
   return result;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 
 #include "base/error.hpp"
 
@@ -15,13 +16,14 @@ std::vector<ComponentInfo> make_table() {
   return {
       {.id = Component::kVisionEncoder,
        .name = "vision_encoder",
-       .tasks = {Task::kDetect},
+       .tasks = {Task::kDetect, Task::kInteract, Task::kTrack},
        .beside = std::nullopt,
        .profiles = ProfileChoice::kOne,
        .inputs = {{"pixel_values", kF32, "B,3,S,S"}},
        .outputs = {{"fpn_feat_0", kF32, "B,D,4g,4g"},
                    {"fpn_feat_1", kF32, "B,D,2g,2g"},
-                   {"fpn_feat_2", kF32, "B,D,g,g"}}},
+                   {"fpn_feat_2", kF32, "B,D,g,g"},
+                   {"vision_features", kF32, "B,N,H"}}},
       {.id = Component::kTextEncoder,
        .name = "text_encoder",
        .tasks = {Task::kDetect},
@@ -73,8 +75,71 @@ std::vector<ComponentInfo> make_table() {
   };
 }
 
+std::vector<ComponentInfo> make_tracker_table() {
+  return {
+      {.id = Component::kTrackerNeck,
+       .name = "tracker_neck",
+       .tasks = {Task::kInteract, Task::kTrack},
+       .beside = std::nullopt,
+       .profiles = ProfileChoice::kOne,
+       .inputs = {{"vision_features", kF32, "B,N,H"}},
+       .outputs = {{"tracker_feat_0", kF32, "B,U,4g,4g"},
+                   {"tracker_feat_1", kF32, "B,V,2g,2g"},
+                   {"tracker_feat_2", kF32, "B,D,g,g"},
+                   {"object_features", kF32, "B,D,g,g"}}},
+      {.id = Component::kMaskPrompt,
+       .name = "mask_prompt",
+       .tasks = {Task::kTrack},
+       .beside = std::nullopt,
+       .inputs = {{"object_mask", kF32, "O,1,S,S"}},
+       .outputs = {{"mask_input", kF32, "O,1,4g,4g"}}},
+      {.id = Component::kMemoryAttention,
+       .name = "memory_attention",
+       .tasks = {Task::kTrack},
+       .beside = std::nullopt,
+       .inputs = {{"tracker_feat_2", kF32, "B,D,g,g"},
+                  {"image_index", kI64, "O"},
+                  {"memory_features", kF32, "O,F,N,X"},
+                  {"memory_time", kI64, "O,F"},
+                  {"memory_pointers", kF32, "O,W,D"},
+                  {"pointer_time", kF32, "O,W"}},
+       .outputs = {{"object_features", kF32, "O,D,g,g"}}},
+      {.id = Component::kSamDecoder,
+       .name = "sam_decoder",
+       .tasks = {Task::kInteract, Task::kTrack},
+       .beside = std::nullopt,
+       .inputs = {{"object_features", kF32, "E,D,g,g"},
+                  {"feature_index", kI64, "O"},
+                  {"tracker_feat_0", kF32, "B,U,4g,4g"},
+                  {"tracker_feat_1", kF32, "B,V,2g,2g"},
+                  {"image_index", kI64, "O"},
+                  {"point_coords", kF32, "O,A,2"},
+                  {"point_labels", kI64, "O,A"},
+                  {"mask_input", kF32, "O,1,4g,4g"},
+                  {"has_mask", kF32, "O"}},
+       .outputs = {{"sam_masks", kF32, "O,m,4g,4g"},
+                   {"iou_scores", kF32, "O,m"},
+                   {"object_score", kF32, "O,1"},
+                   {"object_pointers", kF32, "O,m,D"}}},
+      {.id = Component::kMemoryEncoder,
+       .name = "memory_encoder",
+       .tasks = {Task::kTrack},
+       .beside = std::nullopt,
+       .inputs = {{"tracker_feat_2", kF32, "B,D,g,g"},
+                  {"image_index", kI64, "O"},
+                  {"memory_mask", kF32, "O,1,16g,16g"},
+                  {"is_binary", kF32, "O"},
+                  {"object_score", kF32, "O,1"}},
+       .outputs = {{"frame_memory", kF32, "O,N,X"}}},
+  };
+}
+
 const std::vector<ComponentInfo>& table() {
-  static const std::vector<ComponentInfo> kTable = make_table();
+  static const std::vector<ComponentInfo> kTable = [] {
+    std::vector<ComponentInfo> all = make_table();
+    std::ranges::move(make_tracker_table(), std::back_inserter(all));
+    return all;
+  }();
   return kTable;
 }
 
@@ -142,6 +207,11 @@ Shape shape_of(const ComponentTensor& tensor, const AxisSizes& sizes) {
   return shape;
 }
 
+bool serves(Component component, Task task) {
+  const std::vector<Task>& tasks = info_of(component).tasks;
+  return std::ranges::find(tasks, task) != tasks.end();
+}
+
 std::optional<Component> producer_of(std::string_view tensor) {
   for (const ComponentInfo& info : table()) {
     if (std::ranges::find(info.outputs, tensor, &ComponentTensor::name) != info.outputs.end()) {
@@ -155,8 +225,11 @@ std::vector<Connection> connections() {
   std::vector<Connection> found;
   for (const ComponentInfo& info : table()) {
     for (const ComponentTensor& input : info.inputs) {
-      const auto from = producer_of(input.name);
-      if (from) found.push_back({*from, info.id, input.name});
+      for (const ComponentInfo& from : table()) {
+        const bool gives = std::ranges::find(from.outputs, input.name, &ComponentTensor::name) !=
+                           from.outputs.end();
+        if (gives) found.push_back({from.id, info.id, input.name});
+      }
     }
   }
   return found;

@@ -16,11 +16,24 @@ namespace sam3trt {
 
 /// The graphs that a model consists of, in the order in which data goes through them. What each is
 /// stands in the table of components.cpp and nowhere else; a test holds it against docs/graphs.md.
-enum class Component { kVisionEncoder, kTextEncoder, kGeometryEncoder, kDetector, kMaskHead };
+enum class Component {
+  kVisionEncoder,
+  kTextEncoder,
+  kGeometryEncoder,
+  kDetector,
+  kMaskHead,
+  kTrackerNeck,
+  kMaskPrompt,
+  kMemoryAttention,
+  kSamDecoder,
+  kMemoryEncoder,
+};
 
 /// What a component is needed for. A session loads the components of its tasks only.
 enum class Task {
-  kDetect,  ///< Instances that match a text or example boxes.
+  kDetect,    ///< Instances that match a text or example boxes.
+  kInteract,  ///< Objects that points, boxes or masks name.
+  kTrack,     ///< The same through the frames of a video.
 };
 
 /// Which TensorRT optimisation profiles an engine of the component gets.
@@ -79,7 +92,10 @@ using AxisSizes = std::map<std::string, int64_t, std::less<>>;
 /// not among them is -1.
 [[nodiscard]] Shape shape_of(const ComponentTensor& tensor, const AxisSizes& sizes);
 
-/// The component that gives `tensor`; none where the host makes it.
+/// Whether the component is needed for the task.
+[[nodiscard]] bool serves(Component component, Task task);
+
+/// The component that gives `tensor`, the first of them; none where the host makes it.
 [[nodiscard]] std::optional<Component> producer_of(std::string_view tensor);
 
 /// A tensor that goes from one component to another.
@@ -89,7 +105,8 @@ struct Connection {
   std::string_view tensor;
 };
 
-/// All of them: where an input has the name of another component's output.
+/// All of them: where an input has the name of another component's output. Where several give it
+/// (`object_features`), the one that ran last counts.
 [[nodiscard]] std::vector<Connection> connections();
 
 }  // namespace sam3trt

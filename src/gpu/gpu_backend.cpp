@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/tensor_cast.hpp"
 
 namespace sam3trt {
 namespace {
@@ -46,10 +47,9 @@ GpuBackend::GpuBackend(std::shared_ptr<const GpuModel> model)
           model_->limits().images),
       detections_(model_->device(), model_->kernels(), model_->config().num_queries),
       masks_(model_->device(), model_->kernels(), model_->semantics()) {
-  for (const Component component : {Component::kVisionEncoder, Component::kGeometryEncoder,
-                                    Component::kDetector, Component::kMaskHead}) {
-    stages_.try_emplace(component, std::string(name_of(component)), model_->plan(component),
-                        model_->device());
+  for (const ComponentInfo& info : components()) {
+    if (!model_->has(info.id)) continue;
+    stages_.try_emplace(info.id, std::string(info.name), model_->plan(info.id), model_->device());
   }
 }
 
@@ -145,6 +145,20 @@ void GpuBackend::run(Component component, const AxisSizes& sizes) {
   }
 }
 
+Tensor GpuBackend::get(Component component, const std::string& output) {
+  const auto stage = stages_.find(component);
+  const auto found = tensors_.find(output);
+  const auto type = stage == stages_.end() ? std::nullopt : stage->second.type_of(output);
+  if (!type || found == tensors_.end()) {
+    throw Error(ErrorCode::kInternal,
+                "the " + std::string(name_of(component)) + " has not given " + output);
+  }
+  Tensor tensor(*type, found->second.shape);
+  copy_to_host(stream_, tensor.bytes(), found->second.address);
+  uploader_.wait(stream_);
+  return *type == DType::kF32 ? std::move(tensor) : cast_tensor(tensor, DType::kF32);
+}
+
 std::vector<PromptDetections> GpuBackend::detections(std::span<const std::array<int64_t, 2>> sizes,
                                                      float threshold) {
   const auto address = [&](const char* name) { return placed(Component::kDetector, name).address; };
@@ -166,6 +180,7 @@ std::unique_ptr<FeatureStore> GpuBackend::keep_features() {
   auto features = std::make_unique<DeviceFeatures>();
   for (const ComponentTensor& output : info_of(Component::kVisionEncoder).outputs) {
     const std::string name(output.name);
+    if (!tensors_.contains(name)) continue;  // the model detects only
     const Placed& tensor = placed(Component::kVisionEncoder, name);
     const auto type = stages_.at(Component::kVisionEncoder).type_of(name).value_or(DType::kF32);
     const size_t bytes = static_cast<size_t>(element_count(tensor.shape)) * size_of(type);

@@ -18,6 +18,7 @@ int64_t largest(const LoadedPlan& plan, const std::string& input, size_t axis) {
 /// Throws unless `to` takes `tensor` in the type in which `from` gives it.
 void check_connection(const GpuPlans& plans, const Connection& connection) {
   const std::string tensor(connection.tensor);
+  if (!plans.contains(connection.from) || !plans.contains(connection.to)) return;
   const auto given = type_of(*plans.at(connection.from), tensor);
   const auto taken = type_of(*plans.at(connection.to), tensor);
   if (!taken || given == taken) return;

@@ -31,6 +31,8 @@ class GpuModel {
   [[nodiscard]] Semantics semantics() const { return semantics_; }
   [[nodiscard]] const CallLimits& limits() const { return limits_; }
 
+  [[nodiscard]] bool has(Component component) const { return plans_.contains(component); }
+
   /// Not the text encoder, which may go.
   [[nodiscard]] const LoadedPlan& plan(Component component) const { return *plans_.at(component); }
 

@@ -30,13 +30,23 @@ void build(Component component, ModelGraph& model) {
       return build_detector(model);
     case Component::kMaskHead:
       return build_mask_head(model);
+    case Component::kTrackerNeck:
+      return build_tracker_neck(model);
+    case Component::kMaskPrompt:
+      return build_mask_prompt(model);
+    case Component::kMemoryAttention:
+      return build_memory_attention(model);
+    case Component::kSamDecoder:
+      return build_sam_decoder(model);
+    case Component::kMemoryEncoder:
+      return build_memory_encoder(model);
   }
   throw Error(ErrorCode::kInternal, "unknown component");
 }
 
 /// The facts that running the graphs needs (docs/graphs.md, "Metadata").
 std::string config_json(const Sam3Config& config) {
-  const nlohmann::json json = {
+  nlohmann::json json = {
       {"image_size", config.vision.image_size},
       {"patch_size", config.vision.patch_size},
       {"grid", config.vision.grid()},
@@ -51,6 +61,10 @@ std::string config_json(const Sam3Config& config) {
       {"eos_token_id", config.text.eos_token_id},
       {"pad_token_id", config.text.pad_token_id},
   };
+  if (config.tracker) {
+    for_each_field(*config.tracker,
+                   [&](const char* name, const auto& value) { json["tracker"][name] = value; });
+  }
   return json.dump();
 }
 
@@ -98,6 +112,25 @@ Plan make_plan(const ExportRequest& request) {
   }
   add_component(plan, *component, request.output);
   return plan;
+}
+
+/// Leaves out what the checkpoint has no weights for; refuses it where it was asked for by name.
+void drop_missing(const ExportRequest& request, const Sam3Config& config, Plan& plan) {
+  std::string missing;
+  std::erase_if(plan.files, [&](const ComponentFile& file) {
+    if (has_component(config, file.component)) return false;
+    missing += (missing.empty() ? "" : ", ") + std::string(name_of(file.component));
+    return true;
+  });
+  if (missing.empty()) return;
+  const std::string what = request.checkpoint.string() +
+                           ": has no tracker (tracker_model.* and tracker_neck.*, in Meta's files "
+                           "tracker.* and sam2_convs.*, with a config.json of type sam3_video)";
+  if (request.component != "all") {
+    throw_bad_input(what + ", so there is no " + missing +
+                    "; name a checkpoint of the whole model, or one of the other components");
+  }
+  log(LogLevel::kInfo, what + ": " + missing + " are left out");
 }
 
 std::optional<Tokenizer> load_tokenizer(const ExportRequest& request, const Plan& plan,
@@ -183,6 +216,10 @@ void check_outputs(const ExportRequest& request, const Plan& plan) {
 
 }  // namespace
 
+bool has_component(const Sam3Config& config, Component component) {
+  return serves(component, Task::kDetect) || config.tracker.has_value();
+}
+
 void write_graph(AtomicFiles& files, const Checkpoint& checkpoint, Component component,
                  const std::filesystem::path& path, const ConstantWritten& written) {
   Graph graph("sam3_" + std::string(name_of(component)));
@@ -199,9 +236,10 @@ void write_graph(AtomicFiles& files, const Checkpoint& checkpoint, Component com
 }
 
 std::vector<std::filesystem::path> export_component(const ExportRequest& request) {
-  const Plan plan = make_plan(request);
+  Plan plan = make_plan(request);
   check_outputs(request, plan);
   const Checkpoint checkpoint = Checkpoint::open(request.checkpoint, request.semantics);
+  drop_missing(request, checkpoint.config(), plan);
   const std::optional<Tokenizer> tokenizer = load_tokenizer(request, plan, checkpoint);
   throw_if_stopped(request.stop, "the export");
   checkpoint.check_finite();

@@ -81,6 +81,13 @@ Value add_norm(ModelGraph& model, const std::string& name, const Value& x,
   return add_layer_normalization(model.graph, name, x, scale, bias, static_cast<float>(epsilon));
 }
 
+Value add_map_norm(ModelGraph& model, const std::string& name, const Value& map,
+                   const std::string& prefix, double epsilon) {
+  const Value last = add_transpose(model.graph, name + "/last", map, {0, 2, 3, 1});
+  const Value normed = add_norm(model, name + "/norm", last, prefix, epsilon);
+  return add_transpose(model.graph, name, normed, {0, 3, 1, 2});
+}
+
 Value add_activation(Graph& graph, const std::string& name, const Value& x, Activation activation) {
   switch (activation) {
     case Activation::kRelu:
@@ -113,6 +120,26 @@ Value add_relu_mlp(ModelGraph& model, const std::string& name, const Value& x,
     if (i + 1 < prefixes.size()) y = add_relu(model.graph, layer + "/relu", y);
   }
   return y;
+}
+
+Value add_projection_mlp(ModelGraph& model, const std::string& name, const Value& x,
+                         const std::string& prefix, int64_t inner) {
+  std::vector<std::string> layers = {prefix + ".proj_in"};
+  for (int64_t i = 0; i < inner; ++i) layers.push_back(prefix + ".layers." + std::to_string(i));
+  layers.push_back(prefix + ".proj_out");
+  return add_relu_mlp(model, name, x, layers);
+}
+
+Value add_is_positive(Graph& graph, const std::string& name, const Value& x) {
+  return add_sign(graph, name, add_relu(graph, name + "/positive", x));
+}
+
+Value add_select(Graph& graph, const std::string& name, const Value& gate, const Value& on,
+                 const Value& off) {
+  const Value one = graph.add_constant_f32(name + "/one", {}, {1.0F});
+  const Value other = add_sub(graph, name + "/otherwise", one, gate);
+  return add_add(graph, name, add_mul(graph, name + "/on", on, gate),
+                 add_mul(graph, name + "/off", off, other));
 }
 
 Value add_query_heads(ModelGraph& model, const std::string& name, const AttentionSpec& spec,

@@ -56,6 +56,10 @@ Value add_linear(ModelGraph& model, const std::string& name, const Value& x,
 Value add_norm(ModelGraph& model, const std::string& name, const Value& x,
                const std::string& prefix, double epsilon = 1e-5);
 
+/// The same over the channels of a map [B, C, H, W].
+Value add_map_norm(ModelGraph& model, const std::string& name, const Value& map,
+                   const std::string& prefix, double epsilon);
+
 Value add_activation(Graph& graph, const std::string& name, const Value& x, Activation activation);
 
 /// Linear, activation, linear: `prefix`.fc1 and `prefix`.fc2.
@@ -65,6 +69,18 @@ Value add_mlp(ModelGraph& model, const std::string& name, const Value& x, const 
 /// Linear layers with ReLU between them, named in order.
 Value add_relu_mlp(ModelGraph& model, const std::string& name, const Value& x,
                    const std::vector<std::string>& prefixes);
+
+/// The MLP `prefix`.proj_in, `prefix`.layers.0 to `inner` - 1, `prefix`.proj_out, ReLU between
+/// them.
+Value add_projection_mlp(ModelGraph& model, const std::string& name, const Value& x,
+                         const std::string& prefix, int64_t inner);
+
+/// Whether each value is larger than 0: ones and zeros of the same shape.
+Value add_is_positive(Graph& graph, const std::string& name, const Value& x);
+
+/// `on` where `gate` [P, 1, ...] is 1, `off` where it is 0.
+Value add_select(Graph& graph, const std::string& name, const Value& gate, const Value& on,
+                 const Value& off);
 
 /// Names of the four projections of an attention, relative to its prefix.
 struct AttentionSpec {

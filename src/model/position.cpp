@@ -1,5 +1,6 @@
 #include "model/position.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <numeric>
@@ -48,6 +49,56 @@ std::vector<float> sine_position_tokens(int64_t grid, int64_t width) {
     }
   }
   return tokens;
+}
+
+std::vector<float> sine_divisors(int64_t features) {
+  std::vector<float> divisors;
+  for (int64_t j = 0; j < features; ++j) {
+    const double exponent = 2.0 * static_cast<double>(j / 2) / static_cast<double>(features);
+    divisors.push_back(static_cast<float>(std::pow(kTemperature, exponent)));
+  }
+  return divisors;
+}
+
+std::vector<float> random_position_tokens(int64_t grid, const std::vector<float>& matrix) {
+  const size_t features = matrix.size() / 2;
+  const auto centre = [grid](int64_t i) {
+    return 2.0 * (static_cast<double>(i) + 0.5) / static_cast<double>(grid) - 1.0;
+  };
+  std::vector<float> tokens;
+  tokens.reserve(static_cast<size_t>(grid * grid) * 2 * features);
+  for (int64_t token = 0; token < grid * grid; ++token) {
+    std::vector<double> angles;
+    for (size_t j = 0; j < features; ++j) {
+      const double product = centre(token % grid) * static_cast<double>(matrix[j]) +
+                             centre(token / grid) * static_cast<double>(matrix[features + j]);
+      angles.push_back(2.0 * std::numbers::pi * product);
+    }
+    for (const double angle : angles) tokens.push_back(static_cast<float>(std::sin(angle)));
+    for (const double angle : angles) tokens.push_back(static_cast<float>(std::cos(angle)));
+  }
+  return tokens;
+}
+
+std::vector<float> resize_weights(int64_t in, int64_t out) {
+  const double scale = static_cast<double>(in) / static_cast<double>(out);
+  const double support = std::max(scale, 1.0);
+  std::vector<float> weights(static_cast<size_t>(in * out), 0.0F);
+  for (int64_t row = 0; row < out; ++row) {
+    const double centre = scale * (static_cast<double>(row) + 0.5);
+    const auto first = std::max(static_cast<int64_t>(centre - support + 0.5), int64_t{0});
+    const auto last = std::min(static_cast<int64_t>(centre + support + 0.5), in);
+    const auto weight = [&](int64_t column) {
+      const double distance = (static_cast<double>(column) - centre + 0.5) / support;
+      return std::max(1.0 - std::abs(distance), 0.0);
+    };
+    double sum = 0;
+    for (int64_t column = first; column < last; ++column) sum += weight(column);
+    for (int64_t column = first; column < last; ++column) {
+      weights[static_cast<size_t>(row * in + column)] = static_cast<float>(weight(column) / sum);
+    }
+  }
+  return weights;
 }
 
 RotaryTables rotary_tables(int64_t side, double position_scale, int64_t head_dim, double theta,

@@ -16,6 +16,10 @@ namespace sam3trt {
 /// interleaved sin, cos of (i + 1) / (grid + 1e-6) * 2*pi / T^(2j / n), n = width / 2.
 [[nodiscard]] std::vector<float> sine_position_tokens(int64_t grid, int64_t width);
 
+/// Divisors T^(2 * (j / 2) / n) of the one-dimensional sine encoding, j = 0 .. n - 1, T = 10000:
+/// pairs share one (transformers, get_1d_sine_pe).
+[[nodiscard]] std::vector<float> sine_divisors(int64_t features);
+
 /// Cosines and sines of the vision encoder's rotary embedding, one row per token, head_dim / 2
 /// columns: the first half of the columns rotates with x, the second with y.
 struct RotaryTables {
@@ -27,6 +31,16 @@ struct RotaryTables {
 /// the token (y * side + x) of every row.
 [[nodiscard]] RotaryTables rotary_tables(int64_t side, double position_scale, int64_t head_dim,
                                          double theta, const std::vector<int64_t>& order);
+
+/// Tokens [grid*grid, 2 * features] of the encoding of every cell's centre by a random matrix
+/// [2, features]: sines, then cosines, of 2*pi * (2 * centre - 1) * matrix with centre (x, y) in
+/// 0..1 (SAM's prompt encoder).
+[[nodiscard]] std::vector<float> random_position_tokens(int64_t grid,
+                                                        const std::vector<float>& matrix);
+
+/// Weights [out, in] of PyTorch's antialiased bilinear resize of one axis, align_corners = False
+/// (aten, UpSampleKernel.cpp): a triangle as wide as the larger of both steps.
+[[nodiscard]] std::vector<float> resize_weights(int64_t in, int64_t out);
 
 /// 0, 1, ..., count - 1.
 [[nodiscard]] std::vector<int64_t> raster_order(int64_t count);

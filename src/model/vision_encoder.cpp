@@ -2,7 +2,9 @@
 
 #include "model/graphs.hpp"
 #include "model/layers.hpp"
+#include "model/neck.hpp"
 #include "model/position.hpp"
+#include "model/rotary.hpp"
 #include "onnx/ops.hpp"
 
 namespace sam3trt {
@@ -24,32 +26,38 @@ class Trunk {
     const auto global =
         rotary_tables(grid(), static_cast<double>(window) / static_cast<double>(grid()), head_dim,
                       vision_.rope_theta, window_order(grid(), window));
-    windowed_ = add_tables("/vision/rope/window", window * window, head_dim / 2, local);
-    global_ = add_tables("/vision/rope/global", grid() * grid(), head_dim / 2, global);
+    windowed_ = add_rotation_tables(graph_, "/vision/rope/window",
+                                    {1, 1, window * window, head_dim / 2}, local);
+    global_ = add_rotation_tables(graph_, "/vision/rope/global",
+                                  {1, 1, grid() * grid(), head_dim / 2}, global);
   }
 
-  /// pixel_values [B, 3, S, S] to the last block's output [B, C, g, g].
+  /// pixel_values [B, 3, S, S] to the last block's output [B, N, C], its tokens in window order.
   Value build(const Value& pixel_values) {
     Value x = embed(pixel_values);
     for (int64_t i = 0; i < vision_.stack.layers; ++i) x = block(i, x);
-    return to_map(x);
+    return x;
+  }
+
+  /// That as a map [B, C, g, g].
+  Value to_map(const Value& x) {
+    const Value ordered =
+        add_transpose(graph_, "/vision/from_windows/order", split_windows(x), {0, 5, 1, 3, 2, 4});
+    return add_reshape(graph_, "/vision/from_windows", ordered,
+                       {x.dim(0), vision_.hidden, grid(), grid()});
+  }
+
+  /// That as tokens [B, N, C], row by row.
+  Value to_rows(const Value& x) {
+    const Value ordered =
+        add_transpose(graph_, "/vision/from_windows/order", split_windows(x), {0, 1, 3, 2, 4, 5});
+    return add_reshape(graph_, "/vision/from_windows", ordered,
+                       {x.dim(0), grid() * grid(), vision_.hidden});
   }
 
  private:
-  struct Tables {
-    Value cos;
-    Value sin;
-  };
-
   [[nodiscard]] int64_t grid() const { return vision_.grid(); }
   [[nodiscard]] int64_t windows() const { return grid() / vision_.window; }
-
-  Tables add_tables(const std::string& name, int64_t rows, int64_t columns,
-                    const RotaryTables& tables) {
-    const Shape shape = {1, 1, rows, columns};
-    return {graph_.add_constant_f32(name + "/cos", shape, tables.cos),
-            graph_.add_constant_f32(name + "/sin", shape, tables.sin)};
-  }
 
   Value embed(const Value& pixel_values) {
     const std::string prefix = "vision_encoder.backbone.";
@@ -115,9 +123,11 @@ class Trunk {
         add_reshape(graph_, name + "/heads", qkv, {batch, tokens, 3, heads, head_dim});
     const Value ordered = add_transpose(graph_, name + "/order", split, {2, 0, 3, 1, 4});
     const std::vector<Value> parts = add_split(graph_, name + "/split", ordered, 0, 3);
-    const Tables& tables = global ? global_ : windowed_;
-    const Value q = rotate(name + "/q", add_squeeze(graph_, name + "/q_in", parts[0], 0), tables);
-    const Value k = rotate(name + "/k", add_squeeze(graph_, name + "/k_in", parts[1], 0), tables);
+    const Rotation& tables = global ? global_ : windowed_;
+    const Value q =
+        add_rotation(graph_, name + "/q", add_squeeze(graph_, name + "/q_in", parts[0], 0), tables);
+    const Value k =
+        add_rotation(graph_, name + "/k", add_squeeze(graph_, name + "/k_in", parts[1], 0), tables);
     const Value v = add_squeeze(graph_, name + "/v", parts[2], 0);
     const Value scores = add_matmul(graph_, name + "/scores", q,
                                     add_transpose(graph_, name + "/k_t", k, {0, 1, 3, 2}));
@@ -128,33 +138,13 @@ class Trunk {
     return add_linear(model_, name + "/proj", flat, prefix + "o_proj");
   }
 
-  /// Rotates pairs of channels: the weights are ordered so that the first half of a head holds the
-  /// first channel of every pair and the second half the second.
-  Value rotate(const std::string& name, const Value& x, const Tables& tables) {
-    const std::vector<Value> halves = add_split(graph_, name + "/halves", x, 3, 2);
-    const auto times = [&](const std::string& part, const Value& a, const Value& b) {
-      return add_mul(graph_, name + "/" + part, a, b);
-    };
-    const Value first = add_sub(graph_, name + "/first", times("ac", halves[0], tables.cos),
-                                times("bs", halves[1], tables.sin));
-    const Value second = add_add(graph_, name + "/second", times("as", halves[0], tables.sin),
-                                 times("bc", halves[1], tables.cos));
-    return add_concat(graph_, name, {first, second}, 3);
-  }
-
   /// Query, key and value projections stacked; query and key rows of each head reordered to (even
   /// channels, odd channels), which leaves their products unchanged; 1/sqrt(d) folded into the
   /// queries.
   [[nodiscard]] LinearWeights packed_qkv(const std::string& prefix) const {
     const int64_t width = vision_.hidden;
     const int64_t head_dim = width / vision_.stack.heads;
-    std::vector<int64_t> rows;
-    for (int64_t row = 0; row < width; ++row) {
-      const int64_t channel = row % head_dim;
-      const int64_t half = head_dim / 2;
-      const int64_t source = channel < half ? 2 * channel : 2 * (channel - half) + 1;
-      rows.push_back(row - channel + source);
-    }
+    const std::vector<int64_t> rows = rotary_rows(width, head_dim);
     const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
     const auto stack = [this, prefix, rows, scale](const std::string& kind) {
       const Checkpoint* checkpoint = &model_.checkpoint;
@@ -181,47 +171,18 @@ class Trunk {
             .bias = stack(".bias")};
   }
 
-  Value to_map(const Value& x) {
-    const Dim& batch = x.dim(0);
+  Value split_windows(const Value& x) {
     const int64_t w = vision_.window;
-    const Value split = add_reshape(graph_, "/vision/from_windows/split", x,
-                                    {batch, windows(), windows(), w, w, vision_.hidden});
-    const Value ordered =
-        add_transpose(graph_, "/vision/from_windows/order", split, {0, 5, 1, 3, 2, 4});
-    return add_reshape(graph_, "/vision/from_windows", ordered,
-                       {batch, vision_.hidden, grid(), grid()});
+    return add_reshape(graph_, "/vision/from_windows/split", x,
+                       {x.dim(0), windows(), windows(), w, w, vision_.hidden});
   }
 
   ModelGraph& model_;
   Graph& graph_;
   const VisionConfig& vision_;
-  Tables windowed_;
-  Tables global_;
+  Rotation windowed_;
+  Rotation global_;
 };
-
-/// One level of the neck: optional up-convolutions, 1x1 and 3x3 convolution, no norms.
-Value add_neck_level(ModelGraph& model, const Value& map, int64_t level) {
-  const std::string name = "/vision/neck." + std::to_string(level);
-  const std::string prefix = "vision_encoder.neck.fpn_layers." + std::to_string(level) + ".";
-  const auto parameters = [&](const std::string& layer) {
-    return std::pair(model.weight(prefix + layer + ".weight"),
-                     model.weight(prefix + layer + ".bias"));
-  };
-  Value x = map;
-  if (level <= 1) {
-    const auto [weight, bias] = parameters("scale_layers.0");
-    x = add_conv_transpose(model.graph, name + "/up0", x, weight, bias);
-  }
-  if (level == 0) {
-    x = add_gelu(model.graph, name + "/gelu", x);
-    const auto [weight, bias] = parameters("scale_layers.2");
-    x = add_conv_transpose(model.graph, name + "/up1", x, weight, bias);
-  }
-  const auto [weight1, bias1] = parameters("proj1");
-  x = add_conv(model.graph, name + "/proj1", x, weight1, bias1, {});
-  const auto [weight2, bias2] = parameters("proj2");
-  return add_conv(model.graph, name + "/proj2", x, weight2, bias2, {.padding = 1});
-}
 
 }  // namespace
 
@@ -229,10 +190,21 @@ void build_vision_encoder(ModelGraph& model) {
   const int64_t size = model.config().vision.image_size;
   const Value pixel_values =
       model.graph.add_input("pixel_values", DType::kF32, {"B", 3, size, size});
-  const Value map = Trunk(model).build(pixel_values);
+  Trunk trunk(model);
+  const Value tokens = trunk.build(pixel_values);
+  // The other neck is a graph of its own, so that those who only detect do not pay for it.
+  Value rows;
+  if (model.config().tracker) rows = trunk.to_rows(tokens);
+  const Value map = rows.name.empty()
+                        ? trunk.to_map(tokens)
+                        : add_map(model.graph, "/vision/map", rows, model.config().vision.grid());
   for (int64_t level = 0; level < 3; ++level) {
-    model.graph.add_output("fpn_feat_" + std::to_string(level), add_neck_level(model, map, level));
+    const std::string number = std::to_string(level);
+    model.graph.add_output(
+        "fpn_feat_" + number,
+        add_neck_level(model, "/vision/neck." + number, "vision_encoder.neck.", map, level));
   }
+  if (!rows.name.empty()) model.graph.add_output("vision_features", rows);
 }
 
 }  // namespace sam3trt

@@ -38,8 +38,10 @@ Dim Dim::divided_by(int64_t divisor) const {
 
 Dim Dim::plus(const Dim& other) const {
   if (!is_static() && !other.is_static()) {
-    throw Error(ErrorCode::kInternal,
-                "cannot add dimensions " + to_string() + " and " + other.to_string());
+    Dim sum(int64_t{0});
+    sum.factor_ = 1;
+    sum.symbol_ = "(" + to_string() + " + " + other.to_string() + ")";
+    return sum;
   }
   Dim result = is_static() ? other : *this;
   result.offset_ += is_static() ? offset_ : other.offset_;

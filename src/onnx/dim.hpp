@@ -25,7 +25,7 @@ class Dim {
   [[nodiscard]] Dim times(int64_t factor) const;
   [[nodiscard]] Dim divided_by(int64_t divisor) const;
 
-  /// The sum; throws Error(kInternal) when both have symbols.
+  /// The sum; that of two symbols is a symbol of its own, "(5184*F + 4*W)".
   [[nodiscard]] Dim plus(const Dim& other) const;
 
   [[nodiscard]] bool operator==(const Dim& other) const = default;

@@ -76,10 +76,12 @@ Value add_layer_normalization(Graph& graph, const std::string& name, const Value
 Value add_instance_normalization(Graph& graph, const std::string& name, const Value& x,
                                  const Value& scale, const Value& bias, float epsilon);
 
-/// x [N, C, H, W], weight [M, C, k, k], bias [M] (an empty name for none).
+/// x [N, C, H, W], weight [M, C / groups, k, k], bias [M] (an empty name for none). Where the
+/// stride does not divide, the rest is cut off.
 struct ConvOptions {
   int64_t stride = 1;
   int64_t padding = 0;
+  int64_t groups = 1;
 };
 Value add_conv(Graph& graph, const std::string& name, const Value& x, const Value& weight,
                const Value& bias, const ConvOptions& options);

@@ -32,20 +32,22 @@ Value add_instance_normalization(Graph& graph, const std::string& name, const Va
 
 Value add_conv(Graph& graph, const std::string& name, const Value& x, const Value& weight,
                const Value& bias, const ConvOptions& options) {
-  require(x.rank() == 4 && weight.rank() == 4 && x.dim(1) == weight.dim(1), name, x, weight);
+  require(x.rank() == 4 && weight.rank() == 4 && x.dim(1) == weight.dim(1).times(options.groups),
+          name, x, weight);
   const int64_t kernel = weight.dim(2).value();
   Value result{name, x.dtype, {x.dim(0), weight.dim(0)}};
   for (size_t axis = 2; axis < 4; ++axis) {
     const int64_t size = x.dim(axis).value() + 2 * options.padding - kernel;
-    require(size >= 0 && size % options.stride == 0, name, x, weight);
+    require(size >= 0, name, x, weight);
     result.shape.emplace_back(size / options.stride + 1);
   }
   std::vector<Value> inputs = {x, weight};
   if (!bias.name.empty()) inputs.push_back(bias);
-  graph.add_node("Conv", name, inputs, {result},
-                 {{"kernel_shape", std::vector<int64_t>{kernel, kernel}},
-                  {"pads", std::vector<int64_t>(4, options.padding)},
-                  {"strides", std::vector<int64_t>{options.stride, options.stride}}});
+  Attributes attributes = {{"kernel_shape", std::vector<int64_t>{kernel, kernel}},
+                           {"pads", std::vector<int64_t>(4, options.padding)},
+                           {"strides", std::vector<int64_t>{options.stride, options.stride}}};
+  if (options.groups != 1) attributes.emplace_back("group", options.groups);
+  graph.add_node("Conv", name, inputs, {result}, attributes);
   return result;
 }
 

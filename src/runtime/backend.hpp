@@ -87,6 +87,10 @@ class Backend {
   /// `sizes` are those of the component's tensors by symbol, with model_sizes().
   virtual void run(Component component, const AxisSizes& sizes) = 0;
 
+  /// An output of the last run of the component as float32 in host memory; waits. Throws
+  /// Error(kInternal) when it did not run in this call or has no such output.
+  [[nodiscard]] virtual Tensor get(Component component, const std::string& output) = 0;
+
   /// Of the detector's outputs; `sizes[p]`: width and height in pixels of row p's image.
   [[nodiscard]] virtual std::vector<PromptDetections> detections(
       std::span<const std::array<int64_t, 2>> sizes, float threshold) = 0;
@@ -96,7 +100,8 @@ class Backend {
                                                      int64_t planes, int64_t side, float threshold,
                                                      MaskOutput output) = 0;
 
-  /// The vision encoder's outputs, copied; and back to where components find them.
+  /// The vision encoder's outputs (`vision_features` where the model has them), copied; and back to
+  /// where components find them.
   [[nodiscard]] virtual std::unique_ptr<FeatureStore> keep_features() = 0;
   virtual void use_features(const FeatureStore& features) = 0;
 

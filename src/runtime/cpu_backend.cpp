@@ -17,6 +17,7 @@ using Tensors = std::map<std::string, Tensor>;
 
 /// Nobody reads it.
 constexpr std::string_view kUnread = "semantic_seg";
+constexpr std::string_view kOptional = "vision_features";
 
 /// Row `index` of a tensor whose first axis counts rows.
 std::span<const float> row_of(const Tensor& tensor, size_t index) {
@@ -38,20 +39,30 @@ class HostFeatures : public FeatureStore {
 
 }  // namespace
 
+void SessionEngines::set(Component component, std::unique_ptr<Engine> engine) {
+  engines_[component] = {std::move(engine), {}};
+}
+
+void SessionEngines::set_later(Component component, Maker maker) {
+  engines_[component] = {nullptr, std::move(maker)};
+}
+
 Engine& SessionEngines::at(Component component) const {
-  switch (component) {
-    case Component::kVisionEncoder:
-      return *vision_encoder;
-    case Component::kTextEncoder:
-      return *text_encoder;
-    case Component::kGeometryEncoder:
-      return *geometry_encoder;
-    case Component::kDetector:
-      return *detector;
-    case Component::kMaskHead:
-      return *mask_head;
+  const auto found = engines_.find(component);
+  if (found == engines_.end()) {
+    throw_bad_input("the model has no " + std::string(name_of(component)) +
+                    ", which clicks and videos need; export the whole checkpoint with 'sam3trt "
+                    "export --component all'");
   }
-  throw Error(ErrorCode::kInternal, "an unknown component");
+  Entry& entry = found->second;
+  if (!entry.engine) entry.engine = entry.maker();
+  return *entry.engine;
+}
+
+std::unique_ptr<Engine> SessionEngines::take(Component component) {
+  static_cast<void>(at(component));
+  auto entry = engines_.extract(component);
+  return std::move(entry.mapped().engine);
 }
 
 CpuBackend::CpuBackend(std::shared_ptr<SharedEngines> engines, const ModelConfig& config,
@@ -140,8 +151,21 @@ Tensors CpuBackend::run_on(Component component, const TensorMap& inputs, const A
     outputs.push_back({std::string(output.name), shape_of(output, sizes)});
   }
   const std::lock_guard turn(engines_->turn);
-  return run_stage(engines_->engines.at(component), std::string(name_of(component)), inputs,
-                   outputs);
+  Engine& engine = engines_->engines.at(component);
+  // A model that only detects does not give the features that its other half would read.
+  std::erase_if(outputs, [&](const StageOutput& output) {
+    return output.name == kOptional &&
+           std::ranges::find(engine.outputs(), output.name, &TensorInfo::name) ==
+               engine.outputs().end();
+  });
+  return run_stage(engine, std::string(name_of(component)), inputs, outputs);
+}
+
+Tensor CpuBackend::get(Component component, const std::string& output) {
+  const auto found = tensors_.find(output);
+  if (found != tensors_.end()) return found->second;
+  throw Error(ErrorCode::kInternal,
+              "the " + std::string(name_of(component)) + " has not given " + output);
 }
 
 std::vector<PromptDetections> CpuBackend::detections(std::span<const std::array<int64_t, 2>> sizes,
@@ -175,8 +199,8 @@ std::vector<FoundMask> CpuBackend::masks(std::span<const MaskPlane> wanted, int6
 std::unique_ptr<FeatureStore> CpuBackend::keep_features() {
   Tensors kept;
   for (const ComponentTensor& output : info_of(Component::kVisionEncoder).outputs) {
-    const std::string name(output.name);
-    kept.emplace(name, tensors_.at(name));
+    const auto found = tensors_.find(std::string(output.name));
+    if (found != tensors_.end()) kept.insert(*found);
   }
   return std::make_unique<HostFeatures>(std::move(kept));
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -11,15 +12,30 @@
 
 namespace sam3trt {
 
-/// The graphs of one model, each on some backend.
-struct SessionEngines {
-  std::unique_ptr<Engine> vision_encoder;
-  std::unique_ptr<Engine> text_encoder;
-  std::unique_ptr<Engine> geometry_encoder;
-  std::unique_ptr<Engine> detector;
-  std::unique_ptr<Engine> mask_head;
+/// The graphs of one model, each on some backend; those that the model lacks are absent.
+class SessionEngines {
+ public:
+  /// Makes an engine; called once, at its first use.
+  using Maker = std::function<std::unique_ptr<Engine>()>;
 
+  void set(Component component, std::unique_ptr<Engine> engine);
+  void set_later(Component component, Maker maker);
+
+  [[nodiscard]] bool has(Component component) const { return engines_.contains(component); }
+
+  /// Throws Error(kBadInput) that names the task when the model has no such component. Makes the
+  /// engine where that was left for later; one call at a time.
   [[nodiscard]] Engine& at(Component component) const;
+
+  /// Takes the engine out, made where needed; throws as at().
+  [[nodiscard]] std::unique_ptr<Engine> take(Component component);
+
+ private:
+  struct Entry {
+    std::unique_ptr<Engine> engine;
+    Maker maker;
+  };
+  mutable std::map<Component, Entry> engines_;
 };
 
 /// Engines that several sessions share: they take turns, because one call uses all processors.
@@ -59,6 +75,7 @@ class CpuBackend : public Backend {
   void put_texts(const PromptBatch& batch, const PreparedCall& call) override;
   void put_zeros(const std::string& name, const Shape& shape) override;
   void run(Component component, const AxisSizes& sizes) override;
+  [[nodiscard]] Tensor get(Component component, const std::string& output) override;
   [[nodiscard]] std::vector<PromptDetections> detections(
       std::span<const std::array<int64_t, 2>> sizes, float threshold) override;
   [[nodiscard]] std::vector<FoundMask> masks(std::span<const MaskPlane> wanted, int64_t planes,

@@ -3,9 +3,15 @@
 namespace sam3trt {
 
 SessionEngines load_engines(const ModelFiles& files, const EngineLoader& load) {
-  return {load(files.at(Component::kVisionEncoder)), load(files.at(Component::kTextEncoder)),
-          load(files.at(Component::kGeometryEncoder)), load(files.at(Component::kDetector)),
-          load(files.at(Component::kMaskHead))};
+  SessionEngines engines;
+  for (const auto& [component, path] : files.components) {
+    if (serves(component, Task::kDetect)) {
+      engines.set(component, load(path));
+    } else {
+      engines.set_later(component, [load, path = path] { return load(path); });
+    }
+  }
+  return engines;
 }
 
 CpuSession::CpuSession(SessionEngines engines, Tokenizer tokenizer, const ModelConfig& config,

@@ -15,7 +15,8 @@ namespace sam3trt {
 /// Loads one graph on the backend of the caller's choice.
 using EngineLoader = std::function<std::unique_ptr<Engine>(const std::filesystem::path&)>;
 
-/// All engines of a model.
+/// All engines of a model. Those that detection does not need are loaded at their first use, so
+/// `load` must stay usable.
 [[nodiscard]] SessionEngines load_engines(const ModelFiles& files, const EngineLoader& load);
 
 /// A pipeline on engines with tensors in host memory. One call at a time.

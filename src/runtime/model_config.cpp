@@ -57,6 +57,28 @@ class FieldReader {
     problems_ += object_.contains(key) ? object_[key].dump(-1, ' ', true).substr(0, 60) : "nothing";
   }
 
+  /// One field of the tracker: a flag, a whole number or a number.
+  void read_tracker(const char* key, bool& value) {
+    const auto found = object_.find(key);
+    if (found != object_.end() && found->is_boolean()) {
+      value = found->get<bool>();
+    } else {
+      problem(key, "true or false");
+    }
+  }
+  void read_tracker(const char* key, int64_t& value) {
+    constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+    read(key, -kMost, kMost, value);
+  }
+  void read_tracker(const char* key, double& value) {
+    const auto found = object_.find(key);
+    if (found != object_.end() && is_finite(*found)) {
+      value = found->get<double>();
+    } else {
+      problem(key, "a number");
+    }
+  }
+
   [[nodiscard]] const std::string& problems() const { return problems_; }
 
  private:
@@ -67,6 +89,25 @@ class FieldReader {
   const nlohmann::json& object_;
   std::string problems_;
 };
+
+/// Problems of the object under "tracker".
+std::string read_tracker(const nlohmann::json& object, ModelConfig& config) {
+  if (!object.is_object()) return "\n  tracker: expected an object";
+  constexpr int64_t kMaxWidth = 1 << 16;
+  constexpr int64_t kMaxChannels = 1 << 12;
+  constexpr int64_t kMaxRows = 1 << 12;
+  constexpr int64_t kMaxMasks = 1 << 8;
+  FieldReader reader(object);
+  TrackerConfig tracker;
+  for_each_field(tracker, [&](const char* name, auto& value) { reader.read_tracker(name, value); });
+  // Sizes of tensors.
+  reader.read("vision_width", 1, kMaxWidth, tracker.vision_width);
+  reader.read("memory_channels", 1, kMaxChannels, tracker.memory_channels);
+  reader.read("num_maskmem", 0, kMaxRows, tracker.num_maskmem);
+  reader.read("mask_tokens", 2, kMaxMasks, tracker.mask_tokens);
+  config.tracker = tracker;
+  return reader.problems();
+}
 
 }  // namespace
 
@@ -104,8 +145,12 @@ ModelConfig parse_model_config(std::string_view json, const std::string& where) 
     reader.problem("grid", std::to_string(config.image_size) + " / " +
                                std::to_string(config.patch_size) + " (image_size / patch_size)");
   }
-  if (!reader.problems().empty()) {
-    throw_bad_input(where + " is not valid; export the graph again:" + reader.problems());
+  std::string problems = reader.problems();
+  if (const auto tracker = object.find("tracker"); tracker != object.end()) {
+    problems += read_tracker(*tracker, config);
+  }
+  if (!problems.empty()) {
+    throw_bad_input(where + " is not valid; export the graph again:" + problems);
   }
   return config;
 }

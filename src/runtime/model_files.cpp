@@ -136,6 +136,56 @@ fs::path only_one(const fs::path& folder, const Candidates& candidates,
   throw_bad_input(message);
 }
 
+/// The paths of what detection needs.
+ModelFiles detector_files(const fs::path& vision_encoder, const fs::path& detector) {
+  if (is_engine(vision_encoder) != is_engine(detector)) {
+    throw_bad_input(vision_encoder.string() + " and " + detector.string() +
+                    ": one is an engine and one a graph; name two engines or two graphs");
+  }
+  ModelFiles files;
+  files.form = is_engine(detector) ? ModelForm::kEngines : ModelForm::kGraphs;
+  files.components = {{Component::kVisionEncoder, vision_encoder},
+                      {Component::kDetector, detector}};
+  for (const Component component : components_beside(Component::kDetector)) {
+    files.components[component] = path_beside(detector, component);
+  }
+  files.tokenizer = tokenizer_beside(detector);
+  return files;
+}
+
+/// All of them make one model; what they say of it is filled in.
+ModelFiles check_files(ModelFiles files) {
+  std::string problems;
+  std::optional<ComponentFile> first;
+  for (const auto& [component, path] : files.components) {
+    ComponentFile file = read_component(path, std::string(name_of(component)), problems);
+    if (first) {
+      compare(*first, file, problems);
+    } else {
+      first = std::move(file);
+    }
+  }
+  std::error_code ignored;
+  if (!fs::is_regular_file(files.tokenizer, ignored)) {
+    problems += "\n  " + files.tokenizer.string() + ": the tokenizer is missing";
+  }
+  const auto semantics = semantics_of(*first);
+  if (!first->metadata.empty() && !semantics) {
+    problems += "\n  " + first->path.string() + ": expected the semantics hf or meta, found '" +
+                value_of(first->metadata, "semantics") + "'";
+  }
+  if (!problems.empty()) {
+    throw_bad_input(std::string("the graphs do not make one model; ") + kExportHint + ":" +
+                    problems);
+  }
+  files.semantics = *semantics;
+  files.checkpoint_sha256 = value_of(first->metadata, "checkpoint_sha256");
+  files.config =
+      parse_model_config(value_of(first->metadata, "config"),
+                         files.at(Component::kVisionEncoder).string() + ": sam3trt.config");
+  return files;
+}
+
 }  // namespace
 
 std::string_view semantics_name(Semantics semantics) {
@@ -171,51 +221,18 @@ ModelFiles find_model_files(const fs::path& folder, std::optional<ModelForm> for
   }
   const Candidates candidates = list_candidates(folder, form.value_or(form_of_folder(folder)));
   const fs::path vision_encoder = only_one(folder, candidates, "vision_encoder", words);
-  return find_model_files(vision_encoder, only_one(folder, candidates, "detector", words));
+  ModelFiles files =
+      detector_files(vision_encoder, only_one(folder, candidates, "detector", words));
+  for (const ComponentInfo& info : components()) {
+    const std::string name(info.name);
+    if (serves(info.id, Task::kDetect) || !candidates.by_component.contains(name)) continue;
+    files.components[info.id] = only_one(folder, candidates, name, words);
+  }
+  return check_files(std::move(files));
 }
 
 ModelFiles find_model_files(const fs::path& vision_encoder, const fs::path& detector) {
-  if (is_engine(vision_encoder) != is_engine(detector)) {
-    throw_bad_input(vision_encoder.string() + " and " + detector.string() +
-                    ": one is an engine and one a graph; name two engines or two graphs");
-  }
-  ModelFiles files;
-  files.form = is_engine(detector) ? ModelForm::kEngines : ModelForm::kGraphs;
-  files.components = {{Component::kVisionEncoder, vision_encoder},
-                      {Component::kDetector, detector}};
-  for (const Component component : components_beside(Component::kDetector)) {
-    files.components[component] = path_beside(detector, component);
-  }
-  files.tokenizer = tokenizer_beside(detector);
-
-  std::string problems;
-  std::optional<ComponentFile> first;
-  for (const auto& [component, path] : files.components) {
-    ComponentFile file = read_component(path, std::string(name_of(component)), problems);
-    if (first) {
-      compare(*first, file, problems);
-    } else {
-      first = std::move(file);
-    }
-  }
-  std::error_code ignored;
-  if (!fs::is_regular_file(files.tokenizer, ignored)) {
-    problems += "\n  " + files.tokenizer.string() + ": the tokenizer is missing";
-  }
-  const auto semantics = semantics_of(*first);
-  if (!first->metadata.empty() && !semantics) {
-    problems += "\n  " + first->path.string() + ": expected the semantics hf or meta, found '" +
-                value_of(first->metadata, "semantics") + "'";
-  }
-  if (!problems.empty()) {
-    throw_bad_input(std::string("the graphs do not make one model; ") + kExportHint + ":" +
-                    problems);
-  }
-  files.semantics = *semantics;
-  files.checkpoint_sha256 = value_of(first->metadata, "checkpoint_sha256");
-  files.config = parse_model_config(value_of(first->metadata, "config"),
-                                    vision_encoder.string() + ": sam3trt.config");
-  return files;
+  return check_files(detector_files(vision_encoder, detector));
 }
 
 }  // namespace sam3trt

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/semantics.hpp"
+#include "base/tracker_config.hpp"
 #include "components/components.hpp"
 
 namespace sam3trt {
@@ -28,6 +29,7 @@ struct ModelConfig {
   int64_t bos_token_id = 0;
   int64_t eos_token_id = 0;
   int64_t pad_token_id = 0;
+  std::optional<TrackerConfig> tracker;  ///< None: the model detects only.
 };
 
 /// Parses and checks the JSON text; `where` appears in messages. Throws Error(kBadInput) that lists
@@ -49,6 +51,8 @@ struct ModelFiles {
   Semantics semantics = Semantics::kHf;
   std::string checkpoint_sha256;
 
+  [[nodiscard]] bool has(Component component) const { return components.contains(component); }
+
   /// The graph or engine of a component; throws Error(kInternal) when it is not there.
   [[nodiscard]] const std::filesystem::path& at(Component component) const;
 };
@@ -61,7 +65,8 @@ struct FolderWords {
 };
 
 /// The model in `folder`, as engines when it holds any and `form` does not ask for graphs: the one
-/// vision encoder and the one detector by their metadata, the components beside it by name. Engines
+/// vision encoder, the one detector and the components of tracking by their metadata, those beside
+/// the detector by name. A folder without components of tracking is a model that detects. Engines
 /// say what they are by their manifests. Throws Error(kBadInput) when one is missing, twice there,
 /// damaged, of another format version or of another checkpoint. Graphs that were written to
 /// calibrate another one are no components.
@@ -69,8 +74,8 @@ struct FolderWords {
                                           std::optional<ModelForm> form = std::nullopt,
                                           const FolderWords& words = {});
 
-/// The same from the two files; the other components lie beside the detector. Both must be graphs
-/// or both engines.
+/// The same from two files, for detection: the other components lie beside the detector. Both must
+/// be graphs or both engines.
 [[nodiscard]] ModelFiles find_model_files(const std::filesystem::path& vision_encoder,
                                           const std::filesystem::path& detector);
 

@@ -48,10 +48,18 @@ struct Pipeline::MaskJob {
 };
 
 AxisSizes model_sizes(const ModelConfig& config) {
-  return {
+  AxisSizes sizes = {
       {"S", config.image_size},     {"g", config.grid},           {"N", config.grid * config.grid},
       {"D", config.detector_width}, {"L", config.context_length}, {"Q", config.num_queries},
       {"r", config.roi_size}};
+  if (config.tracker) {
+    sizes["H"] = config.tracker->vision_width;
+    sizes["U"] = config.detector_width / 8;
+    sizes["V"] = config.detector_width / 4;
+    sizes["X"] = config.tracker->memory_channels;
+    sizes["m"] = config.tracker->mask_tokens;
+  }
+  return sizes;
 }
 
 Pipeline::Pipeline(std::unique_ptr<Backend> backend, const Tokenizer& tokenizer,

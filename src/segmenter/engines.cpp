@@ -141,7 +141,7 @@ HostModel load_model(const ModelFiles& files, const LoadOptions& options) {
   HostModel model;
   if (files.form == ModelForm::kGraphs) {
     model.backend = "openvino";
-    model.engines = load_engines(files, [&](const std::filesystem::path& path) {
+    model.engines = load_engines(files, [options](const std::filesystem::path& path) {
       log(LogLevel::kInfo, "loading " + path.string() + " in OpenVINO " + openvino_version());
       return with_float32_tensors(load_openvino_engine(path, {.threads = options.threads}));
     });
@@ -150,8 +150,9 @@ HostModel load_model(const ModelFiles& files, const LoadOptions& options) {
   model.backend = "tensorrt";
   check_set(files, options);
   model.host = open_tensorrt_for(files.components.at(Component::kVisionEncoder), options.device);
-  model.engines = load_engines(files, [&](const std::filesystem::path& path) {
-    return load_engine_file(*model.host, path, options);
+  TensorRtHost* host = model.host.get();  // outlives the engines, as HostModel says
+  model.engines = load_engines(files, [host, options](const std::filesystem::path& path) {
+    return load_engine_file(*host, path, options);
   });
   model.limits = limits_of(files);
   model.verified = all_verified(files);

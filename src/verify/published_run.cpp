@@ -41,11 +41,10 @@ class RawRun {
  public:
   RawRun(const ModelFiles& model, const LoadOptions& load) : model_(load_model(model, load)) {
     SessionEngines engines = std::move(model_.engines);
-    const auto record = [&](std::unique_ptr<Engine>& engine, const char* component) {
-      engine = std::make_unique<RecordingEngine>(std::move(engine), calls_[component]);
-    };
-    record(engines.detector, "detector");
-    record(engines.mask_head, "mask_head");
+    for (const Component component : {Component::kDetector, Component::kMaskHead}) {
+      engines.set(component, std::make_unique<RecordingEngine>(
+                                 engines.take(component), calls_[std::string(name_of(component))]));
+    }
     session_ = std::make_unique<CpuSession>(std::move(engines), Tokenizer::load(model.tokenizer),
                                             model.config, model.semantics, model_.limits);
   }

@@ -160,18 +160,15 @@ ReferenceRun record_reference(const ModelFiles& files, const EngineLoader& load,
   ReferenceRun run;
   run.images = std::move(images);
   SessionEngines engines = load_engines(files, load);
-  Engine& mask_head = *engines.mask_head;
-  const auto record = [&](std::unique_ptr<Engine>& engine, const std::string& component) {
-    engine = std::make_unique<RecordingEngine>(std::move(engine), run.calls[component]);
-  };
-  record(engines.vision_encoder, "vision_encoder");
-  record(engines.text_encoder, "text_encoder");
-  record(engines.geometry_encoder, "geometry_encoder");
-  record(engines.detector, "detector");
-  const std::map<std::string, Engine*> recorded = {
-      {"text_encoder", engines.text_encoder.get()},
-      {"geometry_encoder", engines.geometry_encoder.get()},
-      {"detector", engines.detector.get()}};
+  Engine& mask_head = engines.at(Component::kMaskHead);
+  std::map<std::string, Engine*> recorded;
+  for (const Component component : {Component::kVisionEncoder, Component::kTextEncoder,
+                                    Component::kGeometryEncoder, Component::kDetector}) {
+    const std::string name(name_of(component));
+    auto engine = std::make_unique<RecordingEngine>(engines.take(component), run.calls[name]);
+    if (component != Component::kVisionEncoder) recorded[name] = engine.get();
+    engines.set(component, std::move(engine));
+  }
   // One less than there are, where the limits allow it: several come together, and one alone.
   const size_t prompts = default_prompts(run.images.front(), texts, limits).size();
   const auto together = static_cast<size_t>(std::clamp<int64_t>(

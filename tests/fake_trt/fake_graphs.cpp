@@ -236,44 +236,47 @@ ModelConfig FakeGraphs::config() {
 Tokenizer FakeGraphs::tokenizer() { return Tokenizer::load(SAM3TRT_TEST_DATA "/text"); }
 
 SessionEngines FakeGraphs::engines() const {
-  const auto graph = [&](const char* name, std::vector<TensorInfo> inputs,
+  SessionEngines engines;
+  const auto graph = [&](Component component, std::vector<TensorInfo> inputs,
                          std::vector<TensorInfo> outputs, Tensors (*function)(const TensorMap&)) {
-    return std::make_unique<FakeGraph>(name, std::move(inputs), std::move(outputs), function,
-                                       damage_);
+    const std::string name(name_of(component));
+    engines.set(component, std::make_unique<FakeGraph>(name, std::move(inputs), std::move(outputs),
+                                                       function, damage_));
   };
   const Shape pool = {kAny, kAny, kRegion, kGrid};
-  return {graph("vision_encoder", {kPixels}, {kFeatures0, kFeatures1, kFeatures2}, encode_image),
-          graph("text_encoder", {kIds}, {kText}, encode_text),
-          graph("geometry_encoder",
-                {kFeatures2,
-                 kImageIndex,
-                 {"boxes", DType::kF32, {kAny, kAny, 4}},
-                 {"box_labels", DType::kI64, {kAny, kAny}},
-                 {"box_mask", DType::kF32, {kAny, kAny}},
-                 {"pool_y", DType::kF32, pool},
-                 {"pool_x", DType::kF32, pool}},
-                {kGeometry}, encode_boxes),
-          graph("detector", {kFeatures2, kImageIndex, kText, kGeometry, kPromptMask},
-                {{"pred_logits", DType::kF32, {kAny, kQueries}},
-                 {"pred_boxes", DType::kF32, {kAny, kQueries, 4}},
-                 {"presence_logits", DType::kF32, {kAny, 1}},
-                 kQueryFeatures,
-                 kHidden},
-                detect),
-          graph("mask_head",
-                {kFeatures0,
-                 kFeatures1,
-                 kHidden,
-                 kText,
-                 kGeometry,
-                 kPromptMask,
-                 kQueryFeatures,
-                 {"prompt_index", DType::kI64, {kAny}},
-                 kImageIndex,
-                 {"query_index", DType::kI64, {kAny, kAny}}},
-                {{"pred_masks", DType::kF32, {kAny, kAny, kSide, kSide}},
-                 {"semantic_seg", DType::kF32, {kAny, 1, kSide, kSide}}},
-                make_masks)};
+  graph(Component::kVisionEncoder, {kPixels}, {kFeatures0, kFeatures1, kFeatures2}, encode_image);
+  graph(Component::kTextEncoder, {kIds}, {kText}, encode_text);
+  graph(Component::kGeometryEncoder,
+        {kFeatures2,
+         kImageIndex,
+         {"boxes", DType::kF32, {kAny, kAny, 4}},
+         {"box_labels", DType::kI64, {kAny, kAny}},
+         {"box_mask", DType::kF32, {kAny, kAny}},
+         {"pool_y", DType::kF32, pool},
+         {"pool_x", DType::kF32, pool}},
+        {kGeometry}, encode_boxes);
+  graph(Component::kDetector, {kFeatures2, kImageIndex, kText, kGeometry, kPromptMask},
+        {{"pred_logits", DType::kF32, {kAny, kQueries}},
+         {"pred_boxes", DType::kF32, {kAny, kQueries, 4}},
+         {"presence_logits", DType::kF32, {kAny, 1}},
+         kQueryFeatures,
+         kHidden},
+        detect);
+  graph(Component::kMaskHead,
+        {kFeatures0,
+         kFeatures1,
+         kHidden,
+         kText,
+         kGeometry,
+         kPromptMask,
+         kQueryFeatures,
+         {"prompt_index", DType::kI64, {kAny}},
+         kImageIndex,
+         {"query_index", DType::kI64, {kAny, kAny}}},
+        {{"pred_masks", DType::kF32, {kAny, kAny, kSide, kSide}},
+         {"semantic_seg", DType::kF32, {kAny, 1, kSide, kSide}}},
+        make_masks);
+  return engines;
 }
 
 }  // namespace sam3trt

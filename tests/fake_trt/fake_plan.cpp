@@ -243,14 +243,13 @@ GpuPlans fake_plans(SessionEngines engines, const ModelConfig& config,
                          {"T", config.context_length + limits.boxes + 1},
                          {"R", limits.mask_prompts},
                          {"M", limits.masks}};
-  const auto plan = [&](std::unique_ptr<Engine>& engine, bool is_mask_head = false) {
-    return std::make_shared<const FakePlan>(std::move(engine), largest, is_mask_head);
-  };
-  return {{Component::kVisionEncoder, plan(engines.vision_encoder)},
-          {Component::kTextEncoder, plan(engines.text_encoder)},
-          {Component::kGeometryEncoder, plan(engines.geometry_encoder)},
-          {Component::kDetector, plan(engines.detector)},
-          {Component::kMaskHead, plan(engines.mask_head, true)}};
+  GpuPlans plans;
+  for (const ComponentInfo& info : components()) {
+    if (!engines.has(info.id)) continue;
+    plans[info.id] = std::make_shared<const FakePlan>(engines.take(info.id), largest,
+                                                      info.id == Component::kMaskHead);
+  }
+  return plans;
 }
 
 }  // namespace sam3trt

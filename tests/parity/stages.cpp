@@ -78,10 +78,8 @@ Tensors Stages::run(const Goldens& goldens, const GoldenPrompt& golden) {
   const std::vector<float> masks[] = {
       text_mask(tensors.at("input_ids").i64(), config_.eos_token_id)};
   tensors["prompt_mask"] = make_prompt_mask(prompts, masks, semantics_);
-  for (Engine* engine :
-       {engines_.vision_encoder.get(), engines_.text_encoder.get(), engines_.geometry_encoder.get(),
-        engines_.detector.get(), engines_.mask_head.get()}) {
-    run_graph(*engine, tensors);
+  for (const ComponentInfo& info : components()) {
+    if (serves(info.id, Task::kDetect)) run_graph(engines_.at(info.id), tensors);
   }
   return tensors;
 }

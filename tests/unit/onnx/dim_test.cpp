@@ -21,7 +21,12 @@ TEST(Dim, DivisionUndoesMultiplicationAndRefusesRemainders) {
   EXPECT_THROW((void)Dim(10).divided_by(0), Error);
 }
 
-TEST(Dim, TwoSymbolsCannotBeAdded) { EXPECT_THROW((void)Dim("B").plus(Dim("P")), Error); }
+TEST(Dim, TwoSymbolsAddToASymbolOfTheirOwn) {
+  const Dim sum = Dim("F").times(9).plus(Dim("W"));
+  EXPECT_EQ(sum.to_string(), "(9*F + W)");
+  EXPECT_EQ(sum, Dim("F").times(9).plus(Dim("W")));
+  EXPECT_NE(sum, Dim("W").plus(Dim("F").times(9)));
+}
 
 TEST(Dim, BroadcastFollowsNumpy) {
   EXPECT_EQ(broadcast({"P", 1, 5}, {7, 1}, "x"), (SymbolicShape{"P", 7, 5}));

@@ -72,12 +72,14 @@ class FakeModel {
 
   [[nodiscard]] CpuSession make_session(Semantics semantics, SessionLimits limits = {}) {
     SessionEngines engines;
-    engines.vision_encoder = engine("vision_encoder", [](const TensorMap&) { return features(); });
-    engines.text_encoder = engine("text_encoder", encode_texts);
-    engines.geometry_encoder = engine("geometry_encoder", encode_boxes);
-    engines.detector =
-        engine("detector", [this](const TensorMap& inputs) { return detect(inputs); });
-    engines.mask_head = engine("mask_head", make_masks);
+    const auto set = [&](Component component, FakeEngine::Function function) {
+      engines.set(component, engine(std::string(name_of(component)), std::move(function)));
+    };
+    set(Component::kVisionEncoder, [](const TensorMap&) { return features(); });
+    set(Component::kTextEncoder, encode_texts);
+    set(Component::kGeometryEncoder, encode_boxes);
+    set(Component::kDetector, [this](const TensorMap& inputs) { return detect(inputs); });
+    set(Component::kMaskHead, make_masks);
     return {std::move(engines), Tokenizer::load(SAM3TRT_TEST_DATA "/text"), config(), semantics,
             limits};
   }
