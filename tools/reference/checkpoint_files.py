@@ -80,6 +80,113 @@ _RENAMES = [
 ]
 
 
+# The same for the tensors of `tracker_model.`; <N> as above.
+_TRACKER_RENAMES = [
+    (r"shared_image_embedding\.", "P.pe_layer."),
+    (r"prompt_encoder\.mask_embed\.conv1\.", "P.mask_downscaling.0."),
+    (r"prompt_encoder\.mask_embed\.layer_norm1\.", "P.mask_downscaling.1."),
+    (r"prompt_encoder\.mask_embed\.conv2\.", "P.mask_downscaling.3."),
+    (r"prompt_encoder\.mask_embed\.layer_norm2\.", "P.mask_downscaling.4."),
+    (r"prompt_encoder\.mask_embed\.conv3\.", "P.mask_downscaling.6."),
+    (r"prompt_encoder\.", "P."),
+    (r"mask_decoder\.upscale_conv1\.", "M.output_upscaling.0."),
+    (r"mask_decoder\.upscale_layer_norm\.", "M.output_upscaling.1."),
+    (r"mask_decoder\.upscale_conv2\.", "M.output_upscaling.3."),
+    (r"mask_decoder\.transformer\.layer_norm_final_attn\.", "M.transformer.norm_final_attn."),
+    (r"mask_decoder\.transformer\.layers\.(\d+)\.layer_norm", r"M.transformer.layers.\1.norm"),
+    (
+        r"mask_decoder\.transformer\.layers\.(\d+)\.mlp\.proj_in",
+        r"M.transformer.layers.\1.mlp.lin1",
+    ),
+    (
+        r"mask_decoder\.transformer\.layers\.(\d+)\.mlp\.proj_out",
+        r"M.transformer.layers.\1.mlp.lin2",
+    ),
+    (r"mask_decoder\.", "M."),
+    (r"memory_attention\.layer_norm\.", "transformer.encoder.norm."),
+    (r"memory_attention\.layers\.(\d+)\.layer_norm", r"transformer.encoder.layers.\1.norm"),
+    (r"memory_attention\.", "transformer.encoder."),
+    (
+        r"memory_encoder\.mask_downsampler\.layers\.(\d+)\.conv\.",
+        r"B.mask_downsampler.encoder.{\1}.",
+    ),
+    (r"memory_encoder\.mask_downsampler\.final_conv\.", "B.mask_downsampler.encoder.{last}."),
+    (
+        r"memory_encoder\.mask_downsampler\.layers\.(\d+)\.layer_norm\.",
+        r"B.mask_downsampler.encoder.{\1+}.",
+    ),
+    (r"memory_encoder\.memory_fuser\.layers\.(\d+)\.depthwise_conv", r"B.fuser.layers.\1.dwconv"),
+    (r"memory_encoder\.memory_fuser\.layers\.(\d+)\.layer_norm", r"B.fuser.layers.\1.norm"),
+    (r"memory_encoder\.memory_fuser\.layers\.(\d+)\.pointwise_conv", r"B.fuser.layers.\1.pwconv"),
+    (r"memory_encoder\.memory_fuser\.layers\.(\d+)\.scale", r"B.fuser.layers.\1.gamma"),
+    (r"memory_encoder\.feature_projection\.", "B.pix_feat_proj."),
+    (r"memory_encoder\.projection\.", "B.out_proj."),
+    (r"object_pointer_proj\.", "obj_ptr_proj."),
+    (r"temporal_positional_encoding_projection_layer\.", "obj_ptr_tpos_proj."),
+    (r"memory_temporal_positional_encoding$", "maskmem_tpos_enc"),
+    (r"no_memory_embedding$", "no_mem_embed"),
+    (r"no_memory_positional_encoding$", "no_mem_pos_enc"),
+    (r"no_object_pointer$", "no_obj_ptr"),
+    (r"occlusion_spatial_embedding_parameter$", "no_obj_embed_spatial"),
+]
+
+
+def tracker_to_meta(tensors: Tensors) -> Tensors:
+    """The `tracker.` part of Meta's state dict from the tensors named `tracker_model.`.
+
+    Meta keeps a row of point_embed per tensor and the Gaussian matrix once; all projections of
+    attention stay apart.
+    """
+    prefix = "tracker_model."
+    names = [name.removeprefix(prefix) for name in tensors if name.startswith(prefix)]
+    steps = sum(
+        bool(re.fullmatch(r".*mask_downsampler\.layers\.\d+\.conv\.bias", n)) for n in names
+    )
+    state: Tensors = {}
+    for name in names:
+        values = tensors[prefix + name]
+        if name == "prompt_encoder.shared_embedding.positional_embedding":
+            continue
+        if name == "prompt_encoder.point_embed.weight":
+            for row in range(len(values)):
+                target = f"tracker.sam_prompt_encoder.point_embeddings.{row}.weight"
+                state[target] = values[row : row + 1]
+            continue
+        for pattern, replacement in _TRACKER_RENAMES:
+            target, count = re.subn(f"^{pattern}", replacement, name, count=1)
+            if count == 1:
+                break
+        else:
+            target = name
+        target = target.replace("{last}", str(3 * steps)).replace(".o_proj.", ".out_proj.")
+        # A step of the downsampler is three modules of a sequence: convolution, norm, activation.
+        target = re.sub(r"\{(\d+)(\+?)\}", lambda m: str(3 * int(m[1]) + len(m[2])), target)
+        if re.search(r"(_mlps\.\d|_head|obj_ptr_proj)\.", target):
+            depth = sum(
+                n.startswith(name[: re.search(r"(_mlps\.\d|_head|_proj)\.", name).end()])
+                and n.endswith(".bias")
+                for n in names
+            )
+            target = target.replace("proj_in", "layers.<0>").replace(
+                "proj_out", f"layers.<{depth - 1}>"
+            )
+            target = re.sub(r"layers\.(\d+)", lambda m: f"layers.{int(m[1]) + 1}", target)
+            target = re.sub(r"<(\d+)>", r"\1", target)
+        for short, long in (
+            ("P.", "sam_prompt_encoder."),
+            ("M.", "sam_mask_decoder."),
+            ("B.", "maskmem_backbone."),
+        ):
+            if target.startswith(short):
+                target = long + target[len(short) :]
+        target = target.replace("pe_layer.positional_embedding", GAUSSIAN)
+        state[f"tracker.{target}"] = values
+    return state
+
+
+GAUSSIAN = "pe_layer.positional_encoding_gaussian_matrix"
+
+
 def meta_name(name: str) -> str:
     """Meta's name of a Hugging Face image-model tensor, q/k/v still apart, without "detector."."""
     neck = "tracker_neck" if name.startswith("tracker_neck.") else "vision_encoder.neck"
@@ -124,12 +231,15 @@ def axial_rotations(side: int, head_dim: int, theta: float, scale: float) -> np.
 def hf_to_meta(tensors: Tensors, config: dict, freqs: bool = True, points: bool = True) -> Tensors:
     """The state dict of Meta's model: names, packed attention, CLS row, `freqs_cis`, point weights.
 
-    `tensors` has the names of Sam3Model; `tracker_neck.*` may be among them and becomes sam2_convs.
+    `tensors` has the names of Sam3Model; `tracker_neck.*` may be among them and becomes sam2_convs,
+    and so may `tracker_model.*`, which becomes `tracker.`.
     `config` is a Sam3Config dictionary. The CLS row and the point weights, which SAM 3 does not
     use, are zeros. Meta's code has head dimension 64 in the text tower, and so must `config`.
     """
     state: Tensors = {}
     for name, values in tensors.items():
+        if name.startswith("tracker_model."):
+            continue
         target = meta_name(name)
         if name.endswith("embeddings.position_embeddings"):
             cls_row = np.zeros_like(values[:, :1])
@@ -149,7 +259,7 @@ def hf_to_meta(tensors: Tensors, config: dict, freqs: bool = True, points: bool 
         _add_rotations(state, config)
     if points:
         _add_points(state, config)
-    return state
+    return state | tracker_to_meta(tensors)
 
 
 def _add_rotations(state: Tensors, config: dict) -> None:
@@ -317,11 +427,7 @@ def main() -> None:
     tensors = read_safetensors(arguments.folder / "model.safetensors")
     if config["model_type"] == "sam3_video":
         config = config["detector_config"]
-        tensors = {
-            name.removeprefix("detector_model."): values
-            for name, values in tensors.items()
-            if not name.startswith("tracker_model.")
-        }
+        tensors = {name.removeprefix("detector_model."): v for name, v in tensors.items()}
     write_torch_zip(arguments.output, hf_to_meta(tensors, config), nested=arguments.nested)
 
 

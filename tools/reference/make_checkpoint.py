@@ -17,6 +17,10 @@ import numpy as np
 import sam3_tensors
 import tiny_tokenizer
 
+CONFIGS = Path(__file__).resolve().parents[2] / "tests/data/configs"
+# One matrix that Hugging Face's tracker stores twice.
+COPIES = ("shared_image_embedding", "prompt_encoder.shared_embedding")
+
 
 def _hash_name(text: str) -> int:
     """FNV-1a, 64 bits."""
@@ -50,6 +54,18 @@ EMBEDDING_SCALES = {
     "query_embed.weight": 1.0,
     "reference_points.weight": 1.0,
     "presence_token.weight": 1.0,
+    # The tracker's; all are added to something or used as a token.
+    ".positional_embedding": 1.0,
+    "no_memory_embedding": 0.5,
+    "no_memory_positional_encoding": 0.5,
+    "memory_temporal_positional_encoding": 0.5,
+    "no_object_pointer": 1.0,
+    "occlusion_spatial_embedding_parameter": 1.0,
+    "no_mask_embed.weight": 0.5,
+    "point_embed.weight": 1.0,
+    "iou_token.weight": 1.0,
+    "mask_tokens.weight": 1.0,
+    "obj_score_token.weight": 1.0,
 }
 
 
@@ -66,7 +82,7 @@ def _base_values(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
         return values / math.sqrt(math.prod(shape[1:]))
     # Kernels are a smooth part plus noise: pure noise would make masks of single pixels. A
     # transposed convolution of kernel = stride sums over its input channels only.
-    is_transposed = ".scale_layers." in name
+    is_transposed = ".scale_layers." in name or ".upscale_conv" in name
     fan_in, taps = (shape[0], 1) if is_transposed else (shape[1], shape[2] * shape[3])
     smooth = normal(f"{name}/smooth", seed, shape[0] * shape[1]).reshape(*shape[:2], 1, 1)
     return (smooth / taps + 0.5 * values / math.sqrt(taps)) / math.sqrt(fan_in)
@@ -80,12 +96,15 @@ FED_BY_RECTIFIER = (
     "*.mask_embedder.layers.[12]",
     "*.instance_projection",
     "*.semantic_projection",
+    "tracker_model.*.proj_out",
+    "tracker_model.*.layers.0",
+    "tracker_model.*.linear2",
 )
 
 
 def _centre(weights: dict[str, np.ndarray]) -> None:
     """Subtracts the response to 0.4 (mean of a rectified normal value) from their biases."""
-    for name in [name.removesuffix(".weight") for name in weights]:
+    for name in [name.removesuffix(".weight") for name in weights if name.endswith(".weight")]:
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in FED_BY_RECTIFIER):
             rows = weights[f"{name}.weight"].reshape(len(weights[f"{name}.bias"]), -1)
             # fsum rounds once, so the sum does not depend on the order a machine adds in.
@@ -94,18 +113,31 @@ def _centre(weights: dict[str, np.ndarray]) -> None:
 
 
 def make_weights(spec: dict) -> dict[str, np.ndarray]:
-    """All tensors in Hugging Face's image-model naming, float32.
+    """All tensors in Hugging Face's image-model naming, float32; `tracker_*` where there is one.
 
-    `spec["adjust"]` is a list of [name pattern, scale, offset], applied in order.
+    `spec["adjust"]` is a list of [name pattern, scale, offset], applied in order. `spec["fitted"]`
+    names a file beside the configuration whose tensors (float16) take the place of random ones.
     """
-    weights = {
-        name: _base_values(name, shape, spec["seed"])
-        for name, shape in sam3_tensors.image_model_shapes(spec["config"]).items()
-    }
+    shapes = sam3_tensors.image_model_shapes(spec["config"])
+    if "tracker_config" in spec:
+        vision = spec["config"]["vision_config"]
+        shapes |= sam3_tensors.tracker_shapes(spec["tracker_config"], vision)
+    weights = {name: _base_values(name, shape, spec["seed"]) for name, shape in shapes.items()}
     _centre(weights)
     for pattern, scale, offset in spec["adjust"]:
         for name in fnmatch.filter(weights, pattern):
             weights[name] = weights[name] * scale + offset
+    if "fitted" in spec:
+        import checkpoint_files  # only whole checkpoints need its reader
+
+        fitted = checkpoint_files.read_safetensors(CONFIGS / spec["fitted"])
+        for name, values in fitted.items():
+            if weights[name].shape != values.shape:
+                raise SystemExit(f"{spec['fitted']}: {name} has shape {values.shape}")
+            weights[name] = values
+    image, prompts = (f"tracker_model.{part}.positional_embedding" for part in COPIES)
+    if image in weights:
+        weights[prompts] = weights[image]
     return {name: values.astype(np.float32) for name, values in weights.items()}
 
 
@@ -155,9 +187,14 @@ def _write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8", newline="\n")
 
 
-def _with_tracker_neck(spec: dict, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Weights as a `sam3_video` checkpoint names them: prefixed, with the tracker's own neck."""
-    named = {f"detector_model.{name}": values for name, values in weights.items()}
+def _video_names(spec: dict, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Weights as a `sam3_video` checkpoint names them: prefixed, with the tracker or its neck."""
+    named = {
+        name if name.startswith("tracker_") else f"detector_model.{name}": values
+        for name, values in weights.items()
+    }
+    if "tracker_config" in spec:
+        return named
     shapes: sam3_tensors.Shapes = {}
     sam3_tensors.neck(shapes, "tracker_neck", spec["config"]["vision_config"])
     for name, shape in shapes.items():
@@ -169,12 +206,15 @@ def write_hugging_face(spec: dict, folder: Path) -> None:
     """Writes config.json, the weights, the preprocessor and the tokenizer into `folder`."""
     config, weights = spec["config"], make_weights(spec)
     if spec.get("layout", "image") == "video":
-        weights = _with_tracker_neck(spec, weights)
+        weights = _video_names(spec, weights)
         config = {
             "architectures": ["Sam3VideoModel"],
             "model_type": "sam3_video",
             "detector_config": config,
         }
+        if "tracker_config" in spec:
+            tracker = spec["tracker_config"] | {"vision_config": spec["config"]["vision_config"]}
+            config |= {"tracker_config": tracker, **spec["video_config"]}
     else:
         config = {"architectures": ["Sam3Model"], **config}
     _write_json(folder / "config.json", config)
@@ -198,15 +238,17 @@ def write_preprocessor(spec: dict, folder: Path) -> None:
         "size": {"height": side, "width": side},
     }
     _write_json(folder / "preprocessor_config.json", processor)
-    _write_json(
-        folder / "processor_config.json",
-        {
-            "image_processor": processor,
-            "point_pad_value": -10,
-            "processor_class": "Sam3Processor",
-            "target_size": side,
-        },
-    )
+    whole = {
+        "image_processor": processor,
+        "point_pad_value": -10,
+        "processor_class": "Sam3Processor",
+        "target_size": side,
+    }
+    if "tracker_config" in spec:
+        frames = processor | {"video_processor_type": "Sam2VideoVideoProcessor"}
+        frames.pop("image_processor_type")
+        whole |= {"processor_class": "Sam3VideoProcessor", "video_processor": frames}
+    _write_json(folder / "processor_config.json", whole)
 
 
 def write_tokenizer(spec: dict, folder: Path) -> None:

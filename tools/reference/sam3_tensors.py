@@ -1,6 +1,7 @@
-"""Names and shapes of every tensor of Hugging Face's `Sam3Model`, derived from a configuration.
+"""Names and shapes of the tensors of Hugging Face's `Sam3Model` and of its tracker.
 
-`make_goldens.py` asserts that this table equals the state dict of the real class.
+Both are derived from a configuration; `make_goldens.py` and `make_tracker_goldens.py` assert that
+these tables equal the state dicts of the real classes.
 """
 
 Shapes = dict[str, tuple[int, ...]]
@@ -172,3 +173,131 @@ def image_model_shapes(config: dict) -> Shapes:
     _masks(out, config["mask_decoder_config"])
     _scoring(out, config["detr_decoder_config"])
     return out
+
+
+def _feed_forward(out: Shapes, name: str, sizes: list[int]) -> None:
+    """A head of at least two layers, named proj_in, layers.N, proj_out."""
+    last = len(sizes) - 2
+    for index, (inputs, outputs) in enumerate(zip(sizes, sizes[1:])):
+        part = {0: "proj_in", last: "proj_out"}.get(index, f"layers.{index - 1}")
+        _linear(out, f"{name}.{part}", outputs, inputs)
+
+
+def _projections(out: Shapes, name: str, width: int, inner: int, memory: int | None = None) -> None:
+    """Attention whose heads are `inner` wide in all, over keys and values `memory` wide."""
+    _linear(out, f"{name}.q_proj", inner, width)
+    _linear(out, f"{name}.k_proj", inner, memory or width)
+    _linear(out, f"{name}.v_proj", inner, memory or width)
+    _linear(out, f"{name}.o_proj", width, inner)
+
+
+def _sam_prompts(out: Shapes, config: dict) -> None:
+    width, channels = config["hidden_size"], config["mask_input_channels"]
+    name = "prompt_encoder"
+    out["shared_image_embedding.positional_embedding"] = (2, width // 2)
+    out[f"{name}.shared_embedding.positional_embedding"] = (2, width // 2)
+    _conv(out, f"{name}.mask_embed.conv1", channels // 4, 1, 2)
+    _conv(out, f"{name}.mask_embed.conv2", channels, channels // 4, 2)
+    _conv(out, f"{name}.mask_embed.conv3", width, channels, 1)
+    _norm(out, f"{name}.mask_embed.layer_norm1", channels // 4)
+    _norm(out, f"{name}.mask_embed.layer_norm2", channels)
+    out[f"{name}.no_mask_embed.weight"] = (1, width)
+    out[f"{name}.point_embed.weight"] = (config["num_point_embeddings"], width)
+    out[f"{name}.not_a_point_embed.weight"] = (1, width)
+
+
+def _sam_decoder(out: Shapes, config: dict) -> None:
+    width, masks, name = config["hidden_size"], config["num_multimask_outputs"] + 1, "mask_decoder"
+    inner = width // config["attention_downsample_rate"]
+    out[f"{name}.iou_token.weight"] = (1, width)
+    out[f"{name}.mask_tokens.weight"] = (masks, width)
+    out[f"{name}.obj_score_token.weight"] = (1, width)
+    for index in range(config["num_hidden_layers"]):
+        layer = f"{name}.transformer.layers.{index}"
+        _projections(out, f"{layer}.self_attn", width, width)
+        _projections(out, f"{layer}.cross_attn_token_to_image", width, inner)
+        _projections(out, f"{layer}.cross_attn_image_to_token", width, inner)
+        _linear(out, f"{layer}.mlp.proj_in", config["mlp_dim"], width)
+        _linear(out, f"{layer}.mlp.proj_out", width, config["mlp_dim"])
+        for norm in range(1, 5):
+            _norm(out, f"{layer}.layer_norm{norm}", width)
+    _projections(out, f"{name}.transformer.final_attn_token_to_image", width, inner)
+    _norm(out, f"{name}.transformer.layer_norm_final_attn", width)
+    _deconv(out, f"{name}.upscale_conv1", width, width // 4)
+    _deconv(out, f"{name}.upscale_conv2", width // 4, width // 8)
+    _norm(out, f"{name}.upscale_layer_norm", width // 4)
+    for index in range(masks):
+        head = f"{name}.output_hypernetworks_mlps.{index}"
+        _feed_forward(out, head, [width, width, width, width // 8])
+    hidden = [config["iou_head_hidden_dim"]] * (config["iou_head_depth"] - 1)
+    _feed_forward(out, f"{name}.iou_prediction_head", [width, *hidden, masks])
+    _feed_forward(out, f"{name}.pred_obj_score_head", [width, width, width, 1])
+    _conv(out, f"{name}.conv_s0", width // 8, width, 1)
+    _conv(out, f"{name}.conv_s1", width // 4, width, 1)
+
+
+def _memory_attention(out: Shapes, config: dict) -> None:
+    width, name = config["memory_attention_hidden_size"], "memory_attention"
+    inner = width // config["memory_attention_downsample_rate"]
+    hidden = config["memory_attention_feed_forward_hidden_size"]
+    for index in range(config["memory_attention_num_layers"]):
+        layer = f"{name}.layers.{index}"
+        _projections(out, f"{layer}.self_attn", width, inner)
+        _projections(
+            out, f"{layer}.cross_attn_image", width, inner, config["memory_encoder_output_channels"]
+        )
+        _linear(out, f"{layer}.linear1", hidden, width)
+        _linear(out, f"{layer}.linear2", width, hidden)
+        for norm in range(1, 4):
+            _norm(out, f"{layer}.layer_norm{norm}", width)
+    _norm(out, f"{name}.layer_norm", width)
+
+
+def _memory_encoder(out: Shapes, config: dict) -> None:
+    width, name = config["memory_encoder_hidden_size"], "memory_encoder"
+    stride, total = config["mask_downsampler_stride"], config["mask_downsampler_total_stride"]
+    channels, index = 1, 0
+    while stride**index < total:
+        layer = f"{name}.mask_downsampler.layers.{index}"
+        kernel = config["mask_downsampler_kernel_size"]
+        _conv(out, f"{layer}.conv", channels * stride**2, channels, kernel)
+        channels, index = channels * stride**2, index + 1
+        _norm(out, f"{layer}.layer_norm", channels)
+    embed = config["mask_downsampler_embed_dim"]
+    _conv(out, f"{name}.mask_downsampler.final_conv", embed, channels, 1)
+    _conv(out, f"{name}.feature_projection", width, width, 1)
+    fused, hidden = config["memory_fuser_embed_dim"], config["memory_fuser_intermediate_dim"]
+    for index in range(config["memory_fuser_num_layers"]):
+        layer = f"{name}.memory_fuser.layers.{index}"
+        out[f"{layer}.scale"] = (fused,)
+        kernel = config["memory_fuser_kernel_size"]
+        _conv(out, f"{layer}.depthwise_conv", fused, 1, kernel)
+        _norm(out, f"{layer}.layer_norm", fused)
+        _linear(out, f"{layer}.pointwise_conv1", hidden, fused)
+        _linear(out, f"{layer}.pointwise_conv2", fused, hidden)
+    _conv(out, f"{name}.projection", config["memory_encoder_output_channels"], width, 1)
+
+
+def tracker_shapes(tracker: dict, vision: dict) -> Shapes:
+    """Every tensor of `tracker_model.` and `tracker_neck.` in a `sam3_video` checkpoint.
+
+    `tracker` is a complete Sam3TrackerVideoConfig dictionary, `vision` the vision_config beside it.
+    """
+    width, memory = vision["fpn_hidden_size"], tracker["memory_encoder_output_channels"]
+    out: Shapes = {
+        "no_memory_embedding": (1, 1, width),
+        "no_memory_positional_encoding": (1, 1, width),
+        "memory_temporal_positional_encoding": (tracker["num_maskmem"], 1, 1, memory),
+        "no_object_pointer": (1, width),
+        "occlusion_spatial_embedding_parameter": (1, memory),
+    }
+    _sam_prompts(out, tracker["prompt_encoder_config"])
+    _sam_decoder(out, tracker["mask_decoder_config"])
+    _memory_attention(out, tracker)
+    _memory_encoder(out, tracker)
+    _conv(out, "mask_downsample", 1, 1, 4)
+    _feed_forward(out, "object_pointer_proj", [width] * 4)
+    _linear(out, "temporal_positional_encoding_projection_layer", memory, width)
+    named = {f"tracker_model.{name}": shape for name, shape in out.items()}
+    neck(named, "tracker_neck", vision)
+    return named
