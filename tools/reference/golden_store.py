@@ -32,12 +32,18 @@ class GoldenFile:
         self.tensors: dict[str, np.ndarray] = {}
         self.layout: dict[str, dict] = {}
 
-    def add(self, name: str, values: np.ndarray) -> None:
+    def add(self, name: str, values: np.ndarray, *, whole: bool = False) -> None:
+        """`whole` keeps all values: what a test feeds to a component."""
         if name in self.tensors:
             raise ValueError(f"{name} is stored twice")
-        stored, stride = sample(name, values)
+        stored, stride = (values.reshape(-1), 1) if whole else sample(name, values)
         self.tensors[name] = stored
         self.layout[name] = {"shape": list(values.shape), "stride": stride}
+
+    def add_coded(self, name: str, codes: np.ndarray, scale: float, offset: float) -> None:
+        """Values that are exactly `codes` * scale + offset, stored as bytes."""
+        self.add(name, codes, whole=True)
+        self.layout[name] |= {"scale": scale, "offset": offset}
 
     def write(self, folder: Path, name: str, cases: list[dict]) -> None:
         document = {"made_by": self.origin, "cases": cases, "tensors": self.layout}
