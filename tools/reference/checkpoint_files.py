@@ -403,12 +403,12 @@ def write_torch_zip(
 
 
 def read_safetensors(path: Path) -> Tensors:
-    """All tensors of a file with F32 and F16 tensors."""
+    """All tensors of a file with F32, F16 and U8 tensors."""
     raw = Path(path).read_bytes()
     size = int.from_bytes(raw[:8], "little")
     header = json.loads(raw[8 : 8 + size])
     header.pop("__metadata__", None)
-    types = {"F32": "<f4", "F16": "<f2"}
+    types = {"F32": "<f4", "F16": "<f2", "U8": "u1"}
     tensors = {}
     for name, entry in header.items():
         begin, end = entry["data_offsets"]

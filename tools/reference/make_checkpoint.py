@@ -112,11 +112,26 @@ def _centre(weights: dict[str, np.ndarray]) -> None:
             weights[f"{name}.bias"] = weights[f"{name}.bias"] - 0.4 * sums
 
 
+def read_fitted(path: Path) -> dict[str, np.ndarray]:
+    """What fit_tracker.py wrote: bytes around 128, and for each row, or vector, a scale."""
+    import checkpoint_files  # only whole checkpoints need its reader
+
+    stored = checkpoint_files.read_safetensors(path)
+    values = {}
+    for name, codes in stored.items():
+        if name.endswith("/scale"):
+            continue
+        scale = stored[f"{name}/scale"].astype(np.float32)
+        rows = (codes.astype(np.float32) - 128).reshape(len(scale), -1)
+        values[name] = (rows * scale[:, None]).reshape(codes.shape)
+    return values
+
+
 def make_weights(spec: dict) -> dict[str, np.ndarray]:
     """All tensors in Hugging Face's image-model naming, float32; `tracker_*` where there is one.
 
     `spec["adjust"]` is a list of [name pattern, scale, offset], applied in order. `spec["fitted"]`
-    names a file beside the configuration whose tensors (float16) take the place of random ones.
+    names a file beside the configuration whose tensors take the place of random ones.
     """
     shapes = sam3_tensors.image_model_shapes(spec["config"])
     if "tracker_config" in spec:
@@ -128,10 +143,7 @@ def make_weights(spec: dict) -> dict[str, np.ndarray]:
         for name in fnmatch.filter(weights, pattern):
             weights[name] = weights[name] * scale + offset
     if "fitted" in spec:
-        import checkpoint_files  # only whole checkpoints need its reader
-
-        fitted = checkpoint_files.read_safetensors(CONFIGS / spec["fitted"])
-        for name, values in fitted.items():
+        for name, values in read_fitted(CONFIGS / spec["fitted"]).items():
             if weights[name].shape != values.shape:
                 raise SystemExit(f"{spec['fitted']}: {name} has shape {values.shape}")
             weights[name] = values

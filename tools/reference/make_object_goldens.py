@@ -195,11 +195,17 @@ class Objects:
                 raise SystemExit(f"{where}: two masks have nearly the same score {scores}")
             return {"score_margin": round(float(first - second), 6)}
         masks, every = self.all_masks
-        stability = self.decoder._get_stability_scores(masks[:, :, :1])[0, index, 0].item()
+        single = masks[0, index, 0]
+        delta = self.decoder.dynamic_multimask_stability_delta
         limit = self.decoder.dynamic_multimask_stability_thresh
-        area = int((masks[0, index, 0] > -self.decoder.dynamic_multimask_stability_delta).sum())
-        if abs(stability - limit) < 1.5 / max(area, 1):
-            raise SystemExit(f"{where}: stability {stability} is nearly {limit} of {area} pixels")
+
+        def ratio(inner: float, outer: float) -> float:
+            return float((single > inner).sum() / (single > outer).sum().clamp(min=1))
+
+        stability = ratio(delta, -delta)
+        low, high = ratio(delta + NEAR, -delta - NEAR), ratio(delta - NEAR, -delta + NEAR)
+        if (low >= limit) != (high >= limit):
+            raise SystemExit(f"{where}: stability {low} to {high} with {NEAR} on the logits")
         ranked = np.sort(every[0, index, 1:].numpy())[::-1]
         if stability < limit and ranked[0] - ranked[1] < 1e-3:
             raise SystemExit(f"{where}: two masks have nearly the same score {ranked}")
