@@ -57,8 +57,8 @@ class TrackerCheck {
     range(kTracker + "memory_attention_feed_forward_hidden_size", stack.intermediate, 1,
           kMaxIntermediate);
     // Two axes, each rotated in pairs of channels.
-    heads(kTracker + "memory_attention_num_attention_heads", 4 * stack.heads,
-          sizes_.attention_downsample);
+    heads(kTracker + "memory_attention_num_attention_heads", stack.heads,
+          sizes_.attention_downsample, 4);
     if (!(sizes_.rope_theta >= 1.0 && sizes_.rope_theta <= 1e12)) {
       problem(kTracker + "rope_parameters.rope_theta", "1 to 1e12",
               std::to_string(sizes_.rope_theta));
@@ -105,14 +105,18 @@ class TrackerCheck {
     problem(field, "a multiple of " + std::to_string(divisor), std::to_string(value));
   }
 
-  /// The width divided by `downsample` must be made of `parts`.
-  void heads(const std::string& field, int64_t parts, int64_t downsample) {
-    const bool fits = parts >= 1 && parts <= kMaxWidth && downsample >= 1 &&
+  /// The width divided by `downsample` must be made of `count` heads of a multiple of `of`
+  /// channels.
+  void heads(const std::string& field, int64_t count, int64_t downsample, int64_t of = 1) {
+    const bool fits = count >= 1 && count <= kMaxWidth && downsample >= 1 &&
                       downsample <= kMaxWidth && config_.width % downsample == 0 &&
-                      config_.width / downsample % parts == 0;
+                      config_.width / downsample % (of * count) == 0;
     if (fits) return;
-    problem(field, "a number that divides the width " + std::to_string(config_.width),
-            std::to_string(downsample > 1 ? downsample : parts));
+    problem(field,
+            "the width " + std::to_string(config_.width) +
+                " in equal parts, also after the downsampling, each a multiple of " +
+                std::to_string(of),
+            std::to_string(count) + " heads with a downsampling of " + std::to_string(downsample));
   }
 
   /// The convolutions must bring 16g to g.

@@ -6,7 +6,6 @@ namespace sam3trt {
 namespace {
 
 // build_tracker of Meta's model_builder.py.
-constexpr int64_t kDecoderHeads = 8;
 constexpr int64_t kAttentionHeads = 1;
 
 const std::string kDecoder = "tracker.sam_mask_decoder.";
@@ -29,7 +28,8 @@ void infer_decoder(ShapeTable& shapes, Sam3Config& config) {
   sizes.point_embeddings = shapes.layers(kPrompt + "point_embeddings.");
   sizes.mask_input_channels = shapes.dim(kPrompt + "mask_downscaling.3.weight", 4, 0);
   sizes.decoder.layers = shapes.layers(kDecoder + "transformer.layers.");
-  sizes.decoder.heads = kDecoderHeads;
+  // Shapes do not tell heads here; in the published model both decoders have the same number.
+  sizes.decoder.heads = config.decoder.heads;
   const std::string first = kDecoder + "transformer.layers.0.";
   sizes.decoder.intermediate = shapes.dim(first + "mlp.lin1.weight", 2, 0);
   sizes.decoder_downsample = downsample(shapes, first + "cross_attn_token_to_image.", config.width);

@@ -132,7 +132,7 @@ class OpenVinoEngine : public Engine {
   void check_fits(const TensorInfo& info, const Tensor& tensor) const {
     bool fits = tensor.dtype() == info.dtype && tensor.shape().size() == info.shape.size();
     for (size_t i = 0; fits && i < info.shape.size(); ++i) {
-      fits = info.shape[i] < 0 ? tensor.shape()[i] > 0 : tensor.shape()[i] == info.shape[i];
+      fits = info.shape[i] < 0 ? tensor.shape()[i] >= 0 : tensor.shape()[i] == info.shape[i];
     }
     if (fits) return;
     throw_bad_input(path_ + ": input " + info.name + " expects " +

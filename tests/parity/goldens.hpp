@@ -12,6 +12,7 @@
 
 #include "base/tensor.hpp"
 #include "checkpoint/config.hpp"
+#include "components/components.hpp"
 #include "runtime/model_files.hpp"
 #include "text/tokenizer.hpp"
 
@@ -57,6 +58,17 @@ struct Difference {
   double largest_error = 0;
 };
 
+/// A tensor as it is stored: all values or every `stride`-th of one type.
+struct Golden {
+  Shape shape;
+  int64_t stride = 1;
+  double scale = 1;  ///< Of bytes that stand for numbers.
+  double offset = 0;
+  std::vector<float> values;
+  std::vector<int64_t> integers;
+  std::vector<uint8_t> bytes;
+};
+
 /// The goldens of one reference (tools/reference/make_goldens.py, make_meta_goldens.py).
 class Goldens {
  public:
@@ -84,21 +96,37 @@ class Goldens {
                                    const Shape& shape) const;
 
  private:
-  struct Golden {
-    Shape shape;
-    int64_t stride = 1;
-    std::vector<float> values;
-    std::vector<int64_t> integers;
-    std::vector<uint8_t> bytes;
-  };
-
-  static std::map<std::string, Golden> read(const std::string& semantics, const std::string& name,
-                                            nlohmann::json& document);
   [[nodiscard]] const Golden& golden(const std::string& key) const;
 
   std::map<std::string, Golden> tensors_;
   std::map<std::string, Golden> pixels_;  ///< Both semantics see the same pictures.
   std::vector<GoldenPrompt> prompts_;
+};
+
+/// One call of a component: keys of tensors by the names that they have in the graph.
+struct ComponentCase {
+  Component component = Component::kVisionEncoder;
+  std::map<std::string, std::string> inputs;
+  std::map<std::string, std::string> outputs;
+};
+
+/// The goldens of the tracker's components (tools/reference/make_tracker_goldens.py).
+class ComponentGoldens {
+ public:
+  /// Of hf/`name`.components.
+  explicit ComponentGoldens(const std::string& name);
+
+  [[nodiscard]] const std::vector<ComponentCase>& cases() const { return cases_; }
+
+  /// An input that no case gives; bytes become numbers as the document says.
+  [[nodiscard]] Tensor input(const std::string& key) const;
+
+  /// Throws when the shape is not the golden's.
+  [[nodiscard]] Difference compare(const std::string& key, const Tensor& found) const;
+
+ private:
+  std::vector<ComponentCase> cases_;
+  std::map<std::string, Golden> tensors_;
 };
 
 /// tests/parity/thresholds.json.

@@ -23,7 +23,7 @@ class GpuStageTest : public testing::Test {
         stage_("text_encoder",
                *fake_plans(load_on_cpu(files_), files_.config, {}).at(Component::kTextEncoder),
                device_),
-        cpu_(load_on_cpu(files_).text_encoder) {}
+        cpu_(load_on_cpu(files_).take(Component::kTextEncoder)) {}
 
   [[nodiscard]] Tensor ids(int64_t rows) const {
     Tensor tensor(DType::kI64, {rows, files_.config.context_length});
