@@ -42,6 +42,6 @@ set_target_properties(
              IMPORTED_SONAME "${name}"
              INTERFACE_COMPILE_DEFINITIONS OV_THREAD=OV_THREAD_TBB_ADAPTIVE
              INTERFACE_INCLUDE_DIRECTORIES "${openvino}/include")
-sam3trt_add_library(openvino DEPENDS base PRIVATE_DEPENDS sam3trt_openvino_runtime)
+sam3trt_add_library(openvino DEPENDS base components PRIVATE_DEPENDS sam3trt_openvino_runtime)
 # Its headers put their own paths into messages.
 target_compile_options(sam3trt_openvino PRIVATE "-fmacro-prefix-map=${openvino}/include/=")

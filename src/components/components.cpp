@@ -207,6 +207,17 @@ Shape shape_of(const ComponentTensor& tensor, const AxisSizes& sizes) {
   return shape;
 }
 
+bool may_be_empty(std::string_view input, size_t axis) {
+  constexpr int64_t kMark = int64_t{1} << 40;  // no other axis has it
+  for (const ComponentInfo& info : table()) {
+    const auto found = std::ranges::find(info.inputs, input, &ComponentTensor::name);
+    if (found == info.inputs.end()) continue;
+    const Shape shape = shape_of(*found, {{"W", kMark}});
+    return axis < shape.size() && shape[axis] == kMark;
+  }
+  return false;
+}
+
 bool serves(Component component, Task task) {
   const std::vector<Task>& tasks = info_of(component).tasks;
   return std::ranges::find(tasks, task) != tasks.end();

@@ -95,6 +95,9 @@ using AxisSizes = std::map<std::string, int64_t, std::less<>>;
 /// Whether the component is needed for the task.
 [[nodiscard]] bool serves(Component component, Task task);
 
+/// Whether that axis of a component's input may have no elements: an object may have no pointers.
+[[nodiscard]] bool may_be_empty(std::string_view input, size_t axis);
+
 /// The component that gives `tensor`, the first of them; none where the host makes it.
 [[nodiscard]] std::optional<Component> producer_of(std::string_view tensor);
 

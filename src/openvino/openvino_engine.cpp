@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "components/components.hpp"
 #include "base/stop.hpp"
 
 namespace sam3trt {
@@ -132,7 +133,8 @@ class OpenVinoEngine : public Engine {
   void check_fits(const TensorInfo& info, const Tensor& tensor) const {
     bool fits = tensor.dtype() == info.dtype && tensor.shape().size() == info.shape.size();
     for (size_t i = 0; fits && i < info.shape.size(); ++i) {
-      fits = info.shape[i] < 0 ? tensor.shape()[i] >= 0 : tensor.shape()[i] == info.shape[i];
+      const int64_t least = may_be_empty(info.name, i) ? 0 : 1;
+      fits = info.shape[i] < 0 ? tensor.shape()[i] >= least : tensor.shape()[i] == info.shape[i];
     }
     if (fits) return;
     throw_bad_input(path_ + ": input " + info.name + " expects " +

@@ -68,6 +68,26 @@ TEST(Components, EachTensorHasOneProducerThatComesBeforeItsConsumers) {
   EXPECT_EQ(producer_of("image_index"), std::nullopt);
 }
 
+TEST(Components, OnlyPointersMayBeNone) {
+  EXPECT_TRUE(may_be_empty("memory_pointers", 1));
+  EXPECT_TRUE(may_be_empty("pointer_time", 1));
+  EXPECT_FALSE(may_be_empty("memory_pointers", 0));
+  EXPECT_FALSE(may_be_empty("memory_pointers", 2));
+  EXPECT_FALSE(may_be_empty("memory_features", 1));
+  EXPECT_FALSE(may_be_empty("x", 0));
+}
+
+TEST(Components, ObjectFeaturesComeFromTheNeckAndFromTheMemory) {
+  std::vector<Component> from;
+  for (const Connection& connection : connections()) {
+    if (connection.tensor == "object_features") from.push_back(connection.from);
+  }
+  EXPECT_THAT(from, ElementsAre(Component::kTrackerNeck, Component::kMemoryAttention));
+  EXPECT_TRUE(serves(Component::kSamDecoder, Task::kInteract));
+  EXPECT_FALSE(serves(Component::kSamDecoder, Task::kDetect));
+  EXPECT_FALSE(serves(Component::kMemoryEncoder, Task::kInteract));
+}
+
 TEST(Components, PartsOfTheDetectorLieBesideItAndAreNamedAfterIt) {
   EXPECT_THAT(
       components_beside(Component::kDetector),
