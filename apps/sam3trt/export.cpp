@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
+#include "components/components.hpp"
 
 namespace sam3trt {
 namespace {
@@ -47,8 +48,7 @@ void add_export_command(CLI::App& app, CommandContext& context) {
       ->required();
   command
       ->add_option("--component", options->component,
-                   "vision_encoder, detector (with its parts), text_encoder, geometry_encoder, "
-                   "mask_head or all")
+                   component_names() + ", or all; a detector brings its parts")
       ->required();
   command->add_option("--output", options->output, "FILE.onnx, or a folder for 'all'")->required();
   command->add_option("--tokenizer", options->tokenizer,

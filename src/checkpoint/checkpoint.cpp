@@ -102,6 +102,11 @@ bool check_model_names(const TensorFile& file, Naming naming) {
     refuse_without_mask_head(model.names, naming, file.path.string());
   }
   const bool tracker = has_tracker(model.names, naming);
+  if (is_multiplex(model.names)) {
+    log(LogLevel::kWarning, file.path.string() +
+                                ": is SAM 3.1: its detector and its clicks are used; its tracker, "
+                                "which follows objects in groups of 16, is not supported yet");
+  }
   if (model.other_prefixes.empty()) return tracker;
   const auto quoted = [](const std::string& prefix) { return "\"" + prefix + "\""; };
   std::string others;

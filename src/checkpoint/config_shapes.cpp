@@ -160,7 +160,9 @@ Sam3Config infer_meta_config(std::span<const StoredTensor> tensors, const std::s
   config.roi_size = shapes.dim("geometry_encoder.boxes_pool_project.weight", 4, 2);
   config.mask_heads = heads;
   config.mask_upsampling_stages = shapes.layers("segmentation_head.pixel_decoder.conv_layers.");
-  if (has_tracker(model.names, Naming::kMeta)) infer_tracker(shapes, config);
+  if (has_tracker(model.names, Naming::kMeta)) {
+    infer_tracker(shapes, config, !is_multiplex(model.names));
+  }
   std::vector<std::string> problems = shapes.problems;
   if (problems.empty()) problems = config_problems(config);
   if (!problems.empty()) {

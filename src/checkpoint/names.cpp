@@ -428,6 +428,7 @@ struct UnusedRow {
 
 constexpr std::string_view kComputed = "buffer that is computed";
 constexpr std::string_view kTracker = "interactive path and video";
+constexpr std::string_view kMultiplex = "SAM 3.1's tracker, which is not supported yet";
 constexpr std::string_view kTraining = "only training uses it";
 
 // Where the model is used without a tracker.
@@ -458,6 +459,8 @@ constexpr auto kUnusedHuggingFace = std::to_array<UnusedRow>({
 });
 
 constexpr auto kUnusedMeta = std::to_array<UnusedRow>({
+    {"tracker.model.*", kMultiplex},
+    {"backbone.vision_backbone.propagation_convs.*", kMultiplex},
     {"backbone.vision_backbone.convs.3.*", "the level that scalp=1 drops"},
     {"backbone.vision_backbone.position_encoding.*", kComputed},
     {"backbone.vision_backbone.trunk.blocks.*.attn.freqs_cis", kComputed},
@@ -519,6 +522,12 @@ bool has_tracker(std::span<const std::string> names, Naming naming) {
     return std::ranges::any_of(names, [&](const auto& name) { return name.starts_with(start); });
   };
   return any(weights) && any(neck);
+}
+
+bool is_multiplex(std::span<const std::string> names) {
+  return std::ranges::any_of(names, [](const std::string& name) {
+    return name.starts_with("backbone.vision_backbone.propagation_convs.");
+  });
 }
 
 std::string_view unused_reason(Naming naming, std::string_view name, bool tracker) {

@@ -39,6 +39,9 @@ void add_tracker_tensors(const Sam3Config& config, std::vector<NamedTensor>& lis
 /// tracker: its weights and its neck. One without the other is of no use.
 [[nodiscard]] bool has_tracker(std::span<const std::string> names, Naming naming);
 
+/// Whether they are those of SAM 3.1, whose clicks are SAM 3's and whose tracker is another one.
+[[nodiscard]] bool is_multiplex(std::span<const std::string> names);
+
 /// Why a tensor of that name may be in a checkpoint though nothing reads it; empty for any other
 /// name. `name` is without what stands before the model's own names (wrapped_names.hpp). With
 /// `tracker` the tracker's tensors are read, too.

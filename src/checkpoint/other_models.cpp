@@ -135,9 +135,9 @@ constexpr std::string_view kOtherSam =
 // Models that share parts of their names with SAM 3's: facebookresearch/segment-anything, /sam2 and
 // /sam3, transformers' Sam*Model.
 constexpr auto kRelatives = std::to_array<Model>({
-    {{"propagation_convs.", ""}, "", "SAM 3.1 (multiplex)"},
-    {{"interactive_convs.", ""}, "", "SAM 3.1 (multiplex)"},
-    {{"interactive_sam_mask_decoder.", ""}, "", "SAM 3.1 (multiplex)"},
+    {{"interactive_sam_mask_decoder.", ""},
+     "vision_backbone.",
+     "the tracker of SAM 3.1 without the image model"},
     {{"vision_encoder.backbone.layers.", "prompt_encoder."},
      "detr_decoder.",
      "the part of SAM 3 for clicks and video (Sam3TrackerModel), without the detector"},

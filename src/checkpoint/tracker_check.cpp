@@ -149,7 +149,7 @@ class TrackerCheck {
 std::vector<std::string> tracker_problems(const Sam3Config& config) {
   TrackerCheck check(config);
   check.decoder();
-  check.memory();
+  if (config.tracker->num_maskmem != 0) check.memory();
   check.video();
   return std::move(check.problems);
 }

@@ -107,6 +107,7 @@ void read_memory(const JsonFields& tracker, Sam3Config& config) {
 void read_tracking(const JsonFields& tracker, TrackerConfig& numbers) {
   numbers.memory_channels = tracker.integer("memory_encoder_output_channels", 64);
   numbers.num_maskmem = tracker.integer("num_maskmem", 7);
+  if (numbers.num_maskmem == 0) tracker.refuse("num_maskmem", "expected at least 1, found 0");
   numbers.max_cond_frames = tracker.integer("max_cond_frame_num", 4);
   numbers.max_object_pointers = tracker.integer("max_object_pointers_in_encoder", 16);
   numbers.multimask_in_sam = tracker.boolean("multimask_output_in_sam", true);

@@ -85,7 +85,6 @@ class TrackerNames {
 
   void pointers() {
     bare("tracker_model.no_memory_embedding", "tracker.no_mem_embed", {1, 1, width()});
-    bare("tracker_model.no_object_pointer", "tracker.no_obj_ptr", {1, width()});
     mlp("tracker_model.object_pointer_proj", "tracker.obj_ptr_proj", width(), width(), 3);
     pair("tracker_model.mask_downsample", "tracker.mask_downsample", {1, 1, 4, 4});
   }
@@ -93,6 +92,7 @@ class TrackerNames {
   void memory_attention() {
     const int64_t memory = config_.tracker->memory_channels;
     const int64_t w = width();
+    bare("tracker_model.no_object_pointer", "tracker.no_obj_ptr", {1, w});
     bare("tracker_model.memory_temporal_positional_encoding", "tracker.maskmem_tpos_enc",
          {config_.tracker->num_maskmem, 1, 1, memory});
     if (sizes_.pointer_time_encoding) {
@@ -218,6 +218,7 @@ void add_tracker_tensors(const Sam3Config& config, std::vector<NamedTensor>& lis
   names.prompt_encoder();
   names.mask_decoder();
   names.pointers();
+  if (config.tracker->num_maskmem == 0) return;
   names.memory_attention();
   names.memory_encoder();
 }

@@ -93,13 +93,13 @@ TrackerConfig published_tracker() {
   return config;
 }
 
-void infer_tracker(ShapeTable& shapes, Sam3Config& config) {
+void infer_tracker(ShapeTable& shapes, Sam3Config& config, bool memory) {
   config.tracker = published_tracker();
   config.tracker->recondition_on_trk_masks = false;  // Meta's code knows the detection's masks only
   config.tracker->vision_width = config.vision.hidden;
   config.tracker->low_res_mask_size = 4 * config.vision.grid();
   infer_decoder(shapes, config);
-  infer_memory(shapes, config);
+  if (memory) infer_memory(shapes, config);
 }
 
 }  // namespace sam3trt

@@ -59,11 +59,25 @@ constexpr std::array<std::string_view, 3> kOtherTrackers = {
 // As transformers 5.24 saves a Sam3VideoModel.
 constexpr std::string_view kDoubled = "tracker_model.tracker_model.";
 
-/// The tracker under the name that it has in the published files.
+// SAM 3.1's parts for clicks, which are those of SAM 3 (sam3, model/video_tracking_multiplex.py and
+// model/necks.py).
+constexpr std::array<std::array<std::string_view, 2>, 6> kInteractive = {{
+    {"backbone.vision_backbone.interactive_convs.", "backbone.vision_backbone.sam2_convs."},
+    {"tracker.model.interactive_sam_mask_decoder.", "tracker.sam_mask_decoder."},
+    {"tracker.model.interactive_sam_prompt_encoder.", "tracker.sam_prompt_encoder."},
+    {"tracker.model.interactive_obj_ptr_proj.", "tracker.obj_ptr_proj."},
+    {"tracker.model.interactive_mask_downsample.", "tracker.mask_downsample."},
+    {"tracker.model.interactivity_no_mem_embed", "tracker.no_mem_embed"},
+}};
+
+/// The tracker under the name that it has in the published files of SAM 3.
 std::string with_tracker_name(std::string name, Naming naming) {
   if (naming == Naming::kHuggingFace) {
     if (!name.starts_with(kDoubled)) return name;
     return name.substr(kDoubled.size() / 2);
+  }
+  for (const auto& [theirs, ours] : kInteractive) {
+    if (name.starts_with(theirs)) return std::string(ours) + name.substr(theirs.size());
   }
   for (const std::string_view other : kOtherTrackers) {
     if (name.starts_with(other)) return "tracker." + name.substr(other.size());

@@ -25,6 +25,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+const std::string kNoEngine =
+    "engines for clicks and videos are not supported yet; this graph runs on the CPU";
+
 /// `sam3trt.component` of a graph; empty for one of another program.
 std::string component_of(const fs::path& onnx) {
   const GraphInfo info = read_graph_info(onnx);
@@ -293,13 +296,22 @@ BuildPlan plan_build(const BuildRequest& request) {
     plan.jobs.push_back({encoder, engine_of(encoder)});
     const fs::path& detector = files.at(Component::kDetector);
     add_detector(plan, detector, engine_of(detector));
+    for (const auto& [component, path] : files.components) {
+      if (serves(component, Task::kDetect)) continue;
+      log(LogLevel::kInfo, path.string() + ": " + kNoEngine);
+    }
     plan.is_model = true;
     return plan;
   }
   if (output.extension() != ".engine") {
     throw_bad_input("--output " + output.string() + ": expected a name that ends in .engine");
   }
-  if (component_of(request.onnx) == name_of(Component::kDetector)) {
+  const auto component = component_named(component_of(request.onnx));
+  if (component && !serves(*component, Task::kDetect)) {
+    throw_bad_input("--onnx " + request.onnx.string() + ": " + kNoEngine +
+                    "; name a component of detection, or the folder");
+  }
+  if (component == Component::kDetector) {
     add_detector(plan, request.onnx, output);
   } else {
     plan.jobs.push_back({request.onnx, output});

@@ -123,9 +123,11 @@ void drop_missing(const ExportRequest& request, const Sam3Config& config, Plan& 
     return true;
   });
   if (missing.empty()) return;
-  const std::string what = request.checkpoint.string() +
-                           ": has no tracker (tracker_model.* and tracker_neck.*, in Meta's files "
-                           "tracker.* and sam2_convs.*, with a config.json of type sam3_video)";
+  const std::string what =
+      request.checkpoint.string() +
+      (config.tracker ? ": has a tracker for clicks only"
+                      : ": has no tracker (tracker_model.* and tracker_neck.*, in Meta's files "
+                        "tracker.* and sam2_convs.*, with a config.json of type sam3_video)");
   if (request.component != "all") {
     throw_bad_input(what + ", so there is no " + missing +
                     "; name a checkpoint of the whole model, or one of the other components");
@@ -217,7 +219,9 @@ void check_outputs(const ExportRequest& request, const Plan& plan) {
 }  // namespace
 
 bool has_component(const Sam3Config& config, Component component) {
-  return serves(component, Task::kDetect) || config.tracker.has_value();
+  if (serves(component, Task::kDetect)) return true;
+  if (!config.tracker) return false;
+  return serves(component, Task::kInteract) || config.tracker->num_maskmem > 0;
 }
 
 void write_graph(AtomicFiles& files, const Checkpoint& checkpoint, Component component,

@@ -280,6 +280,8 @@ Value add_pointers(ModelGraph& model, const Value& mask_tokens, const Value& sco
   const std::string name = "/sam/pointers";
   const Value projected = add_projection_mlp(model, name + "/project", mask_tokens,
                                              "tracker_model.object_pointer_proj", 1);
+  // Without a memory nobody needs the pointer of an object that is not there.
+  if (!model.checkpoint.has("tracker_model.no_object_pointer")) return projected;
   const Value gate =
       add_unsqueeze(graph, name + "/appears", add_is_positive(graph, name + "/gate", score), 2);
   return add_select(graph, name, gate, projected, model.weight("tracker_model.no_object_pointer"));

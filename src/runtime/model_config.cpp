@@ -102,7 +102,7 @@ std::string read_tracker(const nlohmann::json& object, ModelConfig& config) {
   for_each_field(tracker, [&](const char* name, auto& value) { reader.read_tracker(name, value); });
   // Sizes of tensors.
   reader.read("vision_width", 1, kMaxWidth, tracker.vision_width);
-  reader.read("memory_channels", 1, kMaxChannels, tracker.memory_channels);
+  reader.read("memory_channels", 0, kMaxChannels, tracker.memory_channels);
   reader.read("num_maskmem", 0, kMaxRows, tracker.num_maskmem);
   reader.read("mask_tokens", 2, kMaxMasks, tracker.mask_tokens);
   config.tracker = tracker;

@@ -56,9 +56,8 @@ TEST(OtherModels, QuantisedWeightsAreNamed) {
 }
 
 TEST(OtherModels, RelativesOfSam3AreNamed) {
-  EXPECT_THAT(refusal({"detector.backbone.vision_backbone.trunk.pos_embed",
-                       "detector.backbone.vision_backbone.propagation_convs.0.conv_1x1.weight"}),
-              HasSubstr("seems to be SAM 3.1 (multiplex)"));
+  EXPECT_THAT(refusal({"tracker.model.interactive_sam_mask_decoder.iou_token.weight"}),
+              HasSubstr("seems to be the tracker of SAM 3.1 without the image model"));
   EXPECT_THAT(refusal({"image_encoder.trunk.blocks.0.norm1.weight", "sam_mask_decoder.x"}),
               HasSubstr("seems to be SAM 2;"));
   EXPECT_THAT(refusal({"vision_encoder.backbone.blocks.0.attn.qkv.weight"}),

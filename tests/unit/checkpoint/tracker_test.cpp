@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include "checkpoint/config_json.hpp"
@@ -145,6 +147,54 @@ TEST(Tracker, IsFoundUnderItsOtherNames) {
     tensors[1].name = prefix + "no_mem_embed";
     EXPECT_EQ(unwrap_names(tensors, Naming::kMeta).names.at(1), "tracker.no_mem_embed") << prefix;
   }
+}
+
+/// Names of SAM 3's list as SAM 3.1 has them: another tracker beside the parts for clicks.
+std::vector<StoredTensor> multiplex_list() {
+  static const std::map<std::string, std::string> kRenamed = {
+      {"tracker.sam_mask_decoder.", "tracker.model.interactive_sam_mask_decoder."},
+      {"tracker.sam_prompt_encoder.", "tracker.model.interactive_sam_prompt_encoder."},
+      {"tracker.obj_ptr_proj.", "tracker.model.interactive_obj_ptr_proj."},
+      {"tracker.mask_downsample.", "tracker.model.interactive_mask_downsample."},
+      {"tracker.no_mem_embed", "tracker.model.interactivity_no_mem_embed"},
+      {"detector.backbone.vision_backbone.sam2_convs.",
+       "detector.backbone.vision_backbone.interactive_convs."}};
+  std::vector<StoredTensor> tensors;
+  for (StoredTensor tensor : read_tensor_list("meta_tensors.txt")) {
+    const auto found = std::ranges::find_if(
+        kRenamed, [&](const auto& pair) { return tensor.name.starts_with(pair.first); });
+    if (found != kRenamed.end()) {
+      tensor.name = found->second + tensor.name.substr(found->first.size());
+    } else if (tensor.name.starts_with("tracker.")) {
+      tensor.name = "tracker.model." + tensor.name.substr(8);
+    }
+    tensors.push_back(std::move(tensor));
+  }
+  tensors.emplace_back().name =
+      "detector.backbone.vision_backbone.propagation_convs.0.conv_1x1.weight";
+  return tensors;
+}
+
+TEST(Tracker, OfSam31TheDetectorAndTheClicksAreUsed) {
+  const auto tensors = multiplex_list();
+  const Sam3Config config = infer_meta_config(tensors, "sam3.1.pt");
+  ASSERT_TRUE(config.tracker);
+  EXPECT_EQ(config.tracker->num_maskmem, 0);
+  EXPECT_EQ(config.tracker->mask_tokens, 4);
+  const TensorPlan plan = plan_tensors(tensors, Naming::kMeta, config, "sam3.1.pt");
+  std::set<std::string> used;
+  for (const PlannedTensor& tensor : plan.tensors) used.insert(tensor.name);
+  EXPECT_TRUE(used.contains("tracker_neck.fpn_layers.2.proj2.weight"));
+  EXPECT_TRUE(used.contains("tracker_model.mask_decoder.iou_token.weight"));
+  EXPECT_TRUE(used.contains("tracker_model.no_memory_embedding"));
+  EXPECT_FALSE(used.contains("tracker_model.memory_encoder.projection.weight"));
+  size_t of_tracker = 0;
+  const ModelNames model = unwrap_names(tensors, Naming::kMeta);
+  for (const size_t index : plan.unused) {
+    const auto reason = unused_reason(Naming::kMeta, model.names[index], true);
+    of_tracker += static_cast<size_t>(reason.starts_with("SAM 3.1's tracker"));
+  }
+  EXPECT_GT(of_tracker, 100U);
 }
 
 nlohmann::json with(const std::string& pointer, const nlohmann::json& value) {

@@ -124,6 +124,7 @@ class VerifySet : public testing::Test {
     fs::create_directories(folder_);
     files_.form = ModelForm::kEngines;
     for (const ComponentInfo& info : components()) {
+      if (!serves(info.id, Task::kDetect)) continue;
       ModelPart part;
       part.request.output = folder_ / (std::string(info.name) + ".engine");
       EngineManifest& manifest = part.result.manifest;
