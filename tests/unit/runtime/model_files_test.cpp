@@ -171,6 +171,52 @@ TEST(ModelFiles, AreFoundByTheTwoFiles) {
   EXPECT_EQ(files.at(Component::kTextEncoder), folder.path() / "detector.text_encoder.onnx");
 }
 
+TEST(ModelFiles, ComponentsOfTrackingAreFoundByMetadataWhereThereAreSome) {
+  const Folder folder("model_files_tracking");
+  folder.add_model();
+  EXPECT_FALSE(find_model_files(folder.path()).has(Component::kSamDecoder));
+  folder.add_graph("any neck.onnx", "tracker_neck");
+  folder.add_graph("sam_decoder.onnx", "sam_decoder");
+  const ModelFiles files = find_model_files(folder.path());
+  EXPECT_EQ(files.at(Component::kTrackerNeck), folder.path() / "any neck.onnx");
+  EXPECT_TRUE(files.has(Component::kSamDecoder));
+  EXPECT_FALSE(files.has(Component::kMemoryEncoder));
+  EXPECT_THROW((void)files.at(Component::kMemoryEncoder), Error);
+  EXPECT_FALSE(
+      find_model_files(folder.path() / "vision_encoder.onnx", folder.path() / "detector.onnx")
+          .has(Component::kSamDecoder));
+}
+
+TEST(ModelFiles, AComponentOfTrackingFromAnotherCheckpointIsRefused) {
+  const Folder folder("model_files_other_tracker");
+  folder.add_model();
+  folder.add_graph("sam_decoder.onnx", "sam_decoder", {{"checkpoint_sha256", "xyz"}});
+  EXPECT_THAT(message_of_folder(folder), HasSubstr("sam_decoder.onnx: another checkpoint_sha256"));
+}
+
+TEST(ModelConfig, NumbersOfTheTrackerAreReadAndChecked) {
+  Json json = config();
+  EXPECT_FALSE(parse_model_config(json.dump(), "x.onnx").tracker);
+  TrackerConfig tracker;
+  tracker.vision_width = 64;
+  tracker.memory_channels = 16;
+  tracker.mask_tokens = 4;
+  tracker.new_det_thresh = 0.75;
+  tracker.min_trk_keep_alive = -1;
+  for_each_field(tracker,
+                 [&](const char* name, const auto& value) { json["tracker"][name] = value; });
+  const auto found = parse_model_config(json.dump(), "x.onnx").tracker;
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->vision_width, 64);
+  EXPECT_EQ(found->new_det_thresh, 0.75);
+  EXPECT_EQ(found->min_trk_keep_alive, -1);
+  json["tracker"].erase("new_det_thresh");
+  json["tracker"]["mask_tokens"] = int64_t{1} << 40;
+  const Error error = error_of([&] { (void)parse_model_config(json.dump(), "x.onnx"); });
+  EXPECT_THAT(error.what(), AllOf(HasSubstr("new_det_thresh: expected a number, found nothing"),
+                                  HasSubstr("mask_tokens: expected a whole number")));
+}
+
 TEST(ModelFiles, AFolderThatIsNotThereIsAnError) {
   const Error error = error_of([] { (void)find_model_files("/nowhere/at/all"); });
   EXPECT_THAT(error.what(), AllOf(HasSubstr("--model /nowhere/at/all"), HasSubstr("nothing")));
