@@ -122,11 +122,12 @@ class TrackerCheck {
   /// The convolutions must bring 16g to g.
   void masks() {
     const std::string field = kTracker + "mask_downsampler_total_stride";
-    const bool sane =
-        range(kTracker + "mask_downsampler_kernel_size", sizes_.mask_kernel, 1, kMaxKernel) &
-        range(kTracker + "mask_downsampler_stride", sizes_.mask_stride, 2, 16) &
+    const bool kernel =
+        range(kTracker + "mask_downsampler_kernel_size", sizes_.mask_kernel, 1, kMaxKernel);
+    const bool stride = range(kTracker + "mask_downsampler_stride", sizes_.mask_stride, 2, 16);
+    const bool padding =
         range(kTracker + "mask_downsampler_padding", sizes_.mask_padding, 0, kMaxKernel);
-    if (!sane || !range(field, sizes_.mask_layers, 1, 4)) return;
+    if (!kernel || !stride || !padding || !range(field, sizes_.mask_layers, 1, 4)) return;
     int64_t side = 16 * config_.vision.grid();
     int64_t channels = 1;
     for (int64_t i = 0; i < sizes_.mask_layers; ++i) {
