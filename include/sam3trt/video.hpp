@@ -22,11 +22,14 @@ namespace sam3trt {
 struct TrackOptions {
   /// Frames for which a new object of a text is on trial; results are that much later. 0: none, and
   /// objects that would be removed later are not `confirmed` until they are sure.
-  std::optional<int64_t> hot_start;
-  bool live = false;                  ///< Results at once, and nothing is removed.
-  std::optional<double> det_nms;      ///< IoU above which the weaker detection goes; 1: off.
-  std::optional<int64_t> fill_holes;  ///< Pixels, at 4 times the grid; 0: off.
-  std::optional<size_t> max_objects;
+  std::optional<int64_t> hot_start{};
+  bool live = false;                    ///< Results at once, and nothing is removed.
+  std::optional<double> det_nms{};      ///< IoU above which the weaker detection goes; 1: off.
+  std::optional<int64_t> fill_holes{};  ///< Pixels, at 4 times the grid; 0: off.
+  std::optional<size_t> max_objects{};
+  /// Of the whole video, where it is known and the video is tracked whole: in clips shorter than
+  /// the model's number of pointers (16) distances in time count in them.
+  std::optional<int64_t> frames{};
 };
 
 /// One object on one frame.

@@ -85,6 +85,52 @@ std::vector<BilinearTap> make_bilinear_taps(int64_t in_size, int64_t out_size) {
   return taps;
 }
 
+/// Taps of one axis of the antialiased resize of floats; output i has weights[i * stride ...].
+struct FloatTaps {
+  std::vector<int64_t> first;
+  std::vector<int64_t> size;
+  std::vector<float> weights;
+  int64_t stride = 0;
+};
+
+FloatTaps make_float_taps(int64_t in_size, int64_t out_size) {
+  const float scale = static_cast<float>(in_size) / static_cast<float>(out_size);
+  const float support = std::max(scale, 1.0F);
+  const float inverse = 1.0F / support;
+  FloatTaps taps;
+  taps.stride = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
+  taps.weights.resize(static_cast<size_t>(out_size * taps.stride));
+  for (int64_t i = 0; i < out_size; ++i) {
+    const float center = scale * (static_cast<float>(i) + 0.5F);
+    const auto first = std::max(static_cast<int64_t>(center - support + 0.5F), int64_t{0});
+    const auto end = std::min(static_cast<int64_t>(center + support + 0.5F), in_size);
+    const int64_t size = std::clamp(end - first, int64_t{0}, taps.stride);
+    float* weights = taps.weights.data() + i * taps.stride;
+    float total = 0;
+    for (int64_t j = 0; j < size; ++j) {
+      const float distance = std::abs((static_cast<float>(j + first) - center + 0.5F) * inverse);
+      weights[j] = std::max(1.0F - distance, 0.0F);
+      total += weights[j];
+    }
+    for (int64_t j = 0; j < size && total != 0.0F; ++j) weights[j] /= total;
+    taps.first.push_back(first);
+    taps.size.push_back(size);
+  }
+  return taps;
+}
+
+size_t plane_size(int64_t height, int64_t width) {
+  return height > 0 && width > 0 ? static_cast<size_t>(height) * static_cast<size_t>(width) : 0;
+}
+
+void check_planes(std::span<const float> source, size_t source_size, std::span<const float> target,
+                  size_t target_size, const char* name) {
+  if (source.empty() || target.empty() || source.size() != source_size ||
+      target.size() != target_size) {
+    throw Error(ErrorCode::kInternal, std::string(name) + ": sizes and buffers do not fit");
+  }
+}
+
 }  // namespace
 
 ResizeTaps make_resize_taps(int64_t in_size, int64_t out_size) {
@@ -167,13 +213,8 @@ Tensor to_pixel_values(const Image& image, double rescale_factor, const std::arr
 
 void resize_bilinear(std::span<const float> source, int64_t in_height, int64_t in_width,
                      std::span<float> target, int64_t out_height, int64_t out_width) {
-  const auto size_of_plane = [](int64_t height, int64_t width) {
-    return height > 0 && width > 0 ? static_cast<size_t>(height) * static_cast<size_t>(width) : 0;
-  };
-  if (source.empty() || target.empty() || source.size() != size_of_plane(in_height, in_width) ||
-      target.size() != size_of_plane(out_height, out_width)) {
-    throw Error(ErrorCode::kInternal, "resize_bilinear: sizes and buffers do not fit");
-  }
+  check_planes(source, plane_size(in_height, in_width), target, plane_size(out_height, out_width),
+               "resize_bilinear");
   const std::vector<BilinearTap> rows = make_bilinear_taps(in_height, out_height);
   const std::vector<BilinearTap> columns = make_bilinear_taps(in_width, out_width);
   const auto width = static_cast<size_t>(out_width);
@@ -200,6 +241,36 @@ void resize_bilinear(std::span<const float> source, int64_t in_height, int64_t i
     float* to = target.data() + y * width;
     for (size_t x = 0; x < width; ++x) {
       to[x] = tap.weight_low * low[x] + tap.weight_high * high[x];
+    }
+  }
+}
+
+void resize_bilinear_antialias(std::span<const float> source, int64_t in_height, int64_t in_width,
+                               std::span<float> target, int64_t out_height, int64_t out_width) {
+  check_planes(source, plane_size(in_height, in_width), target, plane_size(out_height, out_width),
+               "resize_bilinear_antialias");
+  const FloatTaps columns = make_float_taps(in_width, out_width);
+  const FloatTaps rows = make_float_taps(in_height, out_height);
+  const auto width = static_cast<size_t>(out_width);
+  std::vector<float> narrow(static_cast<size_t>(in_height) * width);
+  for (int64_t y = 0; y < in_height; ++y) {
+    const float* from = source.data() + y * in_width;
+    float* to = narrow.data() + static_cast<size_t>(y) * width;
+    for (size_t x = 0; x < width; ++x) {
+      const float* weights = columns.weights.data() + static_cast<int64_t>(x) * columns.stride;
+      const float* taps = from + columns.first[x];
+      float sum = 0;
+      for (int64_t j = 0; j < columns.size[x]; ++j) sum += taps[j] * weights[j];
+      to[x] = sum;
+    }
+  }
+  for (size_t y = 0; y < static_cast<size_t>(out_height); ++y) {
+    float* to = target.data() + y * width;
+    std::fill_n(to, width, 0.0F);
+    const float* weights = rows.weights.data() + static_cast<int64_t>(y) * rows.stride;
+    for (int64_t j = 0; j < rows.size[y]; ++j) {
+      const float* from = narrow.data() + static_cast<size_t>(rows.first[y] + j) * width;
+      for (size_t x = 0; x < width; ++x) to[x] += from[x] * weights[j];
     }
   }
 }

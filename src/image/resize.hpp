@@ -32,4 +32,9 @@ using PixelTable = std::array<std::array<float, 256>, 3>;
 void resize_bilinear(std::span<const float> source, int64_t in_height, int64_t in_width,
                      std::span<float> target, int64_t out_height, int64_t out_width);
 
+/// The same with antialias, as PyTorch's `interpolate(mode="bilinear", antialias=True)`: columns
+/// first, weights in single precision.
+void resize_bilinear_antialias(std::span<const float> source, int64_t in_height, int64_t in_width,
+                               std::span<float> target, int64_t out_height, int64_t out_width);
+
 }  // namespace sam3trt

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace sam3trt {
+
+/// A binary mask, packed.
+class BitMask {
+ public:
+  BitMask() = default;
+  /// Set where a logit is above the threshold.
+  explicit BitMask(std::span<const float> logits, float threshold = 0.0F);
+
+  [[nodiscard]] int64_t area() const { return area_; }
+  [[nodiscard]] bool empty() const { return area_ == 0; }
+
+  /// Pixels set in both; the masks must be of one size.
+  [[nodiscard]] int64_t overlap(const BitMask& other) const;
+
+ private:
+  std::vector<uint64_t> words_;
+  int64_t area_ = 0;
+};
+
+/// Intersection over union, 0 for two empty masks; single precision as the reference has it.
+[[nodiscard]] float mask_iou(const BitMask& a, const BitMask& b);
+
+}  // namespace sam3trt

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "sam3trt/video.hpp"
+#include "tracking/text_tracker.hpp"
+#include "tracking/tracking_state.hpp"
+
+namespace sam3trt {
+
+/// A square mask at the size of a frame; none where it is empty there. Box and area are set.
+[[nodiscard]] std::optional<TrackedObject> shown_object(const TrackOutput& output, int64_t side,
+                                                        int64_t width, int64_t height);
+
+/// The frame's final result: objects of one concept share no pixel, which the one with the higher
+/// probability keeps. Boxes stay those of the whole masks.
+[[nodiscard]] FrameResult final_result(const HeldFrame& held);
+
+}  // namespace sam3trt

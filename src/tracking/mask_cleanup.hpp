@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace sam3trt {
+
+/// Fills holes and takes away specks of square mask logits: components (8-connected) of the
+/// background of at most `max_area` pixels become 0.1, then those of the foreground of at most
+/// `max_area` pixels and half of the foreground become -0.1. Nothing for `max_area` < 1.
+void clean_mask(std::span<float> logits, int64_t side, int64_t max_area);
+
+}  // namespace sam3trt

@@ -1,0 +1,77 @@
+#include "tracking/object_mask.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.hpp"
+#include "image/resize.hpp"
+
+namespace sam3trt {
+namespace {
+
+bool is_stable(std::span<const float> logits, const TrackerConfig& config) {
+  const auto delta = static_cast<float>(config.stability_delta);
+  const auto above = [&](float threshold) {
+    return static_cast<float>(
+        std::ranges::count_if(logits, [&](float value) { return value > threshold; }));
+  };
+  const float most = above(-delta);
+  const float stability = most > 0.0F ? above(delta) / most : 1.0F;
+  return stability >= static_cast<float>(config.stability_threshold);
+}
+
+}  // namespace
+
+ObjectView choose_mask(const DecodeOutput& decoded, bool multimask, const TrackerSizes& sizes,
+                       const TrackerConfig& config) {
+  const auto area = static_cast<size_t>(sizes.mask_side() * sizes.mask_side());
+  const auto width = static_cast<size_t>(sizes.width);
+  const auto count = static_cast<size_t>(sizes.masks);
+  if (count < 2 || decoded.ious.size() != count || decoded.masks.size() != count * area ||
+      decoded.pointers.size() != count * width) {
+    throw Error(ErrorCode::kInternal, "the decoder's outputs do not have the sizes of its masks");
+  }
+  const std::span<const float> masks(decoded.masks);
+  const auto best = static_cast<size_t>(
+      std::max_element(decoded.ious.begin() + 1, decoded.ious.end()) - decoded.ious.begin());
+  size_t mask = multimask ? best : 0;
+  const auto* pointer = decoded.pointers.data() + mask * width;
+  if (!multimask && config.stability_fallback && !is_stable(masks.first(area), config)) mask = best;
+  ObjectView view;
+  view.object_score = decoded.object_score;
+  view.pointer = std::make_shared<const std::vector<float>>(pointer, pointer + width);
+  if (decoded.object_score > 0.0F) {
+    const auto chosen = masks.subspan(mask * area, area);
+    view.mask.assign(chosen.begin(), chosen.end());
+  } else {
+    view.mask.assign(area, kNoObjectLogit);
+  }
+  return view;
+}
+
+Logits mask_logits(std::span<const float> mask) {
+  Logits logits(mask.size());
+  std::ranges::transform(mask, logits.begin(),
+                         [](float value) { return value * 2 * kMaskScore - kMaskScore; });
+  return logits;
+}
+
+Logits resize_logits(std::span<const float> logits, int64_t from, int64_t to) {
+  if (from == to) return {logits.begin(), logits.end()};
+  Logits resized(static_cast<size_t>(to * to));
+  resize_bilinear_antialias(logits, from, from, resized, to, to);
+  return resized;
+}
+
+Logits memory_mask(std::span<const float> logits, const TrackerSizes& sizes) {
+  Logits whole(static_cast<size_t>(sizes.image * sizes.image));
+  resize_bilinear(logits, sizes.mask_side(), sizes.mask_side(), whole, sizes.image, sizes.image);
+  return resize_logits(whole, sizes.image, sizes.memory_mask_side());
+}
+
+float mask_score(std::span<const float> logits) {
+  const bool any = std::ranges::any_of(logits, [](float value) { return value > 0.0F; });
+  return any ? kMaskScore : -kMaskScore;
+}
+
+}  // namespace sam3trt

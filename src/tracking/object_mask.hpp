@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/tracker_config.hpp"
+#include "tracking/tracker_model.hpp"
+
+namespace sam3trt {
+
+/// What masks and memories of an object that is not there hold.
+inline constexpr float kNoObjectLogit = -1024.0F;
+/// Logit of an object's score where a mask decides: above 0 when it has a pixel.
+inline constexpr float kMaskScore = 10.0F;
+
+/// What the decoder says of one object.
+struct ObjectView {
+  Logits mask;  ///< mask_side * mask_side.
+  ObjectPointer pointer;
+  float object_score = 0;  ///< Logit.
+};
+
+/// Chooses among the decoder's masks: the one with the highest predicted IoU of those of multimask,
+/// or the single one unless it is unstable (its area at +delta is less than `threshold` of that at
+/// -delta). The pointer is that of the mask; of the single mask always its own. Where there is no
+/// object, all logits are kNoObjectLogit.
+[[nodiscard]] ObjectView choose_mask(const DecodeOutput& decoded, bool multimask,
+                                     const TrackerSizes& sizes, const TrackerConfig& config);
+
+/// 0..1 at any size as logits of -10 to 10.
+[[nodiscard]] Logits mask_logits(std::span<const float> mask);
+
+/// Square logits to another side, with antialias.
+[[nodiscard]] Logits resize_logits(std::span<const float> logits, int64_t from, int64_t to);
+
+/// A mask of the decoder at the memory encoder's size: through the size of the model's input, as
+/// masks that are remembered at once go.
+[[nodiscard]] Logits memory_mask(std::span<const float> logits, const TrackerSizes& sizes);
+
+/// kMaskScore or its negative.
+[[nodiscard]] float mask_score(std::span<const float> logits);
+
+}  // namespace sam3trt

@@ -1,0 +1,106 @@
+#include "tracking/overlaps.hpp"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "tracking/bit_mask.hpp"
+
+namespace sam3trt {
+namespace {
+
+constexpr float kHiddenLogit = -10.0F;
+constexpr int64_t kNeverHidden = -1;
+constexpr int64_t kAlwaysHidden = 100000;
+
+/// Indices of each concept.
+std::map<size_t, std::vector<size_t>> groups_of(std::span<const size_t> concepts) {
+  std::map<size_t, std::vector<size_t>> groups;
+  for (size_t i = 0; i < concepts.size(); ++i) groups[concepts[i]].push_back(i);
+  return groups;
+}
+
+/// Pixels that each mask of a group keeps when the highest logit, the first of equals, takes all.
+std::vector<int64_t> kept_areas(std::span<const Logits> masks, std::span<const size_t> group) {
+  std::vector<int64_t> areas(group.size());
+  for (size_t pixel = 0; pixel < masks[group.front()].size(); ++pixel) {
+    size_t best = 0;
+    for (size_t i = 1; i < group.size(); ++i) {
+      if (masks[group[i]][pixel] > masks[group[best]][pixel]) best = i;
+    }
+    if (masks[group[best]][pixel] > 0.0F) ++areas[best];
+  }
+  return areas;
+}
+
+}  // namespace
+
+void suppress_recently_hidden(std::span<TextTrack> tracks, std::span<Logits> masks,
+                              std::span<const size_t> removed, const FrameTime& time,
+                              const TrackerConfig& config) {
+  const auto threshold =
+      static_cast<float>(config.suppress_overlapping_based_on_recent_occlusion_threshold);
+  if (!(threshold > 0.0F)) return;
+  std::vector<BitMask> bits;
+  for (const Logits& mask : masks) bits.emplace_back(mask);
+  std::vector<int64_t> hidden;
+  for (size_t i = 0; i < tracks.size(); ++i) {
+    const bool gone = std::ranges::find(removed, i) != removed.end();
+    hidden.push_back(tracks[i].last_hidden.value_or(gone ? kAlwaysHidden : kNeverHidden));
+  }
+  const auto later = [&](size_t i, size_t j) {
+    return (time.reverse ? hidden[i] < hidden[j] : hidden[i] > hidden[j]) &&
+           hidden[j] > kNeverHidden;
+  };
+  std::vector<uint8_t> gives_way(tracks.size());
+  for (size_t i = 0; i < tracks.size(); ++i) {
+    for (size_t j = i + 1; j < tracks.size(); ++j) {
+      if (tracks[i].concept_index != tracks[j].concept_index) continue;
+      if (!later(i, j) && !later(j, i)) continue;
+      if (mask_iou(bits[i], bits[j]) < threshold) continue;
+      if (later(i, j)) gives_way[i] = 1;
+      if (later(j, i)) gives_way[j] = 1;
+    }
+  }
+  for (size_t i = 0; i < tracks.size(); ++i) {
+    const bool now = bits[i].empty() || gives_way[i] != 0;
+    tracks[i].last_hidden = now ? time.frame : hidden[i];
+    if (gives_way[i] != 0) std::ranges::fill(masks[i], kHiddenLogit);
+  }
+}
+
+void suppress_shrunk(std::span<Logits> masks, std::span<const size_t> concepts) {
+  constexpr float kLeastKept = 0.3F;
+  for (const auto& [concept_index, group] : groups_of(concepts)) {
+    if (group.size() < 2) continue;
+    const std::vector<int64_t> kept = kept_areas(masks, group);
+    for (size_t i = 0; i < group.size(); ++i) {
+      Logits& mask = masks[group[i]];
+      const int64_t area = std::max<int64_t>(BitMask(mask).area(), 1);
+      if (static_cast<float>(kept[i]) / static_cast<float>(area) >= kLeastKept) continue;
+      for (float& value : mask) value = std::min(value, kHiddenLogit);
+    }
+  }
+}
+
+void part_pixels(std::span<ShownMask> masks) {
+  if (masks.size() < 2) return;
+  std::vector<size_t> concepts;
+  for (const ShownMask& mask : masks) concepts.push_back(mask.concept_index);
+  for (auto& [concept_index, group] : groups_of(concepts)) {
+    std::ranges::stable_sort(group, std::ranges::greater{},
+                             [&](size_t i) { return masks[i].object_score; });
+    std::vector<uint8_t> taken(masks.front().pixels.size());
+    for (const size_t index : group) {
+      const bool counts = masks[index].object_score > 0.0F;
+      for (size_t pixel = 0; pixel < taken.size(); ++pixel) {
+        uint8_t& inside = masks[index].pixels[pixel];
+        if (inside == 0) continue;
+        inside = static_cast<uint8_t>(counts && taken[pixel] == 0 ? 1 : 0);
+        taken[pixel] = 1;
+      }
+    }
+  }
+}
+
+}  // namespace sam3trt

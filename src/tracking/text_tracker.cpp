@@ -1,0 +1,211 @@
+#include "tracking/text_tracker.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/sigmoid.hpp"
+#include "tracking/hot_start.hpp"
+#include "tracking/mask_cleanup.hpp"
+#include "tracking/object_input.hpp"
+#include "tracking/overlaps.hpp"
+
+namespace sam3trt {
+
+/// The tracks that were there before, on this frame.
+struct TextTracker::Frame {
+  std::vector<ObjectView> views;  ///< As the decoder has them.
+  std::vector<Logits> masks;      ///< Cleaned; what is decided on, and then shown.
+  std::vector<Logits> shown;      ///< In place of `masks` where not empty.
+  std::vector<uint8_t> settled;   ///< The frame conditions the track.
+};
+
+void TextTracker::propagate(TextTracks& all, const FrameTime& time, Frame& frame) const {
+  std::vector<DecodeInput> inputs;
+  for (TextTrack& track : all.tracks) {
+    const FrameRecord* record = track.bank.conditioning(time.frame);
+    frame.settled.push_back(static_cast<uint8_t>(record != nullptr && record->mask ? 1 : 0));
+    if (frame.settled.back() == 0) inputs.push_back(follow(track.bank, time, config_));
+  }
+  std::vector<DecodeOutput> decoded;
+  if (!inputs.empty()) decoded = model_.decode(inputs);
+  auto next = decoded.begin();
+  const bool multimask = use_multimask(0, false, config_);
+  for (size_t i = 0; i < all.tracks.size(); ++i) {
+    MemoryBank& bank = all.tracks[i].bank;
+    if (frame.settled[i] != 0) {
+      const FrameRecord& record = *bank.conditioning(time.frame);
+      frame.views.push_back({*record.mask, record.pointer, record.object_score});
+    } else {
+      ObjectView view = choose_mask(*next++, multimask, model_.sizes(), config_);
+      bank.put({time.frame, nullptr, view.pointer, view.object_score,
+                std::make_shared<const Logits>(view.mask)},
+               false);
+      frame.views.push_back(std::move(view));
+    }
+    Logits& mask = frame.masks.emplace_back(frame.views.back().mask);
+    clean_mask(mask, model_.sizes().mask_side(), config_.fill_hole_area);
+  }
+  frame.shown.resize(all.tracks.size());
+}
+
+/// Where there is no room for all, those with the highest scores, by falling score.
+std::vector<size_t> TextTracker::choose_new(const TextTracks& all,
+                                            std::span<const FoundObject> found,
+                                            std::vector<size_t> fresh,
+                                            const TextStepOptions& options,
+                                            TextStep& result) const {
+  const size_t used = std::min(all.tracks.size(), options.room);
+  const size_t room = options.room - used;
+  if (fresh.size() <= room) return fresh;
+  std::ranges::stable_sort(fresh, std::ranges::greater{}, [&](size_t i) { return found[i].score; });
+  result.left_out = fresh.size() - room;
+  fresh.resize(room);
+  return fresh;
+}
+
+/// On every n-th frame, tracks that a detection confirms beyond doubt are conditioned on it.
+void TextTracker::confirm(TextTracks& all, std::span<const FoundObject> found,
+                          const Association& association, const FrameTime& time,
+                          Frame& frame) const {
+  const int64_t every = config_.recondition_every_nth_frame;
+  if (every <= 0 || time.frame % every != 0) return;
+  for (size_t i = 0; i < all.tracks.size(); ++i) {
+    if (association.confirmed_by[i] < 0) continue;
+    if (!(frame.views[i].object_score > static_cast<float>(config_.high_conf_thresh))) continue;
+    frame.shown[i] = found[static_cast<size_t>(association.confirmed_by[i])].mask;
+    all.tracks[i].bank.confirm(time.frame);
+    frame.settled[i] = 1;
+  }
+}
+
+/// Memories of all tracks, or, where the frame's new objects make them all anew (`all_again`), of
+/// what conditions them here.
+void TextTracker::remember(TextTracks& all, const FrameTime& time, Frame& frame,
+                           bool all_again) const {
+  const TrackerSizes& sizes = model_.sizes();
+  std::vector<size_t> concepts;
+  std::vector<Logits> masks;
+  for (size_t i = 0; i < all.tracks.size(); ++i) {
+    concepts.push_back(all.tracks[i].concept_index);
+    Logits& mask = masks.emplace_back(frame.masks[i]);
+    if (frame.shown[i].empty() || config_.recondition_on_trk_masks) continue;
+    std::ranges::transform(frame.shown[i], mask.begin(),
+                           [](float value) { return value >= 0.5F ? 1.0F : 0.0F; });
+  }
+  suppress_shrunk(masks, concepts);
+  std::vector<MemoryInput> inputs;
+  std::vector<size_t> whose;
+  for (size_t i = 0; i < all.tracks.size(); ++i) {
+    if (all_again && frame.settled[i] == 0) continue;
+    whose.push_back(i);
+    inputs.push_back({resize_logits(masks[i], sizes.mask_side(), sizes.memory_mask_side()), false,
+                      mask_score(masks[i])});
+  }
+  if (inputs.empty()) return;
+  std::vector<FrameMemory> memories = model_.remember(inputs);
+  for (size_t i = 0; i < whose.size(); ++i) {
+    all.tracks[whose[i]].bank.remember(time.frame, std::move(memories[i]));
+  }
+}
+
+/// New objects from their detections, and with them the memories of all others that the frame does
+/// not condition: as the decoder had them, binary.
+void TextTracker::add_new(TextTracks& all, std::span<const FoundObject> found,
+                          std::span<const size_t> fresh, const FrameTime& time,
+                          const TextStepOptions& options) const {
+  const TrackerSizes& sizes = model_.sizes();
+  std::vector<MemoryInput> memories;
+  std::vector<size_t> whose;
+  for (size_t i = 0; i < all.tracks.size(); ++i) {
+    const FrameRecord* record = all.tracks[i].bank.rolling(time.frame);
+    if (record == nullptr) continue;
+    memories.push_back({memory_mask(*record->mask, sizes), true, record->object_score});
+    whose.push_back(i);
+  }
+  std::vector<DecodeInput> inputs;
+  std::vector<std::vector<float>> masks;
+  for (const size_t index : fresh) {
+    Logits mask = found[index].mask;
+    for (float& value : mask) value = value >= 0.5F ? 1.0F : 0.0F;
+    masks.push_back(resize_logits(mask, sizes.mask_side(), sizes.image));
+    inputs.push_back(decode_mask(masks.back()));
+  }
+  const std::vector<DecodeOutput> decoded = model_.decode(inputs);
+  for (size_t i = 0; i < fresh.size(); ++i) {
+    const FoundObject& object = found[fresh[i]];
+    const ObjectView view = view_of_mask(masks[i], decoded[i], sizes, config_);
+    memories.push_back({resize_logits(mask_logits(masks[i]), sizes.image, sizes.memory_mask_side()),
+                        true, view.object_score});
+    whose.push_back(all.tracks.size());
+    TextTrack& track = all.tracks.emplace_back();
+    track.id = options.next_id + static_cast<int64_t>(i);
+    track.concept_index = object.concept_index;
+    track.score = object.score;
+    track.first_frame = time.frame;
+    track.keep_alive = config_.init_trk_keep_alive;
+    track.bank.put({time.frame, nullptr, view.pointer, view.object_score,
+                    std::make_shared<const Logits>(view.mask)},
+                   true);
+  }
+  std::vector<FrameMemory> encoded = model_.remember(memories);
+  for (size_t i = 0; i < whose.size(); ++i) {
+    all.tracks[whose[i]].bank.remember(time.frame, std::move(encoded[i]));
+  }
+}
+
+namespace {
+
+void forget(TextTracks& all, std::span<const int64_t> ids) {
+  const auto gone = [&](int64_t id) { return std::ranges::find(ids, id) != ids.end(); };
+  std::erase_if(all.tracks, [&](const TextTrack& track) { return gone(track.id); });
+  std::erase_if(all.shared, [&](const auto& entry) {
+    return gone(entry.first.first) || gone(entry.first.second);
+  });
+}
+
+}  // namespace
+
+TextStep TextTracker::step(TextTracks& all, std::vector<FoundObject> found, const FrameTime& time,
+                           const TextStepOptions& options) const {
+  Frame frame;
+  propagate(all, time, frame);
+  std::vector<TrackedMask> tracked;
+  for (size_t i = 0; i < all.tracks.size(); ++i) {
+    const size_t index = all.tracks[i].concept_index;
+    tracked.push_back({index, BitMask(frame.masks[i]), options.searched[index]});
+  }
+  const Association association = associate(found, tracked, config_);
+  TextStep result;
+  const std::vector<size_t> fresh = choose_new(all, found, association.fresh, options, result);
+  const TrialResult trial = run_trial(all, association, time, options.live, config_);
+  confirm(all, found, association, time, frame);
+  suppress_recently_hidden(all.tracks, frame.masks, trial.removed, time, config_);
+  const size_t before = all.tracks.size();
+  remember(all, time, frame, !fresh.empty());
+  if (!fresh.empty()) add_new(all, found, fresh, time, options);
+
+  for (const size_t index : trial.removed) result.removed.push_back(all.tracks[index].id);
+  for (size_t i = 0; i < all.tracks.size(); ++i) {
+    const TextTrack& track = all.tracks[i];
+    if (i < before && std::ranges::find(trial.removed, i) != trial.removed.end()) continue;
+    TextOutput& output = result.outputs.emplace_back();
+    output.output.id = track.id;
+    output.concept_index = track.concept_index;
+    output.score = track.score;
+    output.confirmed = !track.doomed && !on_trial(track, time, config_);
+    if (i < before) {
+      output.output.object_score = sigmoid(frame.views[i].object_score);
+      output.output.mask = std::move(frame.shown[i].empty() ? frame.masks[i] : frame.shown[i]);
+      output.suppressed = std::ranges::find(trial.suppressed, i) != trial.suppressed.end();
+    } else {
+      output.output.object_score = track.score;
+      output.output.mask = std::move(found[fresh[i - before]].mask);
+      clean_mask(output.output.mask, model_.sizes().mask_side(), config_.fill_hole_area);
+    }
+  }
+  forget(all, result.removed);
+  for (TextTrack& track : all.tracks) track.bank.prune(time.frame, false, config_);
+  return result;
+}
+
+}  // namespace sam3trt

@@ -1,0 +1,39 @@
+#include "tracking/track.hpp"
+
+#include <utility>
+
+#include "tracking/object_input.hpp"
+
+namespace sam3trt {
+
+const FrameRecord* settled(const MemoryBank& bank, int64_t frame) {
+  const FrameRecord* record = bank.conditioning(frame);
+  if (record == nullptr || !record->mask) record = bank.rolling(frame);
+  return record != nullptr && record->mask ? record : nullptr;
+}
+
+DecodeInput follow(const MemoryBank& bank, const FrameTime& time, const TrackerConfig& config) {
+  DecodeInput input;
+  input.features = FrameFeatures::kMemory;
+  input.memory = bank.select(time.frame, time.reverse, time.pointers, config);
+  input.tokens = no_tokens();
+  return input;
+}
+
+DecodeInput decode_mask(std::vector<float> mask) {
+  DecodeInput input;
+  input.features = FrameFeatures::kRaw;
+  input.tokens = no_tokens();
+  input.mask = std::move(mask);
+  return input;
+}
+
+ObjectView view_of_mask(std::span<const float> mask, const DecodeOutput& decoded,
+                        const TrackerSizes& sizes, const TrackerConfig& config) {
+  ObjectView view = choose_mask(decoded, true, sizes, config);
+  view.mask = resize_logits(mask_logits(mask), sizes.image, sizes.mask_side());
+  view.object_score = mask_score(mask);
+  return view;
+}
+
+}  // namespace sam3trt

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "tracking/memory_bank.hpp"
+#include "tracking/object_mask.hpp"
+
+namespace sam3trt {
+
+/// Where tracking is in the video.
+struct FrameTime {
+  int64_t frame = 0;
+  bool reverse = false;
+  int64_t pointers = 0;  ///< Frames in which distances of pointers are counted.
+};
+
+/// A frame's result for one object, before anything is decided between objects.
+struct TrackOutput {
+  int64_t id = 0;
+  Logits mask;             ///< mask_side * mask_side.
+  float object_score = 0;  ///< Probability.
+};
+
+/// Whether a frame's result for an object stands already: it was pointed at there.
+[[nodiscard]] const FrameRecord* settled(const MemoryBank& bank, int64_t frame);
+
+/// An object that is followed with nothing that points at it.
+[[nodiscard]] DecodeInput follow(const MemoryBank& bank, const FrameTime& time,
+                                 const TrackerConfig& config);
+
+/// An object that a mask at the model's size (image * image values) points at: its pointer is asked
+/// of the decoder, on features without any memory.
+[[nodiscard]] DecodeInput decode_mask(std::vector<float> mask);
+
+/// The mask itself as the decoder's view of the object, with the pointer that the decoder gave.
+[[nodiscard]] ObjectView view_of_mask(std::span<const float> mask, const DecodeOutput& decoded,
+                                      const TrackerSizes& sizes, const TrackerConfig& config);
+
+}  // namespace sam3trt

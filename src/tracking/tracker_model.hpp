@@ -1,0 +1,115 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "sam3trt/image_view.hpp"
+#include "sam3trt/prompt.hpp"
+
+namespace sam3trt {
+
+/// Sizes of a tracker that decisions need.
+struct TrackerSizes {
+  int64_t image = 0;  ///< Pixels of a side of the model's input.
+  int64_t grid = 0;   ///< Of the vision encoder.
+  int64_t width = 0;  ///< Of an object pointer.
+  int64_t memory_channels = 0;
+  int64_t masks = 0;  ///< Of one run of the decoder: the single mask, then those of multimask.
+
+  [[nodiscard]] bool operator==(const TrackerSizes&) const = default;
+  [[nodiscard]] int64_t mask_side() const { return 4 * grid; }
+  [[nodiscard]] int64_t memory_mask_side() const { return 16 * grid; }
+  [[nodiscard]] size_t memory_size() const {
+    return static_cast<size_t>(grid * grid * memory_channels);
+  }
+};
+
+/// Square mask logits, row-major.
+using Logits = std::vector<float>;
+
+/// What the memory encoder made of one object on one frame: bfloat16, grid * grid tokens of
+/// `memory_channels`.
+using FrameMemory = std::shared_ptr<const std::vector<uint16_t>>;
+/// `width` numbers.
+using ObjectPointer = std::shared_ptr<const std::vector<float>>;
+
+/// What memory attention sees of the past of one object.
+struct ObjectMemory {
+  std::vector<FrameMemory> frames;
+  std::vector<int64_t> times;  ///< Row of the temporal encoding for each frame.
+  std::vector<ObjectPointer> pointers;
+  std::vector<float> pointer_times;  ///< Signed distance, divided by the largest.
+};
+
+/// A token of the prompt encoder.
+struct PromptToken {
+  float x = 0;  ///< Pixels of the model's input.
+  float y = 0;
+  int64_t label = -1;  ///< -1: not a point, 0 and 1: negative and positive, 2 and 3: box corners.
+};
+
+/// Which features of the frame an object is decoded on.
+enum class FrameFeatures {
+  kRaw,       ///< As the neck gives them.
+  kNoMemory,  ///< With the embedding that says that there is no memory.
+  kMemory,    ///< After memory attention.
+};
+
+/// One object to decode on the current frame.
+struct DecodeInput {
+  FrameFeatures features = FrameFeatures::kNoMemory;
+  ObjectMemory memory;  ///< For kMemory.
+  std::vector<PromptToken> tokens;
+  std::vector<float> mask;  ///< Empty, or image * image values 0..1: a mask that is prompted with.
+};
+
+struct DecodeOutput {
+  Logits masks;                 ///< masks * mask_side * mask_side.
+  std::vector<float> ious;      ///< Predicted, one a mask.
+  std::vector<float> pointers;  ///< masks * width.
+  float object_score = 0;       ///< Logit.
+};
+
+/// A mask to remember.
+struct MemoryInput {
+  Logits mask;  ///< memory_mask_side * memory_mask_side.
+  bool binary = false;
+  float object_score = 0;  ///< Logit: at most 0 for an object that is hidden.
+};
+
+/// What a text or boxes found on the current frame.
+struct TrackerDetection {
+  int64_t query = 0;
+  float score = 0;
+  Logits mask;  ///< mask_side * mask_side.
+};
+
+/// The networks behind tracking, with numbers in host memory. What is returned belongs to the frame
+/// of the last encode(). Functions throw Error(kInternal) for numbers that are not finite.
+class TrackerModel {
+ public:
+  TrackerModel() = default;
+  virtual ~TrackerModel() = default;
+  TrackerModel(const TrackerModel&) = delete;
+  TrackerModel& operator=(const TrackerModel&) = delete;
+
+  [[nodiscard]] virtual const TrackerSizes& sizes() const = 0;
+
+  /// Makes an image the current frame.
+  virtual void encode(const ImageView& image) = 0;
+
+  /// Of each concept its detections with a score above the threshold, by query; `size` are the
+  /// width and height of the frame in pixels. Throws Error(kBadInput) for boxes that do not fit it.
+  [[nodiscard]] virtual std::vector<std::vector<TrackerDetection>> detect(
+      std::span<const Prompt> concepts, std::array<int64_t, 2> size, float threshold) = 0;
+
+  [[nodiscard]] virtual std::vector<DecodeOutput> decode(std::span<const DecodeInput> objects) = 0;
+
+  [[nodiscard]] virtual std::vector<FrameMemory> remember(std::span<const MemoryInput> masks) = 0;
+};
+
+}  // namespace sam3trt

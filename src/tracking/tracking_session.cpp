@@ -1,0 +1,277 @@
+#include "tracking/tracking_session.hpp"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "tracking/frame_result.hpp"
+#include "tracking/object_input.hpp"
+#include "tracking/text_tracker.hpp"
+
+namespace sam3trt {
+namespace {
+
+constexpr int64_t kMaxFrame = int64_t{1} << 40;
+constexpr int64_t kMaxHotStart = 1000;
+constexpr int64_t kMaxId = int64_t{1} << 40;
+
+void check_options(const TrackOptions& options) {
+  if (options.hot_start && (*options.hot_start < 0 || *options.hot_start > kMaxHotStart)) {
+    throw_bad_input("hot start of " + std::to_string(*options.hot_start) +
+                    " frames; expected 0 to " + std::to_string(kMaxHotStart));
+  }
+  if (options.det_nms && !(*options.det_nms > 0 && *options.det_nms <= 1)) {
+    throw_bad_input("an IoU of " + std::to_string(*options.det_nms) +
+                    " to suppress detections; expected more than 0 and at most 1, which is off");
+  }
+  if (options.fill_holes && *options.fill_holes < 0) {
+    throw_bad_input("holes of " + std::to_string(*options.fill_holes) +
+                    " pixels to fill; expected 0 or more");
+  }
+  if (options.max_objects && *options.max_objects == 0) {
+    throw_bad_input("at most 0 objects; expected 1 or more");
+  }
+  if (options.frames && *options.frames < 1) {
+    throw_bad_input("a video of " + std::to_string(*options.frames) +
+                    " frames; expected 1 or more");
+  }
+}
+
+void check_frame(int64_t frame) {
+  if (frame >= 0 && frame < kMaxFrame) return;
+  throw_bad_input("frame " + std::to_string(frame) + "; expected 0 to " +
+                  std::to_string(kMaxFrame - 1));
+}
+
+bool is_of_text(const TrackingState& state, int64_t id) {
+  return std::ranges::find(state.text.tracks, id, &TextTrack::id) != state.text.tracks.end();
+}
+
+std::set<int64_t> all_ids(const TrackingState& state) {
+  std::set<int64_t> ids;
+  for (const VisualTrack& track : state.visual) ids.insert(track.id);
+  for (const TextTrack& track : state.text.tracks) ids.insert(track.id);
+  for (const PendingObject& pending : state.pending) ids.insert(pending.prompt.id);
+  return ids;
+}
+
+void forget_held(TrackingState& state, int64_t id) {
+  for (HeldFrame& held : state.held) {
+    std::erase_if(held.objects, [&](const HeldObject& object) { return object.object.id == id; });
+  }
+}
+
+}  // namespace
+
+TrackingSession::TrackingSession(TrackerModel& model, const TrackerConfig& config,
+                                 const TrackOptions& options)
+    : model_(model), model_config_(config) {
+  use(options);
+}
+
+void TrackingSession::use(const TrackOptions& options) {
+  check_options(options);
+  options_ = options;
+  config_ = model_config_;
+  if (options.hot_start.value_or(0) > 0) config_.hotstart_delay = *options.hot_start;
+  if (options.det_nms) config_.det_nms_thresh = *options.det_nms;
+  if (options.fill_holes) config_.fill_hole_area = *options.fill_holes;
+  if (options.max_objects) {
+    config_.max_num_objects = static_cast<int64_t>(
+        std::min<size_t>(*options.max_objects, static_cast<size_t>(INT32_MAX)));
+  }
+}
+
+void TrackingSession::restore(TrackingState state, const TrackOptions& options) {
+  use(options);
+  state_ = std::move(state);
+}
+
+void TrackingSession::add(const Prompt& concept_prompt) {
+  const auto known = std::ranges::find(state_.concepts, concept_prompt.text, &Concept::text);
+  if (known == state_.concepts.end()) {
+    state_.concepts.push_back({concept_prompt.text, concept_prompt.boxes});
+  } else if (!concept_prompt.boxes.empty()) {
+    known->boxes = concept_prompt.boxes;
+  }
+}
+
+void TrackingSession::add(const ObjectPrompt& object, int64_t frame) {
+  check_frame(frame);
+  check_object_prompt(object);
+  if (object.id >= kMaxId) {
+    throw_bad_input("object " + std::to_string(object.id) + ": ids of objects are below " +
+                    std::to_string(kMaxId));
+  }
+  if (is_of_text(state_, object.id)) {
+    throw_bad_input("object " + std::to_string(object.id) +
+                    " was found by a text, and clicks cannot correct it; remove it and point at "
+                    "the object under an id of its own");
+  }
+  std::set<int64_t> ids = all_ids(state_);
+  ids.insert(object.id);
+  if (static_cast<int64_t>(ids.size()) > config_.max_num_objects) {
+    throw_bad_input("object " + std::to_string(object.id) + " would be one more than the " +
+                    std::to_string(config_.max_num_objects) +
+                    " objects that this session follows at most; remove one, or allow more");
+  }
+  std::erase_if(state_.pending, [&](const PendingObject& pending) {
+    return pending.frame == frame && pending.prompt.id == object.id;
+  });
+  state_.pending.push_back({frame, object});
+  state_.max_id = std::max(state_.max_id, object.id);
+}
+
+size_t TrackingSession::delay(const TrackingState& state) const {
+  const bool at_once = options_.live || options_.hot_start == 0 || state.concepts.empty();
+  return at_once ? 0 : static_cast<size_t>(std::max<int64_t>(config_.hotstart_delay, 0));
+}
+
+int64_t TrackingSession::pointers(const TrackingState& state, bool text) const {
+  const int64_t most = config_.max_object_pointers;
+  if (options_.live) return text ? std::min(state.frames, most) : most;
+  return options_.frames ? std::min(*options_.frames, most) : most;
+}
+
+void TrackingSession::begin_frame(TrackingState& state, int64_t frame) const {
+  check_frame(frame);
+  if (state.last && frame == *state.last) {
+    if (state.concepts.empty()) return;
+    throw_bad_input("frame " + std::to_string(frame) +
+                    " was given already; with texts every frame is given once");
+  }
+  const bool reverse = state.last && frame < *state.last;
+  if (state.last && reverse != state.reverse && !state.held.empty()) {
+    throw_bad_input("frame " + std::to_string(frame) + " after frame " +
+                    std::to_string(*state.last) + " turns the direction while results of " +
+                    std::to_string(state.held.size()) +
+                    " frames are held back; finish this direction first");
+  }
+  state.reverse = reverse;
+  state.last = frame;
+  ++state.frames;
+}
+
+std::vector<TextOutput> TrackingSession::step_texts(TrackingState& state, int64_t width,
+                                                    int64_t height) {
+  if (state.concepts.empty()) return {};
+  TextStepOptions options;
+  options.live = options_.live;
+  options.next_id = state.max_id + 1;
+  const size_t others = all_ids(state).size() - state.text.tracks.size();
+  const auto most = static_cast<size_t>(std::max<int64_t>(config_.max_num_objects, 0));
+  options.room = most > others ? most - others : 0;
+  std::vector<Prompt> prompts;
+  std::vector<size_t> whose;
+  for (size_t i = 0; i < state.concepts.size(); ++i) {
+    Concept& wanted = state.concepts[i];
+    options.searched.push_back(wanted.text || !wanted.boxes.empty());
+    if (!options.searched.back()) continue;
+    prompts.push_back({wanted.text, std::exchange(wanted.boxes, {})});
+    whose.push_back(i);
+  }
+  std::vector<FoundObject> found;
+  if (!prompts.empty()) {
+    auto detections = model_.detect(prompts, {width, height},
+                                    static_cast<float>(config_.score_threshold_detection));
+    for (size_t i = 0; i < detections.size(); ++i) {
+      std::vector<FoundObject> objects;
+      for (TrackerDetection& detection : detections[i]) {
+        BitMask bits(detection.mask);
+        objects.push_back({whose[i], detection.score, std::move(detection.mask), std::move(bits)});
+      }
+      objects = suppress_overlaps(std::move(objects), static_cast<float>(config_.det_nms_thresh));
+      std::ranges::move(objects, std::back_inserter(found));
+    }
+  }
+  const FrameTime time{*state.last, state.reverse, pointers(state, true)};
+  TextStep result = TextTracker(model_, config_).step(state.text, std::move(found), time, options);
+  for (const int64_t id : result.removed) forget_held(state, id);
+  if (!state.text.tracks.empty()) {
+    state.max_id = std::max(state.max_id, state.text.tracks.back().id);
+  }
+  if (result.left_out > 0) {
+    log(LogLevel::kWarning,
+        "frame " + std::to_string(*state.last) + ": " + std::to_string(result.left_out) +
+            " new objects are left out: at most " + std::to_string(most) + " are followed");
+  }
+  return std::move(result.outputs);
+}
+
+std::vector<TrackOutput> TrackingSession::step_objects(TrackingState& state, int64_t width,
+                                                       int64_t height) {
+  std::vector<ObjectPrompt> prompts;
+  std::erase_if(state.pending, [&](PendingObject& pending) {
+    if (pending.frame != *state.last) return false;
+    prompts.push_back(std::move(pending.prompt));
+    return true;
+  });
+  if (prompts.empty() && state.visual.empty()) return {};
+  const FrameTime time{*state.last, state.reverse, pointers(state, false)};
+  return VisualTracker(model_, config_).step(state.visual, prompts, time, width, height);
+}
+
+std::vector<FrameResult> TrackingSession::step(const ImageView& image, int64_t frame) {
+  TrackingState state = state_;
+  begin_frame(state, frame);
+  model_.encode(image);
+  const int64_t side = model_.sizes().mask_side();
+  HeldFrame held{frame, image.width, image.height, {}};
+  for (const TextOutput& text : step_texts(state, image.width, image.height)) {
+    if (text.suppressed) continue;
+    auto object = shown_object(text.output, side, image.width, image.height);
+    if (!object) continue;
+    object->prompt = state.concepts[text.concept_index].text;
+    object->score = text.score;
+    object->confirmed = text.confirmed || delay(state) > 0;
+    held.objects.push_back({std::move(*object), text.concept_index});
+  }
+  for (const TrackOutput& output : step_objects(state, image.width, image.height)) {
+    auto object = shown_object(output, side, image.width, image.height);
+    if (object) held.objects.push_back({std::move(*object), std::nullopt});
+  }
+  std::ranges::sort(held.objects, {}, [](const HeldObject& object) { return object.object.id; });
+  state.held.push_back(std::move(held));
+  const size_t delayed = delay(state);
+  std::vector<FrameResult> results = release(state, delayed > 0 ? delayed - 1 : 0);
+  state_ = std::move(state);
+  return results;
+}
+
+std::vector<FrameResult> TrackingSession::release(TrackingState& state, size_t keep) const {
+  std::vector<FrameResult> results;
+  while (state.held.size() > keep) {
+    results.push_back(final_result(state.held.front()));
+    state.held.erase(state.held.begin());
+  }
+  return results;
+}
+
+std::vector<FrameResult> TrackingSession::finish() { return release(state_, 0); }
+
+void TrackingSession::remove(int64_t id) {
+  if (!all_ids(state_).contains(id)) {
+    throw_bad_input("there is no object " + std::to_string(id) + " to remove");
+  }
+  std::erase_if(state_.visual, [&](const VisualTrack& track) { return track.id == id; });
+  std::erase_if(state_.text.tracks, [&](const TextTrack& track) { return track.id == id; });
+  std::erase_if(state_.text.shared, [&](const auto& entry) {
+    return entry.first.first == id || entry.first.second == id;
+  });
+  std::erase_if(state_.pending,
+                [&](const PendingObject& pending) { return pending.prompt.id == id; });
+  forget_held(state_, id);
+}
+
+std::vector<int64_t> TrackingSession::objects() const {
+  std::vector<int64_t> ids;
+  for (const VisualTrack& track : state_.visual) ids.push_back(track.id);
+  for (const TextTrack& track : state_.text.tracks) ids.push_back(track.id);
+  std::ranges::sort(ids);
+  return ids;
+}
+
+}  // namespace sam3trt

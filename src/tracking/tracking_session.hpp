@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/tracker_config.hpp"
+#include "sam3trt/video.hpp"
+#include "tracking/text_tracker.hpp"
+#include "tracking/tracker_model.hpp"
+#include "tracking/tracking_state.hpp"
+
+namespace sam3trt {
+
+/// What VideoSession does, on any model. Concepts are checked by the caller. A call that throws
+/// leaves the session as it was.
+class TrackingSession {
+ public:
+  /// The model must outlive the session. Throws Error(kBadInput) for options out of range.
+  TrackingSession(TrackerModel& model, const TrackerConfig& config, const TrackOptions& options);
+
+  void add(const Prompt& concept_prompt);
+  void add(const ObjectPrompt& object, int64_t frame);
+  [[nodiscard]] std::vector<FrameResult> step(const ImageView& image, int64_t frame);
+  [[nodiscard]] std::vector<FrameResult> finish();
+  void remove(int64_t id);
+  void reset() { state_ = {}; }
+  [[nodiscard]] std::vector<int64_t> objects() const;
+
+  [[nodiscard]] const TrackOptions& options() const { return options_; }
+  [[nodiscard]] const TrackingState& state() const { return state_; }
+  /// Of a session of the same model; throws Error(kBadInput) for options out of range.
+  void restore(TrackingState state, const TrackOptions& options);
+
+ private:
+  void use(const TrackOptions& options);
+  void begin_frame(TrackingState& state, int64_t frame) const;
+  [[nodiscard]] std::vector<TextOutput> step_texts(TrackingState& state, int64_t width,
+                                                   int64_t height);
+  [[nodiscard]] std::vector<TrackOutput> step_objects(TrackingState& state, int64_t width,
+                                                      int64_t height);
+  [[nodiscard]] std::vector<FrameResult> release(TrackingState& state, size_t keep) const;
+  [[nodiscard]] int64_t pointers(const TrackingState& state, bool text) const;
+  [[nodiscard]] size_t delay(const TrackingState& state) const;
+
+  TrackerModel& model_;
+  TrackerConfig model_config_;
+  TrackerConfig config_;  ///< With what the options change.
+  TrackOptions options_;
+  TrackingState state_;
+};
+
+}  // namespace sam3trt

@@ -1,0 +1,190 @@
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/tracker_config.hpp"
+#include "image/image.hpp"
+#include "runtime/request.hpp"
+#include "tracking/tracker_model.hpp"
+
+namespace sam3trt {
+
+/// The published configuration with 4 masks.
+inline TrackerConfig published_tracker() {
+  TrackerConfig config;
+  config.memory_channels = 2;
+  config.num_maskmem = 7;
+  config.max_cond_frames = 4;
+  config.max_object_pointers = 16;
+  config.mask_tokens = 4;
+  config.stability_delta = 0.05;
+  config.stability_threshold = 0.98;
+  config.sigmoid_scale = 20;
+  config.sigmoid_bias = -10;
+  config.score_threshold_detection = 0.5;
+  config.det_nms_thresh = 0.1;
+  config.assoc_iou_thresh = 0.1;
+  config.trk_assoc_iou_thresh = 0.5;
+  config.new_det_thresh = 0.7;
+  config.hotstart_delay = 15;
+  config.hotstart_unmatch_thresh = 8;
+  config.hotstart_dup_thresh = 8;
+  config.init_trk_keep_alive = 30;
+  config.max_trk_keep_alive = 30;
+  config.min_trk_keep_alive = -1;
+  config.suppress_overlapping_based_on_recent_occlusion_threshold = 0.7;
+  config.fill_hole_area = 0;
+  config.max_num_objects = 10000;
+  config.recondition_every_nth_frame = 16;
+  config.high_conf_thresh = 0.8;
+  config.high_iou_thresh = 0.8;
+  return config;
+}
+
+/// A tracker that sees squares of one colour, the red value, on frames of 16 x 16 pixels: a click
+/// finds the colour under it, a pointer remembers it, and a text is the colours it looks for, one
+/// letter each, "a" for 1.
+class FakeTracker : public TrackerModel {
+ public:
+  static constexpr int64_t kSide = 16;
+
+  [[nodiscard]] const TrackerSizes& sizes() const override { return sizes_; }
+
+  void encode(const ImageView& image) override {
+    check_image(image);
+    frame_ = to_image(image);
+    ++encoded;
+    if (fail_on == "encode") throw Error(ErrorCode::kInternal, "encode failed");
+  }
+
+  [[nodiscard]] std::vector<std::vector<TrackerDetection>> detect(std::span<const Prompt> concepts,
+                                                                  std::array<int64_t, 2> /*size*/,
+                                                                  float threshold) override {
+    std::vector<std::vector<TrackerDetection>> all;
+    for (const Prompt& wanted : concepts) {
+      auto& found = all.emplace_back();
+      for (const char letter : wanted.text.value_or("")) {
+        const auto colour = static_cast<uint8_t>(letter - 'a' + 1);
+        const float score = scores.contains(colour) ? scores.at(colour) : 0.9F;
+        if (!(score > threshold) || area(colour) == 0) continue;
+        found.push_back({colour, score, logits(colour, 6.0F)});
+      }
+    }
+    return all;
+  }
+
+  [[nodiscard]] std::vector<DecodeOutput> decode(std::span<const DecodeInput> objects) override {
+    std::vector<DecodeOutput> outputs;
+    for (const DecodeInput& input : objects) {
+      const uint8_t colour = colour_of(input);
+      DecodeOutput& output = outputs.emplace_back();
+      for (int64_t mask = 0; mask < sizes_.masks; ++mask) {
+        const Logits plane = logits(colour, 8.0F + static_cast<float>(mask));
+        output.masks.insert(output.masks.end(), plane.begin(), plane.end());
+        output.pointers.insert(output.pointers.end(),
+                               {static_cast<float>(colour), static_cast<float>(mask)});
+      }
+      output.ious = {0.9F, 0.5F, 0.8F, 0.6F};
+      output.object_score = area(colour) > 0 ? 6.0F : -6.0F;
+      decoded.push_back(input);
+    }
+    if (fail_on == "decode") throw Error(ErrorCode::kInternal, "decode failed");
+    return outputs;
+  }
+
+  [[nodiscard]] std::vector<FrameMemory> remember(std::span<const MemoryInput> masks) override {
+    std::vector<FrameMemory> memories;
+    for (const MemoryInput& mask : masks) {
+      remembered.push_back(mask);
+      memories.push_back(
+          std::make_shared<const std::vector<uint16_t>>(sizes_.memory_size(), uint16_t{0x3f80}));
+    }
+    if (fail_on == "remember") throw Error(ErrorCode::kInternal, "remember failed");
+    return memories;
+  }
+
+  std::map<uint8_t, float> scores;  ///< Of detections, where it is not 0.9.
+  std::string fail_on;
+  int encoded = 0;
+  std::vector<DecodeInput> decoded;     ///< All of them.
+  std::vector<MemoryInput> remembered;  ///< All of them.
+
+ private:
+  [[nodiscard]] uint8_t at(int64_t x, int64_t y) const {
+    x = std::clamp<int64_t>(x, 0, frame_.width - 1);
+    y = std::clamp<int64_t>(y, 0, frame_.height - 1);
+    return frame_.rgb[static_cast<size_t>(y * frame_.width + x) * 3];
+  }
+
+  [[nodiscard]] int64_t area(uint8_t colour) const {
+    if (colour == 0) return 0;
+    int64_t count = 0;
+    for (size_t i = 0; i < frame_.rgb.size(); i += 3) count += frame_.rgb[i] == colour ? 1 : 0;
+    return count;
+  }
+
+  [[nodiscard]] Logits logits(uint8_t colour, float inside) const {
+    Logits plane;
+    for (int64_t y = 0; y < kSide; ++y) {
+      for (int64_t x = 0; x < kSide; ++x) {
+        plane.push_back(at(x, y) == colour && colour != 0 ? inside : -inside);
+      }
+    }
+    return plane;
+  }
+
+  [[nodiscard]] uint8_t colour_of(const DecodeInput& input) const {
+    if (!input.mask.empty()) {
+      const auto pixel = std::ranges::max_element(input.mask) - input.mask.begin();
+      return at(pixel % sizes_.image * kSide / sizes_.image,
+                pixel / sizes_.image * kSide / sizes_.image);
+    }
+    for (const PromptToken& token : input.tokens) {
+      if (token.label != 1) continue;
+      return at(static_cast<int64_t>(token.x) * kSide / sizes_.image,
+                static_cast<int64_t>(token.y) * kSide / sizes_.image);
+    }
+    if (input.memory.pointers.empty()) return 0;
+    return static_cast<uint8_t>(input.memory.pointers.front()->front());
+  }
+
+  TrackerSizes sizes_{32, 4, 2, 2, 4};
+  Image frame_;
+};
+
+/// A square of a colour.
+struct Square {
+  uint8_t colour = 1;
+  int64_t x = 0;
+  int64_t y = 0;
+  int64_t side = 4;
+};
+
+inline Image frame_of(std::initializer_list<Square> squares) {
+  Image image{FakeTracker::kSide, FakeTracker::kSide, {}};
+  image.rgb.resize(static_cast<size_t>(image.width * image.height) * 3);
+  for (const Square& square : squares) {
+    for (int64_t y = square.y; y < square.y + square.side; ++y) {
+      for (int64_t x = square.x; x < square.x + square.side; ++x) {
+        image.rgb[static_cast<size_t>(y * image.width + x) * 3] = square.colour;
+      }
+    }
+  }
+  return image;
+}
+
+inline ImageView view_of(const Image& image) {
+  ImageView view;
+  view.data = image.rgb.data();
+  view.size_bytes = image.rgb.size();
+  view.width = image.width;
+  view.height = image.height;
+  return view;
+}
+
+}  // namespace sam3trt

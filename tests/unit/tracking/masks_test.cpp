@@ -1,0 +1,294 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.hpp"
+#include "fake_tracker.hpp"
+#include "tracking/association.hpp"
+#include "tracking/mask_cleanup.hpp"
+#include "tracking/object_input.hpp"
+#include "tracking/object_mask.hpp"
+#include "tracking/overlaps.hpp"
+
+namespace sam3trt {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+/// Logits from rows of '#' (5) and '.' (-5).
+Logits drawn(const std::vector<std::string>& rows) {
+  Logits logits;
+  for (const std::string& row : rows) {
+    for (const char c : row) logits.push_back(c == '#' ? 5.0F : -5.0F);
+  }
+  return logits;
+}
+
+TEST(MaskCleanup, FillsHolesAndTakesSpecksAwayThatTouchNothingEvenDiagonally) {
+  Logits mask = drawn({"#####....", "#.#.#..#.", "#####...#", "#####....", "#####....", ".........",
+                       ".....##..", ".....##..", "........."});
+  Logits expected = mask;
+  expected[10] = 0.1F;
+  expected[12] = 0.1F;
+  expected[16] = -0.1F;
+  expected[26] = -0.1F;
+  clean_mask(mask, 9, 3);
+  EXPECT_EQ(mask, expected);
+}
+
+TEST(MaskCleanup, KeepsAnObjectOfWhichASpeckIsMoreThanHalf) {
+  const Logits tiny = drawn({"##.", "...", "..."});
+  Logits mask = tiny;
+  clean_mask(mask, 3, 4);
+  EXPECT_EQ(mask, tiny);
+}
+
+TEST(MaskCleanup, ABackgroundThatIsSmallItselfIsFilled) {
+  Logits mask = drawn({"###", "##.", "##."});
+  clean_mask(mask, 3, 2);
+  EXPECT_TRUE(std::ranges::all_of(mask, [](float value) { return value > 0.0F; }));
+}
+
+TEST(MaskCleanup, IsOffForZero) {
+  const Logits holes = drawn({"###", "#.#", "###"});
+  Logits mask = holes;
+  clean_mask(mask, 3, 0);
+  EXPECT_EQ(mask, holes);
+}
+
+TEST(BitMask, CountsAreasAndOverlapsBeyondOneWord) {
+  Logits a(200, -1.0F);
+  Logits b(200, -1.0F);
+  std::fill(a.begin() + 50, a.begin() + 150, 1.0F);
+  std::fill(b.begin() + 100, b.begin() + 180, 1.0F);
+  EXPECT_EQ(BitMask(a).area(), 100);
+  EXPECT_EQ(BitMask(a).overlap(BitMask(b)), 50);
+  EXPECT_FLOAT_EQ(mask_iou(BitMask(a), BitMask(b)), 50.0F / 130.0F);
+  EXPECT_EQ(mask_iou(BitMask(Logits(4, 0.0F)), BitMask(Logits(4, -1.0F))), 0.0F);
+}
+
+class MaskChoice : public testing::Test {
+ protected:
+  MaskChoice() {
+    for (int mask = 0; mask < 4; ++mask) {
+      for (int i = 0; i < 16 * 16; ++i) {
+        decoded.masks.push_back(i < 100 ? static_cast<float>(mask + 1) : -1.0F);
+      }
+      decoded.pointers.insert(decoded.pointers.end(), {static_cast<float>(mask), 0.0F});
+    }
+    decoded.ious = {0.9F, 0.5F, 0.7F, 0.7F};
+    decoded.object_score = 1.0F;
+  }
+
+  [[nodiscard]] ObjectView choose(bool multimask) const {
+    return choose_mask(decoded, multimask, sizes, config);
+  }
+
+  TrackerSizes sizes{32, 4, 2, 2, 4};
+  TrackerConfig config = published_tracker();
+  DecodeOutput decoded;
+};
+
+TEST_F(MaskChoice, TakesTheFirstOfTheMasksWithTheHighestIou) {
+  const ObjectView view = choose(true);
+  EXPECT_EQ(view.mask.front(), 3.0F);
+  EXPECT_EQ(view.pointer->front(), 2.0F);
+}
+
+TEST_F(MaskChoice, TakesTheSingleMaskWhileItIsStable) {
+  const ObjectView view = choose(false);
+  EXPECT_EQ(view.mask.front(), 1.0F);
+  EXPECT_EQ(view.pointer->front(), 0.0F);
+}
+
+TEST_F(MaskChoice, AnUnstableSingleMaskGivesWayButItsPointerStays) {
+  std::fill(decoded.masks.begin() + 97, decoded.masks.begin() + 100, 0.01F);
+  const ObjectView view = choose(false);
+  EXPECT_EQ(view.mask.front(), 3.0F);
+  EXPECT_EQ(view.pointer->front(), 0.0F);
+  config.stability_fallback = false;
+  EXPECT_EQ(choose(false).mask.front(), 1.0F);
+}
+
+TEST_F(MaskChoice, AMaskOfNothingIsStable) {
+  std::fill_n(decoded.masks.begin(), 16 * 16, -1.0F);
+  EXPECT_EQ(choose(false).mask.front(), -1.0F);
+}
+
+TEST_F(MaskChoice, WhereThereIsNoObjectThereIsNoMask) {
+  decoded.object_score = 0.0F;
+  EXPECT_THAT(choose(true).mask, testing::Each(-1024.0F));
+}
+
+TEST(ObjectInput, CornersComeFirstAndEveryPromptEndsWithATokenThatIsNotAPoint) {
+  ObjectPrompt prompt;
+  prompt.points = {{10, 5, true}, {20, 10, false}};
+  prompt.box = PixelBox{0, 0, 40, 20};
+  const auto tokens = prompt_tokens(prompt, 40, 20, 32);
+  std::vector<int64_t> labels;
+  for (const PromptToken& token : tokens) labels.push_back(token.label);
+  EXPECT_THAT(labels, ElementsAre(2, 3, 1, 0, -1));
+  EXPECT_EQ(tokens[1].x, 32.0F);
+  EXPECT_EQ(tokens[2].x, 8.0F);
+  EXPECT_EQ(tokens[2].y, 8.0F);
+  EXPECT_EQ(no_tokens().size(), 2U);
+  EXPECT_EQ(count_points(prompt), 4);
+}
+
+TEST(ObjectInput, OneClickGivesSeveralMasksAndABoxOne) {
+  const TrackerConfig config = published_tracker();
+  EXPECT_TRUE(use_multimask(0, false, config));
+  EXPECT_TRUE(use_multimask(1, true, config));
+  EXPECT_FALSE(use_multimask(2, true, config));
+  TrackerConfig first_only = config;
+  first_only.multimask_for_tracking = false;
+  EXPECT_FALSE(use_multimask(0, false, first_only));
+  EXPECT_TRUE(use_multimask(0, true, first_only));
+}
+
+TEST(ObjectInput, RefusesWhatPointsAtNothing) {
+  const auto message = [](const ObjectPrompt& prompt) -> std::string {
+    try {
+      check_object_prompt(prompt);
+      check_object_prompt(prompt, 8, 4);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+      return error.what();
+    }
+    return "";
+  };
+  ObjectPrompt prompt;
+  prompt.id = 3;
+  EXPECT_THAT(message(prompt), HasSubstr("object 3: nothing points at it"));
+  prompt.points = {{1, 1, true}};
+  EXPECT_EQ(message(prompt), "");
+  prompt.points = {{9, 1, true}};
+  EXPECT_THAT(message(prompt), HasSubstr("outside the frame of 8x4 pixels"));
+  prompt.points = {{NAN, 1, true}};
+  EXPECT_THAT(message(prompt), HasSubstr("finite"));
+  prompt.points.clear();
+  prompt.box = PixelBox{2, 2, 2, 3};
+  EXPECT_THAT(message(prompt), HasSubstr("no area"));
+  prompt.box = PixelBox{9, 0, 12, 3};
+  EXPECT_THAT(message(prompt), HasSubstr("does not touch"));
+  prompt.box.reset();
+  prompt.mask = ObjectMask{8, 4, {1, 31}};
+  EXPECT_EQ(message(prompt), "");
+  prompt.mask = ObjectMask{8, 4, {1, 30}};
+  EXPECT_THAT(message(prompt), HasSubstr("add up to 31"));
+  prompt.mask = ObjectMask{8, 4, {32}};
+  EXPECT_THAT(message(prompt), HasSubstr("empty"));
+  prompt.mask = ObjectMask{4, 4, {1, 15}};
+  EXPECT_THAT(message(prompt), HasSubstr("the frame has 8x4 pixels"));
+  prompt.mask = ObjectMask{8, 4, {1, 31}};
+  prompt.points = {{1, 1, true}};
+  EXPECT_THAT(message(prompt), HasSubstr("one or the other"));
+  prompt = {};
+  prompt.id = -1;
+  prompt.points = {{1, 1, true}};
+  EXPECT_THAT(message(prompt), HasSubstr("0 or more"));
+}
+
+FoundObject found_of(float score, const std::vector<std::string>& rows, size_t concept_index = 0) {
+  const Logits mask = drawn(rows);
+  return {concept_index, score, mask, BitMask(mask)};
+}
+
+TEST(Association, SuppressesWeakerDetectionsThatOverlapAndKeepsTheOrder) {
+  std::vector<FoundObject> found = {found_of(0.6F, {"####...."}), found_of(0.9F, {"..####.."}),
+                                    found_of(0.7F, {"......##"}), found_of(0.8F, {".......#"})};
+  const auto kept = suppress_overlaps(found, 0.1F);
+  ASSERT_EQ(kept.size(), 2U);
+  EXPECT_EQ(kept[0].score, 0.9F);
+  EXPECT_EQ(kept[1].score, 0.8F);
+  EXPECT_EQ(suppress_overlaps(found, 1.0F).size(), 4U);
+}
+
+TEST(Association, WhatWasSuppressedSuppressesNothing) {
+  const std::vector<FoundObject> found = {
+      found_of(0.9F, {"####...."}), found_of(0.8F, {"..####.."}), found_of(0.7F, {"....####"})};
+  EXPECT_EQ(suppress_overlaps(found, 0.1F).size(), 2U);
+}
+
+TEST(Association, WithoutTracksEveryDetectionIsNew) {
+  const std::vector<FoundObject> found = {found_of(0.51F, {"##"}), found_of(0.9F, {".#"})};
+  EXPECT_THAT(associate(found, {}, published_tracker()).fresh, ElementsAre(0, 1));
+}
+
+TEST(Association, ComparesWithinAConceptOnly) {
+  const std::vector<FoundObject> found = {found_of(0.9F, {"##.."}, 0), found_of(0.9F, {"##.."}, 1),
+                                          found_of(0.6F, {"..##"}, 0)};
+  const std::vector<TrackedMask> tracks = {
+      {0, found[0].bits}, {0, BitMask(drawn({"...."}))}, {1, BitMask(drawn({"..##"}))}};
+  const Association result = associate(found, tracks, published_tracker());
+  EXPECT_THAT(result.fresh, ElementsAre(1));
+  EXPECT_THAT(result.unmatched, ElementsAre(2));
+  EXPECT_THAT(result.empty, ElementsAre(1));
+  EXPECT_THAT(result.matched[0], ElementsAre(0));
+  EXPECT_THAT(result.confirmed_by, ElementsAre(0, -1, -1));
+}
+
+TEST(Association, ATrackWhoseConceptIsNotLookedForIsNotUnmatched) {
+  const std::vector<TrackedMask> tracks = {{0, BitMask(drawn({"##"})), false}};
+  EXPECT_TRUE(associate({}, tracks, published_tracker()).unmatched.empty());
+}
+
+TextTrack hidden_track(int64_t id, std::optional<int64_t> last) {
+  TextTrack track;
+  track.id = id;
+  track.last_hidden = last;
+  return track;
+}
+
+TEST(Overlaps, OfTwoThatOverlapTheOneHiddenMoreRecentlyGivesWay) {
+  const FrameTime time{10, false, 16};
+  std::vector<TextTrack> tracks = {hidden_track(0, 5), hidden_track(1, 3), hidden_track(2, {})};
+  std::vector<Logits> masks = {drawn({"####"}), drawn({"####"}), drawn({"...."})};
+  suppress_recently_hidden(tracks, masks, {}, time, published_tracker());
+  EXPECT_EQ(masks[0], Logits(4, -10.0F));
+  EXPECT_EQ(masks[1], drawn({"####"}));
+  EXPECT_EQ(tracks[0].last_hidden, 10);
+  EXPECT_EQ(tracks[1].last_hidden, 3);
+  EXPECT_EQ(tracks[2].last_hidden, 10);
+}
+
+TEST(Overlaps, NothingGivesWayToOneThatWasNeverHidden) {
+  std::vector<TextTrack> tracks = {hidden_track(0, 5), hidden_track(1, -1)};
+  std::vector<Logits> masks(2, drawn({"####"}));
+  suppress_recently_hidden(tracks, masks, {}, {10, false, 16}, published_tracker());
+  EXPECT_EQ(masks[0], drawn({"####"}));
+  EXPECT_EQ(masks[1], drawn({"####"}));
+}
+
+TEST(Overlaps, BackwardsTheSmallerFrameIsTheMoreRecent) {
+  std::vector<TextTrack> tracks = {hidden_track(0, 15), hidden_track(1, 13)};
+  std::vector<Logits> masks(2, drawn({"####"}));
+  suppress_recently_hidden(tracks, masks, {}, {10, true, 16}, published_tracker());
+  EXPECT_EQ(masks[0], drawn({"####"}));
+  EXPECT_EQ(masks[1], Logits(4, -10.0F));
+}
+
+TEST(Overlaps, AMaskThatKeepsLittleOfItselfIsGivenUp) {
+  std::vector<Logits> masks = {{5, 5, 5, 5, -5, -5}, {6, 6, 6, 1, -20, 2}, {9, 9, 9, 9, 9, 9}};
+  const std::vector<size_t> concepts = {0, 0, 1};
+  suppress_shrunk(masks, concepts);
+  EXPECT_THAT(masks[0], ElementsAre(-10, -10, -10, -10, -10, -10));
+  EXPECT_THAT(masks[1], ElementsAre(6, 6, 6, 1, -20, 2));
+  EXPECT_THAT(masks[2], testing::Each(9.0F));
+}
+
+TEST(Overlaps, APixelGoesToTheHigherScoreOfAConceptAndToTheFirstOfEquals) {
+  std::vector<ShownMask> masks = {
+      {0, 0.5F, {1, 1, 0}}, {0, 0.9F, {0, 1, 1}}, {1, 0.1F, {1, 1, 1}}, {0, 0.9F, {0, 1, 1}}};
+  part_pixels(masks);
+  EXPECT_THAT(masks[0].pixels, ElementsAre(1, 0, 0));
+  EXPECT_THAT(masks[1].pixels, ElementsAre(0, 1, 1));
+  EXPECT_THAT(masks[2].pixels, ElementsAre(1, 1, 1));
+  EXPECT_THAT(masks[3].pixels, ElementsAre(0, 0, 0));
+}
+
+}  // namespace
+}  // namespace sam3trt

@@ -1,0 +1,188 @@
+#include "tracking/memory_bank.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "fake_tracker.hpp"
+
+namespace sam3trt {
+namespace {
+
+using testing::ElementsAre;
+using testing::UnorderedElementsAre;
+
+/// A record whose memory and pointer tell its frame.
+FrameRecord record_of(int64_t frame) {
+  const auto number = static_cast<uint16_t>(frame);
+  return {frame, std::make_shared<const std::vector<uint16_t>>(1, number),
+          std::make_shared<const std::vector<float>>(1, static_cast<float>(frame)), 1.0F};
+}
+
+MemoryBank bank_of(std::vector<int64_t> conditioning, int64_t first, int64_t last) {
+  MemoryBank bank;
+  for (const int64_t frame : conditioning) bank.put(record_of(frame), true);
+  for (int64_t frame = first; frame <= last; ++frame) {
+    if (bank.conditioning(frame) == nullptr) bank.put(record_of(frame), false);
+  }
+  return bank;
+}
+
+/// Frame and temporal row of each memory.
+std::vector<std::pair<int64_t, int64_t>> frames_of(const ObjectMemory& memory) {
+  std::vector<std::pair<int64_t, int64_t>> frames;
+  for (size_t i = 0; i < memory.frames.size(); ++i) {
+    frames.emplace_back(memory.frames[i]->front(), memory.times[i]);
+  }
+  return frames;
+}
+
+std::vector<std::pair<float, float>> pointers_of(const ObjectMemory& memory) {
+  std::vector<std::pair<float, float>> pointers;
+  for (size_t i = 0; i < memory.pointers.size(); ++i) {
+    pointers.emplace_back(memory.pointers[i]->front(), memory.pointer_times[i]);
+  }
+  return pointers;
+}
+
+using Pair = std::pair<int64_t, int64_t>;
+using Time = std::pair<float, float>;
+
+TEST(MemoryBank, TakesTheConditioningFrameAndTheSixBeforeThisOne) {
+  const MemoryBank bank = bank_of({0}, 1, 19);
+  EXPECT_THAT(frames_of(bank.select(20, false, 16, published_tracker())),
+              UnorderedElementsAre(Pair(0, 6), Pair(14, 5), Pair(15, 4), Pair(16, 3), Pair(17, 2),
+                                   Pair(18, 1), Pair(19, 0)));
+}
+
+TEST(MemoryBank, SkipsFramesThatWereNotRun) {
+  MemoryBank bank = bank_of({0}, 1, 1);
+  bank.put(record_of(4), false);
+  EXPECT_THAT(frames_of(bank.select(6, false, 16, published_tracker())),
+              UnorderedElementsAre(Pair(0, 6), Pair(1, 4), Pair(4, 1)));
+}
+
+TEST(MemoryBank, LooksAheadWhenTheVideoRunsBackwards) {
+  const MemoryBank bank = bank_of({20}, 11, 19);
+  EXPECT_THAT(frames_of(bank.select(10, true, 16, published_tracker())),
+              UnorderedElementsAre(Pair(20, 6), Pair(11, 0), Pair(12, 1), Pair(13, 2), Pair(14, 3),
+                                   Pair(15, 4), Pair(16, 5)));
+  EXPECT_THAT(pointers_of(bank.select(18, true, 16, published_tracker())),
+              UnorderedElementsAre(Time(20.0F, 2.0F / 15.0F), Time(19.0F, 1.0F / 15.0F)));
+}
+
+TEST(MemoryBank, TakesTheClosestConditioningFramesOnBothSidesFirst) {
+  TrackerConfig config = published_tracker();
+  config.max_cond_frames = 3;
+  config.num_maskmem = 1;
+  const MemoryBank bank = bank_of({0, 30, 32, 34, 100}, 1, 0);
+  EXPECT_THAT(frames_of(bank.select(40, false, 16, config)),
+              UnorderedElementsAre(Pair(34, 0), Pair(100, 0), Pair(32, 0)));
+  config.max_cond_frames = -1;
+  EXPECT_EQ(bank.select(40, false, 16, config).frames.size(), 5U);
+}
+
+TEST(MemoryBank, EquallyNearConditioningFramesComeInTheirOrder) {
+  TrackerConfig config = published_tracker();
+  config.max_cond_frames = 3;
+  config.num_maskmem = 1;
+  EXPECT_THAT(frames_of(bank_of({12, 11, 9, 8}, 1, 0).select(10, false, 16, config)),
+              UnorderedElementsAre(Pair(9, 0), Pair(11, 0), Pair(12, 0)));
+  EXPECT_THAT(frames_of(bank_of({8, 9, 11, 12}, 1, 0).select(10, false, 16, config)),
+              UnorderedElementsAre(Pair(9, 0), Pair(11, 0), Pair(8, 0)));
+}
+
+TEST(MemoryBank, AConditioningFrameThatIsNotChosenFillsItsPlaceAmongTheLastOnes) {
+  TrackerConfig config = published_tracker();
+  config.max_cond_frames = 1;
+  const MemoryBank bank = bank_of({0, 6, 7, 8}, 1, 9);
+  EXPECT_THAT(
+      frames_of(bank.select(10, false, 16, config)),
+      UnorderedElementsAre(Pair(8, 6), Pair(9, 0), Pair(7, 2), Pair(6, 3), Pair(5, 4), Pair(4, 5)));
+}
+
+TEST(MemoryBank, GivesPointersOfAllPastConditioningFramesAndOfTheLastFrames) {
+  TrackerConfig config = published_tracker();
+  config.max_cond_frames = 1;
+  const MemoryBank bank = bank_of({0, 2, 50}, 1, 20);
+  const ObjectMemory memory = bank.select(6, false, 4, config);
+  EXPECT_THAT(pointers_of(memory), UnorderedElementsAre(Time(0.0F, 2.0F), Time(2.0F, 4.0F / 3.0F),
+                                                        Time(5.0F, 1.0F / 3.0F),
+                                                        Time(4.0F, 2.0F / 3.0F), Time(3.0F, 1.0F)));
+}
+
+TEST(MemoryBank, CountsPointerTimesInOneLessThanTheNumberOfPointers) {
+  const MemoryBank bank = bank_of({0}, 1, 3);
+  EXPECT_THAT(pointers_of(bank.select(4, false, 5, published_tracker())),
+              UnorderedElementsAre(Time(0.0F, 1.0F), Time(3.0F, 0.25F), Time(2.0F, 0.5F),
+                                   Time(1.0F, 0.75F)));
+  EXPECT_THAT(pointers_of(bank_of({0}, 1, 0).select(1, false, 1, published_tracker())),
+              ElementsAre(Time(0.0F, 1.0F)));
+}
+
+TEST(MemoryBank, AConfirmedFrameMovesToTheConditioningOnes) {
+  MemoryBank bank = bank_of({0}, 1, 16);
+  bank.confirm(16);
+  EXPECT_EQ(bank.rolling(16), nullptr);
+  ASSERT_NE(bank.conditioning(16), nullptr);
+  EXPECT_THAT(frames_of(bank.select(17, false, 16, published_tracker())),
+              testing::Contains(Pair(16, 6)));
+}
+
+TEST(MemoryBank, DoesNotGrowWithTheNumberOfFrames) {
+  const TrackerConfig config = published_tracker();
+  MemoryBank bank = bank_of({0}, 1, 0);
+  size_t largest = 0;
+  for (int64_t frame = 1; frame < 10000; ++frame) {
+    FrameRecord record = record_of(frame);
+    record.pointer = std::make_shared<const std::vector<float>>(1);
+    bank.put(std::move(record), false);
+    bank.prune(frame, true, config);
+    largest = std::max(largest, bank.size_bytes());
+  }
+  EXPECT_EQ(largest, bank.size_bytes());
+  EXPECT_LE(bank.rolling().size(), 31U);
+}
+
+TEST(MemoryBank, OfManyConditioningFramesOnlyPointersStay) {
+  const TrackerConfig config = published_tracker();
+  MemoryBank bank = bank_of({0}, 1, 0);
+  for (int64_t frame = 16; frame <= 1600; frame += 16) {
+    bank.put(record_of(frame), true);
+    bank.prune(frame, false, config);
+  }
+  const auto with_memory = std::ranges::count_if(
+      bank.conditioning(), [](const FrameRecord& record) { return record.memory != nullptr; });
+  EXPECT_EQ(with_memory, 5);
+  EXPECT_EQ(bank.select(1601, false, 16, config).pointers.size(), 101U);
+}
+
+TEST(MemoryBank, PruningChangesNothingForTheFramesToCome) {
+  const TrackerConfig config = published_tracker();
+  MemoryBank whole = bank_of({0}, 1, 0);
+  MemoryBank pruned = whole;
+  for (int64_t frame = 1; frame < 100; ++frame) {
+    for (MemoryBank* bank : {&whole, &pruned}) bank->put(record_of(frame), frame % 16 == 0);
+    pruned.prune(frame, false, config);
+    const ObjectMemory expected = whole.select(frame + 1, false, 16, config);
+    const ObjectMemory found = pruned.select(frame + 1, false, 16, config);
+    EXPECT_EQ(frames_of(found), frames_of(expected)) << frame;
+    EXPECT_EQ(pointers_of(found), pointers_of(expected)) << frame;
+  }
+}
+
+TEST(MemoryBank, TheWayBackFromTheFirstFrameKeepsWhatItNeeds) {
+  const TrackerConfig config = published_tracker();
+  MemoryBank whole = bank_of({50}, 1, 0);
+  MemoryBank pruned = whole;
+  for (int64_t frame = 51; frame < 200; ++frame) {
+    for (MemoryBank* bank : {&whole, &pruned}) bank->put(record_of(frame), false);
+    pruned.prune(frame, true, config);
+  }
+  const ObjectMemory expected = whole.select(49, true, 16, config);
+  const ObjectMemory found = pruned.select(49, true, 16, config);
+  EXPECT_EQ(frames_of(found), frames_of(expected));
+  EXPECT_EQ(pointers_of(found), pointers_of(expected));
+}
+
+}  // namespace
+}  // namespace sam3trt
