@@ -12,3 +12,4 @@
 #include "sam3trt/semantics.hpp"
 #include "sam3trt/session.hpp"
 #include "sam3trt/version.hpp"
+#include "sam3trt/video.hpp"

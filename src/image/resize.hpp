@@ -32,8 +32,9 @@ using PixelTable = std::array<std::array<float, 256>, 3>;
 void resize_bilinear(std::span<const float> source, int64_t in_height, int64_t in_width,
                      std::span<float> target, int64_t out_height, int64_t out_width);
 
-/// The same with antialias, as PyTorch's `interpolate(mode="bilinear", antialias=True)`: columns
-/// first, weights in single precision.
+/// The same with antialias, as PyTorch's `interpolate(mode="bilinear", antialias=True)`, and to the
+/// last bit what its CPU kernel gives where it has fused multiply-add: binary masks are resized by
+/// it and compared with 0.5, which some of them meet.
 void resize_bilinear_antialias(std::span<const float> source, int64_t in_height, int64_t in_width,
                                std::span<float> target, int64_t out_height, int64_t out_width);
 

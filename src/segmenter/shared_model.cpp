@@ -1,5 +1,6 @@
 #include "segmenter/shared_model.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "gpu/gpu_backend.hpp"
@@ -7,7 +8,8 @@
 namespace sam3trt {
 
 SharedModel::SharedModel(const ModelFiles& files, const LoadOptions& options)
-    : semantics_(files.semantics),
+    : checkpoint_(files.checkpoint_sha256),
+      semantics_(files.semantics),
       config_(files.config),
       tokenizer_(Tokenizer::load(files.tokenizer)) {
   if (files.form == ModelForm::kGraphs) {
@@ -41,6 +43,13 @@ SharedModel::SharedModel(std::shared_ptr<SharedEngines> engines, Tokenizer token
       engines_(std::move(engines)) {}
 
 CallLimits SharedModel::limits() const { return gpu_ ? gpu_->limits() : make_backend()->limits(); }
+
+bool SharedModel::can_track() const {
+  return std::ranges::all_of(components(), [&](const ComponentInfo& info) {
+    if (!serves(info.id, Task::kTrack)) return true;
+    return gpu_ ? gpu_->has(info.id) : engines_->engines.has(info.id);
+  });
+}
 
 uint64_t SharedModel::device_memory() const { return gpu_ ? gpu_->device().used_memory() : 0; }
 

@@ -27,6 +27,10 @@ class SharedModel {
   [[nodiscard]] bool verified() const { return verified_; }
   [[nodiscard]] const ModelConfig& config() const { return config_; }
   [[nodiscard]] const Tokenizer& tokenizer() const { return tokenizer_; }
+  /// SHA-256 of the checkpoint; empty for parts that do not know theirs.
+  [[nodiscard]] const std::string& checkpoint() const { return checkpoint_; }
+  /// Whether all components that Task::kTrack needs are there.
+  [[nodiscard]] bool can_track() const;
   [[nodiscard]] CallLimits limits() const;
   [[nodiscard]] uint64_t device_memory() const;
   void free_text_encoder() const;
@@ -36,6 +40,7 @@ class SharedModel {
 
  private:
   std::string backend_;
+  std::string checkpoint_;
   Semantics semantics_;
   bool verified_ = true;
   ModelConfig config_;

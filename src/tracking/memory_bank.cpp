@@ -125,7 +125,7 @@ void MemoryBank::prune(int64_t frame, bool around_first, const TrackerConfig& co
     return std::abs(other - frame) < reach || (around_first && std::abs(other - first) < reach);
   };
   std::erase_if(rolling_, [&](const FrameRecord& record) {
-    return !near(record.frame, config.max_object_pointers);
+    return !near(record.frame, std::max(config.max_object_pointers, config.num_maskmem));
   });
   for (FrameRecord& record : rolling_) {
     if (!near(record.frame, config.num_maskmem)) record.memory = nullptr;

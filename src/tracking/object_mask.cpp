@@ -22,7 +22,7 @@ bool is_stable(std::span<const float> logits, const TrackerConfig& config) {
 
 }  // namespace
 
-ObjectView choose_mask(const DecodeOutput& decoded, bool multimask, const TrackerSizes& sizes,
+ObjectView choose_mask(const DecodeOutput& decoded, bool multimask, const TrackSizes& sizes,
                        const TrackerConfig& config) {
   const auto area = static_cast<size_t>(sizes.mask_side() * sizes.mask_side());
   const auto width = static_cast<size_t>(sizes.width);
@@ -63,7 +63,7 @@ Logits resize_logits(std::span<const float> logits, int64_t from, int64_t to) {
   return resized;
 }
 
-Logits memory_mask(std::span<const float> logits, const TrackerSizes& sizes) {
+Logits memory_mask(std::span<const float> logits, const TrackSizes& sizes) {
   Logits whole(static_cast<size_t>(sizes.image * sizes.image));
   resize_bilinear(logits, sizes.mask_side(), sizes.mask_side(), whole, sizes.image, sizes.image);
   return resize_logits(whole, sizes.image, sizes.memory_mask_side());

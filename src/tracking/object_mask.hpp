@@ -25,7 +25,7 @@ struct ObjectView {
 /// -delta). The pointer is that of the mask; of the single mask always its own. Where there is no
 /// object, all logits are kNoObjectLogit.
 [[nodiscard]] ObjectView choose_mask(const DecodeOutput& decoded, bool multimask,
-                                     const TrackerSizes& sizes, const TrackerConfig& config);
+                                     const TrackSizes& sizes, const TrackerConfig& config);
 
 /// 0..1 at any size as logits of -10 to 10.
 [[nodiscard]] Logits mask_logits(std::span<const float> mask);
@@ -35,7 +35,7 @@ struct ObjectView {
 
 /// A mask of the decoder at the memory encoder's size: through the size of the model's input, as
 /// masks that are remembered at once go.
-[[nodiscard]] Logits memory_mask(std::span<const float> logits, const TrackerSizes& sizes);
+[[nodiscard]] Logits memory_mask(std::span<const float> logits, const TrackSizes& sizes);
 
 /// kMaskScore or its negative.
 [[nodiscard]] float mask_score(std::span<const float> logits);

@@ -24,7 +24,7 @@ concept PlainNumber = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
 
 /// Appends values to bytes. Reader reads what it wrote by the same calls, so that one function per
 /// structure does for both.
-class StateWriter {
+class SessionWriter {
  public:
   [[nodiscard]] const std::vector<std::byte>& bytes() const { return bytes_; }
 
@@ -79,9 +79,9 @@ class StateWriter {
 
 /// Reads values from bytes that may say anything; throws Error(kBadInput), beginning with `where`,
 /// at their end and for sizes beyond it, before it takes memory.
-class StateReader {
+class SessionReader {
  public:
-  StateReader(std::span<const std::byte> bytes, std::string where)
+  SessionReader(std::span<const std::byte> bytes, std::string where)
       : bytes_(bytes), where_(std::move(where)) {}
 
   [[nodiscard]] bool at_end() const { return bytes_.empty(); }

@@ -154,7 +154,7 @@ void visit(Archive& archive, TrackingState& state) {
 }
 
 template <typename Archive>
-void visit(Archive& archive, TrackerSizes& sizes) {
+void visit(Archive& archive, TrackSizes& sizes) {
   for (int64_t* size :
        {&sizes.image, &sizes.grid, &sizes.width, &sizes.memory_channels, &sizes.masks}) {
     archive(*size);
@@ -164,7 +164,7 @@ void visit(Archive& archive, TrackerSizes& sizes) {
 /// Checks that a session can be in a state that was read.
 class StateCheck {
  public:
-  StateCheck(const StateReader& reader, const TrackerSizes& sizes)
+  StateCheck(const SessionReader& reader, const TrackSizes& sizes)
       : reader_(reader), sizes_(sizes) {}
 
   void check(const TrackingState& state) {
@@ -264,8 +264,8 @@ class StateCheck {
     }
   }
 
-  const StateReader& reader_;
-  const TrackerSizes& sizes_;
+  const SessionReader& reader_;
+  const TrackSizes& sizes_;
   std::set<int64_t> ids_;
 };
 
@@ -293,7 +293,7 @@ std::span<const std::byte> checked_body(std::span<const std::byte> bytes,
 }  // namespace
 
 std::vector<std::byte> write_state(const SavedState& saved, const StateOwner& owner) {
-  StateWriter writer;
+  SessionWriter writer;
   for (const char c : kMagic) writer(c);
   writer(kVersion);
   writer(owner.checkpoint);
@@ -312,7 +312,7 @@ std::vector<std::byte> write_state(const SavedState& saved, const StateOwner& ow
 
 SavedState read_state(std::span<const std::byte> bytes, const StateOwner& owner,
                       const std::string& where) {
-  StateReader reader(checked_body(bytes, where), where);
+  SessionReader reader(checked_body(bytes, where), where);
   uint32_t version = 0;
   reader(version);
   if (version != kVersion) {

@@ -16,7 +16,7 @@ namespace sam3trt {
 struct StateOwner {
   std::string checkpoint;  ///< SHA-256 of the checkpoint, or another name of the weights.
   std::string semantics;
-  TrackerSizes sizes;
+  TrackSizes sizes;
 };
 
 struct SavedState {

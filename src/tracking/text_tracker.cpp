@@ -82,7 +82,7 @@ void TextTracker::confirm(TextTracks& all, std::span<const FoundObject> found,
 /// what conditions them here.
 void TextTracker::remember(TextTracks& all, const FrameTime& time, Frame& frame,
                            bool all_again) const {
-  const TrackerSizes& sizes = model_.sizes();
+  const TrackSizes& sizes = model_.sizes();
   std::vector<size_t> concepts;
   std::vector<Logits> masks;
   for (size_t i = 0; i < all.tracks.size(); ++i) {
@@ -113,7 +113,7 @@ void TextTracker::remember(TextTracks& all, const FrameTime& time, Frame& frame,
 void TextTracker::add_new(TextTracks& all, std::span<const FoundObject> found,
                           std::span<const size_t> fresh, const FrameTime& time,
                           const TextStepOptions& options) const {
-  const TrackerSizes& sizes = model_.sizes();
+  const TrackSizes& sizes = model_.sizes();
   std::vector<MemoryInput> memories;
   std::vector<size_t> whose;
   for (size_t i = 0; i < all.tracks.size(); ++i) {

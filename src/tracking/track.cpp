@@ -29,7 +29,7 @@ DecodeInput decode_mask(std::vector<float> mask) {
 }
 
 ObjectView view_of_mask(std::span<const float> mask, const DecodeOutput& decoded,
-                        const TrackerSizes& sizes, const TrackerConfig& config) {
+                        const TrackSizes& sizes, const TrackerConfig& config) {
   ObjectView view = choose_mask(decoded, true, sizes, config);
   view.mask = resize_logits(mask_logits(mask), sizes.image, sizes.mask_side());
   view.object_score = mask_score(mask);

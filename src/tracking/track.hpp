@@ -35,6 +35,6 @@ struct TrackOutput {
 
 /// The mask itself as the decoder's view of the object, with the pointer that the decoder gave.
 [[nodiscard]] ObjectView view_of_mask(std::span<const float> mask, const DecodeOutput& decoded,
-                                      const TrackerSizes& sizes, const TrackerConfig& config);
+                                      const TrackSizes& sizes, const TrackerConfig& config);
 
 }  // namespace sam3trt

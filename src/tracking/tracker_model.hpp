@@ -13,14 +13,14 @@
 namespace sam3trt {
 
 /// Sizes of a tracker that decisions need.
-struct TrackerSizes {
+struct TrackSizes {
   int64_t image = 0;  ///< Pixels of a side of the model's input.
   int64_t grid = 0;   ///< Of the vision encoder.
   int64_t width = 0;  ///< Of an object pointer.
   int64_t memory_channels = 0;
   int64_t masks = 0;  ///< Of one run of the decoder: the single mask, then those of multimask.
 
-  [[nodiscard]] bool operator==(const TrackerSizes&) const = default;
+  [[nodiscard]] bool operator==(const TrackSizes&) const = default;
   [[nodiscard]] int64_t mask_side() const { return 4 * grid; }
   [[nodiscard]] int64_t memory_mask_side() const { return 16 * grid; }
   [[nodiscard]] size_t memory_size() const {
@@ -97,7 +97,7 @@ class TrackerModel {
   TrackerModel(const TrackerModel&) = delete;
   TrackerModel& operator=(const TrackerModel&) = delete;
 
-  [[nodiscard]] virtual const TrackerSizes& sizes() const = 0;
+  [[nodiscard]] virtual const TrackSizes& sizes() const = 0;
 
   /// Makes an image the current frame.
   virtual void encode(const ImageView& image) = 0;

@@ -79,7 +79,7 @@ std::vector<TrackOutput> VisualTracker::step(std::vector<VisualTrack>& tracks,
   }
   std::vector<MemoryInput> memories;
   const bool binary = std::ranges::any_of(jobs, &Job::prompted);
-  const TrackerSizes& sizes = model_.sizes();
+  const TrackSizes& sizes = model_.sizes();
   for (size_t i = 0; i < jobs.size(); ++i) {
     Job& job = jobs[i];
     const bool masked = !job.mask.empty();

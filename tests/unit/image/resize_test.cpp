@@ -99,6 +99,52 @@ TEST(ResizeBilinear, EqualsInterpolate) {
   }
 }
 
+/// (7 i + 3 j) mod 11 - 5
+std::vector<float> pattern(int64_t height, int64_t width) {
+  std::vector<float> values;
+  for (int64_t i = 0; i < height; ++i) {
+    for (int64_t j = 0; j < width; ++j) {
+      values.push_back(static_cast<float>((i * 7 + j * 3) % 11) - 5.0F);
+    }
+  }
+  return values;
+}
+
+// Expected values are those of PyTorch's interpolate(mode="bilinear", antialias=True).
+TEST(ResizeBilinearAntialias, EqualsInterpolateWhereItShrinks) {
+  std::vector<float> result(12);
+  resize_bilinear_antialias(pattern(5, 7), 5, 7, result, 3, 4);
+  const std::vector<float> expected = {-0.653061271F, 0.468571544F,  -0.422857046F, -1.06122434F,
+                                       0.735449672F,  0.573333383F,  -1.04444444F,  1.10052919F,
+                                       1.74149644F,   -0.788571298F, 0.0799996704F, 0.136054441F};
+  for (size_t i = 0; i < result.size(); ++i) EXPECT_EQ(result[i], expected[i]) << i;
+}
+
+TEST(ResizeBilinearAntialias, EqualsInterpolateToTheLastBitForManyTaps) {
+  std::vector<float> result(3);
+  resize_bilinear_antialias(pattern(1, 23), 1, 23, result, 1, 3);
+  EXPECT_EQ(result, (std::vector<float>{-0.129870161F, -0.214689255F, 0.201298758F}));
+  std::vector<float> columns(6);
+  resize_bilinear_antialias(pattern(23, 2), 23, 2, columns, 3, 2);
+  EXPECT_EQ(columns, (std::vector<float>{0.292207778F, 0.2207793F, -0.21468921F, 0.0508474596F,
+                                         -0.220779017F, -0.50649333F}));
+}
+
+TEST(ResizeBilinearAntialias, IsThePlainResizeWhereItGrows) {
+  std::vector<float> result(90);
+  std::vector<float> plain(90);
+  resize_bilinear_antialias(pattern(5, 7), 5, 7, result, 9, 10);
+  resize_bilinear(pattern(5, 7), 5, 7, plain, 9, 10);
+  for (size_t i = 0; i < result.size(); ++i) EXPECT_NEAR(result[i], plain[i], 5e-6F) << i;
+}
+
+TEST(ResizeBilinearAntialias, RefusesBuffersThatDoNotFit) {
+  std::vector<float> four(4);
+  std::vector<float> six(6);
+  EXPECT_THROW(resize_bilinear_antialias(four, 2, 3, six, 2, 3), Error);
+  EXPECT_THROW(resize_bilinear_antialias({}, 0, 0, six, 2, 3), Error);
+}
+
 TEST(ResizeBilinear, RefusesBuffersThatDoNotFit) {
   std::vector<float> four(4);
   std::vector<float> six(6);

@@ -53,7 +53,7 @@ class FakeTracker : public TrackerModel {
  public:
   static constexpr int64_t kSide = 16;
 
-  [[nodiscard]] const TrackerSizes& sizes() const override { return sizes_; }
+  [[nodiscard]] const TrackSizes& sizes() const override { return sizes_; }
 
   void encode(const ImageView& image) override {
     check_image(image);
@@ -153,7 +153,7 @@ class FakeTracker : public TrackerModel {
     return static_cast<uint8_t>(input.memory.pointers.front()->front());
   }
 
-  TrackerSizes sizes_{32, 4, 2, 2, 4};
+  TrackSizes sizes_{32, 4, 2, 2, 4};
   Image frame_;
 };
 

@@ -156,19 +156,30 @@ TEST(MemoryBank, OfManyConditioningFramesOnlyPointersStay) {
   EXPECT_EQ(bank.select(1601, false, 16, config).pointers.size(), 101U);
 }
 
-TEST(MemoryBank, PruningChangesNothingForTheFramesToCome) {
-  const TrackerConfig config = published_tracker();
+class Pruning : public testing::TestWithParam<std::array<int64_t, 3>> {};
+
+TEST_P(Pruning, ChangesNothingForTheFramesToCome) {
+  TrackerConfig config = published_tracker();
+  config.max_object_pointers = GetParam()[0];
+  config.num_maskmem = GetParam()[1];
+  config.max_cond_frames = GetParam()[2];
+  const int64_t pointers = config.max_object_pointers;
   MemoryBank whole = bank_of({0}, 1, 0);
   MemoryBank pruned = whole;
   for (int64_t frame = 1; frame < 100; ++frame) {
     for (MemoryBank* bank : {&whole, &pruned}) bank->put(record_of(frame), frame % 16 == 0);
     pruned.prune(frame, false, config);
-    const ObjectMemory expected = whole.select(frame + 1, false, 16, config);
-    const ObjectMemory found = pruned.select(frame + 1, false, 16, config);
+    const ObjectMemory expected = whole.select(frame + 1, false, pointers, config);
+    const ObjectMemory found = pruned.select(frame + 1, false, pointers, config);
     EXPECT_EQ(frames_of(found), frames_of(expected)) << frame;
     EXPECT_EQ(pointers_of(found), pointers_of(expected)) << frame;
   }
 }
+
+using Numbers = std::array<int64_t, 3>;
+INSTANTIATE_TEST_SUITE_P(Sizes, Pruning,
+                         testing::Values(Numbers{16, 7, 4}, Numbers{3, 7, 4}, Numbers{16, 2, 1},
+                                         Numbers{5, 7, -1}, Numbers{2, 20, 3}));
 
 TEST(MemoryBank, TheWayBackFromTheFirstFrameKeepsWhatItNeeds) {
   const TrackerConfig config = published_tracker();

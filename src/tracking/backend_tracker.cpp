@@ -1,0 +1,306 @@
+#include "tracking/backend_tracker.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+#include <tuple>
+
+#include "base/error.hpp"
+#include "base/half.hpp"
+#include "runtime/request.hpp"
+#include "runtime/stage.hpp"
+
+namespace sam3trt {
+namespace {
+
+/// Objects that go through a component together; bounds memory.
+constexpr size_t kTogether = 16;
+
+/// Objects that may go together: what they are decoded on, frames, pointers, tokens, a mask or
+/// none.
+using GroupKey = std::tuple<FrameFeatures, size_t, size_t, size_t, bool>;
+
+GroupKey key_of(const DecodeInput& input) {
+  return {input.features, input.memory.frames.size(), input.memory.pointers.size(),
+          input.tokens.size(), !input.mask.empty()};
+}
+
+Tensor count_up(int64_t count, int64_t step) {
+  Tensor tensor(DType::kI64, {count});
+  for (int64_t i = 0; i < count; ++i) tensor.i64()[static_cast<size_t>(i)] = i * step;
+  return tensor;
+}
+
+std::vector<float> row_of(const Tensor& tensor, size_t row) {
+  const auto values = tensor.f32();
+  const size_t size = values.size() / static_cast<size_t>(tensor.dim(0));
+  const auto part = values.subspan(row * size, size);
+  return {part.begin(), part.end()};
+}
+
+}  // namespace
+
+BackendTracker::BackendTracker(Backend& backend, const Tokenizer& tokenizer,
+                               const ModelConfig& config, Semantics semantics)
+    : backend_(backend),
+      tokenizer_(tokenizer),
+      config_(config),
+      semantics_(semantics),
+      axes_(model_sizes(config)) {
+  if (!config.tracker) throw Error(ErrorCode::kInternal, "a tracker of a model without one");
+  sizes_ = {config.image_size, config.grid, config.detector_width, config.tracker->memory_channels,
+            config.tracker->mask_tokens};
+}
+
+AxisSizes BackendTracker::sizes_with(std::initializer_list<AxisSizes::value_type> more) const {
+  AxisSizes axes = axes_;
+  axes["B"] = 1;
+  for (const auto& [symbol, size] : more) axes[symbol] = size;
+  return axes;
+}
+
+/// An output, checked as the ones of engines on the host are.
+Tensor BackendTracker::get(Component component, const char* output, const Shape& shape) {
+  Tensor tensor = backend_.get(component, output);
+  if (tensor.dtype() != DType::kF32 || tensor.shape() != shape) {
+    throw Error(ErrorCode::kInternal,
+                std::string(output) + " of the " + std::string(name_of(component)) + " is " +
+                    to_string(tensor.shape()) + ", expected " + to_string(shape));
+  }
+  if (!std::ranges::all_of(tensor.f32(), [](float value) { return std::isfinite(value); })) {
+    throw NonFiniteError("the " + std::string(name_of(component)) + " gave non-finite numbers in " +
+                         output);
+  }
+  return tensor;
+}
+
+void BackendTracker::encode(const ImageView& image) {
+  check_image(image);
+  backend_.check(image);
+  backend_.load_images({&image, 1});
+  backend_.run(Component::kVisionEncoder, sizes_with({}));
+  backend_.run(Component::kTrackerNeck, sizes_with({}));
+  features_ = FrameFeatures::kNoMemory;
+}
+
+std::vector<std::vector<TrackerDetection>> BackendTracker::detect(std::span<const Prompt> concepts,
+                                                                  std::array<int64_t, 2> size,
+                                                                  float threshold) {
+  const ImagePrompts asked{size, concepts};
+  const PreparedCall call =
+      prepare_call({&asked, 1}, backend_.limits(), tokenizer_, config_, semantics_);
+  backend_.check(call, MaskOutput::kRunLengths);
+  std::vector<std::vector<TrackerDetection>> all(concepts.size());
+  for (const PromptBatch& batch : call.groups.front().batches) {
+    run_detector(batch, call);
+    std::vector<std::array<int64_t, 2>> sizes;
+    for (const PromptRow& row : batch.rows) sizes.push_back(row.size);
+    const std::vector<PromptDetections> found = backend_.detections(sizes, threshold);
+    for (size_t row = 0; row < found.size(); ++row) {
+      if (!found[row].finite) throw NonFiniteError("the detector gave non-finite numbers");
+      all[batch.rows[row].prompt] = read_masks(row, found[row].detections);
+    }
+  }
+  return all;
+}
+
+void BackendTracker::run_detector(const PromptBatch& batch, const PreparedCall& call) {
+  const auto prompts = static_cast<int64_t>(batch.rows.size());
+  const AxisSizes axes = sizes_with({{"P", prompts}, {"K", batch.box_slots}});
+  backend_.put_texts(batch, call);
+  for (const auto& [name, tensor] : batch.inputs) backend_.put(Component::kDetector, name, tensor);
+  if (batch.needs_geometry) {
+    backend_.run(Component::kGeometryEncoder, axes);
+  } else {
+    backend_.put_zeros("geometry_features", {prompts, batch.box_slots + 1, config_.detector_width});
+  }
+  backend_.run(Component::kDetector, axes);
+}
+
+/// The masks of one row of the detector, by query.
+std::vector<TrackerDetection> BackendTracker::read_masks(size_t row,
+                                                         std::span<const Detection> detections) {
+  std::vector<TrackerDetection> found;
+  for (const Detection& detection : detections) {
+    found.push_back({detection.query, detection.score, {}});
+  }
+  std::ranges::sort(found, {}, &TrackerDetection::query);
+  const int64_t side = sizes_.mask_side();
+  const size_t most = std::max<size_t>(backend_.limits().masks, 1);
+  for (size_t first = 0; first < found.size(); first += most) {
+    const size_t count = std::min(most, found.size() - first);
+    const int64_t slots = backend_.mask_slots(count);
+    Tensor prompt_index(DType::kI64, {1});
+    prompt_index.i64()[0] = static_cast<int64_t>(row);
+    Tensor query_index(DType::kI64, {1, slots});
+    for (size_t i = 0; i < count; ++i) query_index.i64()[i] = found[first + i].query;
+    backend_.put(Component::kMaskHead, "prompt_index", prompt_index);
+    backend_.put(Component::kMaskHead, "image_index", count_up(1, 0));
+    backend_.put(Component::kMaskHead, "query_index", query_index);
+    backend_.run(Component::kMaskHead, sizes_with({{"R", 1}, {"M", slots}}));
+    const Tensor masks = get(Component::kMaskHead, "pred_masks", {1, slots, side, side});
+    const auto area = static_cast<size_t>(side * side);
+    for (size_t i = 0; i < count; ++i) {
+      const auto plane = masks.f32().subspan(i * area, area);
+      found[first + i].mask.assign(plane.begin(), plane.end());
+    }
+  }
+  return found;
+}
+
+std::vector<DecodeOutput> BackendTracker::decode(std::span<const DecodeInput> objects) {
+  std::map<GroupKey, std::vector<size_t>> groups;
+  for (size_t i = 0; i < objects.size(); ++i) groups[key_of(objects[i])].push_back(i);
+  std::vector<DecodeOutput> outputs(objects.size());
+  for (const auto& [key, members] : groups) {
+    for (size_t first = 0; first < members.size(); first += kTogether) {
+      const auto part =
+          std::span(members).subspan(first, std::min(kTogether, members.size() - first));
+      std::vector<const DecodeInput*> group;
+      for (const size_t index : part) group.push_back(&objects[index]);
+      std::vector<DecodeOutput> decoded = decode_group(group);
+      for (size_t i = 0; i < part.size(); ++i) outputs[part[i]] = std::move(decoded[i]);
+    }
+  }
+  return outputs;
+}
+
+std::vector<DecodeOutput> BackendTracker::decode_group(Group group) {
+  const auto count = static_cast<int64_t>(group.size());
+  put_features(group);
+  put_tokens(group);
+  put_masks(group);
+  const bool own = group.front()->features == FrameFeatures::kMemory;
+  backend_.put(Component::kSamDecoder, "feature_index", count_up(count, own ? 1 : 0));
+  backend_.put(Component::kSamDecoder, "image_index", count_up(count, 0));
+  const auto tokens = static_cast<int64_t>(group.front()->tokens.size());
+  backend_.run(Component::kSamDecoder,
+               sizes_with({{"E", own ? count : 1}, {"O", count}, {"A", tokens}}));
+  const int64_t side = sizes_.mask_side();
+  const Component decoder = Component::kSamDecoder;
+  const Tensor masks = get(decoder, "sam_masks", {count, sizes_.masks, side, side});
+  const Tensor ious = get(decoder, "iou_scores", {count, sizes_.masks});
+  const Tensor scores = get(decoder, "object_score", {count, 1});
+  const Tensor pointers = get(decoder, "object_pointers", {count, sizes_.masks, sizes_.width});
+  std::vector<DecodeOutput> outputs;
+  for (size_t i = 0; i < group.size(); ++i) {
+    outputs.push_back({row_of(masks, i), row_of(ious, i), row_of(pointers, i), scores.f32()[i]});
+  }
+  return outputs;
+}
+
+/// Makes `object_features` what the group is decoded on.
+void BackendTracker::put_features(Group group) {
+  const FrameFeatures wanted = group.front()->features;
+  if (wanted == FrameFeatures::kMemory) {
+    put_memories(group);
+  } else if (wanted == FrameFeatures::kRaw && features_ != wanted) {
+    const int64_t grid = sizes_.grid;
+    backend_.put(Component::kSamDecoder, "object_features",
+                 get(Component::kTrackerNeck, "tracker_feat_2", {1, sizes_.width, grid, grid}));
+  } else if (features_ != wanted) {
+    backend_.run(Component::kTrackerNeck, sizes_with({}));
+  }
+  features_ = wanted;
+}
+
+void BackendTracker::put_memories(Group group) {
+  const auto count = static_cast<int64_t>(group.size());
+  const auto frames = static_cast<int64_t>(group.front()->memory.frames.size());
+  const auto pointers = static_cast<int64_t>(group.front()->memory.pointers.size());
+  Tensor features(DType::kF32, {count, frames, sizes_.grid * sizes_.grid, sizes_.memory_channels});
+  Tensor times(DType::kI64, {count, frames});
+  Tensor values(DType::kF32, {count, pointers, sizes_.width});
+  Tensor pointer_times(DType::kF32, {count, pointers});
+  auto feature = features.f32().begin();
+  auto time = times.i64().begin();
+  auto value = values.f32().begin();
+  auto pointer_time = pointer_times.f32().begin();
+  for (const DecodeInput* input : group) {
+    for (const FrameMemory& memory : input->memory.frames) {
+      feature = std::ranges::transform(*memory, feature, bf16_to_f32).out;
+    }
+    time = std::ranges::copy(input->memory.times, time).out;
+    for (const ObjectPointer& pointer : input->memory.pointers) {
+      value = std::ranges::copy(*pointer, value).out;
+    }
+    pointer_time = std::ranges::copy(input->memory.pointer_times, pointer_time).out;
+  }
+  const Component attention = Component::kMemoryAttention;
+  backend_.put(attention, "image_index", count_up(count, 0));
+  backend_.put(attention, "memory_features", features);
+  backend_.put(attention, "memory_time", times);
+  backend_.put(attention, "memory_pointers", values);
+  backend_.put(attention, "pointer_time", pointer_times);
+  backend_.run(attention, sizes_with({{"O", count}, {"E", count}, {"F", frames}, {"W", pointers}}));
+}
+
+void BackendTracker::put_tokens(Group group) {
+  const auto count = static_cast<int64_t>(group.size());
+  const auto tokens = static_cast<int64_t>(group.front()->tokens.size());
+  Tensor coords(DType::kF32, {count, tokens, 2});
+  Tensor labels(DType::kI64, {count, tokens});
+  size_t next = 0;
+  for (const DecodeInput* input : group) {
+    for (const PromptToken& token : input->tokens) {
+      coords.f32()[next * 2] = token.x;
+      coords.f32()[next * 2 + 1] = token.y;
+      labels.i64()[next++] = token.label;
+    }
+  }
+  backend_.put(Component::kSamDecoder, "point_coords", coords);
+  backend_.put(Component::kSamDecoder, "point_labels", labels);
+}
+
+void BackendTracker::put_masks(Group group) {
+  const auto count = static_cast<int64_t>(group.size());
+  const bool masked = !group.front()->mask.empty();
+  Tensor has_mask(DType::kF32, {count});
+  std::ranges::fill(has_mask.f32(), masked ? 1.0F : 0.0F);
+  backend_.put(Component::kSamDecoder, "has_mask", has_mask);
+  if (!masked) {
+    const int64_t side = sizes_.mask_side();
+    backend_.put_zeros("mask_input", {count, 1, side, side});
+    return;
+  }
+  Tensor masks(DType::kF32, {count, 1, sizes_.image, sizes_.image});
+  auto value = masks.f32().begin();
+  for (const DecodeInput* input : group) value = std::ranges::copy(input->mask, value).out;
+  backend_.put(Component::kMaskPrompt, "object_mask", masks);
+  backend_.run(Component::kMaskPrompt, sizes_with({{"O", count}}));
+}
+
+std::vector<FrameMemory> BackendTracker::remember(std::span<const MemoryInput> masks) {
+  std::vector<FrameMemory> memories;
+  const int64_t side = sizes_.memory_mask_side();
+  for (size_t first = 0; first < masks.size(); first += kTogether) {
+    const auto part = masks.subspan(first, std::min(kTogether, masks.size() - first));
+    const auto count = static_cast<int64_t>(part.size());
+    Tensor logits(DType::kF32, {count, 1, side, side});
+    Tensor binary(DType::kF32, {count});
+    Tensor scores(DType::kF32, {count, 1});
+    auto value = logits.f32().begin();
+    for (size_t i = 0; i < part.size(); ++i) {
+      value = std::ranges::copy(part[i].mask, value).out;
+      binary.f32()[i] = part[i].binary ? 1.0F : 0.0F;
+      scores.f32()[i] = part[i].object_score;
+    }
+    const Component encoder = Component::kMemoryEncoder;
+    backend_.put(encoder, "image_index", count_up(count, 0));
+    backend_.put(encoder, "memory_mask", logits);
+    backend_.put(encoder, "is_binary", binary);
+    backend_.put(encoder, "object_score", scores);
+    backend_.run(encoder, sizes_with({{"O", count}}));
+    const Tensor encoded =
+        get(encoder, "frame_memory", {count, sizes_.grid * sizes_.grid, sizes_.memory_channels});
+    for (size_t i = 0; i < part.size(); ++i) {
+      std::vector<uint16_t> memory;
+      for (const float number : row_of(encoded, i)) memory.push_back(f32_to_bf16(number));
+      memories.push_back(std::make_shared<const std::vector<uint16_t>>(std::move(memory)));
+    }
+  }
+  return memories;
+}
+
+}  // namespace sam3trt

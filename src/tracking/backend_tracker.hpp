@@ -1,0 +1,52 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "runtime/backend.hpp"
+#include "tracking/tracker_model.hpp"
+
+namespace sam3trt {
+
+/// The tracker on a backend: which component runs when, on what, in which batches. Objects with
+/// equally many remembered frames, pointers and tokens go through a component together. Calls
+/// belong between Backend::begin() and end(), the first of them being encode().
+class BackendTracker : public TrackerModel {
+ public:
+  /// For a model whose configuration has a tracker. The backend and the tokenizer must outlive it.
+  BackendTracker(Backend& backend, const Tokenizer& tokenizer, const ModelConfig& config,
+                 Semantics semantics);
+
+  [[nodiscard]] const TrackSizes& sizes() const override { return sizes_; }
+  void encode(const ImageView& image) override;
+  [[nodiscard]] std::vector<std::vector<TrackerDetection>> detect(std::span<const Prompt> concepts,
+                                                                  std::array<int64_t, 2> size,
+                                                                  float threshold) override;
+  [[nodiscard]] std::vector<DecodeOutput> decode(std::span<const DecodeInput> objects) override;
+  [[nodiscard]] std::vector<FrameMemory> remember(std::span<const MemoryInput> masks) override;
+
+ private:
+  using Group = std::span<const DecodeInput* const>;
+
+  void run_detector(const PromptBatch& batch, const PreparedCall& call);
+  [[nodiscard]] std::vector<TrackerDetection> read_masks(size_t row,
+                                                         std::span<const Detection> detections);
+  [[nodiscard]] std::vector<DecodeOutput> decode_group(Group group);
+  void put_features(Group group);
+  void put_memories(Group group);
+  void put_tokens(Group group);
+  void put_masks(Group group);
+  [[nodiscard]] Tensor get(Component component, const char* output, const Shape& shape);
+  [[nodiscard]] AxisSizes sizes_with(std::initializer_list<AxisSizes::value_type> more) const;
+
+  Backend& backend_;
+  const Tokenizer& tokenizer_;
+  ModelConfig config_;
+  Semantics semantics_;
+  TrackSizes sizes_;
+  AxisSizes axes_;
+  FrameFeatures features_ = FrameFeatures::kNoMemory;  ///< What `object_features` are now.
+};
+
+}  // namespace sam3trt

@@ -1,0 +1,247 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <functional>
+#include <iomanip>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+
+#include "base/error.hpp"
+#include "base/mapped_file.hpp"
+#include "goldens.hpp"
+#include "image/image.hpp"
+#include "image/rle.hpp"
+#include "sam3trt/video.hpp"
+#include "stages.hpp"
+
+namespace sam3trt::parity {
+namespace {
+
+using nlohmann::json;
+
+json tracks_of(const std::string& name) {
+  const std::string path = std::string(SAM3TRT_TEST_DATA) + "/goldens/hf/" + name + ".tracks.json";
+  return json::parse(std::ifstream(path)).at("runs");
+}
+
+/// A frame of a clip as the build's fixture drew it.
+Image frame_of(const std::string& clip, int64_t frame) {
+  std::ostringstream path;
+  path << SAM3TRT_TINY_CHECKPOINTS << "/clips/" << clip << '/' << std::setw(5) << std::setfill('0')
+       << frame << ".png";
+  return decode_image(read_file(path.str()), path.str());
+}
+
+ObjectPrompt object_of(const json& entry) {
+  ObjectPrompt prompt;
+  prompt.id = entry.at("id");
+  const json none = json::array();
+  const json& points = entry.contains("points") ? entry.at("points") : none;
+  for (size_t i = 0; i < points.size(); ++i) {
+    prompt.points.push_back(
+        {points[i].at(0), points[i].at(1), entry.at("point_labels").at(i) == 1});
+  }
+  if (entry.contains("box")) prompt.box = entry.at("box").get<PixelBox>();
+  if (entry.contains("mask")) {
+    const json& mask = entry.at("mask");
+    prompt.mask = ObjectMask{mask.at("size").at(1), mask.at("size").at(0),
+                             rle_from_string(mask.at("counts").get<std::string>())};
+  }
+  return prompt;
+}
+
+std::vector<std::pair<int64_t, ObjectPrompt>> prompts_of(const json& run, bool after) {
+  std::vector<std::pair<int64_t, ObjectPrompt>> prompts;
+  if (!run.contains("prompts")) return prompts;
+  for (const json& entry : run.at("prompts")) {
+    if (entry.value("after", false) == after) {
+      prompts.emplace_back(entry.at("frame"), object_of(entry));
+    }
+  }
+  return prompts;
+}
+
+/// Runs the clip; `cut` is the number of frames after which the session is saved and another one
+/// goes on with it, 0 for none.
+std::vector<FrameResult> track(const Model& model, const json& run, int64_t cut) {
+  TrackOptions options;
+  options.live = run.value("live", false);
+  auto session = std::make_unique<VideoSession>(model, options);
+  if (run.contains("texts")) {
+    for (const json& text : run.at("texts")) session->add(Prompt{text.get<std::string>(), {}});
+  }
+  for (const auto& [frame, prompt] : prompts_of(run, false)) session->add(prompt, frame);
+  const auto late = prompts_of(run, true);
+  std::vector<FrameResult> results;
+  const auto first = run.at("first").get<int64_t>();
+  const auto last = run.at("last").get<int64_t>();
+  const int64_t step = first <= last ? 1 : -1;
+  for (int64_t frame = first; frame != last + step; frame += step) {
+    const Image image = frame_of(run.at("clip"), frame);
+    ImageView view;
+    view.data = image.rgb.data();
+    view.size_bytes = image.rgb.size();
+    view.width = image.width;
+    view.height = image.height;
+    auto found = session->step(view, frame);
+    bool corrected = false;
+    for (const auto& [when, prompt] : late) {
+      if (when != frame) continue;
+      session->add(prompt, frame);
+      corrected = true;
+    }
+    if (corrected) found = session->step(view, frame);
+    std::ranges::move(found, std::back_inserter(results));
+    if (cut > 0 && std::abs(frame - first) + 1 == cut) {
+      const auto file = std::filesystem::path(testing::TempDir()) / "session.bin";
+      session->save(file);
+      session = std::make_unique<VideoSession>(model);
+      session->load(file);
+    }
+  }
+  std::ranges::move(session->finish(), std::back_inserter(results));
+  return results;
+}
+
+double mask_iou(std::span<const uint8_t> a, std::span<const uint8_t> b) {
+  size_t both = 0;
+  size_t either = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    both += static_cast<size_t>(a[i] != 0 && b[i] != 0);
+    either += static_cast<size_t>(a[i] != 0 || b[i] != 0);
+  }
+  return either == 0 ? 1.0 : static_cast<double>(both) / static_cast<double>(either);
+}
+
+double score_of(const json& expected) {
+  if (expected.contains("object_score")) return expected.at("object_score");
+  return 1.0 / (1.0 + std::exp(-expected.at("object_score_logit").get<double>()));
+}
+
+/// What is shown of the reference's frame: visual sessions leave out objects without a pixel.
+std::vector<json> shown(const json& frame, bool visual) {
+  std::vector<json> objects;
+  for (const json& object : frame.at("objects")) {
+    if (!visual || object.at("area") > 0) objects.push_back(object);
+  }
+  return objects;
+}
+
+/// Worst of all objects, for the log.
+struct Worst {
+  double iou = 1;
+  double score = 0;
+  size_t objects = 0;
+};
+
+void compare(const json& run, const std::vector<FrameResult>& found, Worst& worst) {
+  const std::string name = run.at("name");
+  const json& frames = run.at("frames");
+  ASSERT_EQ(found.size(), frames.size()) << name;
+  for (size_t i = 0; i < found.size(); ++i) {
+    const std::string where = name + ", frame " + std::to_string(found[i].frame);
+    ASSERT_EQ(found[i].frame, frames[i].at("frame").get<int64_t>()) << name;
+    const std::vector<json> expected = shown(frames[i], run.contains("prompts"));
+    ASSERT_EQ(found[i].objects.size(), expected.size()) << where;
+    for (size_t j = 0; j < expected.size(); ++j) {
+      const TrackedObject& object = found[i].objects[j];
+      ASSERT_EQ(object.id, expected[j].at("id").get<int64_t>()) << where;
+      if (expected[j].contains("prompt")) {
+        EXPECT_EQ(object.prompt, expected[j].at("prompt").get<std::string>()) << where;
+      }
+      const auto counts = expected[j].at("mask").at("counts").get<std::string>();
+      const double iou =
+          mask_iou(rle_decode(object.counts, found[i].height, found[i].width),
+                   rle_decode(rle_from_string(counts), found[i].height, found[i].width));
+      const double score =
+          std::abs(static_cast<double>(object.object_score) - score_of(expected[j]));
+      EXPECT_GT(iou, thresholds().at("result").at("mask_iou")) << where << ", id " << object.id;
+      EXPECT_LT(score, thresholds().at("result").at("score_error")) << where;
+      worst.iou = std::min(worst.iou, iou);
+      worst.score = std::max(worst.score, score);
+      ++worst.objects;
+    }
+  }
+}
+
+class TracksParity : public testing::TestWithParam<std::string> {
+ protected:
+  [[nodiscard]] static Model model() { return Model(export_model({Semantics::kHf, GetParam()})); }
+};
+
+TEST_P(TracksParity, FollowsTheReferencesObjectsThroughTheClips) {
+  const Model tracker = model();
+  for (const json& run : tracks_of(GetParam())) {
+    Worst worst;
+    compare(run, track(tracker, run, 0), worst);
+    EXPECT_GT(worst.objects, 0U);
+    std::cout << GetParam() << ' ' << run.at("name").get<std::string>() << ": " << worst.objects
+              << " objects, lowest IoU " << worst.iou << ", score error " << worst.score << '\n';
+  }
+}
+
+TEST_P(TracksParity, ASavedSessionGoesOnInAnotherOne) {
+  const Model tracker = model();
+  for (const json& run : tracks_of(GetParam())) {
+    Worst worst;
+    compare(run, track(tracker, run, 7), worst);
+  }
+}
+
+std::optional<ErrorCode> refusal(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return error.code();
+  }
+  return std::nullopt;
+}
+
+TEST(VideoSessionModels, NeedTheTrackerAndHuggingFacesSemantics) {
+  const Model detector(export_model({Semantics::kHf, "tiny_a"}));
+  EXPECT_EQ(refusal([&] { VideoSession session(detector); }), ErrorCode::kBadInput);
+  const Model meta(export_model({Semantics::kMeta, "video_a"}));
+  EXPECT_EQ(refusal([&] { VideoSession session(meta); }), ErrorCode::kUnavailable);
+}
+
+TEST(VideoSessionFiles, OfAnotherCheckpointAreRefusedAndTheSessionStays) {
+  const auto file = std::filesystem::path(testing::TempDir()) / "of_video_c.bin";
+  VideoSession(Model(export_model({Semantics::kHf, "video_c"}))).save(file);
+  VideoSession session(Model(export_model({Semantics::kHf, "video_a"})));
+  ObjectPrompt click;
+  click.id = 3;
+  click.points = {{20, 20, true}};
+  session.add(click, 0);
+  EXPECT_EQ(refusal([&] { session.load(file); }), ErrorCode::kBadInput);
+  EXPECT_EQ(refusal([&] { session.load(file.string() + ".none"); }), ErrorCode::kBadInput);
+  session.remove(3);
+}
+
+TEST(VideoSessionSteps, ThatThrowLeaveTheSessionAsItWas) {
+  VideoSession session(Model(export_model({Semantics::kHf, "video_c"})));
+  ObjectPrompt click;
+  click.points = {{24, 26, true}};
+  session.add(click, 0);
+  const Image image = frame_of("corner", 0);
+  ImageView view;
+  view.data = image.rgb.data();
+  view.size_bytes = image.rgb.size();
+  view.width = image.width;
+  view.height = image.height;
+  ImageView cut = view;
+  cut.size_bytes = 10;
+  EXPECT_EQ(refusal([&] { (void)session.step(cut, 0); }), ErrorCode::kBadInput);
+  EXPECT_TRUE(session.objects().empty());
+  EXPECT_EQ(session.step(view, 0).size(), 1U);
+  EXPECT_EQ(session.objects(), std::vector<int64_t>{1});
+}
+
+INSTANTIATE_TEST_SUITE_P(Video, TracksParity, testing::Values("video_a", "video_b", "video_c"),
+                         [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace sam3trt::parity
