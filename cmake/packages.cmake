@@ -18,6 +18,7 @@ set(same_version "${library} (= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME sam3trt)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_DEPENDS "${same_version}, ca-certificates")
+set(CPACK_DEBIAN_PROGRAM_PACKAGE_RECOMMENDS ffmpeg)
 set(CPACK_COMPONENT_PROGRAM_DESCRIPTION
     "SAM 3 segmentation: checkpoints to verified TensorRT engines
  Exports SAM 3 checkpoints as ONNX graphs, builds and verifies TensorRT engines

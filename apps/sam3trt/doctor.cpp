@@ -14,6 +14,7 @@
 #include "onnx/ops.hpp"
 #include "openvino/openvino_engine.hpp"
 #include "sam3trt/version.hpp"
+#include "video/ffmpeg_program.hpp"
 
 namespace sam3trt {
 namespace {
@@ -72,6 +73,19 @@ Finding check_checkpoint() {
   return {"checkpoint", false, "none in " + folder.string(), "sam3trt download"};
 }
 
+Finding check_video() {
+  try {
+    std::string found;
+    for (const char* name : {"ffmpeg", "ffprobe"}) {
+      found += (found.empty() ? "" : ", ") + find_ffmpeg(name, "videos");
+    }
+    return {"videos (ffmpeg)", true, found, ""};
+  } catch (const Error&) {
+    return {"videos (ffmpeg)", false, "the programs ffmpeg and ffprobe are not installed",
+            "needed for videos other than folders of images: apt-get install ffmpeg"};
+  }
+}
+
 Finding check_disk() {
   std::error_code error;
   const auto space = std::filesystem::space(".", error);
@@ -116,6 +130,7 @@ void run_doctor(CommandContext& context) {
   findings.insert(findings.end(), engines.findings.begin(), engines.findings.end());
   if (const auto token = check_hub_token()) findings.push_back(*token);
   findings.push_back(check_checkpoint());
+  findings.push_back(check_video());
   findings.push_back(check_disk());
   if (context.json) {
     print_json(findings, openvino.ok, engines);

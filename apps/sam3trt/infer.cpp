@@ -15,7 +15,6 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/output_check.hpp"
-#include "base/temporary.hpp"
 #include "commands.hpp"
 #include "cuda/driver.hpp"
 #include "image/image.hpp"
@@ -23,9 +22,10 @@
 #include "infer_options.hpp"
 #include "jobs/image_list.hpp"
 #include "jobs/job_output.hpp"
+#include "model_choice.hpp"
 #include "model_runners.hpp"
 #include "overlay_writer.hpp"
-#include "segmenter/engines.hpp"
+#include "runtime/request.hpp"
 #include "worker_process.hpp"
 
 namespace sam3trt {
@@ -43,31 +43,6 @@ std::vector<Prompt> make_prompts(const InferOptions& options) {
   if (prompts.empty() && !boxes.empty()) prompts.push_back({std::nullopt, boxes});
   if (prompts.empty()) throw_bad_input("nothing to look for: give --text or --box");
   return prompts;
-}
-
-ModelFiles find_files(const InferOptions& options) {
-  if (!options.model.empty()) {
-    sweep_temporaries(options.model);
-    std::optional<ModelForm> form;
-    if (options.backend == "openvino") form = ModelForm::kGraphs;
-    if (options.backend == "tensorrt") form = ModelForm::kEngines;
-    return find_model_files(options.model, form,
-                            {"--model", "name one with --encoder-engine and --detector-engine"});
-  }
-  if (options.encoder_engine.empty() || options.detector_engine.empty()) {
-    throw_bad_input("no model: give --model DIR, or --encoder-engine and --detector-engine");
-  }
-  return find_model_files(options.encoder_engine, options.detector_engine);
-}
-
-/// The files that the model is loaded from.
-void add_inputs(OutputCheck& check, const ModelFiles& files) {
-  for (const auto& [component, path] : files.components) {
-    for (const char* suffix : {"", ".data", ".json", ".calibration.json"}) {
-      check.reads(path.string() + suffix, "model file " + path.string() + suffix);
-    }
-  }
-  check.reads(files.tokenizer, "tokenizer " + files.tokenizer.string());
 }
 
 /// Where the results of a run go.
@@ -99,7 +74,7 @@ struct Outputs {
       archive = image.archive;
       check.reads(archive, "--image " + archive);
     }
-    add_inputs(check, files);
+    add_model_inputs(check, files);
     if (!config.empty()) check.reads(config, "--config " + config);
     return check;
   }
@@ -111,38 +86,12 @@ struct Outputs {
   const bool to_file;
 };
 
-void check_semantics(const InferOptions& options, const ModelFiles& files) {
-  const std::string found(semantics_name(files.semantics));
-  if (options.semantics.empty() || options.semantics == found) return;
-  throw_bad_input("--semantics " + options.semantics + ": the graphs were exported with '" + found +
-                  "'; export the checkpoint again with --semantics " + options.semantics);
-}
-
-void check_backend(const InferOptions& options, const ModelFiles& files) {
-  const bool engines = files.form == ModelForm::kEngines;
-  if (options.backend == "auto" || (options.backend == "tensorrt") == engines) return;
-  throw_bad_input("--backend " + options.backend + ": " + files.at(Component::kDetector).string() +
-                  " is " +
-                  (engines ? "a TensorRT engine; name the ONNX graphs"
-                           : "an ONNX graph; 'sam3trt build' makes an engine of it"));
-}
-
 /// Whether a file is what standard output is, as /dev/stdout is.
 bool is_standard_output(const std::string& path) {
   struct stat output {};
   struct stat file {};
   return ::fstat(STDOUT_FILENO, &output) == 0 && ::stat(path.c_str(), &file) == 0 &&
          output.st_dev == file.st_dev && output.st_ino == file.st_ino;
-}
-
-/// Components that run only because the user allows it; says so.
-std::map<std::string, std::string> find_unverified(const ModelFiles& files) {
-  auto unverified = unverified_components(files);
-  for (const auto& [component, state] : unverified) {
-    log(LogLevel::kWarning, component + ": runs although its verification says '" + state +
-                                "' (--allow-unverified); the result is marked");
-  }
-  return unverified;
 }
 
 /// i and n of "i/n".
@@ -199,9 +148,9 @@ void run_infer(const InferOptions& options, CommandContext& context) {
   if (!options.shard.empty()) static_cast<void>(parse_shard(options.shard));
   if (options.devices != "all") static_cast<void>(parse_devices(options.devices));
   if (options.backend == "tensorrt") check_apart([] { static_cast<void>(cuda_driver()); });
-  const ModelFiles files = find_files(options);
-  check_backend(options, files);
-  check_semantics(options, files);
+  const ModelFiles files =
+      find_model({options.model, options.encoder_engine, options.detector_engine, options.backend,
+                  options.semantics});
   std::vector<ListedImage> images = find_images(options);
   JobOutput output(options.output, result_format(options.format, options.output));
   const Outputs outputs(options, images, files, context.config, output);

@@ -36,6 +36,9 @@ class AtomicFile {
   /// As given.
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] const OutputTarget& target() const { return target_; }
+  /// The temporary name, for another program that writes the content; not for what is written
+  /// through.
+  [[nodiscard]] const std::filesystem::path& temporary_path() const { return temporary_->path(); }
 
   /// Everything is on disk afterwards, so that commit() needs no more room. At most once.
   void flush();

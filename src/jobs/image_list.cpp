@@ -70,7 +70,8 @@ void throw_no_image(const std::string& path) {
                   "other image files)");
 }
 
-void add_folder(const fs::path& folder, std::vector<ListedImage>& images) {
+void add_folder(const fs::path& folder, const std::string& option,
+                std::vector<ListedImage>& images) {
   std::vector<fs::path> paths;
   std::error_code error;
   for (fs::recursive_directory_iterator entry(folder, error), end; !error && entry != end;
@@ -84,11 +85,11 @@ void add_folder(const fs::path& folder, std::vector<ListedImage>& images) {
     }
   }
   if (error) {
-    throw_bad_input("--image " + folder.string() +
+    throw_bad_input(option + " " + folder.string() +
                     ": the folder cannot be read: " + error.message());
   }
   if (paths.empty()) {
-    throw_bad_input("--image " + folder.string() +
+    throw_bad_input(option + " " + folder.string() +
                     ": there is no image in this folder (looked for .jpg, .png, .webp and other "
                     "image files, also in its folders)");
   }
@@ -103,22 +104,25 @@ void add_folder(const fs::path& folder, std::vector<ListedImage>& images) {
   }
 }
 
-std::vector<std::string> expand(const std::string& pattern) {
+std::vector<std::string> expand(const std::string& pattern, const std::string& option) {
   glob_t found{};
   const std::unique_ptr<glob_t, decltype(&::globfree)> owner(&found, &::globfree);
   const int result = ::glob(pattern.c_str(), 0, nullptr, &found);
   if (result == GLOB_NOMATCH) {
-    throw_bad_input("--image " + pattern + ": there is no such file, and no file fits the pattern");
+    throw_bad_input(option + " " + pattern +
+                    ": there is no such file, and no file fits the pattern");
   }
-  if (result != 0) throw Error(ErrorCode::kInternal, "--image " + pattern + ": cannot be expanded");
+  if (result != 0)
+    throw Error(ErrorCode::kInternal, option + " " + pattern + ": cannot be expanded");
   return {found.gl_pathv, found.gl_pathv + found.gl_pathc};
 }
 
-void add_path(const std::string& path, std::vector<ListedImage>& images) {
+void add_path(const std::string& path, const std::string& option,
+              std::vector<ListedImage>& images) {
   std::error_code error;
-  if (fs::is_directory(path, error)) return add_folder(path, images);
+  if (fs::is_directory(path, error)) return add_folder(path, option, images);
   if (has_tar_ending(path) && fs::exists(path, error)) {
-    if (!add_tar(path, fs::path(path).filename(), images)) throw_no_image("--image " + path);
+    if (!add_tar(path, fs::path(path).filename(), images)) throw_no_image(option + " " + path);
     return;
   }
   images.push_back({path, fs::path(path).filename(), {}, 0});
@@ -141,23 +145,24 @@ std::string read_list(const std::string& file) {
 
 }  // namespace
 
-std::vector<ListedImage> list_images(const std::vector<std::string>& given) {
+std::vector<ListedImage> list_images(const std::vector<std::string>& given,
+                                     const std::string& option) {
   std::vector<ListedImage> images;
   for (const std::string& path : given) {
     std::error_code error;
     const bool exists = fs::exists(fs::symlink_status(path, error));
     if (exists || path.find_first_of("*?[") == std::string::npos) {
-      add_path(path, images);
+      add_path(path, option, images);
       continue;
     }
-    for (const std::string& match : expand(path)) add_path(match, images);
+    for (const std::string& match : expand(path, option)) add_path(match, option, images);
   }
   const auto is_missing = [](const ListedImage& image) {
     std::error_code error;
     return image.archive.empty() && !fs::exists(image.path, error);
   };
   if (std::ranges::all_of(images, is_missing)) {
-    throw_bad_input("--image " + images.front().path + ": there is no such file" +
+    throw_bad_input(option + " " + images.front().path + ": there is no such file" +
                     (images.size() == 1 ? "" : ", nor any other that is named"));
   }
   return images;

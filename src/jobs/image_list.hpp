@@ -22,8 +22,9 @@ struct ListedImage {
 /// images in them in their order. A tar file that is damaged gives the images before the damage and
 /// itself as one that cannot be read. Throws Error(kBadInput) for a folder or a tar file without
 /// images, for a pattern that nothing fits, and when no file that is named exists at all; a missing
-/// one among others is left to whoever reads it.
-[[nodiscard]] std::vector<ListedImage> list_images(const std::vector<std::string>& given);
+/// one among others is left to whoever reads it. `option` named them.
+[[nodiscard]] std::vector<ListedImage> list_images(const std::vector<std::string>& given,
+                                                   const std::string& option = "--image");
 
 /// The images that a list names, one path a line, or with NUL between them where there is one, as
 /// `find -print0` writes; `file` "-" is standard input. Empty lines are left out; tar files give

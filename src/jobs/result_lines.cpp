@@ -258,6 +258,19 @@ void ResultLines::each(const std::function<void(const std::string&)>& action) co
   if (file.get() >= 0) each_line(file.get(), path_, action);
 }
 
+std::string ResultLines::read(uint64_t begin, uint64_t size) const {
+  std::string text(size, '\0');
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t got =
+        ::pread(fd_, text.data() + done, size - done, static_cast<off_t>(begin + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) throw_system(path_, "cannot be read");
+    done += static_cast<size_t>(got);
+  }
+  return text;
+}
+
 void ResultLines::flush() {
   if (fd_ >= 0 && path_ != "-" && !path_.empty()) static_cast<void>(::fsync(fd_));
 }

@@ -38,6 +38,10 @@ class ResultLines {
   /// Calls `action` with each line that is there, from the beginning, without its line feed.
   void each(const std::function<void(const std::string&)>& action) const;
 
+  /// The bytes from `begin` on, such as a line whose place each() told. Throws Error(kInternal)
+  /// when there are fewer.
+  [[nodiscard]] std::string read(uint64_t begin, uint64_t size) const;
+
   /// Everything written so far is on disk.
   void flush();
 

@@ -1,21 +1,15 @@
 #include "runtime/result.hpp"
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "image/rle.hpp"
 #include "runtime/model_files.hpp"
+#include "runtime/rounded.hpp"
 
 namespace sam3trt {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// `value` rounded to `digits` after the point, without a negative zero.
-double rounded(double value, int digits) {
-  const double scale = std::pow(10.0, digits);
-  return std::round(value * scale) / scale + 0.0;
-}
 
 Json box_json(const std::array<float, 4>& box) {
   Json values = Json::array();
@@ -85,6 +79,8 @@ Json header_json(const RunHeader& header) {
 void throw_if_failed(const ImageResult& result) {
   if (result.error) throw Error(result.error_code, *result.error);
 }
+
+std::string to_json(const RunHeader& header) { return header_json(header).dump(); }
 
 std::string to_json_line(const RunHeader& header, const ImageResult& image,
                          const std::optional<FileStamp>& stamp) {

@@ -31,6 +31,10 @@ struct FileStamp {
   [[nodiscard]] bool operator==(const FileStamp&) const = default;
 };
 
+/// {"version": 1, "backend": .., "semantics": ..}, and "verified": false and "unverified" where
+/// there are such engines.
+[[nodiscard]] std::string to_json(const RunHeader& header);
+
 /// One image's entry of the document that `infer` writes, version 1, as one line of JSON Lines with
 /// its line feed: the entry with the run's header in it, and "bytes" and "modified" of the file
 /// where it was read. Scores are rounded to 6 digits after the point, boxes and timings to 3; bytes

@@ -10,7 +10,7 @@ from pathlib import Path
 import goldens
 import pytest
 
-COMMANDS = ["download", "export", "build", "infer", "verify", "bench", "inspect", "doctor"]
+COMMANDS = ["download", "export", "build", "infer", "track", "verify", "bench", "inspect", "doctor"]
 
 
 def assert_usage_error(result, *texts):
