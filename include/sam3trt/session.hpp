@@ -64,6 +64,15 @@ class SAM3TRT_API Session {
                                                 std::span<const std::span<const Prompt>> prompts,
                                                 const DetectOptions& options = {});
 
+  /// What clicks, boxes and masks point at: one list of objects for each image of the features,
+  /// results in `objects` in the same order. All objects of an image go through the model together;
+  /// further calls with the same features cost the decoder only. Throws Error(kBadInput), before
+  /// anything runs, for a model without the components of clicks, features of another model, a
+  /// prompt that points at nothing or outside its image, or a mask of another size.
+  [[nodiscard]] std::vector<ImageResult> interact(
+      const Features& features, std::span<const std::span<const ObjectPrompt>> objects,
+      const InteractOptions& options = {});
+
   /// For a caller that knows all its texts: encodes those of these prompts and gives up the text
   /// encoder; other texts are then Error(kBadInput). False, and nothing is done, on the CPU and for
   /// more texts than are kept (512).

@@ -17,6 +17,13 @@ const CudaDevice& made_current(const CudaDevice& device) {
   return device;
 }
 
+std::vector<MaskRequest> requests_of(std::span<const MaskPlane> wanted) {
+  std::vector<MaskRequest> requests;
+  requests.reserve(wanted.size());
+  for (const auto& [plane, height, width] : wanted) requests.push_back({plane, height, width});
+  return requests;
+}
+
 class DeviceFeatures : public FeatureStore {
  public:
   struct Kept {
@@ -46,7 +53,8 @@ GpuBackend::GpuBackend(std::shared_ptr<const GpuModel> model)
           type_of(model_->plan(Component::kVisionEncoder), "pixel_values").value_or(DType::kF32),
           model_->limits().images),
       detections_(model_->device(), model_->kernels(), model_->config().num_queries),
-      masks_(model_->device(), model_->kernels(), model_->semantics()) {
+      masks_(model_->device(), model_->kernels(), model_->semantics()),
+      object_masks_(model_->device(), model_->kernels(), Semantics::kMeta) {
   for (const ComponentInfo& info : components()) {
     if (!model_->has(info.id)) continue;
     stages_.try_emplace(info.id, std::string(info.name), model_->plan(info.id), model_->device());
@@ -170,10 +178,15 @@ std::vector<PromptDetections> GpuBackend::detections(std::span<const std::array<
 
 std::vector<FoundMask> GpuBackend::masks(std::span<const MaskPlane> wanted, int64_t planes,
                                          int64_t side, float threshold, MaskOutput output) {
-  std::vector<MaskRequest> requests;
-  for (const auto& [plane, height, width] : wanted) requests.push_back({plane, height, width});
   return masks_.run(stream_, uploader_, placed(Component::kMaskHead, "pred_masks").address, planes,
-                    side, requests, threshold, output);
+                    side, requests_of(wanted), threshold, output);
+}
+
+std::vector<FoundMask> GpuBackend::object_masks(std::span<const MaskPlane> wanted, int64_t planes,
+                                                int64_t side) {
+  // A probability above one half is a logit above 0.
+  return object_masks_.run(stream_, uploader_, placed(Component::kSamDecoder, "sam_masks").address,
+                           planes, side, requests_of(wanted), 0.5F);
 }
 
 std::unique_ptr<FeatureStore> GpuBackend::keep_features() {

@@ -43,6 +43,8 @@ class GpuBackend : public Backend {
   [[nodiscard]] std::vector<FoundMask> masks(std::span<const MaskPlane> wanted, int64_t planes,
                                              int64_t side, float threshold,
                                              MaskOutput output) override;
+  [[nodiscard]] std::vector<FoundMask> object_masks(std::span<const MaskPlane> wanted,
+                                                    int64_t planes, int64_t side) override;
   [[nodiscard]] std::unique_ptr<FeatureStore> keep_features() override;
   void use_features(const FeatureStore& features) override;
   [[nodiscard]] bool keep_only_texts(const PreparedCall& texts) override;
@@ -75,6 +77,7 @@ class GpuBackend : public Backend {
   GpuImages images_;
   GpuDetections detections_;
   GpuMasks masks_;
+  GpuMasks object_masks_;                  ///< Logits are resized, whatever the semantics.
   std::map<std::string, Placed> tensors_;  ///< Of the call.
   std::vector<Stretch> stretches_;
   size_t used_stretches_ = 0;

@@ -133,4 +133,27 @@ std::vector<uint8_t> rle_decode(std::span<const uint32_t> counts, int64_t height
   return mask;
 }
 
+std::array<float, 4> rle_box(std::span<const uint32_t> counts, int64_t height) {
+  int64_t left = -1;
+  int64_t right = -1;
+  int64_t top = height;
+  int64_t bottom = -1;
+  int64_t begin = 0;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const int64_t end = begin + counts[i];
+    if (i % 2 == 1 && end > begin) {
+      if (left < 0) left = begin / height;
+      right = (end - 1) / height;
+      const bool several =
+          begin / height != (end - 1) / height;  // columns: then it meets the edges
+      top = std::min(top, several ? 0 : begin % height);
+      bottom = std::max(bottom, several ? height - 1 : (end - 1) % height);
+    }
+    begin = end;
+  }
+  if (left < 0) return {};
+  return {static_cast<float>(left), static_cast<float>(top), static_cast<float>(right),
+          static_cast<float>(bottom)};
+}
+
 }  // namespace sam3trt

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -22,5 +23,8 @@ namespace sam3trt {
 /// Inverse of rle_counts; throws Error(kBadInput) when the runs do not fill the mask exactly.
 [[nodiscard]] std::vector<uint8_t> rle_decode(std::span<const uint32_t> counts, int64_t height,
                                               int64_t width);
+
+/// x0 y0 x1 y1: first and last column and row of the pixels inside; zeros for an empty mask.
+[[nodiscard]] std::array<float, 4> rle_box(std::span<const uint32_t> counts, int64_t height);
 
 }  // namespace sam3trt

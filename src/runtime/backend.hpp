@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -43,7 +45,17 @@ class FeatureStore {
   FeatureStore(const FeatureStore&) = delete;
   FeatureStore& operator=(const FeatureStore&) = delete;
 
+  /// Of this store and no other one of the process.
+  [[nodiscard]] uint64_t id() const { return id_; }
   [[nodiscard]] virtual size_t size_bytes() const = 0;
+
+ private:
+  static uint64_t next_id() {
+    static std::atomic<uint64_t> last = 0;
+    return ++last;
+  }
+
+  uint64_t id_ = next_id();
 };
 
 /// What runs the components of a model: it keeps tensors by name, and a component finds its inputs
@@ -66,7 +78,8 @@ class Backend {
   virtual void check(const PreparedCall& call, MaskOutput masks) const = 0;
   virtual void check(const ImageView& image) const = 0;
 
-  /// Before the first work of a call; waits for what an earlier failure left behind.
+  /// Before the first work of a call; waits for what an earlier failure left behind. Of the tensors
+  /// of earlier calls those of the tracker's neck are still there.
   virtual void begin() = 0;
   /// Until all work is done.
   virtual void wait() = 0;
@@ -99,6 +112,10 @@ class Backend {
   [[nodiscard]] virtual std::vector<FoundMask> masks(std::span<const MaskPlane> wanted,
                                                      int64_t planes, int64_t side, float threshold,
                                                      MaskOutput output) = 0;
+
+  /// Of the SAM decoder's `planes` masks of side x side: logits resized, inside where above 0.
+  [[nodiscard]] virtual std::vector<FoundMask> object_masks(std::span<const MaskPlane> wanted,
+                                                            int64_t planes, int64_t side) = 0;
 
   /// The vision encoder's outputs (`vision_features` where the model has them), copied; and back to
   /// where components find them.

@@ -25,6 +25,21 @@ std::span<const float> row_of(const Tensor& tensor, size_t index) {
   return tensor.f32().subspan(index * size, size);
 }
 
+std::vector<FoundMask> read_masks(const Tensor& tensor, std::span<const MaskPlane> wanted,
+                                  int64_t side, Semantics semantics, float threshold) {
+  const auto logits = tensor.f32();
+  const auto area = static_cast<size_t>(side * side);
+  std::vector<FoundMask> found;
+  for (const auto& [plane, height, width] : wanted) {
+    const auto mask =
+        binary_mask(logits.subspan(plane * area, area), side, width, height, semantics, threshold);
+    FoundMask& result = found.emplace_back();
+    result.area = std::accumulate(mask.begin(), mask.end(), int64_t{0});
+    result.counts = rle_counts(mask, height, width);
+  }
+  return found;
+}
+
 class HostFeatures : public FeatureStore {
  public:
   explicit HostFeatures(Tensors all) : tensors(std::move(all)) {}
@@ -84,6 +99,13 @@ void CpuBackend::check(const PreparedCall& /*call*/, MaskOutput masks) const {
 void CpuBackend::check(const ImageView& image) const {
   if (image.memory == MemoryKind::kHost) return;
   throw_bad_input("an image lies in device memory, and this model runs on the CPU");
+}
+
+void CpuBackend::begin() {
+  std::erase_if(tensors_, [](const auto& entry) {
+    const auto& kept = info_of(Component::kTrackerNeck).outputs;
+    return std::ranges::find(kept, entry.first, &ComponentTensor::name) == kept.end();
+  });
 }
 
 void CpuBackend::load_images(std::span<const ImageView> images) {
@@ -183,17 +205,13 @@ std::vector<PromptDetections> CpuBackend::detections(std::span<const std::array<
 
 std::vector<FoundMask> CpuBackend::masks(std::span<const MaskPlane> wanted, int64_t /*planes*/,
                                          int64_t side, float threshold, MaskOutput /*output*/) {
-  const auto logits = tensors_.at("pred_masks").f32();
-  const auto area = static_cast<size_t>(side * side);
-  std::vector<FoundMask> found;
-  for (const auto& [plane, height, width] : wanted) {
-    const auto mask =
-        binary_mask(logits.subspan(plane * area, area), side, width, height, semantics_, threshold);
-    FoundMask& result = found.emplace_back();
-    result.area = std::accumulate(mask.begin(), mask.end(), int64_t{0});
-    result.counts = rle_counts(mask, height, width);
-  }
-  return found;
+  return read_masks(tensors_.at("pred_masks"), wanted, side, semantics_, threshold);
+}
+
+std::vector<FoundMask> CpuBackend::object_masks(std::span<const MaskPlane> wanted,
+                                                int64_t /*planes*/, int64_t side) {
+  // Meta's order: logits are resized, and a probability above one half is a logit above 0.
+  return read_masks(tensors_.at("sam_masks"), wanted, side, Semantics::kMeta, 0.5F);
 }
 
 std::unique_ptr<FeatureStore> CpuBackend::keep_features() {

@@ -66,7 +66,7 @@ class CpuBackend : public Backend {
   }
   void check(const PreparedCall& call, MaskOutput masks) const override;
   void check(const ImageView& image) const override;
-  void begin() override { tensors_.clear(); }
+  void begin() override;
   void wait() override {}
   void end() override {}
   void recover() noexcept override { timings_ = {}; }
@@ -81,6 +81,8 @@ class CpuBackend : public Backend {
   [[nodiscard]] std::vector<FoundMask> masks(std::span<const MaskPlane> wanted, int64_t planes,
                                              int64_t side, float threshold,
                                              MaskOutput output) override;
+  [[nodiscard]] std::vector<FoundMask> object_masks(std::span<const MaskPlane> wanted,
+                                                    int64_t planes, int64_t side) override;
   [[nodiscard]] std::unique_ptr<FeatureStore> keep_features() override;
   void use_features(const FeatureStore& features) override;
   [[nodiscard]] bool keep_only_texts(const PreparedCall& /*texts*/) override { return false; }

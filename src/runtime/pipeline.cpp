@@ -130,7 +130,7 @@ EncodedImages Pipeline::encode(std::span<const ImageView> images) {
     encode_group(images);
     std::unique_ptr<FeatureStore> store = backend_->keep_features();
     backend_->wait();
-    static_cast<void>(backend_->take_timings());
+    encoded.timings = backend_->take_timings();
     return store;
   });
   return encoded;
@@ -164,6 +164,16 @@ bool Pipeline::keep_only_texts(std::span<const Prompt> prompts) {
   const PreparedCall texts = prepare_texts(prompts, tokenizer_, config_, semantics_);
   warn_of(texts);
   return guarded([&] { return backend_->keep_only_texts(texts); });
+}
+
+Timings Pipeline::with_features(const EncodedImages& features,
+                                const std::function<void(Backend& backend)>& work) {
+  return guarded([&] {
+    backend_->use_features(*features.store);
+    work(*backend_);
+    backend_->wait();
+    return backend_->take_timings();
+  });
 }
 
 void Pipeline::warn_of(const PreparedCall& call) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <set>
 #include <span>
@@ -13,6 +14,7 @@ namespace sam3trt {
 struct EncodedImages {
   std::unique_ptr<FeatureStore> store;
   std::vector<std::array<int64_t, 2>> sizes;  ///< Width and height in pixels.
+  Timings timings;                            ///< Of all images together.
 };
 
 /// From images and prompts to instances, on any backend: which component runs when, on what, in
@@ -33,6 +35,11 @@ class Pipeline {
                                                 std::span<const std::span<const Prompt>> prompts,
                                                 const DetectOptions& options);
   [[nodiscard]] bool keep_only_texts(std::span<const Prompt> prompts);
+
+  /// Calls `work` as one call of the backend, which finds the features' tensors; the times that it
+  /// took on the device.
+  Timings with_features(const EncodedImages& features,
+                        const std::function<void(Backend& backend)>& work);
 
  private:
   struct MaskJob;

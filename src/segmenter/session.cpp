@@ -1,8 +1,15 @@
 #include "sam3trt/session.hpp"
 
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
 #include "base/error.hpp"
 #include "runtime/pipeline.hpp"
+#include "runtime/request.hpp"
+#include "runtime/stage.hpp"
 #include "segmenter/shared_model.hpp"
+#include "tracking/image_objects.hpp"
 
 namespace sam3trt {
 
@@ -26,9 +33,95 @@ class Session::Impl {
         pipeline(model.loaded()->make_backend(), model.loaded()->tokenizer(),
                  model.loaded()->config(), model.loaded()->semantics()) {}
 
+  /// Throws Error(kBadInput) for a model that detects only.
+  void require_interaction() {
+    if (objects) return;
+    if (!model.loaded()->can_interact()) {
+      throw_bad_input(
+          "the model only detects: it has no components for clicks, boxes and masks of objects; "
+          "export the whole checkpoint with 'sam3trt export --component all'");
+    }
+    objects.emplace(model.loaded()->config(), model.semantics());
+  }
+
+  /// Throws Error(kBadInput) for features of another model.
+  const EncodedImages& encoded_in(const Features& features) const;
+
+  /// Adds what is pointed at to the results of the images.
+  void add_objects(const EncodedImages& features,
+                   std::span<const std::span<const ObjectPrompt>> objects,
+                   const InteractOptions& options, std::span<ImageResult> results);
+
+  void run_part(std::span<const ImageRequest> requests, const DetectOptions& options,
+                std::vector<ImageResult>& results);
+
   Model model;
   Pipeline pipeline;
+  std::optional<ImageObjects> objects;
 };
+
+const EncodedImages& Session::Impl::encoded_in(const Features& features) const {
+  if (features.impl_ == nullptr) throw_bad_input("the features were moved away or released");
+  if (features.impl_->model != model.loaded()) {
+    throw_bad_input("the features are those of another model; encode the images with this one");
+  }
+  return features.impl_->encoded;
+}
+
+void Session::Impl::add_objects(const EncodedImages& features,
+                                std::span<const std::span<const ObjectPrompt>> asked,
+                                const InteractOptions& options, std::span<ImageResult> results) {
+  const auto share = static_cast<double>(results.size());
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<ImagePointers> images;
+  for (size_t i = 0; i < asked.size(); ++i) images.push_back({features.sizes[i], asked[i]});
+  std::vector<std::vector<ObjectResult>> found;
+  try {
+    static_cast<void>(pipeline.with_features(features, [&](Backend& backend) {
+      found = objects->run(backend, *features.store, images, options);
+    }));
+  } catch (const NonFiniteError& error) {
+    objects.emplace(model.loaded()->config(), model.semantics());
+    for (ImageResult& result : results) {
+      if (result.error) continue;
+      result.error = error.what();
+      result.error_code = error.code();
+      result.prompts.clear();
+    }
+    return;
+  } catch (...) {
+    objects.emplace(model.loaded()->config(), model.semantics());
+    throw;
+  }
+  const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - begin;
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (results[i].error) continue;
+    results[i].objects = std::move(found[i]);
+    results[i].timings_ms.detector += taken.count() / share;
+  }
+}
+
+/// Images that go through the vision encoder together.
+void Session::Impl::run_part(std::span<const ImageRequest> requests, const DetectOptions& options,
+                             std::vector<ImageResult>& results) {
+  std::vector<ImageView> images;
+  std::vector<std::span<const Prompt>> prompts;
+  std::vector<std::span<const ObjectPrompt>> asked;
+  for (const ImageRequest& request : requests) {
+    images.push_back(request.image);
+    prompts.push_back(request.prompts);
+    asked.push_back(request.objects);
+  }
+  const EncodedImages features = pipeline.encode(images);
+  std::vector<ImageResult> found = pipeline.detect(features, prompts, options);
+  add_objects(features, asked, {.multimask = requests.front().multimask}, found);
+  const auto share = static_cast<double>(found.size());
+  for (ImageResult& result : found) {
+    result.timings_ms.preprocess += features.timings.preprocess / share;
+    result.timings_ms.vision_encoder += features.timings.vision_encoder / share;
+    results.push_back(std::move(result));
+  }
+}
 
 Session::Session(Model model) : impl_(std::make_unique<Impl>(std::move(model))) {}
 Session::~Session() = default;
@@ -37,7 +130,26 @@ Session& Session::operator=(Session&&) noexcept = default;
 
 std::vector<ImageResult> Session::run(std::span<const ImageRequest> requests,
                                       const DetectOptions& options) {
-  return impl_->pipeline.run(requests, options);
+  const bool objects = std::ranges::any_of(
+      requests, [](const ImageRequest& request) { return !request.objects.empty(); });
+  if (!objects) return impl_->pipeline.run(requests, options);
+  impl_->require_interaction();
+  for (const ImageRequest& request : requests) {
+    check_image(request.image);
+    check_image_objects({{request.image.width, request.image.height}, request.objects},
+                        impl_->objects->mask_side());
+  }
+  std::vector<ImageResult> results;
+  for (size_t first = 0; first < requests.size();) {
+    size_t end = first + 1;
+    while (end < requests.size() && end - first < impl_->model.max_images() &&
+           requests[end].multimask == requests[first].multimask) {
+      ++end;
+    }
+    impl_->run_part(requests.subspan(first, end - first), options, results);
+    first = end;
+  }
+  return results;
 }
 
 Features Session::encode(std::span<const ImageView> images) {
@@ -50,11 +162,27 @@ Features Session::encode(std::span<const ImageView> images) {
 std::vector<ImageResult> Session::detect(const Features& features,
                                          std::span<const std::span<const Prompt>> prompts,
                                          const DetectOptions& options) {
-  if (features.impl_ == nullptr) throw_bad_input("the features were moved away or released");
-  if (features.impl_->model != impl_->model.loaded()) {
-    throw_bad_input("the features are those of another model; encode the images with this one");
+  return impl_->pipeline.detect(impl_->encoded_in(features), prompts, options);
+}
+
+std::vector<ImageResult> Session::interact(const Features& features,
+                                           std::span<const std::span<const ObjectPrompt>> objects,
+                                           const InteractOptions& options) {
+  const EncodedImages& encoded = impl_->encoded_in(features);
+  impl_->require_interaction();
+  if (objects.size() != encoded.sizes.size()) {
+    throw_bad_input("the features are those of " + std::to_string(encoded.sizes.size()) +
+                    " images, and there are " + std::to_string(objects.size()) +
+                    " lists of objects; expected one for each image");
   }
-  return impl_->pipeline.detect(features.impl_->encoded, prompts, options);
+  std::vector<ImageResult> results(objects.size());
+  for (size_t i = 0; i < objects.size(); ++i) {
+    check_image_objects({encoded.sizes[i], objects[i]}, impl_->objects->mask_side());
+    results[i].width = encoded.sizes[i][0];
+    results[i].height = encoded.sizes[i][1];
+  }
+  impl_->add_objects(encoded, objects, options, results);
+  return results;
 }
 
 bool Session::keep_only_texts(std::span<const Prompt> prompts) {

@@ -53,6 +53,13 @@ bool SharedModel::can_track() const {
 
 uint64_t SharedModel::device_memory() const { return gpu_ ? gpu_->device().used_memory() : 0; }
 
+bool SharedModel::has_all_of(Task task) const {
+  return std::ranges::all_of(components(), [&](const ComponentInfo& info) {
+    if (!serves(info.id, task)) return true;
+    return gpu_ ? gpu_->has(info.id) : engines_->engines.has(info.id);
+  });
+}
+
 void SharedModel::free_text_encoder() const {
   if (gpu_) gpu_->free_text_encoder();
 }

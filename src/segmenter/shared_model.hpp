@@ -33,12 +33,17 @@ class SharedModel {
   [[nodiscard]] bool can_track() const;
   [[nodiscard]] CallLimits limits() const;
   [[nodiscard]] uint64_t device_memory() const;
+
+  /// Whether it has the components of clicks on images.
+  [[nodiscard]] bool can_interact() const { return config_.tracker && has_all_of(Task::kInteract); }
   void free_text_encoder() const;
 
   /// What a session runs on.
   [[nodiscard]] std::unique_ptr<Backend> make_backend() const;
 
  private:
+  [[nodiscard]] bool has_all_of(Task task) const;
+
   std::string backend_;
   std::string checkpoint_;
   Semantics semantics_;

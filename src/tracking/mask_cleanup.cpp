@@ -68,4 +68,9 @@ void clean_mask(std::span<float> logits, int64_t side, int64_t max_area) {
   components.replace(true, std::min<int64_t>(foreground / 2, max_area), kTakenAway);
 }
 
+void fill_holes(std::span<float> logits, int64_t side, int64_t max_area) {
+  constexpr float kInside = 10.0F;
+  SmallComponents(logits, side).replace(false, max_area, kInside);
+}
+
 }  // namespace sam3trt

@@ -10,4 +10,8 @@ namespace sam3trt {
 /// `max_area` pixels and half of the foreground become -0.1. Nothing for `max_area` < 1.
 void clean_mask(std::span<float> logits, int64_t side, int64_t max_area);
 
+/// Fills holes of square mask logits as Meta's interactive predictor does: components (8-connected)
+/// of the background of at most `max_area` pixels become 10.
+void fill_holes(std::span<float> logits, int64_t side, int64_t max_area);
+
 }  // namespace sam3trt

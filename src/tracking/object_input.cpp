@@ -30,11 +30,6 @@ void check_box(const ObjectPrompt& prompt) {
 
 void check_mask(const ObjectPrompt& prompt) {
   const ObjectMask& mask = *prompt.mask;
-  if (!prompt.points.empty() || prompt.box) {
-    throw_bad_input(name_of(prompt) +
-                    ": a mask and clicks or a box together; in a video a mask is taken as it is, "
-                    "so give one or the other");
-  }
   check_image_size(mask.width, mask.height, name_of(prompt) + ": the mask");
   uint64_t pixels = 0;
   uint64_t inside = 0;
@@ -51,17 +46,12 @@ void check_mask(const ObjectPrompt& prompt) {
 
 }  // namespace
 
-void check_object_prompt(const ObjectPrompt& prompt) {
+void check_any_object_prompt(const ObjectPrompt& prompt) {
   if (prompt.id < 0) {
     throw_bad_input(name_of(prompt) + ": ids of objects are 0 or more");
   }
-  if (prompt.points.empty() && !prompt.box && !prompt.mask) {
+  if (prompt.points.empty() && !prompt.box && !prompt.mask && !prompt.previous) {
     throw_bad_input(name_of(prompt) + ": nothing points at it; give clicks, a box or a mask");
-  }
-  if (prompt.previous) {
-    throw_bad_input(name_of(prompt) +
-                    ": logits of an earlier result refine objects of images, not of videos; leave "
-                    "them out");
   }
   for (const ObjectPoint& point : prompt.points) {
     if (std::isfinite(point.x) && std::isfinite(point.y)) continue;
@@ -71,6 +61,20 @@ void check_object_prompt(const ObjectPrompt& prompt) {
   if (prompt.mask) check_mask(prompt);
 }
 
+void check_object_prompt(const ObjectPrompt& prompt) {
+  if (prompt.previous) {
+    throw_bad_input(name_of(prompt) +
+                    ": logits of an earlier result refine objects of images, not of videos; leave "
+                    "them out");
+  }
+  if (prompt.mask && (!prompt.points.empty() || prompt.box)) {
+    throw_bad_input(name_of(prompt) +
+                    ": a mask and clicks or a box together; in a video a mask is taken as it is, "
+                    "so give one or the other");
+  }
+  check_any_object_prompt(prompt);
+}
+
 void check_object_prompt(const ObjectPrompt& prompt, int64_t width, int64_t height) {
   for (const ObjectPoint& point : prompt.points) {
     if (point.x >= 0 && point.y >= 0 && point.x <= static_cast<double>(width) &&
@@ -78,20 +82,20 @@ void check_object_prompt(const ObjectPrompt& prompt, int64_t width, int64_t heig
       continue;
     }
     throw_bad_input(name_of(prompt) + ": the click " + std::to_string(point.x) + "," +
-                    std::to_string(point.y) + " is outside the frame of " +
+                    std::to_string(point.y) + " is outside the image of " +
                     size_text(width, height));
   }
   if (prompt.box) {
     const PixelBox& box = *prompt.box;
     if (box[2] <= 0 || box[3] <= 0 || box[0] >= static_cast<double>(width) ||
         box[1] >= static_cast<double>(height)) {
-      throw_bad_input(name_of(prompt) + ": the box does not touch the frame of " +
+      throw_bad_input(name_of(prompt) + ": the box does not touch the image of " +
                       size_text(width, height));
     }
   }
   if (prompt.mask && (prompt.mask->width != width || prompt.mask->height != height)) {
     throw_bad_input(name_of(prompt) + ": the mask is one of " +
-                    size_text(prompt.mask->width, prompt.mask->height) + ", the frame has " +
+                    size_text(prompt.mask->width, prompt.mask->height) + ", the image has " +
                     size_text(width, height));
   }
 }

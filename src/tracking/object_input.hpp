@@ -9,13 +9,17 @@
 
 namespace sam3trt {
 
-/// Throws Error(kBadInput) for what no frame of a video can take: an id below 0, nothing that
-/// points at an object, numbers that are not finite, an inverted box, a mask beside clicks or a
-/// box, run lengths that do not fill the mask, or logits of an earlier result.
+/// Throws Error(kBadInput) for what no image or frame can take: an id below 0, nothing that points
+/// at an object, numbers that are not finite, an inverted box, or run lengths that do not fill the
+/// mask.
+void check_any_object_prompt(const ObjectPrompt& prompt);
+
+/// The same, and for what no frame of a video can take: a mask beside clicks or a box, or logits of
+/// an earlier result.
 void check_object_prompt(const ObjectPrompt& prompt);
 
-/// Throws Error(kBadInput) for clicks outside an image of width x height pixels, a box that does
-/// not touch it, or a mask of another size.
+/// Throws Error(kBadInput) for clicks outside an image or frame of width x height pixels, a box
+/// that does not touch it, or a mask of another size.
 void check_object_prompt(const ObjectPrompt& prompt, int64_t width, int64_t height);
 
 /// Tokens of clicks and a box: the corners, the clicks, and the token that is not a point and ends

@@ -7,7 +7,6 @@
 #include "image/resize.hpp"
 
 namespace sam3trt {
-namespace {
 
 bool is_stable(std::span<const float> logits, const TrackerConfig& config) {
   const auto delta = static_cast<float>(config.stability_delta);
@@ -19,8 +18,6 @@ bool is_stable(std::span<const float> logits, const TrackerConfig& config) {
   const float stability = most > 0.0F ? above(delta) / most : 1.0F;
   return stability >= static_cast<float>(config.stability_threshold);
 }
-
-}  // namespace
 
 ObjectView choose_mask(const DecodeOutput& decoded, bool multimask, const TrackSizes& sizes,
                        const TrackerConfig& config) {

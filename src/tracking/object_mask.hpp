@@ -20,10 +20,13 @@ struct ObjectView {
   float object_score = 0;  ///< Logit.
 };
 
+/// Whether a single mask counts as it is: its area at +delta is at least the threshold's share of
+/// that at -delta.
+[[nodiscard]] bool is_stable(std::span<const float> logits, const TrackerConfig& config);
+
 /// Chooses among the decoder's masks: the one with the highest predicted IoU of those of multimask,
-/// or the single one unless it is unstable (its area at +delta is less than `threshold` of that at
-/// -delta). The pointer is that of the mask; of the single mask always its own. Where there is no
-/// object, all logits are kNoObjectLogit.
+/// or the single one unless it is unstable. The pointer is that of the mask; of the single mask
+/// always its own. Where there is no object, all logits are kNoObjectLogit.
 [[nodiscard]] ObjectView choose_mask(const DecodeOutput& decoded, bool multimask,
                                      const TrackSizes& sizes, const TrackerConfig& config);
 

@@ -1,0 +1,296 @@
+#include "tracking/image_objects.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <string>
+#include <tuple>
+
+#include "base/error.hpp"
+#include "base/sigmoid.hpp"
+#include "image/resize.hpp"
+#include "image/rle.hpp"
+#include "runtime/postprocess.hpp"
+#include "runtime/stage.hpp"
+#include "tracking/mask_cleanup.hpp"
+#include "tracking/object_input.hpp"
+#include "tracking/object_mask.hpp"
+
+namespace sam3trt {
+namespace {
+
+/// Objects that go through the decoder together; bounds memory.
+constexpr size_t kTogether = 64;
+
+/// Label of the token that fills up a prompt with fewer points than others of its call.
+constexpr int64_t kPadding = -10;
+
+/// Meta's interactive predictor fills holes of at most so many pixels of the decoder's masks
+/// (SAM3InteractiveImagePredictor, max_hole_area).
+constexpr int64_t kMetaHoleArea = 256;
+
+/// What the prompt's mask is to the decoder: logits of -10 outside and 10 inside, as the tracker
+/// has prompted masks, at the decoder's size.
+std::vector<float> mask_input_of(const ObjectPrompt& prompt, int64_t side) {
+  if (prompt.previous) return prompt.previous->values;
+  const ObjectMask& mask = *prompt.mask;
+  const std::vector<uint8_t> pixels = rle_decode(mask.counts, mask.height, mask.width);
+  const std::vector<float> values(pixels.begin(), pixels.end());
+  const Logits logits = mask_logits(values);
+  std::vector<float> input(static_cast<size_t>(side * side));
+  resize_bilinear_antialias(logits, mask.height, mask.width, input, side, side);
+  return input;
+}
+
+bool has_mask(const ObjectPrompt& prompt) { return prompt.mask || prompt.previous; }
+
+Tensor output_of(Backend& backend, const char* name, const Shape& shape) {
+  Tensor tensor = backend.get(Component::kSamDecoder, name);
+  if (tensor.dtype() != DType::kF32 || tensor.shape() != shape) {
+    throw Error(ErrorCode::kInternal, std::string(name) + " of the sam_decoder is " +
+                                          to_string(tensor.shape()) + ", expected " +
+                                          to_string(shape));
+  }
+  if (!std::ranges::all_of(tensor.f32(), [](float value) { return std::isfinite(value); })) {
+    throw NonFiniteError(std::string("the sam_decoder gave non-finite numbers in ") + name);
+  }
+  return tensor;
+}
+
+/// A mask as Meta's interactive predictor shows it.
+FoundMask filled_mask(std::span<const float> logits, int64_t side, int64_t width, int64_t height) {
+  std::vector<float> values(logits.begin(), logits.end());
+  fill_holes(values, side, kMetaHoleArea);
+  const auto mask = binary_mask(values, side, width, height, Semantics::kMeta, 0.5F);
+  FoundMask found;
+  found.area = std::accumulate(mask.begin(), mask.end(), int64_t{0});
+  found.counts = rle_counts(mask, height, width);
+  return found;
+}
+
+/// The masks of one object that are wanted: one, or those of the multimask output.
+struct Choice {
+  std::vector<size_t> masks;
+  size_t best = 0;  ///< Index into `masks`.
+};
+
+Choice choose(std::span<const float> ious, std::span<const float> single, bool multimask,
+              const TrackerConfig& config) {
+  const auto first = ious.begin() + 1;
+  const auto best = static_cast<size_t>(std::max_element(first, ious.end()) - first);
+  if (!multimask) {
+    const bool stable = !config.stability_fallback || is_stable(single, config);
+    return {{stable ? 0 : best + 1}, 0};
+  }
+  Choice choice{std::vector<size_t>(ious.size() - 1), best};
+  std::iota(choice.masks.begin(), choice.masks.end(), 1);
+  return choice;
+}
+
+}  // namespace
+
+void check_image_objects(const ImagePointers& image, int64_t mask_side) {
+  for (const ObjectPrompt& prompt : image.objects) {
+    check_any_object_prompt(prompt);
+    check_object_prompt(prompt, image.size[0], image.size[1]);
+    if (!prompt.previous) continue;
+    const std::string name = "object " + std::to_string(prompt.id);
+    const MaskLogits& logits = *prompt.previous;
+    if (prompt.mask) {
+      throw_bad_input(name + ": a mask and logits of an earlier result; give one of them");
+    }
+    if (logits.side != mask_side ||
+        logits.values.size() != static_cast<size_t>(mask_side * mask_side)) {
+      throw_bad_input(name + ": the logits of an earlier result are " +
+                      std::to_string(logits.values.size()) + " values of side " +
+                      std::to_string(logits.side) + ", this model's have side " +
+                      std::to_string(mask_side));
+    }
+    if (!std::ranges::all_of(logits.values, [](float value) { return std::isfinite(value); })) {
+      throw_bad_input(name + ": a logit of an earlier result is not a finite number");
+    }
+  }
+}
+
+/// Objects of one image that go through the decoder together.
+struct ImageObjects::Group {
+  size_t image = 0;
+  std::array<int64_t, 2> size{};
+  std::vector<size_t> members;  ///< Indices into the image's objects.
+  std::vector<const ObjectPrompt*> prompts;
+  std::vector<std::vector<PromptToken>> tokens;  ///< Equally many for each.
+};
+
+ImageObjects::ImageObjects(const ModelConfig& config, Semantics semantics)
+    : config_(config), semantics_(semantics), sizes_(model_sizes(config)) {
+  if (!config.tracker) throw Error(ErrorCode::kInternal, "clicks for a model without a tracker");
+}
+
+/// Hugging Face's processor pads the points of all objects of a call to the same number with a
+/// token that is attended to; Meta's predictor takes objects with equally many points only.
+std::vector<ImageObjects::Group> ImageObjects::group_objects(const ImagePointers& image,
+                                                             size_t index) const {
+  const bool padded = semantics_ == Semantics::kHf;
+  std::map<std::tuple<bool, bool, bool, size_t>, std::vector<size_t>> kinds;
+  for (size_t i = 0; i < image.objects.size(); ++i) {
+    const ObjectPrompt& prompt = image.objects[i];
+    kinds[{!prompt.points.empty(), prompt.box.has_value(), has_mask(prompt),
+           padded ? 0 : prompt.points.size()}]
+        .push_back(i);
+  }
+  std::vector<Group> groups;
+  for (const auto& [kind, members] : kinds) {
+    size_t most = 0;  // of the whole kind, which the reference would run in one call
+    for (const size_t i : members) most = std::max(most, image.objects[i].points.size());
+    for (size_t first = 0; first < members.size(); first += kTogether) {
+      Group& group = groups.emplace_back();
+      group.image = index;
+      group.size = image.size;
+      for (size_t i = first; i < std::min(first + kTogether, members.size()); ++i) {
+        const ObjectPrompt& prompt = image.objects[members[i]];
+        group.members.push_back(members[i]);
+        group.prompts.push_back(&prompt);
+        auto tokens = prompt_tokens(prompt, image.size[0], image.size[1], config_.image_size);
+        tokens.resize(tokens.size() + most - prompt.points.size(), {0, 0, kPadding});
+        group.tokens.push_back(std::move(tokens));
+      }
+    }
+  }
+  return groups;
+}
+
+std::vector<std::vector<ObjectResult>> ImageObjects::run(Backend& backend,
+                                                         const FeatureStore& features,
+                                                         std::span<const ImagePointers> images,
+                                                         const InteractOptions& options) {
+  run_neck(backend, features, images.size());
+  std::vector<std::vector<ObjectResult>> results;
+  for (size_t image = 0; image < images.size(); ++image) {
+    auto& found = results.emplace_back(images[image].objects.size());
+    for (const Group& group : group_objects(images[image], image)) {
+      decode(backend, group, images.size());
+      read_results(backend, group, options, found);
+    }
+  }
+  return results;
+}
+
+/// The neck's outputs stay in the backend until it runs again: nothing else in a session runs it.
+void ImageObjects::run_neck(Backend& backend, const FeatureStore& features, size_t images) {
+  if (neck_of_ == features.id()) return;
+  neck_of_.reset();
+  AxisSizes sizes = sizes_;
+  sizes["B"] = static_cast<int64_t>(images);
+  backend.run(Component::kTrackerNeck, sizes);
+  neck_of_ = features.id();
+}
+
+void ImageObjects::decode(Backend& backend, const Group& group, size_t images) const {
+  const auto count = static_cast<int64_t>(group.members.size());
+  const auto tokens = static_cast<int64_t>(group.tokens.front().size());
+  const int64_t side = mask_side();
+  Tensor rows(DType::kI64, {count});
+  std::ranges::fill(rows.i64(), static_cast<int64_t>(group.image));
+  Tensor coords(DType::kF32, {count, tokens, 2});
+  Tensor labels(DType::kI64, {count, tokens});
+  size_t next = 0;
+  for (const auto& object : group.tokens) {
+    for (const PromptToken& token : object) {
+      coords.f32()[2 * next] = token.x;
+      coords.f32()[2 * next + 1] = token.y;
+      labels.i64()[next++] = token.label;
+    }
+  }
+  const bool masked = has_mask(*group.prompts.front());
+  Tensor flags(DType::kF32, {count});
+  std::ranges::fill(flags.f32(), masked ? 1.0F : 0.0F);
+  const Component decoder = Component::kSamDecoder;
+  backend.put(decoder, "feature_index", rows);
+  backend.put(decoder, "image_index", rows);
+  backend.put(decoder, "point_coords", coords);
+  backend.put(decoder, "point_labels", labels);
+  backend.put(decoder, "has_mask", flags);
+  if (masked) {
+    Tensor masks(DType::kF32, {count, 1, side, side});
+    auto target = masks.f32().begin();
+    for (const ObjectPrompt* prompt : group.prompts) {
+      target = std::ranges::copy(mask_input_of(*prompt, side), target).out;
+    }
+    backend.put(decoder, "mask_input", masks);
+  } else {
+    backend.put_zeros("mask_input", {count, 1, side, side});
+  }
+  AxisSizes sizes = sizes_;
+  sizes["B"] = static_cast<int64_t>(images);
+  sizes["E"] = static_cast<int64_t>(images);
+  sizes["O"] = count;
+  sizes["A"] = tokens;
+  backend.run(decoder, sizes);
+}
+
+void ImageObjects::read_results(Backend& backend, const Group& group,
+                                const InteractOptions& options,
+                                std::vector<ObjectResult>& results) const {
+  const TrackerConfig& tracker = *config_.tracker;
+  const auto count = static_cast<int64_t>(group.members.size());
+  const auto per_object = static_cast<size_t>(tracker.mask_tokens);
+  const int64_t side = mask_side();
+  const auto area = static_cast<size_t>(side * side);
+  const Tensor ious = output_of(backend, "iou_scores", {count, tracker.mask_tokens});
+  const Tensor scores = output_of(backend, "object_score", {count, 1});
+  const bool filled = semantics_ == Semantics::kMeta;
+  Tensor logits;  // only where the host has to see them
+  if (!options.multimask || options.logits || filled) {
+    logits = output_of(backend, "sam_masks", {count, tracker.mask_tokens, side, side});
+  }
+  std::vector<Choice> choices;
+  std::vector<MaskPlane> wanted;
+  for (size_t i = 0; i < group.members.size(); ++i) {
+    const auto single =
+        options.multimask
+            ? std::span<const float>()
+            : std::span<const float>(logits.f32()).subspan(i * per_object * area, area);
+    choices.push_back(choose(std::span<const float>(ious.f32()).subspan(i * per_object, per_object),
+                             single, options.multimask, tracker));
+    for (const size_t mask : choices.back().masks) {
+      wanted.push_back({i * per_object + mask, group.size[1], group.size[0]});
+    }
+  }
+  std::vector<FoundMask> masks;
+  if (filled) {
+    for (const MaskPlane& plane : wanted) {
+      masks.push_back(filled_mask(logits.f32().subspan(plane.plane * area, area), side, plane.width,
+                                  plane.height));
+    }
+  } else {
+    masks = backend.object_masks(wanted, count * tracker.mask_tokens, side);
+  }
+  auto mask = masks.begin();
+  for (size_t i = 0; i < group.members.size(); ++i) {
+    ObjectResult& result = results[group.members[i]];
+    const Choice& choice = choices[i];
+    result.id = group.prompts[i]->id;
+    result.object_score = sigmoid(scores.f32()[i]);
+    for (size_t m = 0; m < choice.masks.size(); ++m, ++mask) {
+      if (!mask->finite)
+        throw NonFiniteError("the sam_decoder gave non-finite numbers in sam_masks");
+      const float score = ious.f32()[i * per_object + choice.masks[m]];
+      if (m == choice.best) {
+        result.score = score;
+        result.area = mask->area;
+        result.box = rle_box(mask->counts, group.size[1]);
+        result.counts = mask->counts;
+      }
+      if (options.multimask) {
+        result.candidates.push_back({score, mask->area, std::move(mask->counts)});
+      }
+    }
+    if (!options.logits) continue;
+    const auto plane =
+        logits.f32().subspan((i * per_object + choice.masks[choice.best]) * area, area);
+    result.logits = {side, {plane.begin(), plane.end()}};
+  }
+}
+
+}  // namespace sam3trt
