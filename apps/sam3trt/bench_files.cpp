@@ -44,6 +44,7 @@ class FilesRun {
       : bench_(bench),
         images_(list_images(bench.files)),
         model_(files, bench.load, bench.devices, bench.prompts),
+        ask_{{bench.prompts.begin(), bench.prompts.end()}},
         header_{model_.backend(), files.semantics, {}} {
     ImageSource source(images_);
     while (pixels_.size() < std::min(images_.size(), kPixelImages)) {
@@ -77,7 +78,8 @@ class FilesRun {
       if (image.pixels) return;
       image.pixels = std::make_shared<Image>(decode_image_file(image.file));
     };
-    steps.run = model_.steps(bench_.prompts, bench_.thresholds);
+    steps.run = model_.steps([this](const PipelineImage&) -> const ImageAsk& { return ask_; },
+                             bench_.thresholds);
     steps.finish = [&](PipelineImage& image) {
       throw_if_failed(image.result);
       if (from == From::kMemory) return;
@@ -105,6 +107,7 @@ class FilesRun {
   const FilesBench& bench_;
   std::vector<ListedImage> images_;
   ModelRunners model_;
+  ImageAsk ask_;
   RunHeader header_;
   std::vector<std::shared_ptr<const Image>> pixels_;
   size_t instances_ = 0;

@@ -38,6 +38,13 @@ Image draw_result(const Image& image, const ImageResult& result) {
       boxes.push_back({entry.box, entry.positive ? kPositive : kNegative});
     }
   }
+  for (size_t i = 0; i < result.objects.size(); ++i) {
+    const ObjectResult& object = result.objects[i];
+    instances.push_back({object.counts,
+                         {object.box[0], object.box[1], object.box[2] + 1, object.box[3] + 1},
+                         palette_color(result.prompts.size() + i),
+                         std::to_string(object.id)});
+  }
   Image drawn = image;
   draw_overlay(drawn, instances, boxes);
   return drawn;

@@ -20,6 +20,7 @@
 #include "image/image.hpp"
 #include "infer_job.hpp"
 #include "infer_options.hpp"
+#include "infer_prompts.hpp"
 #include "jobs/image_list.hpp"
 #include "jobs/job_output.hpp"
 #include "model_choice.hpp"
@@ -30,20 +31,6 @@
 
 namespace sam3trt {
 namespace {
-
-/// One prompt per text, each with all boxes; boxes alone are one prompt.
-std::vector<Prompt> make_prompts(const InferOptions& options) {
-  std::vector<PromptBox> boxes;
-  for (const std::string& text : options.boxes) boxes.push_back({parse_box(text, "--box"), true});
-  for (const std::string& text : options.negative_boxes) {
-    boxes.push_back({parse_box(text, "--negative-box"), false});
-  }
-  std::vector<Prompt> prompts;
-  for (const std::string& text : options.texts) prompts.push_back({text, boxes});
-  if (prompts.empty() && !boxes.empty()) prompts.push_back({std::nullopt, boxes});
-  if (prompts.empty()) throw_bad_input("nothing to look for: give --text or --box");
-  return prompts;
-}
 
 /// Where the results of a run go.
 struct Outputs {
@@ -135,6 +122,16 @@ std::vector<ListedImage> without_done(std::vector<ListedImage> images,
   return rest;
 }
 
+/// Throws Error(kBadInput) for a model that only detects.
+void require_interaction(const ModelFiles& files) {
+  for (const ComponentInfo& info : components()) {
+    if (!serves(info.id, Task::kInteract) || files.has(info.id)) continue;
+    throw_bad_input("the model has no " + std::string(info.name) +
+                    ", which objects that are pointed at need; export the whole checkpoint with "
+                    "'sam3trt export --component all' and name the folder with --model");
+  }
+}
+
 /// A line as this run writes it.
 std::string sample_line(const RunHeader& header, std::span<const Prompt> prompts) {
   ImageResult sample;
@@ -144,7 +141,6 @@ std::string sample_line(const RunHeader& header, std::span<const Prompt> prompts
 
 void run_infer(const InferOptions& options, CommandContext& context) {
   check_thresholds(options.thresholds);
-  std::vector<Prompt> prompts = make_prompts(options);
   if (!options.shard.empty()) static_cast<void>(parse_shard(options.shard));
   if (options.devices != "all") static_cast<void>(parse_devices(options.devices));
   if (options.backend == "tensorrt") check_apart([] { static_cast<void>(cuda_driver()); });
@@ -152,16 +148,22 @@ void run_infer(const InferOptions& options, CommandContext& context) {
       find_model({options.model, options.encoder_engine, options.detector_engine, options.backend,
                   options.semantics});
   std::vector<ListedImage> images = find_images(options);
+  const InferPrompts prompts(options, images);
+  if (prompts.has_objects()) require_interaction(files);
   JobOutput output(options.output, result_format(options.format, options.output));
   const Outputs outputs(options, images, files, context.config, output);
   const Tokenizer tokenizer = Tokenizer::load(files.tokenizer);
-  for (const Prompt& prompt : prompts) {
+  for (const Prompt& prompt : prompts.all()) {
     check_prompt(prompt, tokenizer, files.config, files.semantics);
   }
   const RunHeader header{files.form == ModelForm::kEngines ? "tensorrt" : "openvino",
                          files.semantics, find_unverified(files)};
   if (options.resume) {
-    const std::vector<bool> done = output.take_up(images, sample_line(header, prompts));
+    if (!options.prompts.empty()) {
+      throw_bad_input("--resume: results of --prompts " + options.prompts +
+                      " cannot be told from those of another file; run it from the beginning");
+    }
+    const std::vector<bool> done = output.take_up(images, sample_line(header, prompts.all()));
     images = without_done(std::move(images), done);
   } else {
     output.refuse_earlier();
@@ -171,7 +173,7 @@ void run_infer(const InferOptions& options, CommandContext& context) {
   InferJob job{options,
                files,
                header,
-               std::move(prompts),
+               prompts,
                std::move(images),
                output,
                outputs.overlays,
@@ -232,6 +234,18 @@ void add_prompt_options(CLI::App& command, InferOptions& options) {
            "text and image");
   add_list(command, "--negative-box", options.negative_boxes,
            "The same around an example of what not to look for");
+  add_list(command, "--point", options.points, "x,y in pixels: a click on one object");
+  add_list(command, "--negative-point", options.negative_points,
+           "x,y in pixels: a click on what is not part of that object");
+  command.add_option("--object-box", options.object_box,
+                     "x0,y0,x1,y1 in pixels around that object");
+  command.add_option(
+      "--object-mask", options.object_mask,
+      "Image of the image's size with a mask of that object: grey or of two colours");
+  command.add_option("--prompts", options.prompts,
+                     "JSON file with several objects and concepts, also for single images");
+  command.add_flag("--multimask", options.multimask,
+                   "Several masks for each object that is pointed at; the best is its mask");
 }
 
 void add_result_options(CLI::App& command, InferOptions& options) {
@@ -264,13 +278,16 @@ void add_result_options(CLI::App& command, InferOptions& options) {
 
 void add_infer_command(CLI::App& app, CommandContext& context) {
   auto options = std::make_shared<InferOptions>();
-  CLI::App* command = app.add_subcommand("infer", "Find and mask what a text or box names");
+  CLI::App* command =
+      app.add_subcommand("infer", "Find and mask what texts, boxes and clicks name");
   add_model_options(*command, *options);
   add_prompt_options(*command, *options);
   add_result_options(*command, *options);
   command->footer(
       "Example:\n  sam3trt infer --model models/sam3_onnx --image street.jpg --text dog "
-      "--overlay out.png --output results.json");
+      "--overlay out.png --output results.json\n"
+      "  sam3trt infer --model models/sam3_onnx --image street.jpg --point 320,200 "
+      "--negative-point 400,210");
   command->callback([options, &context]() { run_infer(*options, context); });
 }
 

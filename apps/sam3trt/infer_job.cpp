@@ -18,6 +18,7 @@
 #include "runtime/prompt.hpp"
 #include "runtime/run_each.hpp"
 #include "stop_signals.hpp"
+#include "tracking/image_objects.hpp"
 #include "worker_process.hpp"
 
 namespace sam3trt {
@@ -32,6 +33,10 @@ void print_summary(const ImageResult& image) {
               << (prompt.prompt.text ? "'" + *prompt.prompt.text + "'" : "boxes") << ": "
               << prompt.instances.size()
               << (prompt.instances.size() == 1 ? " instance\n" : " instances\n");
+  }
+  for (const ObjectResult& object : image.objects) {
+    std::cout << image.path << ": object " << object.id << ": " << object.area
+              << (object.area == 1 ? " pixel\n" : " pixels\n");
   }
 }
 
@@ -90,11 +95,12 @@ class ResultSink {
   std::deque<PipelineImage> held_;
 };
 
-void load_image(PipelineImage& image, std::span<const Prompt> prompts) {
+void load_image(PipelineImage& image, const ImageAsk& ask, int64_t mask_side) {
   const auto begin = std::chrono::steady_clock::now();
   keep_error(image.result, [&] {
     auto pixels = std::make_shared<Image>(decode_image_file(image.file));
-    for (const Prompt& prompt : prompts) check_boxes(prompt, pixels->width, pixels->height);
+    for (const Prompt& prompt : ask.prompts) check_boxes(prompt, pixels->width, pixels->height);
+    check_image_objects({{pixels->width, pixels->height}, ask.objects}, mask_side);
     image.pixels = std::move(pixels);
   });
   const std::chrono::duration<double, std::milli> decoding =
@@ -141,17 +147,23 @@ class PlannedImages {
 };
 
 void work(InferJob& job, const WorkerPlan& plan, CommandContext& context) {
-  const auto interrupt = [&job] { job.output.interrupt(job.header, job.prompts); };
+  const auto interrupt = [&job] { job.output.interrupt(job.header, job.prompts.all()); };
   set_stop_action(interrupt);
   const std::vector<int> devices = devices_for(job.files, job.options.devices);
-  ModelRunners model(job.files, job.options.load, devices, job.prompts);
+  ModelRunners model(job.files, job.options.load, devices, job.prompts.all());
   PlannedImages images(job, plan);
   ResultSink sink(job, context, *plan.progress, job.images.size() - plan.first);
   uint64_t end = 0;
   PipelineSteps steps;
   steps.take = [&](PipelineImage& image) { return images.take(image, end); };
-  steps.load = [&](PipelineImage& image) { load_image(image, job.prompts); };
-  steps.run = model.steps(job.prompts, job.options.thresholds);
+  steps.load = [&](PipelineImage& image) {
+    load_image(image, job.prompts.of(image.file.listed.path), 4 * job.files.config.grid);
+  };
+  steps.run = model.steps(
+      [&](const PipelineImage& image) -> const ImageAsk& {
+        return job.prompts.of(image.file.listed.path);
+      },
+      job.options.thresholds);
   steps.finish = [&](PipelineImage& image) { finish_image(image, job); };
   steps.write = [&](PipelineImage& image) { sink.write(image); };
   if (plan.first < plan.one_by_one) {
@@ -164,7 +176,7 @@ void work(InferJob& job, const WorkerPlan& plan, CommandContext& context) {
   run_pipeline(steps, {.threads = job.options.io_threads, .batch = batch});
   sink.end();
   // From here on the document is as complete as it will be.
-  job.output.finish(job.header, job.prompts, job.document);
+  job.output.finish(job.header, job.prompts.all(), job.document);
   set_stop_action({});
 }
 
@@ -179,7 +191,7 @@ void say_what_is_kept(const InferJob& job) {
 void run_infer_job(InferJob& job, CommandContext& context) {
   job.output.start();
   if (job.images.empty()) {
-    job.output.finish(job.header, job.prompts, job.document);
+    job.output.finish(job.header, job.prompts.all(), job.document);
     return job.output.close();
   }
   WorkerPlan plan;

@@ -5,6 +5,7 @@
 
 #include "context.hpp"
 #include "infer_options.hpp"
+#include "infer_prompts.hpp"
 #include "jobs/job_output.hpp"
 #include "overlay_writer.hpp"
 #include "runtime/model_files.hpp"
@@ -17,7 +18,7 @@ struct InferJob {
   const InferOptions& options;
   const ModelFiles& files;
   RunHeader header;
-  std::vector<Prompt> prompts;
+  const InferPrompts& prompts;
   std::vector<ListedImage> images;  ///< That have no result yet.
   JobOutput& output;
   const OverlayWriter& overlays;

@@ -22,6 +22,12 @@ struct InferOptions {
   std::vector<std::string> texts;
   std::vector<std::string> boxes;
   std::vector<std::string> negative_boxes;
+  std::vector<std::string> points;
+  std::vector<std::string> negative_points;
+  std::string object_box;
+  std::string object_mask;
+  std::string prompts;  ///< File of prompts.
+  bool multimask = false;
   Thresholds thresholds;
   std::string output;
   std::string format;

@@ -15,11 +15,12 @@ namespace {
 
 constexpr size_t kSessionsOfGpu = 2;
 
-void run_images(Session& session, std::span<PipelineImage* const> images,
-                std::span<const Prompt> prompts, const DetectOptions& options) {
+void run_images(Session& session, std::span<PipelineImage* const> images, const AskOf& ask_of,
+                const DetectOptions& options) {
   std::vector<ImageRequest> requests;
   for (const PipelineImage* image : images) {
-    requests.push_back({view_of(*image->pixels), prompts});
+    const ImageAsk& ask = ask_of(*image);
+    requests.push_back({view_of(*image->pixels), ask.prompts, ask.objects, ask.multimask});
   }
   std::vector<ImageResult> results = run_each(
       requests, [&](std::span<const ImageRequest> some) { return session.run(some, options); });
@@ -48,13 +49,13 @@ ModelRunners::ModelRunners(const ModelFiles& files, const LoadOptions& options,
 }
 
 std::vector<std::function<void(std::span<PipelineImage* const>)>> ModelRunners::steps(
-    std::span<const Prompt> prompts, const Thresholds& thresholds) {
+    const AskOf& ask_of, const Thresholds& thresholds) {
   DetectOptions options;
   options.thresholds = thresholds;
   std::vector<std::function<void(std::span<PipelineImage* const>)>> steps;
   for (Session& session : sessions_) {
-    steps.emplace_back([&session, prompts, options](std::span<PipelineImage* const> images) {
-      run_images(session, images, prompts, options);
+    steps.emplace_back([&session, ask_of, options](std::span<PipelineImage* const> images) {
+      run_images(session, images, ask_of, options);
     });
   }
   return steps;

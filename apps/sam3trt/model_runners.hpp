@@ -16,6 +16,16 @@ namespace sam3trt {
 
 struct ModelFiles;
 
+/// What one image is asked.
+struct ImageAsk {
+  std::vector<Prompt> prompts;
+  std::vector<ObjectPrompt> objects{};
+  bool multimask = false;  ///< InteractOptions::multimask
+};
+
+/// What an image is asked; valid as long as the runners are used.
+using AskOf = std::function<const ImageAsk&(const PipelineImage&)>;
+
 /// One model on each of some devices, with as many sessions as keep a device busy: on a GPU two,
 /// so that one's host work and copies hide behind the other's kernels; on the CPU one, which uses
 /// all processors.
@@ -25,10 +35,10 @@ class ModelRunners {
   ModelRunners(const ModelFiles& files, const LoadOptions& options, std::span<const int> devices,
                std::span<const Prompt> texts);
 
-  /// A step of the pipeline for each session (PipelineSteps::run), which looks for `prompts` in
-  /// images; valid as long as this object and the prompts.
+  /// A step of the pipeline for each session (PipelineSteps::run), which looks in images for what
+  /// they are asked; valid as long as this object.
   [[nodiscard]] std::vector<std::function<void(std::span<PipelineImage* const>)>> steps(
-      std::span<const Prompt> prompts, const Thresholds& thresholds);
+      const AskOf& ask_of, const Thresholds& thresholds);
 
   [[nodiscard]] size_t max_images() const { return models_.front().max_images(); }
   [[nodiscard]] const std::string& backend() const { return models_.front().backend(); }

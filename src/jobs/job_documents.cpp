@@ -78,17 +78,24 @@ void write_json_document(const RunHeader& header, const ResultLines& lines,
 
 void write_coco_document(std::span<const Prompt> prompts, const ResultLines& lines,
                          const WriteText& write) {
-  // Prompts of one text are one category.
+  // Prompts of one text are one category, and so are all objects that were pointed at.
+  constexpr const char* kObjects = "object";
   std::map<std::string, size_t> categories;
-  std::vector<size_t> category_of;
   write("{\n \"categories\": [");
   ListWriter category_list(write);
+  const auto add_category = [&](const std::string& name) {
+    const auto [known, fresh] = categories.emplace(name, categories.size() + 1);
+    if (fresh) category_list.add("  " + text_of({{"id", known->second}, {"name", name}}));
+  };
   for (const Prompt& prompt : prompts) {
     const std::string name(effective_text(prompt));
-    const auto [known, fresh] = categories.emplace(name, categories.size() + 1);
-    category_of.push_back(known->second);
-    if (fresh) category_list.add("  " + text_of({{"id", known->second}, {"name", name}}));
+    add_category(name);
   }
+  bool has_objects = false;
+  lines.each([&](const std::string& line) {
+    has_objects = has_objects || Json::parse(line).contains("objects");
+  });
+  if (has_objects) add_category(kObjects);
   category_list.end();
 
   write(",\n \"images\": [");
@@ -112,20 +119,33 @@ void write_coco_document(std::span<const Prompt> prompts, const ResultLines& lin
     const Json entry = Json::parse(line);
     if (!entry.contains("prompts")) return;
     ++image_id;
-    for (size_t p = 0; p < entry.at("prompts").size() && p < category_of.size(); ++p) {
-      for (const Json& instance : entry.at("prompts").at(p).at("instances")) {
-        const auto box = instance.at("box").get<std::vector<double>>();
-        annotations.add(
-            "  " +
-            text_of({{"id", ++annotation_id},
-                     {"image_id", image_id},
-                     {"category_id", category_of[p]},
-                     {"bbox", {box.at(0), box.at(1), box.at(2) - box.at(0), box.at(3) - box.at(1)}},
-                     {"area", instance.at("area")},
-                     {"segmentation", instance.at("mask")},
-                     {"iscrowd", 0},
-                     {"score", instance.at("score")}}));
+    const auto add = [&](const Json& found, const std::string& category) {
+      const auto box = found.at("box").get<std::vector<double>>();
+      annotations.add(
+          "  " +
+          text_of({{"id", ++annotation_id},
+                   {"image_id", image_id},
+                   {"category_id", categories.at(category)},
+                   {"bbox", {box.at(0), box.at(1), box.at(2) - box.at(0), box.at(3) - box.at(1)}},
+                   {"area", found.at("area")},
+                   {"segmentation", found.at("mask")},
+                   {"iscrowd", 0},
+                   {"score", found.at("score")}}));
+    };
+    for (const Json& prompt : entry.at("prompts")) {
+      Prompt asked;
+      if (prompt.at("text").is_string()) asked.text = prompt.at("text").get<std::string>();
+      for (const Json& instance : prompt.at("instances")) {
+        add(instance, std::string(effective_text(asked)));
       }
+    }
+    for (const Json& object : entry.value("objects", Json::array())) {
+      // Columns and rows of pixels, the last ones included.
+      Json found = object;
+      found["box"] = {object.at("box").at(0), object.at("box").at(1),
+                      object.at("box").at(2).get<double>() + 1,
+                      object.at("box").at(3).get<double>() + 1};
+      add(found, kObjects);
     }
   });
   annotations.end();

@@ -17,12 +17,15 @@ Json box_json(const std::array<float, 4>& box) {
   return values;
 }
 
+Json mask_json(const std::vector<uint32_t>& counts, const ImageResult& image) {
+  return {{"size", {image.height, image.width}}, {"counts", rle_to_string(counts)}};
+}
+
 Json instance_json(const Instance& instance, const ImageResult& image) {
   return {{"score", rounded(instance.score, 6)},
           {"box", box_json(instance.box)},
           {"area", instance.area},
-          {"mask",
-           {{"size", {image.height, image.width}}, {"counts", rle_to_string(instance.counts)}}}};
+          {"mask", mask_json(instance.counts, image)}};
 }
 
 Json prompt_json(const PromptResult& result, const ImageResult& image) {
@@ -43,8 +46,26 @@ Json prompt_json(const PromptResult& result, const ImageResult& image) {
           {"instances", std::move(instances)}};
 }
 
+Json object_json(const ObjectResult& object, const ImageResult& image) {
+  Json json = {{"id", object.id},
+               {"score", rounded(object.score, 6)},
+               {"object_score", rounded(object.object_score, 6)},
+               {"box", box_json(object.box)},
+               {"area", object.area},
+               {"mask", mask_json(object.counts, image)}};
+  if (object.candidates.empty()) return json;
+  Json candidates = Json::array();
+  for (const MaskCandidate& candidate : object.candidates) {
+    candidates.push_back({{"score", rounded(candidate.score, 6)},
+                          {"area", candidate.area},
+                          {"mask", mask_json(candidate.counts, image)}});
+  }
+  json["candidates"] = std::move(candidates);
+  return json;
+}
+
 Json image_json(const ImageResult& image) {
-  if (image.error && image.prompts.empty()) {
+  if (image.error && image.prompts.empty() && image.objects.empty()) {
     return {{"path", image.path}, {"error", *image.error}};
   }
   Json prompts = Json::array();
@@ -60,6 +81,11 @@ Json image_json(const ImageResult& image) {
                  {"vision_encoder", rounded(timings.vision_encoder, 3)},
                  {"detector", rounded(timings.detector, 3)},
                  {"postprocess", rounded(timings.postprocess, 3)}}}};
+  if (!image.objects.empty()) {
+    Json objects = Json::array();
+    for (const ObjectResult& object : image.objects) objects.push_back(object_json(object, image));
+    json["objects"] = std::move(objects);
+  }
   if (image.error) json["error"] = *image.error;
   return json;
 }

@@ -30,16 +30,17 @@ constexpr int64_t kPadding = -10;
 /// (SAM3InteractiveImagePredictor, max_hole_area).
 constexpr int64_t kMetaHoleArea = 256;
 
-/// What the prompt's mask is to the decoder: logits of -10 outside and 10 inside, as the tracker
-/// has prompted masks, at the decoder's size.
-std::vector<float> mask_input_of(const ObjectPrompt& prompt, int64_t side) {
+/// What the prompt's mask is to the decoder, at its size. Sam3TrackerModel takes a mask of an
+/// image's size as it is: 0 outside and 1 inside. Meta's predictor takes logits only: those that
+/// its tracker makes of a mask, -10 and 10.
+std::vector<float> mask_input_of(const ObjectPrompt& prompt, int64_t side, Semantics semantics) {
   if (prompt.previous) return prompt.previous->values;
   const ObjectMask& mask = *prompt.mask;
   const std::vector<uint8_t> pixels = rle_decode(mask.counts, mask.height, mask.width);
-  const std::vector<float> values(pixels.begin(), pixels.end());
-  const Logits logits = mask_logits(values);
+  std::vector<float> values(pixels.begin(), pixels.end());
+  if (semantics == Semantics::kMeta) values = mask_logits(values);
   std::vector<float> input(static_cast<size_t>(side * side));
-  resize_bilinear_antialias(logits, mask.height, mask.width, input, side, side);
+  resize_bilinear_antialias(values, mask.height, mask.width, input, side, side);
   return input;
 }
 
@@ -215,7 +216,7 @@ void ImageObjects::decode(Backend& backend, const Group& group, size_t images) c
     Tensor masks(DType::kF32, {count, 1, side, side});
     auto target = masks.f32().begin();
     for (const ObjectPrompt* prompt : group.prompts) {
-      target = std::ranges::copy(mask_input_of(*prompt, side), target).out;
+      target = std::ranges::copy(mask_input_of(*prompt, side, semantics_), target).out;
     }
     backend.put(decoder, "mask_input", masks);
   } else {
