@@ -13,6 +13,7 @@
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/output_check.hpp"
+#include "bench_clicks.hpp"
 #include "bench_files.hpp"
 #include "commands.hpp"
 #include "model_runners.hpp"
@@ -38,6 +39,7 @@ struct BenchOptions {
   int iterations = 30;
   double threshold = 0.5;
   std::vector<std::string> files;
+  bool clicks = false;
   std::string devices = "0";
   size_t batch = 0;
   size_t io_threads = 0;
@@ -292,6 +294,7 @@ void print_runs(const Json& session) {
 
 /// Stages are timed on a GPU only.
 void print_tables(const Json& document) {
+  if (document.contains("clicks")) print_clicks_bench(document.at("clicks"));
   if (document.contains("files")) return print_files_bench(document.at("files"));
   const bool has_stages = !document.at("stages").empty();
   if (has_stages) print_stages(document.at("stages"));
@@ -341,7 +344,8 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
   check_layers_folder(options, engines, files, context.config);
   Json document = {{"stages", Json::array()}};
   if (!engines.empty()) check_engines(engines);
-  if (!engines.empty() && options.files.empty()) {
+  const bool whole = options.files.empty() && !options.clicks;
+  if (!engines.empty() && whole) {
     const auto host = open_tensorrt_for(engines.front(), options.load.device);
     const EngineHost description = host->describe();
     document["gpu"] = description.gpu;
@@ -358,7 +362,15 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
       document["unverified"] = unverified;
     }
   }
-  if (files && options.files.empty()) document["session"] = bench_session(*files, options, runs);
+  if (files && whole) document["session"] = bench_session(*files, options, runs);
+  if (files && options.clicks) {
+    Image image =
+        options.images.empty() ? built_in_pictures().front() : read_image(options.images.front());
+    document["clicks"] = bench_clicks(*files, {.image = std::move(image),
+                                               .load = options.load,
+                                               .warm_up = options.warm_up,
+                                               .iterations = options.iterations});
+  }
   if (files && !options.files.empty()) {
     document["files"] = bench_files(*files, {.files = options.files,
                                              .prompts = make_prompts(options.texts.size(), options),
@@ -386,6 +398,7 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
   command->callback([options, &context, model, engines]() {
     if (model->count() + engines->count() == 0) throw_bad_input("bench needs --model or --engine");
     if (!options->files.empty() && model->count() == 0) throw_bad_input("--files needs --model");
+    if (options->clicks && model->count() == 0) throw_bad_input("--clicks needs --model");
     if (options->devices != "all") options->load.device = parse_devices(options->devices).front();
     run_bench(*options, context);
   });
@@ -409,6 +422,8 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
   add_list(*command, "--files", options->files,
            "Files, folders or patterns: images per second of `infer` from pixels in memory, from "
            "these files, and with overlays, in place of everything else");
+  command->add_flag("--clicks", options->clicks,
+                    "Objects that are pointed at in an encoded image, in place of everything else");
   command
       ->add_option("--batch", options->batch,
                    "With --files: images at once at most; 0: as many as the model takes")
