@@ -246,6 +246,30 @@ void add_prompt_options(CLI::App& command, InferOptions& options) {
                      "JSON file with several objects and concepts, also for single images");
   command.add_flag("--multimask", options.multimask,
                    "Several masks for each object that is pointed at; the best is its mask");
+  command.add_flag(
+      "--everything", options.everything,
+      "Masks of everything: those of a grid of clicks, without doubtful and double ones");
+  const auto share = CLI::Range(0.0, 1.0);
+  command
+      .add_option("--points-per-side", options.grid.points_per_side,
+                  "With --everything: clicks in a row and in a column of the grid")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  command
+      .add_option("--min-iou", options.grid.score_threshold,
+                  "With --everything: masks with a higher predicted IoU are kept")
+      ->check(share)
+      ->capture_default_str();
+  command
+      .add_option("--min-stability", options.grid.stability_threshold,
+                  "With --everything: masks that keep this share of their pixels are kept")
+      ->check(share)
+      ->capture_default_str();
+  command
+      .add_option("--box-nms", options.grid.nms_threshold,
+                  "With --everything: IoU of boxes above which the worse mask goes")
+      ->check(share)
+      ->capture_default_str();
 }
 
 void add_result_options(CLI::App& command, InferOptions& options) {

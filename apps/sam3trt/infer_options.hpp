@@ -5,6 +5,7 @@
 
 #include "sam3trt/model.hpp"
 #include "sam3trt/prompt.hpp"
+#include "sam3trt/request.hpp"
 
 namespace sam3trt {
 
@@ -28,6 +29,8 @@ struct InferOptions {
   std::string object_mask;
   std::string prompts;  ///< File of prompts.
   bool multimask = false;
+  bool everything = false;
+  EverythingOptions grid;
   Thresholds thresholds;
   std::string output;
   std::string format;

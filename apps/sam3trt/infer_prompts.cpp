@@ -68,10 +68,13 @@ const ListedImage& image_named(const std::string& name, const fs::path& folder,
 InferPrompts::InferPrompts(const InferOptions& options, std::span<const ListedImage> images) {
   common_ = {concepts_of(options), object_of(options), options.multimask};
   all_ = common_.prompts;
-  has_objects_ = !common_.objects.empty();
+  if (options.everything) common_.everything = options.grid;
+  has_objects_ = !common_.objects.empty() || options.everything;
   if (!options.prompts.empty()) add_file(options, images);
   if (all_.empty() && !has_objects_) {
-    throw_bad_input("nothing to look for: give --text, --box, --point or --prompts");
+    throw_bad_input(
+        "nothing to look for: give --text, --box, --point, --prompts or "
+        "--everything");
   }
   if (options.multimask && !has_objects_) {
     throw_bad_input(

@@ -20,7 +20,8 @@ void run_images(Session& session, std::span<PipelineImage* const> images, const 
   std::vector<ImageRequest> requests;
   for (const PipelineImage* image : images) {
     const ImageAsk& ask = ask_of(*image);
-    requests.push_back({view_of(*image->pixels), ask.prompts, ask.objects, ask.multimask});
+    requests.push_back(
+        {view_of(*image->pixels), ask.prompts, ask.objects, ask.multimask, ask.everything});
   }
   std::vector<ImageResult> results = run_each(
       requests, [&](std::span<const ImageRequest> some) { return session.run(some, options); });

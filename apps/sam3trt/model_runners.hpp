@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "jobs/image_pipeline.hpp"
 #include "sam3trt/model.hpp"
 #include "sam3trt/prompt.hpp"
+#include "sam3trt/request.hpp"
 #include "sam3trt/session.hpp"
 
 namespace sam3trt {
@@ -21,6 +23,7 @@ struct ImageAsk {
   std::vector<Prompt> prompts;
   std::vector<ObjectPrompt> objects{};
   bool multimask = false;  ///< InteractOptions::multimask
+  std::optional<EverythingOptions> everything{};
 };
 
 /// What an image is asked; valid as long as the runners are used.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <span>
 
 #include "sam3trt/image_view.hpp"
@@ -9,12 +11,23 @@
 
 namespace sam3trt {
 
+/// Masks of everything: a grid of clicks whose masks are filtered and merged as Segment Anything's
+/// automatic mask generator does, without crops.
+struct EverythingOptions {
+  int64_t points_per_side = 32;       ///< Up to 256.
+  double score_threshold = 0.88;      ///< Masks with a higher predicted IoU are kept,
+  double stability_threshold = 0.95;  ///< and of these, the ones that are at least so stable.
+  double nms_threshold = 0.7;  ///< IoU of boxes above which the mask with the lower score goes.
+};
+
 /// An image and what is looked for in it.
 struct ImageRequest {
   ImageView image;
   std::span<const Prompt> prompts;
   std::span<const ObjectPrompt> objects{};  ///< Results are ImageResult::objects.
   bool multimask = false;                   ///< InteractOptions::multimask for the objects.
+  /// Masks of everything, behind those of `objects`, by falling score.
+  std::optional<EverythingOptions> everything{};
 };
 
 /// How objects that are pointed at are segmented.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <optional>
 
 #include "base/error.hpp"
@@ -9,6 +10,7 @@
 #include "runtime/request.hpp"
 #include "runtime/stage.hpp"
 #include "segmenter/shared_model.hpp"
+#include "tracking/everything.hpp"
 #include "tracking/image_objects.hpp"
 
 namespace sam3trt {
@@ -50,7 +52,9 @@ class Session::Impl {
   /// Adds what is pointed at to the results of the images.
   void add_objects(const EncodedImages& features,
                    std::span<const std::span<const ObjectPrompt>> objects,
-                   const InteractOptions& options, std::span<ImageResult> results);
+                   const InteractOptions& options,
+                   std::span<const std::optional<EverythingOptions>> everything,
+                   std::span<ImageResult> results);
 
   void run_part(std::span<const ImageRequest> requests, const DetectOptions& options,
                 std::vector<ImageResult>& results);
@@ -70,7 +74,9 @@ const EncodedImages& Session::Impl::encoded_in(const Features& features) const {
 
 void Session::Impl::add_objects(const EncodedImages& features,
                                 std::span<const std::span<const ObjectPrompt>> asked,
-                                const InteractOptions& options, std::span<ImageResult> results) {
+                                const InteractOptions& options,
+                                std::span<const std::optional<EverythingOptions>> everything,
+                                std::span<ImageResult> results) {
   const auto share = static_cast<double>(results.size());
   const auto begin = std::chrono::steady_clock::now();
   std::vector<ImagePointers> images;
@@ -79,6 +85,11 @@ void Session::Impl::add_objects(const EncodedImages& features,
   try {
     static_cast<void>(pipeline.with_features(features, [&](Backend& backend) {
       found = objects->run(backend, *features.store, images, options);
+      for (size_t i = 0; i < everything.size(); ++i) {
+        if (!everything[i]) continue;
+        auto all = objects->everything(backend, *features.store, images, i, *everything[i]);
+        std::ranges::move(all, std::back_inserter(found[i]));
+      }
     }));
   } catch (const NonFiniteError& error) {
     objects.emplace(model.loaded()->config(), model.semantics());
@@ -107,14 +118,16 @@ void Session::Impl::run_part(std::span<const ImageRequest> requests, const Detec
   std::vector<ImageView> images;
   std::vector<std::span<const Prompt>> prompts;
   std::vector<std::span<const ObjectPrompt>> asked;
+  std::vector<std::optional<EverythingOptions>> everything;
   for (const ImageRequest& request : requests) {
+    everything.push_back(request.everything);
     images.push_back(request.image);
     prompts.push_back(request.prompts);
     asked.push_back(request.objects);
   }
   const EncodedImages features = pipeline.encode(images);
   std::vector<ImageResult> found = pipeline.detect(features, prompts, options);
-  add_objects(features, asked, {.multimask = requests.front().multimask}, found);
+  add_objects(features, asked, {.multimask = requests.front().multimask}, everything, found);
   const auto share = static_cast<double>(found.size());
   for (ImageResult& result : found) {
     result.timings_ms.preprocess += features.timings.preprocess / share;
@@ -130,12 +143,14 @@ Session& Session::operator=(Session&&) noexcept = default;
 
 std::vector<ImageResult> Session::run(std::span<const ImageRequest> requests,
                                       const DetectOptions& options) {
-  const bool objects = std::ranges::any_of(
-      requests, [](const ImageRequest& request) { return !request.objects.empty(); });
+  const bool objects = std::ranges::any_of(requests, [](const ImageRequest& request) {
+    return !request.objects.empty() || request.everything.has_value();
+  });
   if (!objects) return impl_->pipeline.run(requests, options);
   impl_->require_interaction();
   for (const ImageRequest& request : requests) {
     check_image(request.image);
+    if (request.everything) check_everything(*request.everything);
     check_image_objects({{request.image.width, request.image.height}, request.objects},
                         impl_->objects->mask_side());
   }
@@ -181,7 +196,7 @@ std::vector<ImageResult> Session::interact(const Features& features,
     results[i].width = encoded.sizes[i][0];
     results[i].height = encoded.sizes[i][1];
   }
-  impl_->add_objects(encoded, objects, options, results);
+  impl_->add_objects(encoded, objects, options, {}, results);
   return results;
 }
 

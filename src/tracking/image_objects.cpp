@@ -13,6 +13,7 @@
 #include "image/rle.hpp"
 #include "runtime/postprocess.hpp"
 #include "runtime/stage.hpp"
+#include "tracking/everything.hpp"
 #include "tracking/mask_cleanup.hpp"
 #include "tracking/object_input.hpp"
 #include "tracking/object_mask.hpp"
@@ -291,6 +292,49 @@ void ImageObjects::read_results(Backend& backend, const Group& group,
     const auto plane =
         logits.f32().subspan((i * per_object + choice.masks[choice.best]) * area, area);
     result.logits = {side, {plane.begin(), plane.end()}};
+  }
+}
+
+std::vector<ObjectResult> ImageObjects::everything(Backend& backend, const FeatureStore& features,
+                                                   std::span<const ImagePointers> images,
+                                                   size_t index, const EverythingOptions& options) {
+  run_neck(backend, features, images.size());
+  const auto& size = images[index].size;
+  const std::vector<ObjectPrompt> clicks = grid_of_clicks(options, size[0], size[1]);
+  std::vector<ObjectResult> found;
+  for (const Group& group : group_objects({size, clicks}, index)) {
+    decode(backend, group, images.size());
+    read_grid(backend, group, options, found);
+  }
+  return without_duplicates(std::move(found), options.nms_threshold);
+}
+
+/// Every mask of the multimask output counts by itself.
+void ImageObjects::read_grid(Backend& backend, const Group& group, const EverythingOptions& options,
+                             std::vector<ObjectResult>& found) const {
+  const auto count = static_cast<int64_t>(group.members.size());
+  const int64_t per_object = config_.tracker->mask_tokens;
+  const int64_t side = mask_side();
+  const auto area = static_cast<size_t>(side * side);
+  const auto [width, height] = group.size;
+  const Tensor ious = output_of(backend, "iou_scores", {count, per_object});
+  const Tensor scores = output_of(backend, "object_score", {count, 1});
+  const Tensor logits = output_of(backend, "sam_masks", {count, per_object, side, side});
+  std::vector<float> resized(static_cast<size_t>(width) * static_cast<size_t>(height));
+  std::vector<uint8_t> inside(resized.size());
+  for (size_t plane = 0; plane < static_cast<size_t>(count * per_object); ++plane) {
+    const bool single = plane % static_cast<size_t>(per_object) == 0;
+    if (single || !(ious.f32()[plane] > options.score_threshold)) continue;
+    resize_bilinear(logits.f32().subspan(plane * area, area), side, side, resized, height, width);
+    if (stability_of(resized) < options.stability_threshold) continue;
+    std::ranges::transform(resized, inside.begin(),
+                           [](float value) { return static_cast<uint8_t>(value > 0 ? 1 : 0); });
+    ObjectResult& object = found.emplace_back();
+    object.score = ious.f32()[plane];
+    object.object_score = sigmoid(scores.f32()[plane / static_cast<size_t>(per_object)]);
+    object.counts = rle_counts(inside, height, width);
+    object.area = std::accumulate(inside.begin(), inside.end(), int64_t{0});
+    object.box = rle_box(object.counts, height);
   }
 }
 

@@ -36,6 +36,12 @@ class ImageObjects {
                                                            std::span<const ImagePointers> images,
                                                            const InteractOptions& options);
 
+  /// Masks of everything in image `index` of the features, as run() is called.
+  [[nodiscard]] std::vector<ObjectResult> everything(Backend& backend, const FeatureStore& features,
+                                                     std::span<const ImagePointers> images,
+                                                     size_t index,
+                                                     const EverythingOptions& options);
+
   [[nodiscard]] int64_t mask_side() const { return 4 * config_.grid; }
 
  private:
@@ -44,6 +50,8 @@ class ImageObjects {
   void run_neck(Backend& backend, const FeatureStore& features, size_t images);
   void decode(Backend& backend, const Group& group, size_t images) const;
   [[nodiscard]] std::vector<Group> group_objects(const ImagePointers& image, size_t index) const;
+  void read_grid(Backend& backend, const Group& group, const EverythingOptions& options,
+                 std::vector<ObjectResult>& found) const;
   void read_results(Backend& backend, const Group& group, const InteractOptions& options,
                     std::vector<ObjectResult>& results) const;
 

@@ -204,3 +204,47 @@ def test_a_model_that_only_detects_says_so(run, exported, tmp_path):
     result = run("infer", "--model", exported("hf", "tiny_a"), "--image", image, "--point", "9,9")
     assert result.code == 2
     assert "export" in result.stderr
+
+
+def iou_of(a: list[float], b: list[float]) -> float:
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    both = max(width, 0) * max(height, 0)
+    areas = [(c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)]
+    return both / (sum(areas) - both) if sum(areas) > both else 0
+
+
+def test_masks_of_everything_are_the_best_of_a_grid_of_clicks(infer, run, exported, tmp_path):
+    image = draw(tmp_path, cases_of("video_a")[0])
+    width, height = Image.open(image).size
+    centres = [(i + 0.5) / 4 for i in range(4)]
+    grid = [
+        {"id": i, "points": [[x * width, y * height]]}
+        for i, (y, x) in enumerate((y, x) for y in centres for x in centres)
+    ]
+    clicked = infer("video_a", [image], {"objects": grid}, "--multimask")[0]["objects"]
+    candidates = {
+        (candidate["score"], candidate["mask"]["counts"])
+        for one in clicked
+        for candidate in one["candidates"]
+    }
+    command = ["infer", "--model", exported("hf", "video_a"), "--image", image, "--everything"]
+    limits = ["--points-per-side", 4, "--min-iou", 0.3, "--min-stability", 0, "--box-nms", 0.6]
+    result = run(*command, *limits)
+    assert result.code == 0, result.stderr
+    found = json.loads(result.stdout)["images"][0]["objects"]
+    assert found
+    assert [one["id"] for one in found] == list(range(1, len(found) + 1))
+    assert all((one["score"], one["mask"]["counts"]) in candidates for one in found)
+    assert all(one["score"] > 0.3 for one in found)
+    scores = [one["score"] for one in found]
+    assert scores == sorted(scores, reverse=True)
+    for i, one in enumerate(found):
+        assert all(iou_of(one["box"], other["box"]) <= 0.6 for other in found[:i])
+    # whatever is missing overlaps what was kept, or is too weak
+    for score, counts in candidates:
+        box = box_of(decode({"size": [height, width], "counts": counts}))
+        assert score <= 0.3 or any(
+            score <= one["score"] and (iou_of(box, one["box"]) > 0.6 or box == one["box"])
+            for one in found
+        )
