@@ -113,5 +113,18 @@ TEST(Rle, RefusesAMaskOfAnotherSize) {
   EXPECT_THROW((void)rle_counts(mask, int64_t{1} << 40, int64_t{1} << 40), Error);
 }
 
+TEST(Rle, BoxIsTheFirstAndLastColumnAndRowInside) {
+  const auto box_of = [](const std::vector<uint8_t>& mask, int64_t height, int64_t width) {
+    return rle_box(rle_counts(mask, height, width), height);
+  };
+  using Box = std::array<float, 4>;
+  EXPECT_EQ(box_of({0, 0, 0, 0, 0, 0}, 2, 3), (Box{}));
+  EXPECT_EQ(box_of({1, 1, 1, 1, 1, 1}, 2, 3), (Box{0, 0, 2, 1}));
+  EXPECT_EQ(box_of({0, 0, 1, 0, 0, 0}, 2, 3), (Box{2, 0, 2, 0}));
+  EXPECT_EQ(box_of({0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0}, 4, 3), (Box{1, 0, 1, 3}));
+  // one run from the end of a column into the next one
+  EXPECT_EQ(box_of({0, 1, 1, 0}, 2, 2), (Box{0, 0, 1, 1}));
+}
+
 }  // namespace
 }  // namespace sam3trt
