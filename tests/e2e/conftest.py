@@ -85,7 +85,7 @@ def checkpoint(shared):
         command = [sys.executable, scripts / "make_checkpoint.py", config, "--format", semantics]
         return shared.folder(
             f"{semantics}_{name}",
-            [config, *sorted(scripts.glob("*.py"))],
+            [config, *sorted(config.parent.glob("*.fitted.*")), *sorted(scripts.glob("*.py"))],
             lambda folder: subprocess.run([*command, "--output", folder], check=True),
         )
 

@@ -131,7 +131,8 @@ def make_weights(spec: dict) -> dict[str, np.ndarray]:
     """All tensors in Hugging Face's image-model naming, float32; `tracker_*` where there is one.
 
     `spec["adjust"]` is a list of [name pattern, scale, offset], applied in order. `spec["fitted"]`
-    names a file beside the configuration whose tensors take the place of random ones.
+    names a file beside the configuration whose tensors, as far as `spec["fit"]` (patterns) has
+    them, take the place of random ones.
     """
     shapes = sam3_tensors.image_model_shapes(spec["config"])
     if "tracker_config" in spec:
@@ -144,6 +145,8 @@ def make_weights(spec: dict) -> dict[str, np.ndarray]:
             weights[name] = weights[name] * scale + offset
     if "fitted" in spec:
         for name, values in read_fitted(CONFIGS / spec["fitted"]).items():
+            if not any(fnmatch.fnmatchcase(name, pattern) for pattern in spec["fit"]):
+                continue
             if weights[name].shape != values.shape:
                 raise SystemExit(f"{spec['fitted']}: {name} has shape {values.shape}")
             weights[name] = values
