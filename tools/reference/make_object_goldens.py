@@ -46,7 +46,7 @@ CASES = [
     {
         "name": "two_boxes",
         "multimask": True,
-        "boxes": [[0.27, 0.19, 0.59, 0.53], [0.43, 0.66, 0.7, 0.96]],
+        "boxes": [[0.27, 0.19, 0.59, 0.53], [0.4, 0.62, 0.74, 0.98]],
     },
     {
         "name": "three_objects",
@@ -71,7 +71,7 @@ CASES = [
         "name": "refined",
         "multimask": False,
         "previous": "one_click",
-        "points": [[[0.48, 0.36], [0.56, 0.55]]],
+        "points": [[[0.48, 0.36], [0.63, 0.6]]],
         "labels": [[1, 0]],
     },
 ]

@@ -8,6 +8,7 @@ noise of 1e-5 on the pixels; a run whose objects are not the same each time is r
 """
 
 import argparse
+import functools
 import json
 from pathlib import Path
 
@@ -300,29 +301,27 @@ def describe(name: str, found: Frames, truth: list) -> None:
         print("  ", name, frame["frame"], " ".join(line))
 
 
-def make(name: str, chosen: list[str], output: Path | None, verbose: bool) -> None:
+def make(name: str, chosen: list[str], output: Path | None, verbose: bool, quick: bool) -> None:
     checkpoint = tracker_model.Checkpoint(name)
     spec_runs = checkpoint.spec["runs"] if not chosen else chosen
     lines = []
-    models = {
-        (kind, dtype): kind(checkpoint, dtype)
-        for kind in (Visual, Text)
-        for dtype in (torch.float32, torch.float64)
-    }
+    model = functools.cache(lambda kind, dtype: kind(checkpoint, dtype))
     for run_name in spec_runs:
         clip = clip_scenes.load(RUNS[run_name]["clip"])
         run, frames = complete(RUNS[run_name], clip), clip_scenes.frames(clip)
         kind = Text if "texts" in run else Visual
-        found = models[kind, torch.float32].run(run, frames, 0)
+        found = model(kind, torch.float32).run(run, frames, 0)
         document = {"name": run_name, "width": clip["width"], "height": clip["height"], **run}
-        events = list(models[kind, torch.float32].events) if kind is Text else None
+        events = list(model(kind, torch.float32).events) if kind is Text else None
         if verbose:
             describe(run_name, found, [clip_scenes.draw(clip, t)[1] for t in range(clip["frames"])])
             for event in events or []:
                 print("  ", event)
+        if quick:
+            continue
         others = {
-            "double": models[kind, torch.float64].run(run, frames, 0),
-            "noise": models[kind, torch.float32].run(run, frames, NOISE),
+            "double": model(kind, torch.float64).run(run, frames, 0),
+            "noise": model(kind, torch.float32).run(run, frames, NOISE),
         }
         document["margins"] = {}
         for other, result in others.items():
@@ -340,7 +339,7 @@ def make(name: str, chosen: list[str], output: Path | None, verbose: bool) -> No
         print(name, run_name, document["margins"], flush=True)
         document["frames"] = stored(found)
         lines.append(document)
-    if output is not None:
+    if output is not None and lines:
         if any("other objects" in run["margins"].values() for run in lines):
             raise SystemExit(f"{name}: a run hangs on rounding")
         write(output / f"{name}.tracks.json", name, lines)
@@ -379,12 +378,13 @@ def main() -> None:
     parser.add_argument("--run", action="append", default=[], help="only this one; stores nothing")
     parser.add_argument("--output", type=Path, default=tracker_model.ROOT / "tests/data/goldens/hf")
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="with --run: float32 alone")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     video_reference.use_kernels()
     for name in arguments.config or tracker_model.CONFIGS:
         output = None if arguments.run else arguments.output
-        make(name, arguments.run, output, arguments.verbose)
+        make(name, arguments.run, output, arguments.verbose, arguments.quick)
 
 
 if __name__ == "__main__":
