@@ -332,6 +332,10 @@ def make(name: str, chosen: list[str], output: Path | None, verbose: bool, quick
             document["margins"][other] = margins(found, result)
         if kind is Visual:
             document["margins"] |= decisions(found)
+            apart = max(document["margins"][o]["largest_score_difference"] for o in others)
+            nearest = document["margins"]["nearest_object_score_logit"]
+            if nearest < 20 * apart:
+                raise SystemExit(f"{name}/{run_name}: an object score of {nearest} is nearly 0")
             for entry in document["prompts"]:
                 entry.pop("pixels", None)
         else:
