@@ -287,6 +287,20 @@ Value add_pointers(ModelGraph& model, const Value& mask_tokens, const Value& sco
   return add_select(graph, name, gate, projected, model.weight("tracker_model.no_object_pointer"));
 }
 
+/// The pointer of no object for each object [O, D], whatever its score; zeros in a model without
+/// one.
+Value add_absent_pointers(ModelGraph& model, const Value& score) {
+  Graph& graph = model.graph;
+  const int64_t width = model.config().width;
+  const Value none =
+      model.checkpoint.has("tracker_model.no_object_pointer")
+          ? model.weight("tracker_model.no_object_pointer")
+          : graph.add_constant_f32("/sam/absent/zeros", {1, width},
+                                   std::vector<float>(static_cast<size_t>(width), 0.0F));
+  const Value nothing = graph.add_constant_f32("/sam/absent/nothing", {}, {0.0F});
+  return add_add(graph, "/sam/absent", add_mul(graph, "/sam/absent/rows", score, nothing), none);
+}
+
 }  // namespace
 
 void build_sam_decoder(ModelGraph& model) {
@@ -325,6 +339,7 @@ void build_sam_decoder(ModelGraph& model) {
   graph.add_output("iou_scores", add_sigmoid(graph, "/sam/iou_scores", iou));
   graph.add_output("object_score", score);
   graph.add_output("object_pointers", add_pointers(model, mask_tokens, score));
+  graph.add_output("absent_pointers", add_absent_pointers(model, score));
 }
 
 }  // namespace sam3trt

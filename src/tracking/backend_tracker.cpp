@@ -183,9 +183,11 @@ std::vector<DecodeOutput> BackendTracker::decode_group(Group group) {
   const Tensor ious = get(decoder, "iou_scores", {count, sizes_.masks});
   const Tensor scores = get(decoder, "object_score", {count, 1});
   const Tensor pointers = get(decoder, "object_pointers", {count, sizes_.masks, sizes_.width});
+  const Tensor absent = get(decoder, "absent_pointers", {count, sizes_.width});
   std::vector<DecodeOutput> outputs;
   for (size_t i = 0; i < group.size(); ++i) {
-    outputs.push_back({row_of(masks, i), row_of(ious, i), row_of(pointers, i), scores.f32()[i]});
+    outputs.push_back({row_of(masks, i), row_of(ious, i), row_of(pointers, i), scores.f32()[i],
+                       row_of(absent, i)});
   }
   return outputs;
 }

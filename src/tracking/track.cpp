@@ -33,6 +33,9 @@ ObjectView view_of_mask(std::span<const float> mask, const DecodeOutput& decoded
   ObjectView view = choose_mask(decoded, true, sizes, config);
   view.mask = resize_logits(mask_logits(mask), sizes.image, sizes.mask_side());
   view.object_score = mask_score(mask);
+  if (view.object_score <= 0.0F) {
+    view.pointer = std::make_shared<const std::vector<float>>(decoded.absent);
+  }
   return view;
 }
 

@@ -72,6 +72,7 @@ struct DecodeOutput {
   std::vector<float> ious;      ///< Predicted, one a mask.
   std::vector<float> pointers;  ///< masks * width.
   float object_score = 0;       ///< Logit.
+  std::vector<float> absent{};  ///< width: the pointer of an object that is not there.
 };
 
 /// A mask to remember.

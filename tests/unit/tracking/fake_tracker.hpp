@@ -91,6 +91,7 @@ class FakeTracker : public TrackerModel {
       }
       output.ious = {0.9F, 0.5F, 0.8F, 0.6F};
       output.object_score = area(colour) > 0 ? 6.0F : -6.0F;
+      output.absent = {-1, -1};
       decoded.push_back(input);
     }
     if (fail_on == "decode") throw Error(ErrorCode::kInternal, "decode failed");

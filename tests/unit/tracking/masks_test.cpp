@@ -11,6 +11,7 @@
 #include "tracking/object_input.hpp"
 #include "tracking/object_mask.hpp"
 #include "tracking/overlaps.hpp"
+#include "tracking/track.hpp"
 
 namespace sam3trt {
 namespace {
@@ -121,6 +122,14 @@ TEST_F(MaskChoice, AMaskOfNothingIsStable) {
 TEST_F(MaskChoice, WhereThereIsNoObjectThereIsNoMask) {
   decoded.object_score = 0.0F;
   EXPECT_THAT(choose(true).mask, testing::Each(-1024.0F));
+}
+
+TEST_F(MaskChoice, APromptedMaskOfNothingHasThePointerOfNoObject) {
+  decoded.absent = {7, 7};
+  std::vector<float> mask(32 * 32, 0.0F);
+  EXPECT_EQ(view_of_mask(mask, decoded, sizes, config).pointer->front(), 7.0F);
+  mask[40] = 1;
+  EXPECT_EQ(view_of_mask(mask, decoded, sizes, config).pointer->front(), 2.0F);
 }
 
 // Expected values are those of PyTorch: interpolate to 48 without antialias, then to 16 with it.
