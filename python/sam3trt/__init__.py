@@ -13,6 +13,7 @@ from . import _core
 from ._tensorrt import announce_package_folders
 from .download import download
 from .errors import BadInputError, Error, UnavailableError, VerificationError
+from .objects import MaskCandidate, ObjectResult, Objects
 from .result import PromptFound, Result
 from .segmenter import Features, Segmenter
 from .tools import build, export, verify
@@ -25,6 +26,9 @@ __all__ = [
     "BadInputError",
     "Error",
     "Features",
+    "MaskCandidate",
+    "ObjectResult",
+    "Objects",
     "PromptFound",
     "Result",
     "Segmenter",

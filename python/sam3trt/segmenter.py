@@ -13,6 +13,8 @@ from . import _core
 from .device import DeviceMasks
 from .errors import BadInputError, Error, UnavailableError
 from .intake import ImageLike, is_sequence_of_images, read_ahead, to_input
+from .objects import Objects, to_objects
+from .pointing import prompts_of
 from .result import PromptFound, Result
 
 Errors = Literal["raise", "return"]
@@ -41,7 +43,7 @@ class Features:
 
 
 class Segmenter:
-    """Finds in images what texts and example boxes ask for.
+    """Finds in images what texts and example boxes ask for, and what clicks point at.
 
     Load it once and call it many times, from any number of threads: calls hold no lock of Python
     while they work, and at most ``sessions`` of them run at once; others wait. On the CPU they take
@@ -296,6 +298,99 @@ class Segmenter:
         found = self._core.detect(features._encoded, prompts, *settings)
         results = [self._to_result(one, image) for one, image in zip(found, features._images)]
         return results[0] if features._one else results
+
+    @overload
+    def interact(
+        self,
+        features: list[ImageLike] | tuple[ImageLike, ...],
+        points: Any = ...,
+        labels: Any = ...,
+        box: Any = ...,
+        mask: Any = ...,
+        previous: Any = ...,
+        multimask: bool = ...,
+        *,
+        logits: bool = ...,
+    ) -> list[Objects]: ...
+    @overload
+    def interact(
+        self,
+        features: Features | ImageLike,
+        points: Any = ...,
+        labels: Any = ...,
+        box: Any = ...,
+        mask: Any = ...,
+        previous: Any = ...,
+        multimask: bool = ...,
+        *,
+        logits: bool = ...,
+    ) -> Any: ...
+    def interact(
+        self,
+        features,
+        points=None,
+        labels=None,
+        box=None,
+        mask=None,
+        previous=None,
+        multimask=False,
+        *,
+        logits=True,
+    ):
+        """Segments what clicks, boxes and masks point at: one object, or several in one call.
+
+        What is given describes one object, or several where it has one more dimension; all that is
+        given speaks of as many objects. In a list of several, None is an object without. At least
+        one of points, box, mask and previous must be there for each object.
+
+        Args:
+            features: What :meth:`encode` gave, or an image as for a call, which is then encoded
+                first; encode an image once to ask about it many times. Of several images each is
+                asked the same, and those of a list are worked off one by one.
+            points: Clicks in pixels of the image, [x, y] or [[x, y], ...] for one object, a list of
+                such lists for several, of any lengths; numbers or arrays of them.
+            labels: For each point whether it is on the object (1, the default) or not (0).
+            box: [x0, y0, x1, y1] in pixels around one object, or [N, 4].
+            mask: A rough mask, bool or uint8 (inside where not 0), (H, W) of the image, or
+                (N, H, W).
+            previous: Logits of an earlier result for the same object, which the other prompts
+                refine, floats (side, side), or (N, side, side): :attr:`ObjectResult.logits`,
+                :attr:`Objects.logits`. Not together with a mask. Give all clicks again, those of
+                the earlier call too.
+            multimask: Several masks for each object (:attr:`ObjectResult.candidates`), of which the
+                one with the highest score is the result: for a single click, which may mean a
+                thing, its part or a group.
+            logits: Whether results have ``logits``.
+
+        Returns:
+            :class:`Objects`, or a list of them for a list of images or features of one.
+
+        Raises:
+            TypeError: A mask of another type than bool or uint8, coordinates that are no numbers.
+            BadInputError: A model that only detects, a wrong shape or number, a click outside the
+                image, a box that does not touch it, a mask of another size, features of another
+                model.
+        """
+        prompts = prompts_of(points, labels, box, mask, previous)
+        options = (bool(multimask), bool(logits))
+        if is_sequence_of_images(features):
+            return [self._interact(self.encode(one), prompts, options)[0] for one in features]
+        if not isinstance(features, Features):
+            features = self.encode(features)
+        results = self._interact(features, prompts, options)
+        return results[0] if features._one else results
+
+    def _interact(
+        self, features: Features, prompts: list[_core.ObjectPrompt], options: tuple[bool, bool]
+    ) -> list[Objects]:
+        """Raises what the first image failed with."""
+        found = _core.interact(self._core, features._encoded, prompts, *options)
+        for one in found:
+            if one["error"] is not None:
+                raise one["error"]
+        return [
+            to_objects(one, image, _path_of(image)) for one, image in zip(found, features._images)
+        ]
 
 
 def _parse_device(device: str | int) -> tuple[str, int]:
