@@ -14,6 +14,7 @@ namespace nb = nanobind;
 void add_images(nb::module_& module);
 void add_segmenter(nb::module_& module);
 void add_objects(nb::module_& module);
+void add_video(nb::module_& module);
 void add_masks(nb::module_& module);
 void add_tools(nb::module_& module);
 

@@ -17,6 +17,7 @@ from .objects import MaskCandidate, ObjectResult, Objects
 from .result import PromptFound, Result
 from .segmenter import Features, Segmenter
 from .tools import build, export, verify
+from .video import FrameResult, TrackedObject, VideoSession
 
 announce_package_folders()
 
@@ -26,14 +27,17 @@ __all__ = [
     "BadInputError",
     "Error",
     "Features",
+    "FrameResult",
     "MaskCandidate",
     "ObjectResult",
     "Objects",
     "PromptFound",
     "Result",
     "Segmenter",
+    "TrackedObject",
     "UnavailableError",
     "VerificationError",
+    "VideoSession",
     "__version__",
     "build",
     "download",

@@ -190,20 +190,25 @@ class Objects(MaskedSequence):
 
     def plot(self, image: Any = None, **options: Any) -> Any:
         """A PIL image with masks tinted and outlined, as `Result.plot`, whose options it takes."""
-        from .result import PromptFound, Result
+        return draw_objects(self, self.image if image is None else image, **options)
 
-        found = [
-            PromptFound(
-                text=f"object {one.id}",
-                presence=one.object_score,
-                scores=np.array([one.score], dtype=np.float32),
-                boxes_xyxy=one.box[None],
-                areas=np.array([one.area], dtype=np.int64),
-                counts=[one.counts],
-            )
-            for one in self.objects
-        ]
-        return Result(self.image, self.path, self.size, found).plot(image, **options)
+
+def draw_objects(objects: MaskedSequence, image: Any, **options: Any) -> Any:
+    """A PIL image with each object in a colour of its own; options of `Result.plot`."""
+    from .result import PromptFound, Result
+
+    found = [
+        PromptFound(
+            text=getattr(one, "prompt", None) or f"object {one.id}",
+            presence=one.object_score,
+            scores=np.array([one.score], dtype=np.float32),
+            boxes_xyxy=one.box[None],
+            areas=np.array([one.area], dtype=np.int64),
+            counts=[one.counts],
+        )
+        for one in objects
+    ]
+    return Result(image, None, objects.size, found).plot(**options)
 
 
 def to_objects(

@@ -7,9 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal, overload
 
-import numpy
-
 from . import _core
+from .arguments import check_range, concepts_of
 from .device import DeviceMasks
 from .errors import BadInputError, Error, UnavailableError
 from .intake import ImageLike, is_sequence_of_images, read_ahead, to_input
@@ -73,8 +72,8 @@ class Segmenter:
         sessions: int = 2,
     ) -> None:
         backend, ordinal = _parse_device(device)
-        _check_range("threads", threads, 0, 4096)
-        _check_range("sessions", sessions, 1, 64)
+        check_range("threads", threads, 0, 4096)
+        check_range("sessions", sessions, 1, 64)
         self._core = _core.Segmenter(
             os.fspath(path), backend, ordinal, threads, allow_unverified, sessions
         )
@@ -192,7 +191,7 @@ class Segmenter:
                 images it is treated as their other errors are.
             BadInputError: A file that cannot be read, a box outside its image, a wrong prompt.
         """
-        prompts = _make_prompts(text, boxes, labels)
+        prompts = concepts_of(text, boxes, labels)
         settings = self._settings(threshold, mask_threshold, masks)
         if errors not in ("raise", "return"):
             raise ValueError(f"errors: expected 'raise' or 'return', found {errors!r}")
@@ -293,7 +292,7 @@ class Segmenter:
             raise TypeError(
                 f"features: expected what encode() gives, found {type(features).__name__}"
             )
-        prompts = _make_prompts(text, boxes, labels)
+        prompts = concepts_of(text, boxes, labels)
         settings = self._settings(threshold, mask_threshold, masks)
         found = self._core.detect(features._encoded, prompts, *settings)
         results = [self._to_result(one, image) for one, image in zip(found, features._images)]
@@ -409,13 +408,6 @@ def _parse_device(device: str | int) -> tuple[str, int]:
     return "tensorrt", int(match[1] or 0)
 
 
-def _check_range(name: str, value: Any, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, numpy.integer)):
-        raise TypeError(f"{name}: expected a whole number, found {value!r}")
-    if not low <= value <= high:
-        raise BadInputError(f"{name}: expected {low} to {high}, found {value}")
-
-
 def _check_thresholds(threshold: Any, mask_threshold: Any) -> tuple[float, float]:
     checked = []
     for name, value in (("threshold", threshold), ("mask_threshold", mask_threshold)):
@@ -427,61 +419,6 @@ def _check_thresholds(threshold: Any, mask_threshold: Any) -> tuple[float, float
             raise BadInputError(f"{name}: expected 0 to 1, found {value!r}")
         checked.append(number)
     return checked[0], checked[1]
-
-
-def _make_prompts(text: Any, boxes: Any, labels: Any) -> list[_core.Prompt]:
-    """One prompt per text, each with all boxes; boxes alone are one prompt."""
-    texts = _check_texts(text)
-    pixel_boxes = _check_boxes(boxes)
-    positive = _check_labels(labels, len(pixel_boxes))
-    if not texts and not pixel_boxes:
-        raise BadInputError("nothing to look for: give text= or boxes=")
-    asked: list[str | None] = [*texts] or [None]
-    return [_core.Prompt(one, pixel_boxes, positive) for one in asked]
-
-
-def _check_texts(text: Any) -> list[str]:
-    if text is None:
-        return []
-    texts = [text] if isinstance(text, str) else text
-    if not isinstance(texts, (list, tuple)) or not all(isinstance(one, str) for one in texts):
-        raise TypeError(f"text: expected a str or a list of them, found {text!r}")
-    return list(texts)
-
-
-def _check_boxes(boxes: Any) -> list[tuple[float, float, float, float]]:
-    if boxes is None:
-        return []
-    try:
-        array = numpy.asarray(boxes, dtype=numpy.float64)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"boxes: expected [x0, y0, x1, y1] in pixels, or a list of such, found {boxes!r}"
-        ) from None
-    if array.size == 0:
-        return []
-    if array.ndim == 1:
-        array = array[None]
-    if array.ndim != 2 or array.shape[1] != 4:
-        raise BadInputError(
-            "boxes: expected [x0, y0, x1, y1] in pixels, or a list of such, found an array of "
-            f"shape {array.shape}"
-        )
-    return [tuple(box) for box in array.tolist()]
-
-
-def _check_labels(labels: Any, count: int) -> list[bool]:
-    if labels is None:
-        return [True] * count
-    values = [labels] if isinstance(labels, (bool, int)) else list(labels)
-    if len(values) != count:
-        raise BadInputError(f"labels: expected one for each of {count} boxes, found {len(values)}")
-    for value in values:
-        if value not in (0, 1):
-            raise BadInputError(
-                f"labels: expected 1 (like this) or 0 (not like this), found {value!r}"
-            )
-    return [bool(value) for value in values]
 
 
 def _path_of(image: ImageLike) -> str | None:

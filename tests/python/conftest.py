@@ -96,3 +96,17 @@ def segmenter(graphs):
     from sam3trt import Segmenter
 
     return Segmenter(graphs)
+
+
+@pytest.fixture(scope="session")
+def segmenters(graphs_of):
+    """segmenters(name): a Segmenter of the random checkpoint."""
+    from sam3trt import Segmenter
+
+    return functools.cache(lambda name: Segmenter(graphs_of(name)))
+
+
+@pytest.fixture(scope="session")
+def tracker(segmenters):
+    """A Segmenter of a random checkpoint that has the tracker."""
+    return segmenters("video_a")

@@ -1,19 +1,14 @@
 """Clicks, boxes and masks on images: Segmenter.interact against Sam3TrackerModel."""
 
 import json
-import sys
+import subprocess
 
 import numpy as np
 import pytest
 import sam3trt
-from conftest import ROOT
+from clips import GOLDENS, decode, draw
 from PIL import Image
-from pycocotools import mask as coco_mask
 
-sys.path.append(str(ROOT / "tools/reference"))
-import clip_scenes  # noqa: E402
-
-GOLDENS = ROOT / "tests/data/goldens/hf"
 NAMES = sorted(path.name.split(".")[0] for path in GOLDENS.glob("*.objects.json"))
 
 
@@ -23,12 +18,7 @@ def cases_of(name: str) -> dict[str, dict]:
 
 
 def image_of(case: dict) -> np.ndarray:
-    scene = case["image"]
-    return clip_scenes.draw(clip_scenes.load(scene["clip"]), scene["frame"])[0]
-
-
-def decode(mask: dict) -> np.ndarray:
-    return coco_mask.decode(mask).astype(bool)
+    return draw(case["image"]["clip"], case["image"]["frame"])
 
 
 def arguments_of(case: dict) -> dict:
@@ -58,23 +48,6 @@ def check(found: sam3trt.ObjectResult, expected: dict, multimask: bool) -> None:
         # only pixels whose logit is within rounding of 0 may differ
         assert (one.mask != decode(other["mask"])).sum() <= other["near_zero"]
         assert one.area == one.mask.sum()
-
-
-@pytest.fixture(scope="session")
-def segmenters(graphs_of):
-    made = {}
-
-    def make(name: str) -> sam3trt.Segmenter:
-        if name not in made:
-            made[name] = sam3trt.Segmenter(graphs_of(name))
-        return made[name]
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def tracker(segmenters) -> sam3trt.Segmenter:
-    return segmenters("video_a")
 
 
 @pytest.fixture(scope="module")
@@ -175,8 +148,6 @@ def test_masks_are_bool_or_numbers_of_a_byte(tracker, features):
 
 
 def test_results_are_the_documents_of_the_program(tracker, program, graphs_of, image, tmp_path):
-    import subprocess
-
     path, prompts = tmp_path / "scene.png", tmp_path / "prompts.json"
     Image.fromarray(image).save(path)
     for name in ("two_boxes", "three_objects"):
