@@ -42,7 +42,7 @@ def _check_boxes(boxes: Any) -> list[tuple[float, float, float, float]]:
         return []
     try:
         array = numpy.asarray(boxes, dtype=numpy.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(
             f"boxes: expected [x0, y0, x1, y1] in pixels, or a list of such, found {boxes!r}"
         ) from None

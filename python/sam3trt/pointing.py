@@ -96,7 +96,7 @@ def _depth(value: Any) -> int:
 def _numbers(value: Any, expected: str) -> numpy.ndarray:
     try:
         return numpy.asarray(value, dtype=numpy.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{expected}, found {value!r}") from None
 
 
@@ -111,9 +111,11 @@ def _split_points(points: Any) -> list[list[tuple[float, float]] | None]:
 
 
 def _points_of(points: Any) -> list[tuple[float, float]] | None:
-    if points is None or len(points) == 0:
+    if points is None:
         return None
     array = _numbers(points, _POINTS)
+    if array.shape[:1] == (0,):
+        return None
     array = array[None] if array.shape == (2,) else array
     if array.ndim != 2 or array.shape[1] != 2:
         raise BadInputError(f"{_POINTS}, found an array of shape {array.shape}")

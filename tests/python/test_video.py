@@ -1,6 +1,7 @@
 """VideoSession against transformers' classes, and in all the ways in which it is called."""
 
 import json
+import subprocess
 import threading
 
 import numpy as np
@@ -15,6 +16,7 @@ RUNS = [
     for run in json.loads(path.read_text(encoding="utf-8"))["runs"]
 ]
 CLICK = {"points": [28, 34]}
+CLICK_OF_FILE = {"points": [[28, 34]], "point_labels": [1]}
 BOX = {"box": [92, 23, 128, 61]}
 
 
@@ -132,6 +134,26 @@ def test_frame_results_have_arrays_of_their_objects(tracker, frames):
     assert result.plot(frames[0]).size == (136, 104)
 
 
+def test_results_are_the_lines_of_the_program(tracker, program, graphs_of, frames, tmp_path):
+    (tmp_path / "frames").mkdir()
+    for index, frame in enumerate(frames):
+        Image.fromarray(frame).save(tmp_path / f"frames/{index:05}.png")
+    objects = [{"id": 1, "frame": 0, **CLICK_OF_FILE}, {"id": 4, "frame": 2, **BOX}]
+    prompts = {"objects": objects, "concepts": [{"text": "red apple"}]}
+    (tmp_path / "prompts.json").write_text(json.dumps(prompts), encoding="utf-8")
+    command = [program, "track", "--model", graphs_of("video_a"), "--video", tmp_path / "frames"]
+    command += ["--prompts", tmp_path / "prompts.json", "--hot-start", "2"]
+    done = subprocess.run(command, check=True, capture_output=True)
+    _, *expected = map(json.loads, done.stdout.splitlines())
+
+    session = sam3trt.VideoSession(tracker, sorted((tmp_path / "frames").iterdir()), hot_start=2)
+    session.add(text="red apple")
+    session.add(1, **CLICK)
+    session.add(4, **BOX, frame=2)
+    found = [result.to_dict(line["time"]) for result, line in zip(session, expected, strict=True)]
+    assert found == expected and any(line["objects"] for line in found)
+
+
 def test_prompts_for_the_next_frame_wait_for_its_index(tracker, frames, clicked):
     session = sam3trt.VideoSession(tracker)
     session.add(1, **CLICK)
@@ -199,6 +221,8 @@ def test_files_that_are_no_session_are_refused(tracker, frames, segmenters, tmp_
         with pytest.raises(sam3trt.BadInputError, match=name):
             session.load(tmp_path / name)
     assert session.objects == [1]
+    with pytest.raises(sam3trt.Error, match="nowhere"):
+        session.save(tmp_path / "nowhere" / "session")
     with pytest.raises(sam3trt.BadInputError, match="saved"):
         sam3trt.VideoSession(segmenters("video_c")).load(tmp_path / "saved")
 
