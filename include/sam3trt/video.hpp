@@ -95,6 +95,9 @@ class SAM3TRT_API VideoSession {
   /// Ids of the objects that are followed.
   [[nodiscard]] std::vector<int64_t> objects() const;
 
+  /// Index of the last frame that was given; none before the first.
+  [[nodiscard]] std::optional<int64_t> last_frame() const;
+
   [[nodiscard]] const Model& model() const;
 
  private:

@@ -50,6 +50,8 @@ NB_MODULE(_core, module) {
   collect_messages();
   add_images(module);
   add_segmenter(module);
+  add_objects(module);
+  add_video(module);
   add_masks(module);
   add_tools(module);
 }

@@ -13,6 +13,8 @@ namespace nb = nanobind;
 // Each adds its classes and functions to the module.
 void add_images(nb::module_& module);
 void add_segmenter(nb::module_& module);
+void add_objects(nb::module_& module);
+void add_video(nb::module_& module);
 void add_masks(nb::module_& module);
 void add_tools(nb::module_& module);
 

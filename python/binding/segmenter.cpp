@@ -5,9 +5,7 @@
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,75 +16,14 @@
 #include "images.hpp"
 #include "messages.hpp"
 #include "parts.hpp"
+#include "results.hpp"
 #include "runtime/model_files.hpp"
 #include "runtime/request.hpp"
 #include "runtime/run_each.hpp"
-#include "sam3trt/session.hpp"
+#include "session_pool.hpp"
 
 namespace sam3trt::python {
 namespace {
-
-/// The sessions of one model, made when they are first needed, at most `most`: a call takes one
-/// that is free, or waits for it. Used without the GIL.
-class SessionPool {
- public:
-  SessionPool(Model model, int device, size_t most)
-      : model_(std::move(model)), device_(device), most_(most) {}
-
-  [[nodiscard]] const Model& model() const { return model_; }
-
-  /// The GPU of a model that runs on one.
-  [[nodiscard]] int device() const { return device_; }
-
-  /// Calls `use` with a session that is nobody else's for that time.
-  template <typename Use>
-  auto with_session(const Use& use) {
-    std::unique_ptr<Session> session = take();
-    try {
-      auto result = use(*session);
-      give_back(std::move(session));
-      return result;
-    } catch (...) {
-      give_back(std::move(session));
-      throw;
-    }
-  }
-
- private:
-  std::unique_ptr<Session> take() {
-    std::unique_lock lock(mutex_);
-    returned_.wait(lock, [this] { return !free_.empty() || made_ < most_; });
-    if (!free_.empty()) {
-      std::unique_ptr<Session> session = std::move(free_.back());
-      free_.pop_back();
-      return session;
-    }
-    ++made_;
-    lock.unlock();
-    try {
-      return std::make_unique<Session>(model_);
-    } catch (...) {
-      lock.lock();
-      --made_;
-      returned_.notify_one();
-      throw;
-    }
-  }
-
-  void give_back(std::unique_ptr<Session> session) {
-    const std::lock_guard lock(mutex_);
-    free_.push_back(std::move(session));
-    returned_.notify_one();
-  }
-
-  Model model_;
-  int device_;
-  size_t most_;
-  std::mutex mutex_;
-  std::condition_variable returned_;
-  std::vector<std::unique_ptr<Session>> free_;
-  size_t made_ = 0;
-};
 
 /// The words of a mask where they lie, as an array of `ceil(height / 32)` rows of `width`. int32,
 /// because torch cannot shift uint32.
@@ -168,24 +105,11 @@ nb::object to_python(PromptResult& found, bool device_masks) {
 }
 
 nb::object to_python(ImageResult& image, bool device_masks) {
-  nb::dict result;
-  if (image.error) {
-    result["error"] = make_exception(image.error_code, *image.error);
-    return result;
-  }
+  nb::dict result = dict_of(image);
+  if (image.error) return result;
   nb::list prompts;
   for (PromptResult& prompt : image.prompts) prompts.append(to_python(prompt, device_masks));
-  nb::dict timings;
-  timings["decode"] = image.timings_ms.decode;
-  timings["preprocess"] = image.timings_ms.preprocess;
-  timings["vision_encoder"] = image.timings_ms.vision_encoder;
-  timings["detector"] = image.timings_ms.detector;
-  timings["postprocess"] = image.timings_ms.postprocess;
-  result["error"] = nb::none();
-  result["width"] = image.width;
-  result["height"] = image.height;
   result["prompts"] = prompts;
-  result["timings_ms"] = timings;
   return result;
 }
 

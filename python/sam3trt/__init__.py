@@ -13,9 +13,11 @@ from . import _core
 from ._tensorrt import announce_package_folders
 from .download import download
 from .errors import BadInputError, Error, UnavailableError, VerificationError
+from .objects import MaskCandidate, ObjectResult, Objects
 from .result import PromptFound, Result
 from .segmenter import Features, Segmenter
 from .tools import build, export, verify
+from .video import FrameResult, TrackedObject, VideoSession
 
 announce_package_folders()
 
@@ -25,11 +27,17 @@ __all__ = [
     "BadInputError",
     "Error",
     "Features",
+    "FrameResult",
+    "MaskCandidate",
+    "ObjectResult",
+    "Objects",
     "PromptFound",
     "Result",
     "Segmenter",
+    "TrackedObject",
     "UnavailableError",
     "VerificationError",
+    "VideoSession",
     "__version__",
     "build",
     "download",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .result import PromptFound, Result
 
 
-def _rounded(value: float, digits: int) -> float:
+def rounded(value: float, digits: int) -> float:
     """As the program rounds: halves away from zero, without a negative zero."""
     scaled = abs(float(value)) * 10.0**digits
     return math.copysign(math.floor(scaled + 0.5), value) / 10.0**digits + 0.0
@@ -25,8 +25,8 @@ def _rounded(value: float, digits: int) -> float:
 def _prompt_entry(prompt: PromptFound, size: tuple[int, int]) -> dict[str, Any]:
     instances = [
         {
-            "score": _rounded(score, 6),
-            "box": [_rounded(value, 3) for value in box],
+            "score": rounded(score, 6),
+            "box": [rounded(value, 3) for value in box],
             "area": int(area),
             "mask": {"size": list(size), "counts": rle.to_string(counts)},
         }
@@ -38,7 +38,7 @@ def _prompt_entry(prompt: PromptFound, size: tuple[int, int]) -> dict[str, Any]:
         "text": prompt.text,
         "boxes": [[float(value) for value in box] for box in prompt.boxes],
         "box_labels": [int(label) for label in prompt.box_labels],
-        "presence": _rounded(prompt.presence, 6),
+        "presence": rounded(prompt.presence, 6),
         "instances": instances,
     }
 
@@ -54,7 +54,7 @@ def entry_of(result: Result) -> dict[str, Any]:
         "width": width,
         "height": height,
         "prompts": [_prompt_entry(prompt, result.size) for prompt in result.prompts],
-        "timings_ms": {name: _rounded(value, 3) for name, value in result.timings_ms.items()},
+        "timings_ms": {name: rounded(value, 3) for name, value in result.timings_ms.items()},
     }
     if result.error is not None:
         entry["error"] = result.error
@@ -141,9 +141,9 @@ def coco_of(
                 "category_id": categories[instance.name],
                 "segmentation": _coco_polygons(instance) if polygons else instance.rle,
                 "area": instance.area,
-                "bbox": [_rounded(value, 3) for value in (x0, y0, x1 - x0, y1 - y0)],
+                "bbox": [rounded(value, 3) for value in (x0, y0, x1 - x0, y1 - y0)],
                 "iscrowd": 0,
-                "score": _rounded(instance.score, 6),
+                "score": rounded(instance.score, 6),
             }
         )
     image: dict[str, Any] = {"id": image_id, "width": width, "height": height}

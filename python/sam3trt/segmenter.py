@@ -7,12 +7,13 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal, overload
 
-import numpy
-
 from . import _core
+from .arguments import check_range, concepts_of
 from .device import DeviceMasks
 from .errors import BadInputError, Error, UnavailableError
 from .intake import ImageLike, is_sequence_of_images, read_ahead, to_input
+from .objects import Objects, to_objects
+from .pointing import prompts_of
 from .result import PromptFound, Result
 
 Errors = Literal["raise", "return"]
@@ -41,7 +42,7 @@ class Features:
 
 
 class Segmenter:
-    """Finds in images what texts and example boxes ask for.
+    """Finds in images what texts and example boxes ask for, and what clicks point at.
 
     Load it once and call it many times, from any number of threads: calls hold no lock of Python
     while they work, and at most ``sessions`` of them run at once; others wait. On the CPU they take
@@ -71,8 +72,8 @@ class Segmenter:
         sessions: int = 2,
     ) -> None:
         backend, ordinal = _parse_device(device)
-        _check_range("threads", threads, 0, 4096)
-        _check_range("sessions", sessions, 1, 64)
+        check_range("threads", threads, 0, 4096)
+        check_range("sessions", sessions, 1, 64)
         self._core = _core.Segmenter(
             os.fspath(path), backend, ordinal, threads, allow_unverified, sessions
         )
@@ -190,7 +191,7 @@ class Segmenter:
                 images it is treated as their other errors are.
             BadInputError: A file that cannot be read, a box outside its image, a wrong prompt.
         """
-        prompts = _make_prompts(text, boxes, labels)
+        prompts = concepts_of(text, boxes, labels)
         settings = self._settings(threshold, mask_threshold, masks)
         if errors not in ("raise", "return"):
             raise ValueError(f"errors: expected 'raise' or 'return', found {errors!r}")
@@ -291,11 +292,104 @@ class Segmenter:
             raise TypeError(
                 f"features: expected what encode() gives, found {type(features).__name__}"
             )
-        prompts = _make_prompts(text, boxes, labels)
+        prompts = concepts_of(text, boxes, labels)
         settings = self._settings(threshold, mask_threshold, masks)
         found = self._core.detect(features._encoded, prompts, *settings)
         results = [self._to_result(one, image) for one, image in zip(found, features._images)]
         return results[0] if features._one else results
+
+    @overload
+    def interact(
+        self,
+        features: list[ImageLike] | tuple[ImageLike, ...],
+        points: Any = ...,
+        labels: Any = ...,
+        box: Any = ...,
+        mask: Any = ...,
+        previous: Any = ...,
+        multimask: bool = ...,
+        *,
+        logits: bool = ...,
+    ) -> list[Objects]: ...
+    @overload
+    def interact(
+        self,
+        features: Features | ImageLike,
+        points: Any = ...,
+        labels: Any = ...,
+        box: Any = ...,
+        mask: Any = ...,
+        previous: Any = ...,
+        multimask: bool = ...,
+        *,
+        logits: bool = ...,
+    ) -> Any: ...
+    def interact(
+        self,
+        features,
+        points=None,
+        labels=None,
+        box=None,
+        mask=None,
+        previous=None,
+        multimask=False,
+        *,
+        logits=True,
+    ):
+        """Segments what clicks, boxes and masks point at: one object, or several in one call.
+
+        What is given describes one object, or several where it has one more dimension; all that is
+        given speaks of as many objects. In a list of several, None is an object without. At least
+        one of points, box, mask and previous must be there for each object.
+
+        Args:
+            features: What :meth:`encode` gave, or an image as for a call, which is then encoded
+                first; encode an image once to ask about it many times. Of several images each is
+                asked the same, and those of a list are worked off one by one.
+            points: Clicks in pixels of the image, [x, y] or [[x, y], ...] for one object, a list of
+                such lists for several, of any lengths; numbers or arrays of them.
+            labels: For each point whether it is on the object (1, the default) or not (0).
+            box: [x0, y0, x1, y1] in pixels around one object, or [N, 4].
+            mask: A rough mask, bool or uint8 (inside where not 0), (H, W) of the image, or
+                (N, H, W).
+            previous: Logits of an earlier result for the same object, which the other prompts
+                refine, floats (side, side), or (N, side, side): :attr:`ObjectResult.logits`,
+                :attr:`Objects.logits`. Not together with a mask. Give all clicks again, those of
+                the earlier call too.
+            multimask: Several masks for each object (:attr:`ObjectResult.candidates`), of which the
+                one with the highest score is the result: for a single click, which may mean a
+                thing, its part or a group.
+            logits: Whether results have ``logits``.
+
+        Returns:
+            :class:`Objects`, or a list of them for a list of images or features of one.
+
+        Raises:
+            TypeError: A mask of another type than bool or uint8, coordinates that are no numbers.
+            BadInputError: A model that only detects, a wrong shape or number, a click outside the
+                image, a box that does not touch it, a mask of another size, features of another
+                model.
+        """
+        prompts = prompts_of(points, labels, box, mask, previous)
+        options = (bool(multimask), bool(logits))
+        if is_sequence_of_images(features):
+            return [self._interact(self.encode(one), prompts, options)[0] for one in features]
+        if not isinstance(features, Features):
+            features = self.encode(features)
+        results = self._interact(features, prompts, options)
+        return results[0] if features._one else results
+
+    def _interact(
+        self, features: Features, prompts: list[_core.ObjectPrompt], options: tuple[bool, bool]
+    ) -> list[Objects]:
+        """Raises what the first image failed with."""
+        found = _core.interact(self._core, features._encoded, prompts, *options)
+        for one in found:
+            if one["error"] is not None:
+                raise one["error"]
+        return [
+            to_objects(one, image, _path_of(image)) for one, image in zip(found, features._images)
+        ]
 
 
 def _parse_device(device: str | int) -> tuple[str, int]:
@@ -314,13 +408,6 @@ def _parse_device(device: str | int) -> tuple[str, int]:
     return "tensorrt", int(match[1] or 0)
 
 
-def _check_range(name: str, value: Any, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, numpy.integer)):
-        raise TypeError(f"{name}: expected a whole number, found {value!r}")
-    if not low <= value <= high:
-        raise BadInputError(f"{name}: expected {low} to {high}, found {value}")
-
-
 def _check_thresholds(threshold: Any, mask_threshold: Any) -> tuple[float, float]:
     checked = []
     for name, value in (("threshold", threshold), ("mask_threshold", mask_threshold)):
@@ -332,61 +419,6 @@ def _check_thresholds(threshold: Any, mask_threshold: Any) -> tuple[float, float
             raise BadInputError(f"{name}: expected 0 to 1, found {value!r}")
         checked.append(number)
     return checked[0], checked[1]
-
-
-def _make_prompts(text: Any, boxes: Any, labels: Any) -> list[_core.Prompt]:
-    """One prompt per text, each with all boxes; boxes alone are one prompt."""
-    texts = _check_texts(text)
-    pixel_boxes = _check_boxes(boxes)
-    positive = _check_labels(labels, len(pixel_boxes))
-    if not texts and not pixel_boxes:
-        raise BadInputError("nothing to look for: give text= or boxes=")
-    asked: list[str | None] = [*texts] or [None]
-    return [_core.Prompt(one, pixel_boxes, positive) for one in asked]
-
-
-def _check_texts(text: Any) -> list[str]:
-    if text is None:
-        return []
-    texts = [text] if isinstance(text, str) else text
-    if not isinstance(texts, (list, tuple)) or not all(isinstance(one, str) for one in texts):
-        raise TypeError(f"text: expected a str or a list of them, found {text!r}")
-    return list(texts)
-
-
-def _check_boxes(boxes: Any) -> list[tuple[float, float, float, float]]:
-    if boxes is None:
-        return []
-    try:
-        array = numpy.asarray(boxes, dtype=numpy.float64)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"boxes: expected [x0, y0, x1, y1] in pixels, or a list of such, found {boxes!r}"
-        ) from None
-    if array.size == 0:
-        return []
-    if array.ndim == 1:
-        array = array[None]
-    if array.ndim != 2 or array.shape[1] != 4:
-        raise BadInputError(
-            "boxes: expected [x0, y0, x1, y1] in pixels, or a list of such, found an array of "
-            f"shape {array.shape}"
-        )
-    return [tuple(box) for box in array.tolist()]
-
-
-def _check_labels(labels: Any, count: int) -> list[bool]:
-    if labels is None:
-        return [True] * count
-    values = [labels] if isinstance(labels, (bool, int)) else list(labels)
-    if len(values) != count:
-        raise BadInputError(f"labels: expected one for each of {count} boxes, found {len(values)}")
-    for value in values:
-        if value not in (0, 1):
-            raise BadInputError(
-                f"labels: expected 1 (like this) or 0 (not like this), found {value!r}"
-            )
-    return [bool(value) for value in values]
 
 
 def _path_of(image: ImageLike) -> str | None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from . import _core
+from .arguments import check_range
 from .errors import BadInputError
-from .segmenter import _check_range, _parse_device
+from .segmenter import _parse_device
 
 PathLike = str | os.PathLike[str]
 #: Called in the calling thread with what is being done and how much of it is done, 0 to 1.
@@ -107,9 +108,9 @@ def build(
         "max_masks": (max_masks, 0),
     }
     for name, (value, low) in sizes.items():
-        _check_range(name, value, low, 4096)
-    _check_range("workspace", workspace, 0, 1 << 20)
-    _check_range("optimization_level", optimization_level, 0, 5)
+        check_range(name, value, low, 4096)
+    check_range("workspace", workspace, 0, 1 << 20)
+    check_range("optimization_level", optimization_level, 0, 5)
     limits = _core.EngineLimits()
     limits.images, limits.prompts = max_batch, max_prompts
     limits.tuned_images, limits.tuned_prompts = tune_batch, tune_prompts
@@ -154,7 +155,7 @@ def verify(
     Returns:
         The report of ``sam3trt verify --json``; ``["passed"]`` is the verdict.
     """
-    _check_range("threads", threads, 0, 4096)
+    check_range("threads", threads, 0, 4096)
     report = _core.verify(
         os.fspath(model),
         _optional(reference),

@@ -112,6 +112,8 @@ void VideoSession::load(const std::filesystem::path& file) {
 
 std::vector<int64_t> VideoSession::objects() const { return impl_->session.objects(); }
 
+std::optional<int64_t> VideoSession::last_frame() const { return impl_->session.state().last; }
+
 const Model& VideoSession::model() const { return impl_->model; }
 
 }  // namespace sam3trt

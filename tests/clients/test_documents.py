@@ -19,7 +19,7 @@ def place(drawn, tmp_path, monkeypatch):
 def test_every_block_of_the_page_runs(place):
     page = ROOT / "docs/python.md"
     try:
-        assert set(documents.run(page, documents.blocks_of(page))) <= {"cuda"}
+        assert set(documents.run(page, documents.blocks_of(page))) <= {"cuda", "tracker"}
     finally:
         ray.shutdown()
 

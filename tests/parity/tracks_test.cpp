@@ -240,7 +240,9 @@ TEST(VideoSessionSteps, ThatThrowLeaveTheSessionAsItWas) {
   cut.size_bytes = 10;
   EXPECT_EQ(refusal([&] { (void)session.step(cut, 0); }), ErrorCode::kBadInput);
   EXPECT_TRUE(session.objects().empty());
+  EXPECT_EQ(session.last_frame(), std::nullopt);
   EXPECT_EQ(session.step(view, 0).size(), 1U);
+  EXPECT_EQ(session.last_frame(), 0);
   EXPECT_EQ(session.objects(), std::vector<int64_t>{1});
 }
 

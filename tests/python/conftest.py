@@ -3,6 +3,7 @@
 SAM3TRT_PROGRAM names the program; the default is build/sam3trt.
 """
 
+import functools
 import importlib.util
 import json
 import os
@@ -46,6 +47,25 @@ def graphs(program, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def graphs_of(program, tmp_path_factory):
+    """graphs_of(name): the graphs of the random checkpoint of tests/data/configs/NAME.json."""
+
+    @functools.cache
+    def make(name: str) -> Path:
+        checkpoint = tmp_path_factory.mktemp(f"checkpoint_{name}")
+        graphs = tmp_path_factory.mktemp(f"graphs_{name}")
+        script = ROOT / "tools/reference/make_checkpoint.py"
+        config = ROOT / f"tests/data/configs/{name}.json"
+        command = [sys.executable, script, config, "--format", "hf", "--output", checkpoint]
+        subprocess.run(command, check=True, capture_output=True)
+        command = [program, "export", "--checkpoint", checkpoint, "--component", "all"]
+        subprocess.run([*command, "--output", graphs], check=True, capture_output=True)
+        return graphs
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def infer(program, graphs, tmp_path_factory):
     """infer(*arguments): the program's JSON entries of a run on the small checkpoint."""
 
@@ -76,3 +96,17 @@ def segmenter(graphs):
     from sam3trt import Segmenter
 
     return Segmenter(graphs)
+
+
+@pytest.fixture(scope="session")
+def segmenters(graphs_of):
+    """segmenters(name): a Segmenter of the random checkpoint."""
+    from sam3trt import Segmenter
+
+    return functools.cache(lambda name: Segmenter(graphs_of(name)))
+
+
+@pytest.fixture(scope="session")
+def tracker(segmenters):
+    """A Segmenter of a random checkpoint that has the tracker."""
+    return segmenters("video_a")

@@ -2,6 +2,7 @@
 
 import documents
 import pytest
+import sam3trt
 from conftest import ROOT
 
 
@@ -20,6 +21,14 @@ def test_the_page_runs(place, capsys):
     printed = capsys.readouterr().out
     assert "<Result 'shapes.png' 640x440: 2 'red circle', 1 'blue star'>" in printed
     assert (place / "found.png").is_file() and (place / "found.json").is_file()
+
+
+def test_what_the_page_says_of_clicks_and_videos_runs(place, graphs_of):
+    """With a random checkpoint; the small one need not have a tracker."""
+    page = ROOT / "docs/python.md"
+    blocks = [block for block in documents.blocks_of(page) if block.requires == "tracker"]
+    assert len(blocks) >= 5
+    documents.run(page, blocks, sam3trt=sam3trt, seg=sam3trt.Segmenter(graphs_of("video_a")))
 
 
 def test_the_notebook_runs(place):

@@ -209,6 +209,7 @@ def test_a_box_outside_one_image_is_an_error_of_that_image(segmenter, drawn):
         ({"boxes": [[[1, 2, 3, 4]]]}, sam3trt.BadInputError, "boxes: expected"),
         ({"boxes": "1,2,3,4"}, TypeError, "boxes: expected"),
         ({"boxes": [[1, 2, 3, 4], [1, 2]]}, TypeError, "boxes: expected"),
+        ({"boxes": [1, 2, 10**400, 4]}, TypeError, "boxes: expected"),
         ({"boxes": [9, 9, 3, 3]}, sam3trt.BadInputError, "box 9,9,3,3"),
         ({"boxes": [1, 2, float("nan"), 4]}, sam3trt.BadInputError, "nan"),
         ({"boxes": BOXES, "labels": [1]}, sam3trt.BadInputError, "one for each of 2 boxes"),
