@@ -152,6 +152,27 @@ void add_size_options(CLI::App& command, BuildOptions& options) {
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
   command
+      .add_option("--max-objects", options.request.limits.objects,
+                  "Objects in one call of the components of clicks and videos")
+      ->check(sizes)
+      ->capture_default_str();
+  command
+      .add_option("--tune-objects", options.request.limits.tuned_objects,
+                  "Objects in one call that engines for several are tuned for; 0: the largest, 4 "
+                  "for memory attention")
+      ->check(tuned)
+      ->capture_default_str();
+  command
+      .add_option("--max-points", options.request.limits.points,
+                  "Points of an object in one call, two for a box and the padding counted")
+      ->check(sizes)
+      ->capture_default_str();
+  command
+      .add_option("--max-pointers", options.request.limits.pointers,
+                  "Earlier frames of an object whose pointers a frame of a video sees")
+      ->check(sizes)
+      ->capture_default_str();
+  command
       .add_option("--workspace", options.workspace_megabytes,
                   "MiB of GPU memory for the build; 0: TensorRT's choice")
       ->check(CLI::Range(0, 1 << 20))

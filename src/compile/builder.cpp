@@ -1,6 +1,7 @@
 #include "compile/builder.hpp"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -25,9 +26,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string kNoEngine =
-    "engines for clicks and videos are not supported yet; this graph runs on the CPU";
-
 /// `sam3trt.component` of a graph; empty for one of another program.
 std::string component_of(const fs::path& onnx) {
   const GraphInfo info = read_graph_info(onnx);
@@ -48,6 +46,16 @@ void add_detector(BuildPlan& plan, const fs::path& onnx, const fs::path& engine)
   }
   plan.tokenizer = tokenizer_beside(onnx);
   plan.tokenizer_output = tokenizer_beside(engine);
+}
+
+/// The engines of clicks and videos in a plan of a whole model.
+std::map<Component, fs::path> tracker_engines(const BuildPlan& plan) {
+  std::map<Component, fs::path> engines;
+  for (const BuildJob& job : plan.jobs) {
+    const auto component = component_named(component_of(job.onnx));
+    if (component && !serves(*component, Task::kDetect)) engines[*component] = job.engine;
+  }
+  return engines;
 }
 
 fs::path folder_of(const BuildRequest& request, const BuildPlan& plan) {
@@ -130,6 +138,7 @@ class Builder {
     options.limits.boxes = request.limits.boxes;
     options.limits.mask_prompts = mask_prompts(request.limits);
     if (request.limits.masks > 0) options.limits.masks = request.limits.masks;
+    options.limits.objects = request.limits.objects;
     limits_ = options.limits;
     verifier_.emplace(find_exported_model(first), std::move(options));
   }
@@ -195,9 +204,10 @@ class Builder {
   [[nodiscard]] std::optional<ModelFiles> find_set(const BuildPlan& plan,
                                                    std::string& reason) const {
     try {
-      ModelFiles files = plan.is_model
-                             ? find_model_files(plan.jobs[0].engine, plan.jobs[1].engine)
-                             : find_model_files(folder_of(request_, plan), ModelForm::kEngines);
+      ModelFiles files =
+          plan.is_model
+              ? find_model_files(plan.jobs[0].engine, plan.jobs[1].engine, tracker_engines(plan))
+              : find_model_files(folder_of(request_, plan), ModelForm::kEngines);
       for (const EngineManifest& manifest : load_manifests(files)) {
         if (manifest.verification == VerificationState::kStages ||
             manifest.verification == VerificationState::kPassed) {
@@ -297,8 +307,7 @@ BuildPlan plan_build(const BuildRequest& request) {
     const fs::path& detector = files.at(Component::kDetector);
     add_detector(plan, detector, engine_of(detector));
     for (const auto& [component, path] : files.components) {
-      if (serves(component, Task::kDetect)) continue;
-      log(LogLevel::kInfo, path.string() + ": " + kNoEngine);
+      if (!serves(component, Task::kDetect)) plan.jobs.push_back({path, engine_of(path)});
     }
     plan.is_model = true;
     return plan;
@@ -307,10 +316,6 @@ BuildPlan plan_build(const BuildRequest& request) {
     throw_bad_input("--output " + output.string() + ": expected a name that ends in .engine");
   }
   const auto component = component_named(component_of(request.onnx));
-  if (component && !serves(*component, Task::kDetect)) {
-    throw_bad_input("--onnx " + request.onnx.string() + ": " + kNoEngine +
-                    "; name a component of detection, or the folder");
-  }
   if (component == Component::kDetector) {
     add_detector(plan, request.onnx, output);
   } else {

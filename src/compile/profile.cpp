@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.hpp"
 #include "components/components.hpp"
@@ -16,25 +17,56 @@ namespace {
 /// a GPU.
 constexpr int64_t kMaskPrompts = 4;
 
+/// Objects that memory attention is tuned for: each reads thousands of keys per frame.
+constexpr int64_t kMemoryObjects = 4;
+
+/// A click with the padding that follows it.
+constexpr int64_t kTunedPoints = 2;
+
 struct Sizes {
   int64_t min = 1;
   int64_t opt = 1;
   int64_t max = 1;
 };
 
-int64_t query_count(const GraphInfo& graph) {
-  const auto config = graph.metadata.find("sam3trt.config");
-  if (config == graph.metadata.end()) return 1;
-  const auto json = nlohmann::json::parse(config->second, nullptr, false);
-  const auto queries = json.is_object() ? json.value("num_queries", nlohmann::json(1)) : json;
-  constexpr int64_t kMostQueries = 1 << 20;
-  if (queries.is_number_integer() && queries >= 1 && queries <= kMostQueries) {
-    return queries.get<int64_t>();
+/// What the graph says about its model, as far as profiles need it.
+struct ModelNumbers {
+  int64_t queries = 1;
+  int64_t frames = 1;        ///< F: conditioning frames and those before the current one.
+  int64_t tuned_frames = 1;  ///< As many as there are without another click.
+  int64_t pointers = 0;      ///< W, likewise.
+};
+
+/// A whole number of the configuration; `fallback` where it is not there.
+int64_t read_number(const nlohmann::json& object, const char* key, int64_t fallback) {
+  constexpr int64_t kMost = 1 << 20;
+  const auto value = object.value(key, nlohmann::json(fallback));
+  if (value.is_number_integer() && value >= fallback && value <= kMost) {
+    return value.get<int64_t>();
   }
-  throw_bad_input("the graph's sam3trt.config: expected a num_queries of 1 to " +
-                  std::to_string(kMostQueries) + ", found " +
-                  queries.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
+  throw_bad_input(std::string("the graph's sam3trt.config: expected a ") + key + " of " +
+                  std::to_string(fallback) + " to " + std::to_string(kMost) + ", found " +
+                  value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
                   "; export the graph again");
+}
+
+ModelNumbers read_numbers(const GraphInfo& graph) {
+  const auto config = graph.metadata.find("sam3trt.config");
+  if (config == graph.metadata.end()) return {};
+  const auto json = nlohmann::json::parse(config->second, nullptr, false);
+  if (!json.is_object()) {
+    throw_bad_input(
+        "the graph's sam3trt.config: expected an object with num_queries; export the graph again");
+  }
+  ModelNumbers numbers;
+  numbers.queries = read_number(json, "num_queries", 1);
+  const auto tracker = json.find("tracker");
+  if (tracker == json.end() || !tracker->is_object()) return numbers;
+  numbers.tuned_frames = std::max<int64_t>(read_number(*tracker, "num_maskmem", 0), 1);
+  numbers.frames =
+      numbers.tuned_frames - 1 + std::max<int64_t>(read_number(*tracker, "max_cond_frames", 0), 1);
+  numbers.pointers = read_number(*tracker, "max_object_pointers", 0);
+  return numbers;
 }
 
 using SymbolSizes = std::map<std::string, Sizes, std::less<>>;
@@ -44,15 +76,26 @@ int64_t tuned_of(int64_t tuned, int64_t largest) {
   return tuned == 0 ? largest : std::min(tuned, largest);
 }
 
-SymbolSizes symbol_sizes(const GraphInfo& graph, const EngineLimits& limits) {
-  const int64_t queries = query_count(graph);
-  const int64_t masks = limits.masks > 0 ? std::min(limits.masks, queries) : queries;
+SymbolSizes symbol_sizes(const GraphInfo& graph, std::optional<Component> component,
+                         const EngineLimits& limits) {
+  const ModelNumbers model = read_numbers(graph);
+  const int64_t masks = limits.masks > 0 ? std::min(limits.masks, model.queries) : model.queries;
   const int64_t rows = mask_prompts(limits);
-  return {{"B", {1, tuned_of(limits.tuned_images, limits.images), limits.images}},
+  const int64_t images = tuned_of(limits.tuned_images, limits.images);
+  const bool attends = component == Component::kMemoryAttention;
+  const int64_t objects =
+      std::min(tuned_of(limits.tuned_objects, limits.objects),
+               attends && limits.tuned_objects == 0 ? kMemoryObjects : limits.objects);
+  return {{"B", {1, images, limits.images}},
           {"P", {1, tuned_of(limits.tuned_prompts, limits.prompts), limits.prompts}},
           {"K", {1, 1, limits.boxes}},
           {"R", {1, tuned_of(limits.tuned_prompts, rows), rows}},
-          {"M", {1, std::min<int64_t>(16, masks), masks}}};
+          {"M", {1, std::min<int64_t>(16, masks), masks}},
+          {"O", {1, objects, limits.objects}},
+          {"E", {1, std::max(objects, images), std::max(limits.objects, limits.images)}},
+          {"A", {1, std::min(kTunedPoints, limits.points), limits.points}},
+          {"F", {1, std::min(model.tuned_frames, model.frames), model.frames}},
+          {"W", {0, std::min(model.pointers, limits.pointers), limits.pointers}}};
 }
 
 /// Where nothing else is asked for.
@@ -62,9 +105,9 @@ EngineLimits tuned_for_one(EngineLimits limits) {
   return limits;
 }
 
-/// The same for one image and one prompt.
+/// The same for one image and one prompt or object.
 SymbolSizes alone(SymbolSizes sizes) {
-  for (const char* symbol : {"B", "P", "R"}) sizes[symbol] = {1, 1, 1};
+  for (const char* symbol : {"B", "P", "R", "O", "E"}) sizes[symbol] = {1, 1, 1};
   return sizes;
 }
 
@@ -153,7 +196,7 @@ std::vector<Profile> make_profiles(const GraphInfo& graph, const EngineLimits& l
   const auto known = component_named(component);
   const ProfileChoice choice = known ? info_of(*known).profiles : ProfileChoice::kSingleAndSeveral;
   const SymbolSizes sizes = symbol_sizes(
-      graph, choice == ProfileChoice::kOneTunedForOne ? tuned_for_one(limits) : limits);
+      graph, known, choice == ProfileChoice::kOneTunedForOne ? tuned_for_one(limits) : limits);
   Profile several = make_profile(graph, sizes);
   if (choice != ProfileChoice::kSingleAndSeveral) return {std::move(several)};
   return one_and_several(make_profile(graph, alone(sizes)), std::move(several));

@@ -17,18 +17,23 @@ struct EngineLimits {
   int64_t masks = 0;         ///< M: masks of a prompt in one call; 0: as many as there are queries.
   int64_t tuned_images = 0;  ///< At most `images`; 0: as many as these.
   int64_t tuned_prompts = 0;  ///< At most `prompts`; 0: as many as these.
+  int64_t objects = 16;       ///< O: objects in one call of the tracker's components.
+  int64_t tuned_objects = 0;  ///< At most `objects`; 0: as many as these.
+  int64_t points = 32;        ///< A: points of an object, box corners and padding counted.
+  int64_t pointers = 256;     ///< W: pointers of an object; none is always possible.
 };
 
 /// R: prompts whose masks one call of the mask head gives.
 [[nodiscard]] int64_t mask_prompts(const EngineLimits& limits);
 
-/// Profiles of a graph whose inputs count images or prompts: one for exactly one image and prompt,
+/// Profiles of a graph whose inputs count images, prompts or objects: one for exactly one of each,
 /// and one for as many as `limits` say, tuned for as many as they say; where they say 1, a single
-/// one. Both are tuned for one box and 16 masks. Kernels and memory for many would make one alone
-/// slow and wasteful. Vision and text encoder have a single profile, because a second one would
-/// keep large weights twice; the latter, whose activations are small, is tuned for one where
-/// nothing else is asked for. Throws Error(kBadInput) for a dimension whose name is none of
-/// docs/graphs.md.
+/// one. Both are tuned for one box, 16 masks, two points and a full memory; remembered frames (F)
+/// are at most as many as the model's configuration says, and memory attention is tuned for at most
+/// 4 objects, which fill a GPU. Kernels and memory for many would make one alone slow and wasteful.
+/// Vision encoder, tracker neck and text encoder have a single profile, because a second one would
+/// keep large weights twice; the last, whose activations are small, is tuned for one where nothing
+/// else is asked for. Throws Error(kBadInput) for a dimension whose name is none of docs/graphs.md.
 [[nodiscard]] std::vector<Profile> make_profiles(const GraphInfo& graph,
                                                  const EngineLimits& limits);
 

@@ -208,6 +208,13 @@ Shape shape_of(const ComponentTensor& tensor, const AxisSizes& sizes) {
   return shape;
 }
 
+std::optional<std::string_view> input_counting(Component component, std::string_view symbol) {
+  for (const ComponentTensor& input : info_of(component).inputs) {
+    if (input.shape.substr(0, input.shape.find(',')) == symbol) return input.name;
+  }
+  return std::nullopt;
+}
+
 bool may_be_empty(std::string_view input, size_t axis) {
   constexpr int64_t kMark = int64_t{1} << 40;  // no other axis has it
   for (const ComponentInfo& info : table()) {

@@ -95,6 +95,11 @@ using AxisSizes = std::map<std::string, int64_t, std::less<>>;
 /// Whether the component is needed for the task.
 [[nodiscard]] bool serves(Component component, Task task);
 
+/// The first input of the component whose first axis is that symbol: what tells how many go through
+/// it at once. None where nothing counts them.
+[[nodiscard]] std::optional<std::string_view> input_counting(Component component,
+                                                             std::string_view symbol);
+
 /// Whether that axis of a component's input may have no elements: an object may have no pointers.
 [[nodiscard]] bool may_be_empty(std::string_view input, size_t axis);
 

@@ -56,8 +56,8 @@ GpuBackend::GpuBackend(std::shared_ptr<const GpuModel> model)
       masks_(model_->device(), model_->kernels(), model_->semantics()),
       object_masks_(model_->device(), model_->kernels(), Semantics::kMeta) {
   for (const ComponentInfo& info : components()) {
-    if (!model_->has(info.id)) continue;
-    stages_.try_emplace(info.id, std::string(info.name), model_->plan(info.id), model_->device());
+    const bool detects = serves(info.id, Task::kDetect) && info.id != Component::kTextEncoder;
+    if (detects) static_cast<void>(stage(info.id));
   }
 }
 
@@ -108,12 +108,22 @@ void GpuBackend::load_images(std::span<const ImageView> images) {
                               images_.pixel_values()};
 }
 
-/// The mask head counts other rows than the detector; memory of their own keeps addresses, so that
-/// graphs recorded for the one stay when the other's shape changes.
+GpuStage& GpuBackend::stage(Component component) {
+  const auto found = stages_.find(component);
+  if (found != stages_.end()) return found->second;
+  return stages_
+      .try_emplace(component, std::string(name_of(component)), model_->plan(component),
+                   model_->device())
+      .first->second;
+}
+
+/// The mask head and the components of clicks and videos count other rows than the detector; memory
+/// of their own keeps addresses, so that graphs recorded for the one stay when the other's shape
+/// changes.
 void GpuBackend::put(Component component, const std::string& name, const Tensor& tensor) {
-  const bool of_masks = component == Component::kMaskHead;
-  tensors_[name] = {tensor.shape(),
-                    uploader_.upload(stream_, of_masks ? "mask_" + name : name, tensor)};
+  const bool of_detector = serves(component, Task::kDetect) && component != Component::kMaskHead;
+  const std::string memory = of_detector ? name : std::string(name_of(component)) + "/" + name;
+  tensors_[name] = {tensor.shape(), uploader_.upload(stream_, memory, tensor)};
 }
 
 void GpuBackend::put_texts(const PromptBatch& batch, const PreparedCall& call) {
@@ -126,8 +136,8 @@ void GpuBackend::put_texts(const PromptBatch& batch, const PreparedCall& call) {
 void GpuBackend::put_zeros(const std::string& name, const Shape& shape) {
   const size_t bytes = static_cast<size_t>(element_count(shape)) * sizeof(float);
   DeviceBuffer& buffer = zeros_.try_emplace(name, model_->device()).first->second;
-  buffer.grow(stream_, bytes);
-  fill_bytes(stream_, buffer.data(), std::byte{0}, bytes);
+  buffer.grow(stream_, std::max<size_t>(bytes, 1));  // an object may have no pointers
+  if (bytes > 0) fill_bytes(stream_, buffer.data(), std::byte{0}, bytes);
   tensors_[name] = {shape, buffer.data()};
 }
 
@@ -140,7 +150,7 @@ const GpuBackend::Placed& GpuBackend::placed(Component component, const std::str
 
 void GpuBackend::run(Component component, const AxisSizes& sizes) {
   const ComponentInfo& info = info_of(component);
-  GpuStage& stage = stages_.at(component);
+  GpuStage& stage = this->stage(component);
   for (const ComponentTensor& input : info.inputs) {
     const std::string name(input.name);
     const Placed& tensor = placed(component, name);
@@ -149,22 +159,24 @@ void GpuBackend::run(Component component, const AxisSizes& sizes) {
   stage.run(stream_, activations_);
   for (const ComponentTensor& output : info.outputs) {
     const std::string name(output.name);
-    if (stage.type_of(name)) tensors_[name] = {shape_of(output, sizes), stage.output(name)};
+    if (!stage.type_of(name)) continue;
+    const Placed tensor{shape_of(output, sizes), stage.output(name)};
+    tensors_[name] = given_[component][name] = tensor;
   }
 }
 
 Tensor GpuBackend::get(Component component, const std::string& output) {
-  const auto stage = stages_.find(component);
-  const auto found = tensors_.find(output);
-  const auto type = stage == stages_.end() ? std::nullopt : stage->second.type_of(output);
-  if (!type || found == tensors_.end()) {
+  const auto run = given_.find(component);
+  if (run == given_.end() || !run->second.contains(output)) {
     throw Error(ErrorCode::kInternal,
                 "the " + std::string(name_of(component)) + " has not given " + output);
   }
-  Tensor tensor(*type, found->second.shape);
-  copy_to_host(stream_, tensor.bytes(), found->second.address);
+  const Placed& given = run->second.at(output);
+  const DType type = stage(component).type_of(output).value_or(DType::kF32);
+  Tensor tensor(type, given.shape);
+  copy_to_host(stream_, tensor.bytes(), given.address);
   uploader_.wait(stream_);
-  return *type == DType::kF32 ? std::move(tensor) : cast_tensor(tensor, DType::kF32);
+  return type == DType::kF32 ? std::move(tensor) : cast_tensor(tensor, DType::kF32);
 }
 
 std::vector<PromptDetections> GpuBackend::detections(std::span<const std::array<int64_t, 2>> sizes,

@@ -65,6 +65,8 @@ class GpuBackend : public Backend {
     DevicePointer address = 0;
   };
 
+  /// Made at the first use, which may load the engine.
+  [[nodiscard]] GpuStage& stage(Component component);
   [[nodiscard]] const Placed& placed(Component component, const std::string& name) const;
 
   std::shared_ptr<const GpuModel> model_;
@@ -79,6 +81,8 @@ class GpuBackend : public Backend {
   GpuMasks masks_;
   GpuMasks object_masks_;                  ///< Logits are resized, whatever the semantics.
   std::map<std::string, Placed> tensors_;  ///< Of the call.
+  /// What each component gave in its last run, also where another one gives a tensor of that name.
+  std::map<Component, std::map<std::string, Placed>> given_;
   std::vector<Stretch> stretches_;
   size_t used_stretches_ = 0;
   bool idle_ = true;  ///< Nothing of an earlier call is left in the stream.

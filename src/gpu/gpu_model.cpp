@@ -1,10 +1,14 @@
 #include "gpu/gpu_model.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <limits>
+#include <string_view>
 #include <utility>
 
 #include "base/error.hpp"
 #include "gpu/gpu_stage.hpp"
+#include "runtime/backend.hpp"
 
 namespace sam3trt {
 namespace {
@@ -13,6 +17,19 @@ namespace {
 int64_t largest(const LoadedPlan& plan, const std::string& input, size_t axis) {
   if (std::ranges::find(plan.inputs(), input, &TensorInfo::name) == plan.inputs().end()) return 1;
   return plan.profile(input).max.at(axis);
+}
+
+/// Objects that go through all components at once; `fallback` where nothing counts them.
+size_t count_objects(const GpuPlans& plans, const LatePlans& later, size_t fallback) {
+  int64_t least = std::numeric_limits<int64_t>::max();
+  for (const auto& [component, plan] : plans) {
+    const auto counting = input_counting(component, "O");
+    if (counting) least = std::min(least, largest(*plan, std::string(*counting), 0));
+  }
+  for (const auto& [component, plan] : later) {
+    if (plan.objects > 0) least = std::min(least, plan.objects);
+  }
+  return least == std::numeric_limits<int64_t>::max() ? fallback : static_cast<size_t>(least);
 }
 
 /// Throws unless `to` takes `tensor` in the type in which `from` gives it.
@@ -38,16 +55,39 @@ void check_type(const LoadedPlan& plan, Component component, const ComponentTens
                   std::string(name_of(*type)) + "; export and build it again");
 }
 
+/// Tensors that another component gives, and the host in its place.
+constexpr std::string_view kHostGivesToo[] = {"object_features", "mask_input", "object_score"};
+
+void check_plans(const GpuPlans& plans) {
+  for (const Connection& connection : connections()) check_connection(plans, connection);
+  for (const auto& [component, plan] : plans) {
+    const ComponentInfo& info = info_of(component);
+    for (const ComponentTensor& input : info.inputs) {
+      const bool any_float = input.name == "pixel_values";
+      const bool by_host = !producer_of(input.name) ||
+                           std::ranges::find(kHostGivesToo, input.name) != std::end(kHostGivesToo);
+      if (!any_float && by_host) check_type(*plan, component, input);
+    }
+    for (const ComponentTensor& output : info.outputs) {
+      const auto reads = [&](const Connection& connection) {
+        return connection.tensor == output.name;
+      };
+      if (std::ranges::none_of(connections(), reads)) check_type(*plan, component, output);
+    }
+  }
+}
+
 }  // namespace
 
 GpuModel::GpuModel(const CudaDevice& device, GpuPlans plans, const ModelConfig& config,
-                   Semantics semantics)
+                   Semantics semantics, LatePlans later)
     : device_(device),
       kernels_(device),
       config_(config),
       semantics_(semantics),
-      plans_(std::move(plans)) {
-  check();
+      plans_(std::move(plans)),
+      later_(std::move(later)) {
+  check_plans(plans_);
   const auto most = [&](Component component, const char* input, size_t axis) {
     return static_cast<size_t>(largest(*plans_.at(component), input, axis));
   };
@@ -63,6 +103,7 @@ GpuModel::GpuModel(const CudaDevice& device, GpuPlans plans, const ModelConfig& 
                 most(kMaskHead, "geometry_features", 1) - 1});
   limits_.mask_prompts = most(kMaskHead, "query_index", 0);
   limits_.masks = most(kMaskHead, "query_index", 1);
+  limits_.objects = count_objects(plans_, later_, limits_.objects);
   max_texts_ = most(kTextEncoder, "input_ids", 0);
   text_encoder_ = plans_.extract(kTextEncoder).mapped();
 }
@@ -72,21 +113,26 @@ GpuModel::~GpuModel() {
   (void)device_.driver().context_set_current.status(device_.context()->handle());
 }
 
-void GpuModel::check() const {
-  for (const Connection& connection : connections()) check_connection(plans_, connection);
-  for (const auto& [component, plan] : plans_) {
-    const ComponentInfo& info = info_of(component);
-    for (const ComponentTensor& input : info.inputs) {
-      const bool any_float = input.name == "pixel_values";
-      if (!any_float && !producer_of(input.name)) check_type(*plan, component, input);
-    }
-    for (const ComponentTensor& output : info.outputs) {
-      const auto reads = [&](const Connection& connection) {
-        return connection.tensor == output.name;
-      };
-      if (std::ranges::none_of(connections(), reads)) check_type(*plan, component, output);
-    }
+const LoadedPlan& GpuModel::plan(Component component) const {
+  if (const auto found = plans_.find(component); found != plans_.end()) return *found->second;
+  const std::lock_guard lock(loading_);
+  const auto found = loaded_.find(component);
+  if (found != loaded_.end()) return *found->second;
+  return *loaded_.emplace(component, load(component)).first->second;
+}
+
+std::shared_ptr<const LoadedPlan> GpuModel::load(Component component) const {
+  const auto later = later_.find(component);
+  if (later == later_.end()) {
+    throw_without(component,
+                  "export the whole checkpoint with 'sam3trt export --component all' and build it");
   }
+  GpuPlans all = plans_;
+  all.insert(loaded_.begin(), loaded_.end());
+  const auto plan = later->second.load();
+  all[component] = plan;
+  check_plans(all);
+  return plan;
 }
 
 std::shared_ptr<const LoadedPlan> GpuModel::text_encoder() const {

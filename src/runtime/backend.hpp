@@ -131,6 +131,10 @@ class Backend {
   [[nodiscard]] virtual Timings take_timings() = 0;
 };
 
+/// Throws Error(kBadInput): the model has no such component, which a task needs. `how` says how to
+/// get it.
+[[noreturn]] void throw_without(Component component, const std::string& how);
+
 /// Sizes of a model by symbol (docs/graphs.md).
 [[nodiscard]] AxisSizes model_sizes(const ModelConfig& config);
 

@@ -65,9 +65,7 @@ void SessionEngines::set_later(Component component, Maker maker) {
 Engine& SessionEngines::at(Component component) const {
   const auto found = engines_.find(component);
   if (found == engines_.end()) {
-    throw_bad_input("the model has no " + std::string(name_of(component)) +
-                    ", which clicks and videos need; export the whole checkpoint with 'sam3trt "
-                    "export --component all'");
+    throw_without(component, "export the whole checkpoint with 'sam3trt export --component all'");
   }
   Entry& entry = found->second;
   if (!entry.engine) entry.engine = entry.maker();

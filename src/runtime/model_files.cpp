@@ -231,8 +231,11 @@ ModelFiles find_model_files(const fs::path& folder, std::optional<ModelForm> for
   return check_files(std::move(files));
 }
 
-ModelFiles find_model_files(const fs::path& vision_encoder, const fs::path& detector) {
-  return check_files(detector_files(vision_encoder, detector));
+ModelFiles find_model_files(const fs::path& vision_encoder, const fs::path& detector,
+                            const std::map<Component, fs::path>& others) {
+  ModelFiles files = detector_files(vision_encoder, detector);
+  files.components.insert(others.begin(), others.end());
+  return check_files(std::move(files));
 }
 
 }  // namespace sam3trt

@@ -74,10 +74,11 @@ struct FolderWords {
                                           std::optional<ModelForm> form = std::nullopt,
                                           const FolderWords& words = {});
 
-/// The same from two files, for detection: the other components lie beside the detector. Both must
-/// be graphs or both engines.
-[[nodiscard]] ModelFiles find_model_files(const std::filesystem::path& vision_encoder,
-                                          const std::filesystem::path& detector);
+/// The same from two files: the other components of detection lie beside the detector, and those of
+/// clicks and videos are `others`. All must be graphs or all engines.
+[[nodiscard]] ModelFiles find_model_files(
+    const std::filesystem::path& vision_encoder, const std::filesystem::path& detector,
+    const std::map<Component, std::filesystem::path>& others = {});
 
 /// "hf" or "meta".
 [[nodiscard]] std::string_view semantics_name(Semantics semantics);

@@ -47,6 +47,11 @@ struct Pipeline::MaskJob {
   size_t count = 0;
 };
 
+void throw_without(Component component, const std::string& how) {
+  throw_bad_input("the model has no " + std::string(name_of(component)) +
+                  ", which clicks and videos need; " + how);
+}
+
 AxisSizes model_sizes(const ModelConfig& config) {
   AxisSizes sizes = {
       {"S", config.image_size},     {"g", config.grid},           {"N", config.grid * config.grid},

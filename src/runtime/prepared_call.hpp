@@ -20,6 +20,7 @@ struct CallLimits {
   size_t boxes = 1 << 20;   ///< Of one prompt.
   size_t mask_prompts = 1;  ///< Through the mask head at once.
   size_t masks = 256;       ///< Of one prompt, through the mask head at once.
+  size_t objects = 16;      ///< Through each component of clicks and videos at once.
 };
 
 /// A text for the text encoder.

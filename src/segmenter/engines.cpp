@@ -113,8 +113,31 @@ std::shared_ptr<const LoadedPlan> EngineFile::load(TensorRtHost& host, const Loa
 
 EngineFiles open_engines(const ModelFiles& files) {
   EngineFiles engines;
-  for (const auto& [component, path] : files.components) engines.try_emplace(component, path);
+  for (const auto& [component, path] : files.components) {
+    if (serves(component, Task::kDetect)) engines.try_emplace(component, path);
+  }
   return engines;
+}
+
+LatePlans late_plans(TensorRtHost& host, const ModelFiles& files, const LoadOptions& options) {
+  LatePlans plans;
+  for (const auto& [component, path] : files.components) {
+    if (serves(component, Task::kDetect)) continue;
+    const EngineManifest manifest = EngineManifest::load(path);
+    const auto counting = input_counting(component, "O");
+    const int64_t objects = counting ? manifest.largest(std::string(*counting), 0).value_or(1) : 0;
+    const auto load = [&host, path = path, options, plan = manifest.plan_sha256] {
+      host.device.make_current();
+      EngineFile file(path);
+      if (file.manifest().plan_sha256 != plan && !options.allow_unverified) {
+        throw_bad_input(path.string() +
+                        ": is another engine than when the model was loaded; load the model again");
+      }
+      return file.load(host, options);
+    };
+    plans[component] = {load, objects};
+  }
+  return plans;
 }
 
 GpuPlans load_plans(TensorRtHost& host, EngineFiles files, const LoadOptions& options) {

@@ -86,7 +86,14 @@ class EngineFile {
 
 using EngineFiles = std::map<Component, EngineFile>;
 
+/// Those that detection needs.
 [[nodiscard]] EngineFiles open_engines(const ModelFiles& files);
+
+/// The others, which are opened and loaded at their first use, each as EngineFile::load does. One
+/// that is no longer the file that was there now is Error(kBadInput), unless `options` allow
+/// unverified ones. `host` must outlive them.
+[[nodiscard]] LatePlans late_plans(TensorRtHost& host, const ModelFiles& files,
+                                   const LoadOptions& options);
 
 /// All of them at once, each in a thread of its own.
 [[nodiscard]] GpuPlans load_plans(TensorRtHost& host, EngineFiles files,

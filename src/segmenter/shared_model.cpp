@@ -23,8 +23,9 @@ SharedModel::SharedModel(const ModelFiles& files, const LoadOptions& options)
   verified_ = all_verified(files);
   EngineFiles engines = open_engines(files);  // hashed while CUDA and TensorRT start
   host_ = open_tensorrt_for(files.at(Component::kVisionEncoder), options.device);
-  gpu_ = std::make_shared<const GpuModel>(
-      host_->device, load_plans(*host_, std::move(engines), options), config_, semantics_);
+  gpu_ = std::make_shared<const GpuModel>(host_->device,
+                                          load_plans(*host_, std::move(engines), options), config_,
+                                          semantics_, late_plans(*host_, files, options));
 }
 
 SharedModel::SharedModel(std::shared_ptr<const GpuModel> gpu, Tokenizer tokenizer)

@@ -54,10 +54,10 @@ ProfileShape envelope_of(std::span<const Profile> profiles, const std::string& i
 void check_shape(const std::string& engine, const std::string& input, const Shape& shape,
                  const ProfileShape& profile) {
   if (holds(profile, shape)) return;
-  throw_bad_input(engine + ": input " + input + " has the shape " + to_string(shape) +
-                  ", and the engine was built for " + to_string(profile.min) + " to " +
-                  to_string(profile.max) +
-                  "; build it with a larger --max-prompts, --max-boxes or --max-batch");
+  throw_bad_input(
+      engine + ": input " + input + " has the shape " + to_string(shape) +
+      ", and the engine was built for " + to_string(profile.min) + " to " + to_string(profile.max) +
+      "; build it with a larger --max-prompts, --max-boxes, --max-batch or --max-objects");
 }
 
 }  // namespace sam3trt

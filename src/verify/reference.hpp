@@ -33,6 +33,7 @@ struct ReferenceLimits {
   int64_t boxes = 8;         ///< Of one prompt.
   int64_t mask_prompts = 4;  ///< Prompts in one call of the mask head.
   int64_t masks = 16;        ///< Of one prompt.
+  int64_t objects = 16;      ///< Of clicks and videos.
 
   [[nodiscard]] bool operator==(const ReferenceLimits&) const = default;
 };

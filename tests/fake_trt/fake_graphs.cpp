@@ -1,6 +1,7 @@
 #include "fake_graphs.hpp"
 
 #include <cmath>
+#include <functional>
 #include <utility>
 
 namespace sam3trt {
@@ -8,12 +9,13 @@ namespace {
 
 using Tensors = std::map<std::string, Tensor>;
 
-constexpr int64_t kWidth = 2;
+constexpr int64_t kWidth = 8;
 constexpr int64_t kGrid = 2;
 constexpr int64_t kSide = 4 * kGrid;
 constexpr int64_t kContext = 6;
 constexpr int64_t kQueries = 5;
 constexpr int64_t kRegion = 3;
+constexpr int64_t kVisionWidth = 3;
 
 /// Numbers that follow from all that was mixed in.
 class Mixer {
@@ -65,6 +67,20 @@ Tensors encode_image(const TensorMap& inputs) {
     }
     outputs.emplace(name, std::move(features));
   }
+  return outputs;
+}
+
+/// The same of a model that does more than detect.
+Tensors encode_image_for_all(const TensorMap& inputs) {
+  Tensors outputs = encode_image(inputs);
+  const Tensor& pixels = *inputs.at("pixel_values");
+  Tensor tokens(DType::kF32, {pixels.dim(0), kGrid * kGrid, kVisionWidth});
+  for (int64_t image = 0; image < pixels.dim(0); ++image) {
+    Mixer mixer;
+    mixer.add_row(pixels, image);
+    mixer.fill(row_of(tokens, image), 2.0F);
+  }
+  outputs.emplace("vision_features", std::move(tokens));
   return outputs;
 }
 
@@ -173,16 +189,58 @@ Tensors make_masks(const TensorMap& inputs) {
   return outputs;
 }
 
+std::string_view first_axis(const ComponentTensor& tensor) {
+  return tensor.shape.substr(0, tensor.shape.find(','));
+}
+
+/// The row of `input` that row `row` of the outputs depends on; -1 for none.
+int64_t row_for(const ComponentTensor& input, std::string_view rows, const TensorMap& inputs,
+                int64_t row) {
+  if (input.name.ends_with("_index")) return -1;
+  const bool is_mask = input.name == "mask_input";
+  if (is_mask && inputs.at("has_mask")->f32()[static_cast<size_t>(row)] == 0.0F) return -1;
+  if (first_axis(input) == rows) return row;
+  const char* index = first_axis(input) == "E" ? "feature_index" : "image_index";
+  return inputs.at(index)->i64()[static_cast<size_t>(row)];
+}
+
+/// Any component of clicks and videos: each row of its outputs mixes what it depends on.
+Tensors run_any(Component component, const TensorMap& inputs) {
+  const ComponentInfo& info = info_of(component);
+  AxisSizes sizes = model_sizes(FakeGraphs::config());
+  for (const ComponentTensor& input : info.inputs) {
+    const Tensor& tensor = *inputs.at(std::string(input.name));
+    sizes[std::string(first_axis(input))] = tensor.dim(0);
+  }
+  Tensors outputs;
+  for (const ComponentTensor& output : info.outputs) {
+    Tensor tensor(DType::kF32, shape_of(output, sizes));
+    for (int64_t row = 0; row < tensor.dim(0); ++row) {
+      Mixer mixer;
+      mixer.add(std::as_bytes(std::span(output.name)));
+      for (const ComponentTensor& input : info.inputs) {
+        const int64_t from = row_for(input, first_axis(output), inputs, row);
+        if (from >= 0) mixer.add_row(*inputs.at(std::string(input.name)), from);
+      }
+      mixer.fill(row_of(tensor, row), 2.0F);
+    }
+    outputs.emplace(output.name, std::move(tensor));
+  }
+  return outputs;
+}
+
+using Function = std::function<Tensors(const TensorMap&)>;
+
 using Damages = std::map<std::string, FakeGraphs::Damage>;
 
 class FakeGraph : public Engine {
  public:
   FakeGraph(std::string name, std::vector<TensorInfo> inputs, std::vector<TensorInfo> outputs,
-            Tensors (*function)(const TensorMap&), std::shared_ptr<const Damages> damages)
+            Function function, std::shared_ptr<const Damages> damages)
       : name_(std::move(name)),
         inputs_(std::move(inputs)),
         outputs_(std::move(outputs)),
-        function_(function),
+        function_(std::move(function)),
         damages_(std::move(damages)) {}
 
   [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return inputs_; }
@@ -198,7 +256,7 @@ class FakeGraph : public Engine {
   std::string name_;
   std::vector<TensorInfo> inputs_;
   std::vector<TensorInfo> outputs_;
-  Tensors (*function_)(const TensorMap&);
+  Function function_;
   std::shared_ptr<const Damages> damages_;
 };
 
@@ -230,6 +288,15 @@ ModelConfig FakeGraphs::config() {
   config.image_std = {0.5, 0.5, 0.5};
   config.rescale_factor = 1.0 / 255;
   config.pad_token_id = 0;
+  TrackerConfig tracker;
+  tracker.vision_width = kVisionWidth;
+  tracker.memory_channels = kWidth / 2;
+  tracker.num_maskmem = 3;
+  tracker.max_cond_frames = 1;
+  tracker.max_object_pointers = 4;
+  tracker.mask_tokens = 4;
+  tracker.low_res_mask_size = kSide;
+  config.tracker = tracker;
   return config;
 }
 
@@ -277,6 +344,36 @@ SessionEngines FakeGraphs::engines() const {
          {"semantic_seg", DType::kF32, {kAny, 1, kSide, kSide}}},
         make_masks);
   return engines;
+}
+
+SessionEngines FakeGraphs::all_engines() const {
+  SessionEngines all = engines();
+  const auto add = [&](Component component, std::vector<TensorInfo> inputs,
+                       std::vector<TensorInfo> outputs, Function function) {
+    all.set(component,
+            std::make_unique<FakeGraph>(std::string(name_of(component)), std::move(inputs),
+                                        std::move(outputs), std::move(function), damage_));
+  };
+  add(Component::kVisionEncoder, {kPixels},
+      {kFeatures0,
+       kFeatures1,
+       kFeatures2,
+       {"vision_features", DType::kF32, {kAny, kGrid * kGrid, kVisionWidth}}},
+      encode_image_for_all);
+  const AxisSizes sizes = model_sizes(config());
+  for (const ComponentInfo& info : components()) {
+    if (serves(info.id, Task::kDetect)) continue;
+    std::vector<TensorInfo> tensors[2];
+    for (const auto& [list, into] :
+         {std::pair{&info.inputs, &tensors[0]}, std::pair{&info.outputs, &tensors[1]}}) {
+      for (const ComponentTensor& tensor : *list) {
+        into->push_back({std::string(tensor.name), tensor.dtype, shape_of(tensor, sizes)});
+      }
+    }
+    add(info.id, std::move(tensors[0]), std::move(tensors[1]),
+        [id = info.id](const TensorMap& inputs) { return run_any(id, inputs); });
+  }
+  return all;
 }
 
 }  // namespace sam3trt

@@ -24,6 +24,9 @@ class FakeGraphs {
   /// Engines of one session. They share what set_damage says and may outlive this object.
   [[nodiscard]] SessionEngines engines() const;
 
+  /// The same with the components of clicks and videos.
+  [[nodiscard]] SessionEngines all_engines() const;
+
   /// Changes what a graph gives, after the fact; called with inputs and outputs.
   using Damage = std::function<void(const TensorMap&, std::map<std::string, Tensor>&)>;
   void set_damage(const std::string& graph, Damage damage) {

@@ -1,5 +1,6 @@
 #include "fake_plan.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <mutex>
 #include <optional>
@@ -15,47 +16,31 @@ namespace {
 
 using Sizes = std::map<std::string, int64_t>;
 
-/// Dynamic sizes of docs/graphs.md by tensor: which symbol each dynamic axis has, in their order.
-const std::map<std::string, std::vector<std::string>>& symbols() {
-  static const std::map<std::string, std::vector<std::string>> all = {
-      {"pixel_values", {"B"}},
-      {"fpn_feat_0", {"B"}},
-      {"fpn_feat_1", {"B"}},
-      {"fpn_feat_2", {"B"}},
-      {"input_ids", {"P"}},
-      {"text_features", {"P"}},
-      {"image_index", {"P"}},
-      {"boxes", {"P", "K"}},
-      {"box_labels", {"P", "K"}},
-      {"box_mask", {"P", "K"}},
-      {"pool_y", {"P", "K"}},
-      {"pool_x", {"P", "K"}},
-      {"geometry_features", {"P", "K+1"}},
-      {"prompt_mask", {"P", "T"}},
-      {"pred_logits", {"P"}},
-      {"pred_boxes", {"P"}},
-      {"presence_logits", {"P"}},
-      {"query_features", {"P"}},
-      {"encoder_hidden_states", {"P"}},
-      {"prompt_index", {"R"}},
-      {"query_index", {"R", "M"}},
-      {"pred_masks", {"R", "M"}},
-      {"semantic_seg", {"R"}},
-  };
-  return all;
+/// The symbol of an axis of a component's tensor: "B", "K+1".
+std::string symbol_of(Component component, const std::string& tensor, size_t axis) {
+  const ComponentInfo& info = info_of(component);
+  for (const auto* list : {&info.inputs, &info.outputs}) {
+    for (const ComponentTensor& entry : *list) {
+      if (entry.name != tensor) continue;
+      std::string_view rest = entry.shape;
+      for (; axis > 0; --axis) rest.remove_prefix(rest.find(',') + 1);
+      return std::string(rest.substr(0, rest.find(',')));
+    }
+  }
+  throw std::logic_error("no tensor " + tensor);
 }
 
 class FakePlan : public LoadedPlan, public std::enable_shared_from_this<FakePlan> {
  public:
-  FakePlan(std::unique_ptr<Engine> engine, const Sizes& largest, bool is_mask_head)
-      : engine_(std::move(engine)), is_mask_head_(is_mask_head) {
+  FakePlan(std::unique_ptr<Engine> engine, const Sizes& largest, Component component)
+      : engine_(std::move(engine)), component_(component) {
     Sizes smallest = largest;
     for (auto& [symbol, size] : smallest) {
-      size = symbol == "T" ? size - largest.at("K") + 1 : 1;
+      size = symbol == "T" ? size - largest.at("K") + 1 : (symbol == "W" ? 0 : 1);
     }
     smallest["K+1"] = 2;
     Sizes alone = largest;
-    for (const char* symbol : {"B", "P", "R"}) alone[symbol] = 1;
+    for (const char* symbol : {"B", "P", "R", "O", "E"}) alone[symbol] = 1;
     for (const Sizes& most : {alone, largest}) {
       Profile& profile = profiles_.emplace_back();
       for (const TensorInfo& input : engine_->inputs()) {
@@ -84,10 +69,8 @@ class FakePlan : public LoadedPlan, public std::enable_shared_from_this<FakePlan
     return engine_->run(inputs);
   }
 
-  /// `image_index` counts as many as the prompts of the call: those of the mask head are R.
-  [[nodiscard]] std::string symbol(const std::string& tensor, size_t index) const {
-    if (is_mask_head_ && tensor == "image_index") return "R";
-    return symbols().at(tensor).at(index);
+  [[nodiscard]] std::string symbol(const std::string& tensor, size_t axis) const {
+    return symbol_of(component_, tensor, axis);
   }
 
   [[nodiscard]] const TensorInfo& info(const std::string& name) const {
@@ -101,16 +84,15 @@ class FakePlan : public LoadedPlan, public std::enable_shared_from_this<FakePlan
 
   [[nodiscard]] Shape resolve(const TensorInfo& tensor, const Sizes& sizes) const {
     Shape shape = tensor.shape;
-    size_t next = 0;
-    for (int64_t& size : shape) {
-      if (size < 0) size = sizes.at(symbol(tensor.name, next++));
+    for (size_t axis = 0; axis < shape.size(); ++axis) {
+      if (shape[axis] < 0) shape[axis] = sizes.at(symbol(tensor.name, axis));
     }
     return shape;
   }
 
  private:
   std::unique_ptr<Engine> engine_;
-  bool is_mask_head_;
+  Component component_;
   std::vector<Profile> profiles_;
   mutable std::mutex mutex_;
 };
@@ -150,9 +132,8 @@ class FakeContext : public PlanContext {
     Sizes sizes;
     for (const auto& [input, shape] : context().shapes) {
       const Shape& pattern = plan_->info(input).shape;
-      size_t next = 0;
       for (size_t axis = 0; axis < pattern.size(); ++axis) {
-        if (pattern[axis] < 0) sizes[plan_->symbol(input, next++)] = shape[axis];
+        if (pattern[axis] < 0) sizes[plan_->symbol(input, axis)] = shape[axis];
       }
     }
     if (sizes.contains("K")) sizes["K+1"] = sizes["K"] + 1;
@@ -242,12 +223,16 @@ GpuPlans fake_plans(SessionEngines engines, const ModelConfig& config,
                          {"K+1", limits.boxes + 1},
                          {"T", config.context_length + limits.boxes + 1},
                          {"R", limits.mask_prompts},
-                         {"M", limits.masks}};
+                         {"M", limits.masks},
+                         {"O", limits.objects},
+                         {"E", std::max(limits.objects, limits.images)},
+                         {"A", 4},
+                         {"F", 3},
+                         {"W", 5}};
   GpuPlans plans;
   for (const ComponentInfo& info : components()) {
     if (!engines.has(info.id)) continue;
-    plans[info.id] = std::make_shared<const FakePlan>(engines.take(info.id), largest,
-                                                      info.id == Component::kMaskHead);
+    plans[info.id] = std::make_shared<const FakePlan>(engines.take(info.id), largest, info.id);
   }
   return plans;
 }

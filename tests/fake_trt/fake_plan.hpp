@@ -15,6 +15,7 @@ struct FakePlanLimits {
   int64_t boxes = 4;
   int64_t mask_prompts = 2;
   int64_t masks = 8;
+  int64_t objects = 3;
 };
 
 /// CPU engines in the place of TensorRT's, with a profile for one image and prompt and another

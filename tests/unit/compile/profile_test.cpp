@@ -123,6 +123,57 @@ TEST(MakeProfiles, TheSecondIsTunedForTheLargestUnlessFewerAreAsked) {
   EXPECT_EQ(shape_of("R", {.prompts = 16, .tuned_prompts = 16}).opt, (Shape{4, 3}));
 }
 
+/// A graph of a model with a tracker.
+GraphInfo tracker_part(const std::string& component, const std::string& dim) {
+  GraphInfo graph = part_with(component, dim);
+  graph.metadata["sam3trt.config"] =
+      R"({"num_queries": 36,
+          "tracker": {"num_maskmem": 7, "max_cond_frames": 4, "max_object_pointers": 16}})";
+  return graph;
+}
+
+TEST(MakeProfiles, ObjectsAndWhatTheyRememberHaveTheirLimits) {
+  const EngineLimits limits{.images = 2, .objects = 9, .points = 12, .pointers = 40};
+  const auto several = [&](const char* component, const char* dim) {
+    const ProfileShape shape = make_profiles(tracker_part(component, dim), limits).back().at("x");
+    return Shape{shape.min[0], shape.opt[0], shape.max[0]};
+  };
+  EXPECT_EQ(several("sam_decoder", "O"), (Shape{1, 9, 9}));
+  EXPECT_EQ(several("sam_decoder", "E"), (Shape{1, 9, 9}));
+  EXPECT_EQ(several("sam_decoder", "A"), (Shape{1, 2, 12}));
+  EXPECT_EQ(several("memory_attention", "O"), (Shape{1, 4, 9}));
+  EXPECT_EQ(several("memory_attention", "F"), (Shape{1, 7, 10}));
+  EXPECT_EQ(several("memory_attention", "W"), (Shape{0, 16, 40}));
+  EXPECT_EQ(several("tracker_neck", "B"), (Shape{1, 2, 2}));
+}
+
+TEST(MakeProfiles, FeaturesOfAsManyImagesAsObjectsFit) {
+  EXPECT_EQ(shape_of("E", {.images = 8, .objects = 3}).max, (Shape{8, 3}));
+  EXPECT_EQ(shape_of("E", {.images = 1, .objects = 3}).max, (Shape{3, 3}));
+}
+
+TEST(MakeProfiles, ObjectsAreTunedForAsMuchAsIsAsked) {
+  const EngineLimits limits{.objects = 12, .tuned_objects = 6};
+  for (const char* component : {"sam_decoder", "memory_attention"}) {
+    const auto profiles = make_profiles(tracker_part(component, "O"), limits);
+    ASSERT_EQ(profiles.size(), 2U) << component;
+    EXPECT_EQ(profiles[0].at("x").max, (Shape{1, 3})) << component;
+    EXPECT_EQ(profiles[1].at("x").opt, (Shape{6, 3})) << component;
+    EXPECT_EQ(profiles[1].at("x").max, (Shape{12, 3})) << component;
+  }
+}
+
+TEST(MakeProfiles, ATrackerWithoutAMemoryHasOneFrame) {
+  GraphInfo graph = tracker_part("sam_decoder", "F");
+  graph.metadata["sam3trt.config"] =
+      R"({"tracker": {"num_maskmem": 0, "max_cond_frames": 0, "max_object_pointers": 0}})";
+  const auto profile = make_profiles(graph, {}).back().at("x");
+  EXPECT_EQ(profile.opt[0], 1);
+  EXPECT_EQ(profile.max[0], 1);
+  graph.metadata["sam3trt.config"] = R"({"tracker": {"num_maskmem": -2}})";
+  EXPECT_THROW((void)make_profiles(graph, {}), Error);
+}
+
 TEST(MakeForeignProfiles, ADynamicFirstAxisCountsImages) {
   GraphInfo graph;
   graph.inputs = {{"fixed", DType::kF32, {1, 3}}, {"x", DType::kF32, {-1, 3}}};

@@ -68,6 +68,12 @@ TEST(Components, EachTensorHasOneProducerThatComesBeforeItsConsumers) {
   EXPECT_EQ(producer_of("image_index"), std::nullopt);
 }
 
+TEST(Components, AnInputTellsHowManyGoThroughAtOnce) {
+  EXPECT_EQ(input_counting(Component::kSamDecoder, "O"), "feature_index");
+  EXPECT_EQ(input_counting(Component::kVisionEncoder, "B"), "pixel_values");
+  EXPECT_EQ(input_counting(Component::kTrackerNeck, "O"), std::nullopt);
+}
+
 TEST(Components, OnlyPointersMayBeNone) {
   EXPECT_TRUE(may_be_empty("memory_pointers", 1));
   EXPECT_TRUE(may_be_empty("pointer_time", 1));

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <fstream>
 #include <mutex>
@@ -126,6 +127,12 @@ class Engines : public testing::Test {
 
   GpuPlans load() { return load_plans(host_, open_engines(files_), {}); }
 
+  /// Components that detection needs.
+  static size_t detecting() {
+    return static_cast<size_t>(std::ranges::count_if(
+        components(), [](const ComponentInfo& info) { return serves(info.id, Task::kDetect); }));
+  }
+
   std::string refusal_of_all() {
     try {
       static_cast<void>(load());
@@ -144,9 +151,50 @@ class Engines : public testing::Test {
 
 TEST_F(Engines, EachComponentGetsThePlanOfItsFile) {
   const GpuPlans plans = load();
-  EXPECT_EQ(plans.size(), components().size());
+  EXPECT_EQ(plans.size(), detecting());
   for (const auto& [component, plan] : plans) EXPECT_EQ(plan->layers_json(), name_of(component));
-  EXPECT_EQ(static_cast<size_t>(api_->loads), components().size());
+  EXPECT_EQ(static_cast<size_t>(api_->loads), detecting());
+}
+
+TEST_F(Engines, ThoseOfClicksAndVideosAreLoadedWhenTheyAreUsed) {
+  change(files_.at(Component::kSamDecoder), [](EngineManifest& manifest) {
+    manifest.profiles = {{{"feature_index", {{1}, {1}, {1}}}},
+                         {{"feature_index", {{1}, {8}, {8}}}}};
+  });
+  const LatePlans later = late_plans(host_, files_, {});
+  EXPECT_EQ(later.size(), components().size() - detecting());
+  EXPECT_EQ(api_->loads, 0);
+  EXPECT_EQ(later.at(Component::kSamDecoder).objects, 8);
+  EXPECT_EQ(later.at(Component::kTrackerNeck).objects, 0);
+  for (const auto& [component, plan] : later) {
+    EXPECT_EQ(plan.load()->layers_json(), name_of(component));
+  }
+}
+
+TEST_F(Engines, OneThatIsLoadedLaterMustBeTheOneThatWasThere) {
+  const LatePlans later = late_plans(host_, files_, {});
+  const LatePlans any = late_plans(host_, files_, {.threads = 0, .allow_unverified = true});
+  const auto refusal = [&](const LatePlans& plans) -> std::string {
+    try {
+      static_cast<void>(plans.at(Component::kSamDecoder).load());
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+      return error.what();
+    }
+    return "no error";
+  };
+  const fs::path path = files_.at(Component::kSamDecoder);
+  std::ofstream(path) << "sam_Decoder";  // as long as before
+  EXPECT_THAT(refusal(later), HasSubstr("is not the engine that its manifest describes"));
+  change(path, [](EngineManifest& manifest) {
+    const std::string plan = "sam_Decoder";
+    manifest.plan_sha256 = sha256_hex(std::as_bytes(std::span(plan)));
+  });
+  EXPECT_THAT(refusal(later),
+              testing::AllOf(HasSubstr("sam_decoder.engine"), HasSubstr("load the model again")));
+  EXPECT_EQ(refusal(any), "no error");
+  change(path, [](EngineManifest& manifest) { manifest.gpu = "NVIDIA L4"; });
+  EXPECT_THAT(refusal(any), HasSubstr("L4"));
 }
 
 TEST_F(Engines, AChangedByteIsRefusedByName) {
@@ -190,7 +238,7 @@ TEST_F(Engines, ThoseThatRunOnlyBecauseTheyAreAllowedAreNamed) {
 TEST_F(Engines, WhatTheLibraryRefusesIsAnErrorAndTheOthersAreFreed) {
   api_->refused = "vision_encoder";
   EXPECT_THAT(refusal_of_all(), HasSubstr("refuses the engine"));
-  EXPECT_EQ(static_cast<size_t>(api_->loads), components().size());
+  EXPECT_EQ(static_cast<size_t>(api_->loads), detecting());
   EXPECT_EQ(NamedPlan::alive, 0);
   fs::remove(files_.at(Component::kMaskHead));
   EXPECT_THAT(refusal_of_all(), HasSubstr("mask_head.engine"));

@@ -87,8 +87,8 @@ TEST_F(SessionTest, FeaturesGiveWhatOneCallGivesAndStayUntilTheyAreReleased) {
     const Scene cats = first_images(large_scene("cat"), together);
     const Features features = encode(session, dogs, together);
     EXPECT_EQ(features.images(), together);
-    // Three maps of 2 channels: 8 x 8, 4 x 4 and 2 x 2.
-    EXPECT_EQ(features.size_bytes(), together * 2 * (64 + 16 + 4) * sizeof(float));
+    // Three maps of 8 channels: 8 x 8, 4 x 4 and 2 x 2.
+    EXPECT_EQ(features.size_bytes(), together * 8 * (64 + 16 + 4) * sizeof(float));
     EXPECT_EQ(run(session, small_scene("tree")), answer(small_scene("tree")));
     for (int round = 0; round < 3; ++round) {
       EXPECT_EQ(detect(session, features, dogs), answer(dogs));

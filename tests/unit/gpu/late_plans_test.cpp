@@ -1,0 +1,242 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <numeric>
+
+#include "base/error.hpp"
+#include "fake_driver.hpp"
+#include "fake_graphs.hpp"
+#include "fake_plan.hpp"
+#include "scenes.hpp"
+
+namespace sam3trt {
+namespace {
+
+using testing::HasSubstr;
+using enum Component;
+
+/// A plan that says only what it takes and gives.
+class NamedPlan : public LoadedPlan {
+ public:
+  NamedPlan(std::vector<TensorInfo> inputs, std::vector<TensorInfo> outputs)
+      : inputs_(std::move(inputs)), outputs_(std::move(outputs)) {}
+  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return inputs_; }
+  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return outputs_; }
+  [[nodiscard]] ProfileShape profile(const std::string& /*input*/) const override { return {}; }
+  [[nodiscard]] uint64_t activation_bytes() const override { return 0; }
+  [[nodiscard]] std::string layers_json() const override { return "{}"; }
+  [[nodiscard]] std::unique_ptr<PlanContext> make_context(
+      ActivationMemory /*memory*/) const override {
+    return nullptr;
+  }
+
+ private:
+  std::vector<TensorInfo> inputs_;
+  std::vector<TensorInfo> outputs_;
+};
+
+/// Numbers that differ from row to row.
+Tensor numbers(const Shape& shape, float step) {
+  Tensor tensor(DType::kF32, shape);
+  for (size_t i = 0; i < tensor.f32().size(); ++i) {
+    tensor.f32()[i] = step * static_cast<float>(i % 97) - 1.0F;
+  }
+  return tensor;
+}
+
+Tensor count_up(int64_t count) {
+  Tensor tensor(DType::kI64, {count});
+  std::iota(tensor.i64().begin(), tensor.i64().end(), int64_t{0});
+  return tensor;
+}
+
+/// What the components of clicks and videos gave.
+struct Objects {
+  Tensor masks;
+  Tensor with_memory;
+  Tensor without_memory;
+};
+
+class LatePlansTest : public testing::Test {
+ protected:
+  /// Its components of clicks and videos are loaded late and counted.
+  std::shared_ptr<const GpuModel> open() {
+    GpuPlans plans = fake_plans(graphs_.all_engines(), config_, {});
+    LatePlans later;
+    for (const ComponentInfo& info : components()) {
+      if (serves(info.id, Task::kDetect)) continue;
+      auto plan = plans.extract(info.id).mapped();
+      later[info.id] = {[this, plan, id = info.id] {
+                          ++loads_[id];
+                          if (refused_) throw_bad_input("the file was changed");
+                          return plan;
+                        },
+                        input_counting(info.id, "O") ? 3 : 0};
+    }
+    return std::make_shared<const GpuModel>(device_, std::move(plans), config_, Semantics::kHf,
+                                            std::move(later));
+  }
+
+  AxisSizes sizes(std::initializer_list<AxisSizes::value_type> more) const {
+    AxisSizes all = model_sizes(config_);
+    all.insert(more);
+    return all;
+  }
+
+  /// Two objects of one image: one memory attention with `pointers`, one decoder.
+  Objects interact(Backend& backend, int64_t pointers) const {
+    constexpr int64_t kCount = 2;
+    const AxisSizes axes = sizes({{"B", 1}, {"E", kCount}, {"O", kCount}, {"A", 2}, {"F", 1}});
+    const int64_t grid = config_.grid;
+    const int64_t width = config_.detector_width;
+    const Image image = image_of(12, 10, 1);
+    const ImageView view = view_of(image);
+    backend.begin();
+    backend.load_images({&view, 1});
+    backend.run(kVisionEncoder, axes);
+    backend.run(kTrackerNeck, axes);
+    backend.put(kMemoryAttention, "image_index", Tensor(DType::kI64, {kCount}));
+    backend.put(kMemoryAttention, "memory_features",
+                numbers({kCount, 1, grid * grid, width / 2}, 0.25F));
+    backend.put(kMemoryAttention, "memory_time", Tensor(DType::kI64, {kCount, 1}));
+    if (pointers > 0) {
+      backend.put(kMemoryAttention, "memory_pointers", numbers({kCount, pointers, width}, 0.5F));
+      backend.put(kMemoryAttention, "pointer_time", numbers({kCount, pointers}, 0.125F));
+    } else {
+      backend.put_zeros("memory_pointers", {kCount, 0, width});
+      backend.put(kMemoryAttention, "pointer_time", Tensor(DType::kF32, {kCount, 0}));
+    }
+    backend.run(kMemoryAttention, axes);
+    backend.put(kSamDecoder, "feature_index", count_up(kCount));
+    backend.put(kSamDecoder, "image_index", Tensor(DType::kI64, {kCount}));
+    backend.put(kSamDecoder, "point_coords", numbers({kCount, 2, 2}, 1.0F));
+    backend.put(kSamDecoder, "point_labels", Tensor(DType::kI64, {kCount, 2}));
+    backend.put(kSamDecoder, "has_mask", Tensor(DType::kF32, {kCount}));
+    backend.put_zeros("mask_input", {kCount, 1, 4 * grid, 4 * grid});
+    backend.run(kSamDecoder, axes);
+    Objects objects{backend.get(kSamDecoder, "sam_masks"),
+                    backend.get(kMemoryAttention, "object_features"),
+                    {}};
+    backend.wait();
+    backend.end();
+    return objects;
+  }
+
+  void expect_as_on_the_cpu(Backend& backend, int64_t pointers) const {
+    CpuBackend cpu(std::make_shared<SharedEngines>(graphs_.all_engines()), config_, Semantics::kHf,
+                   {});
+    const Objects wanted = interact(cpu, pointers);
+    const Objects found = interact(backend, pointers);
+    EXPECT_EQ(found.masks.shape(), wanted.masks.shape());
+    EXPECT_THAT(found.masks.f32(), testing::ElementsAreArray(wanted.masks.f32()));
+    EXPECT_THAT(found.with_memory.f32(), testing::ElementsAreArray(wanted.with_memory.f32()));
+  }
+
+  FakeGraphs graphs_;
+  ModelConfig config_ = FakeGraphs::config();
+  CudaDevice device_{0, fake_driver()};
+  std::map<Component, std::atomic<int>> loads_;
+  bool refused_ = false;
+};
+
+TEST_F(LatePlansTest, DetectionLoadsNone) {
+  const auto model = open();
+  const Tokenizer tokenizer = FakeGraphs::tokenizer();
+  Pipeline session(std::make_unique<GpuBackend>(model), tokenizer, config_, Semantics::kHf);
+  const Scene scene = large_scene("dog");
+  CpuSession cpu(graphs_.engines(), FakeGraphs::tokenizer(), config_, Semantics::kHf, {});
+  EXPECT_EQ(text_of(session.run(scene.requests(), {})), text_of(cpu.run(scene.requests(), {})));
+  EXPECT_TRUE(loads_.empty());
+  EXPECT_TRUE(model->has(kSamDecoder));
+  EXPECT_EQ(model->limits().objects, 3U);
+}
+
+TEST_F(LatePlansTest, EachIsLoadedOnceForAllSessionsAndGivesTheNumbersOfTheCpu) {
+  const auto model = open();
+  loads_[kTrackerNeck] = loads_[kSamDecoder] = loads_[kMemoryAttention] = 0;
+  std::vector<std::future<void>> sessions;
+  for (int i = 0; i < 3; ++i) {
+    sessions.push_back(std::async(std::launch::async, [&] {
+      GpuBackend backend(model);
+      for (const int64_t pointers : {2, 0, 2, 2}) expect_as_on_the_cpu(backend, pointers);
+    }));
+  }
+  for (auto& session : sessions) session.get();
+  EXPECT_EQ(loads_.size(), 3U);
+  for (const auto& [component, count] : loads_) EXPECT_EQ(count, 1) << name_of(component);
+}
+
+TEST_F(LatePlansTest, WhatTwoComponentsGiveIsTakenFromTheOneThatIsAsked) {
+  GpuBackend backend(open());
+  const Objects objects = interact(backend, 1);
+  const Tensor first = backend.get(kTrackerNeck, "object_features");
+  EXPECT_EQ(first.dim(0), 1);
+  EXPECT_EQ(objects.with_memory.dim(0), 2);
+  EXPECT_NE(first.f32()[0], objects.with_memory.f32()[0]);
+  // The decoder took the later ones.
+  expect_as_on_the_cpu(backend, 1);
+}
+
+TEST_F(LatePlansTest, OneThatCannotBeLoadedIsTriedAgain) {
+  GpuBackend backend(open());
+  refused_ = true;
+  for (int i = 0; i < 2; ++i) {
+    try {
+      static_cast<void>(interact(backend, 1));
+      ADD_FAILURE() << "no error";
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr("the file was changed"));
+    }
+    backend.recover();
+  }
+  refused_ = false;
+  expect_as_on_the_cpu(backend, 1);
+  EXPECT_EQ(loads_[kTrackerNeck], 3);
+}
+
+TEST_F(LatePlansTest, AModelThatDetectsOnlyNamesWhatIsMissing) {
+  GpuBackend backend(std::make_shared<const GpuModel>(
+      device_, fake_plans(graphs_.engines(), config_, {}), config_, Semantics::kHf));
+  try {
+    backend.run(kTrackerNeck, sizes({{"B", 1}}));
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+    EXPECT_THAT(error.what(), testing::AllOf(HasSubstr("no tracker_neck"), HasSubstr("build it")));
+  }
+}
+
+/// Both components that give `object_features`, and what the host gives in their place.
+TEST_F(LatePlansTest, OneThatTakesAnotherTypeThanItIsGivenIsRefused) {
+  const auto refusal = [&](Component component, const char* input, DType type) {
+    GpuPlans plans = fake_plans(graphs_.engines(), config_, {});
+    LatePlans later;
+    later[component] = {[&] {
+                          return std::make_shared<const NamedPlan>(
+                              std::vector<TensorInfo>{{input, type, {}}},
+                              std::vector<TensorInfo>{});
+                        },
+                        0};
+    const GpuModel model(device_, std::move(plans), config_, Semantics::kHf, std::move(later));
+    try {
+      static_cast<void>(model.plan(component));
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_THAT(refusal(kTrackerNeck, "vision_features", DType::kF16),
+              testing::AllOf(HasSubstr("tracker_neck takes vision_features as f16"),
+                             HasSubstr("vision_encoder gives it as nothing")));
+  EXPECT_THAT(refusal(kSamDecoder, "object_features", DType::kF16),
+              HasSubstr("expected object_features as f32, found f16"));
+  EXPECT_THAT(refusal(kSamDecoder, "point_labels", DType::kF32),
+              HasSubstr("expected point_labels as i64"));
+  EXPECT_EQ(refusal(kSamDecoder, "object_features", DType::kF32), "no error");
+}
+
+}  // namespace
+}  // namespace sam3trt
