@@ -38,8 +38,8 @@ std::array<float, 4> box_of(const std::vector<uint8_t>& pixels, int64_t width, i
 
 }  // namespace
 
-std::optional<TrackedObject> shown_object(const TrackOutput& output, int64_t side, int64_t width,
-                                          int64_t height) {
+std::optional<TrackedObject> shown_object(const TrackStepOutput& output, int64_t side,
+                                          int64_t width, int64_t height) {
   std::vector<float> logits(static_cast<size_t>(width) * static_cast<size_t>(height));
   resize_bilinear(output.mask, side, side, logits, height, width);
   std::vector<uint8_t> pixels(logits.size());

@@ -10,7 +10,7 @@
 namespace sam3trt {
 
 /// A square mask at the size of a frame; none where it is empty there. Box and area are set.
-[[nodiscard]] std::optional<TrackedObject> shown_object(const TrackOutput& output, int64_t side,
+[[nodiscard]] std::optional<TrackedObject> shown_object(const TrackStepOutput& output, int64_t side,
                                                         int64_t width, int64_t height);
 
 /// The frame's final result: objects of one concept share no pixel, which the one with the higher

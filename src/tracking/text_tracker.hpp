@@ -11,7 +11,7 @@ namespace sam3trt {
 
 /// A frame's result for an object that a concept found.
 struct TextOutput {
-  TrackOutput output;
+  TrackStepOutput output;
   size_t concept_index = 0;
   float score = 0;          ///< Of the detection that began it.
   bool confirmed = true;    ///< Off trial.

@@ -201,8 +201,8 @@ std::vector<TextOutput> TrackingSession::step_texts(TrackingState& state, int64_
   return std::move(result.outputs);
 }
 
-std::vector<TrackOutput> TrackingSession::step_objects(TrackingState& state, int64_t width,
-                                                       int64_t height) {
+std::vector<TrackStepOutput> TrackingSession::step_objects(TrackingState& state, int64_t width,
+                                                           int64_t height) {
   std::vector<ObjectPrompt> prompts;
   std::erase_if(state.pending, [&](PendingObject& pending) {
     if (pending.frame != *state.last) return false;
@@ -229,7 +229,7 @@ std::vector<FrameResult> TrackingSession::step(const ImageView& image, int64_t f
     object->confirmed = text.confirmed || delay(state) > 0;
     held.objects.push_back({std::move(*object), text.concept_index});
   }
-  for (const TrackOutput& output : step_objects(state, image.width, image.height)) {
+  for (const TrackStepOutput& output : step_objects(state, image.width, image.height)) {
     auto object = shown_object(output, side, image.width, image.height);
     if (object) held.objects.push_back({std::move(*object), std::nullopt});
   }

@@ -36,8 +36,8 @@ class TrackingSession {
   void begin_frame(TrackingState& state, int64_t frame) const;
   [[nodiscard]] std::vector<TextOutput> step_texts(TrackingState& state, int64_t width,
                                                    int64_t height);
-  [[nodiscard]] std::vector<TrackOutput> step_objects(TrackingState& state, int64_t width,
-                                                      int64_t height);
+  [[nodiscard]] std::vector<TrackStepOutput> step_objects(TrackingState& state, int64_t width,
+                                                          int64_t height);
   [[nodiscard]] std::vector<FrameResult> release(TrackingState& state, size_t keep) const;
   [[nodiscard]] int64_t pointers(const TrackingState& state, bool text) const;
   [[nodiscard]] size_t delay(const TrackingState& state) const;

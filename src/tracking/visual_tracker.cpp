@@ -49,10 +49,10 @@ VisualTracker::Job VisualTracker::make_job(VisualTrack& track, const ObjectPromp
   return job;
 }
 
-std::vector<TrackOutput> VisualTracker::step(std::vector<VisualTrack>& tracks,
-                                             std::span<const ObjectPrompt> prompts,
-                                             const FrameTime& time, int64_t width,
-                                             int64_t height) const {
+std::vector<TrackStepOutput> VisualTracker::step(std::vector<VisualTrack>& tracks,
+                                                 std::span<const ObjectPrompt> prompts,
+                                                 const FrameTime& time, int64_t width,
+                                                 int64_t height) const {
   for (const ObjectPrompt& prompt : prompts) {
     if (std::ranges::find(tracks, prompt.id, &VisualTrack::id) == tracks.end()) {
       tracks.push_back({prompt.id});
@@ -69,7 +69,7 @@ std::vector<TrackOutput> VisualTracker::step(std::vector<VisualTrack>& tracks,
   for (Job& job : jobs) inputs.push_back(std::move(job.input));
   std::vector<DecodeOutput> decoded;
   if (!inputs.empty()) decoded = model_.decode(inputs);
-  std::vector<TrackOutput> outputs(tracks.size());
+  std::vector<TrackStepOutput> outputs(tracks.size());
   for (size_t i = 0; i < tracks.size(); ++i) {
     const FrameRecord* record = settled(tracks[i].bank, time.frame);
     outputs[i].id = tracks[i].id;
@@ -92,7 +92,7 @@ std::vector<TrackOutput> VisualTracker::step(std::vector<VisualTrack>& tracks,
     FrameRecord record{time.frame, nullptr, view.pointer, view.object_score};
     if (job.prompted) record.mask = std::make_shared<const Logits>(view.mask);
     job.track->bank.put(std::move(record), job.first);
-    TrackOutput& output = outputs[static_cast<size_t>(job.track - tracks.data())];
+    TrackStepOutput& output = outputs[static_cast<size_t>(job.track - tracks.data())];
     output.mask = view.mask;
     output.object_score = sigmoid(view.object_score);
   }

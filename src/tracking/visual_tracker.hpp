@@ -29,10 +29,10 @@ class VisualTracker {
   /// Runs all tracks on the model's current frame, which is one of width x height pixels; `prompts`
   /// are those for it, and make the tracks that are not there yet. Throws Error(kBadInput) for
   /// prompts that do not fit the frame. An exception leaves `tracks` half done: call it on a copy.
-  [[nodiscard]] std::vector<TrackOutput> step(std::vector<VisualTrack>& tracks,
-                                              std::span<const ObjectPrompt> prompts,
-                                              const FrameTime& time, int64_t width,
-                                              int64_t height) const;
+  [[nodiscard]] std::vector<TrackStepOutput> step(std::vector<VisualTrack>& tracks,
+                                                  std::span<const ObjectPrompt> prompts,
+                                                  const FrameTime& time, int64_t width,
+                                                  int64_t height) const;
 
  private:
   struct Job;
