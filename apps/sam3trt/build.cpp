@@ -165,12 +165,12 @@ void add_size_options(CLI::App& command, BuildOptions& options) {
   command
       .add_option("--max-points", options.request.limits.points,
                   "Points of an object in one call, two for a box and the padding counted")
-      ->check(sizes)
+      ->check(CLI::Range(4, 4096))
       ->capture_default_str();
   command
       .add_option("--max-pointers", options.request.limits.pointers,
                   "Earlier frames of an object whose pointers a frame of a video sees")
-      ->check(sizes)
+      ->check(CLI::Range(4, 4096))
       ->capture_default_str();
   command
       .add_option("--workspace", options.workspace_megabytes,

@@ -19,8 +19,8 @@ struct EngineLimits {
   int64_t tuned_prompts = 0;  ///< At most `prompts`; 0: as many as these.
   int64_t objects = 16;       ///< O: objects in one call of the tracker's components.
   int64_t tuned_objects = 0;  ///< At most `objects`; 0: as many as these.
-  int64_t points = 32;        ///< A: points of an object, box corners and padding counted.
-  int64_t pointers = 256;     ///< W: pointers of an object; none is always possible.
+  int64_t points = 32;     ///< A: points of an object, box corners and padding counted; at least 4.
+  int64_t pointers = 256;  ///< W: pointers of an object; at least 4; an object may have none.
 };
 
 /// R: prompts whose masks one call of the mask head gives.

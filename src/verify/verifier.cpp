@@ -14,6 +14,7 @@
 #include "segmenter/segmenter.hpp"
 #include "verify/cached_engine.hpp"
 #include "verify/photographs.hpp"
+#include "verify/tracker_reference.hpp"
 
 namespace sam3trt {
 namespace {
@@ -89,6 +90,25 @@ const ReferenceRun& Verifier::reference() {
   return *reference_;
 }
 
+std::span<const RecordedCall> Verifier::calls(const std::string& component) {
+  const ReferenceRun& run = reference();
+  const auto found = run.calls.find(component);
+  if (found != run.calls.end()) return found->second;
+  const auto id = component_named(component);
+  if (!id || !graphs_.has(*id)) {
+    throw_bad_input(graphs_.at(Component::kVisionEncoder).parent_path().string() + ": has no " +
+                    component +
+                    ", so an engine of one cannot be verified; export the whole checkpoint again");
+  }
+  if (!tracker_) {
+    log(LogLevel::kInfo, "running the float32 reference of clicks and videos on the CPU");
+    tracker_ = record_tracker(
+        graphs_, [this](const fs::path& path) { return load_reference(path); },
+        run.calls.at("vision_encoder"), options_.limits);
+  }
+  return tracker_->at(component);
+}
+
 std::vector<OutputReport> Verifier::verify_calls(const std::string& component,
                                                  std::span<const RecordedCall> calls,
                                                  Engine& engine, Precision precision,
@@ -113,12 +133,14 @@ std::vector<OutputReport> Verifier::verify_calls(const std::string& component,
 std::vector<OutputReport> Verifier::verify(const std::string& component, Engine& engine,
                                            Precision precision,
                                            const std::optional<fs::path>& typed) {
-  const auto& calls = reference().calls.at(component);
+  const std::span<const RecordedCall> calls = this->calls(component);
   auto reports = verify_calls(component, calls, engine, precision, typed);
-  if (component != "vision_encoder" || options_.limits.images == 1) return reports;
+  const auto id = component_named(component);
+  const bool counts_images = id && info_of(*id).profiles == ProfileChoice::kOne;
+  if (!counts_images || options_.limits.images == 1) return reports;
   // Other kernels may run for several images than for one.
   const auto batch = std::min(static_cast<size_t>(options_.limits.images), calls.size());
-  const std::vector<RecordedCall> together = {stack_calls(std::span(calls).first(batch))};
+  const std::vector<RecordedCall> together = {stack_calls(calls.first(batch))};
   for (auto& report : verify_calls(component, together, engine, precision, typed)) {
     report.output += " of " + std::to_string(batch);
     reports.push_back(std::move(report));
@@ -174,7 +196,9 @@ ResultReport Verifier::verify_rounded(const std::map<std::string, Recipe>& recip
   for (const auto& [id, path] : graphs_.components) {
     check_stop();
     const std::string component(name_of(id));
-    const Recipe recipe = recipes.at(component).with_standard_operators();
+    const auto known = recipes.find(component);
+    if (known == recipes.end()) continue;  // the engines are those of detection alone
+    const Recipe recipe = known->second.with_standard_operators();
     std::optional<Calibration> calibration;
     if (recipe.quantises(component))
       calibration = Calibration::load(Calibration::path_beside(path));

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -40,6 +41,11 @@ class Verifier {
 
   /// Computed at the first call; what the graphs gave is kept in the cache folder.
   [[nodiscard]] const ReferenceRun& reference();
+
+  /// What went through the float32 graph of a component. Those of clicks and videos run at the
+  /// first call that asks for one of them. Throws Error(kBadInput) when the graphs have no such
+  /// component.
+  [[nodiscard]] std::span<const RecordedCall> calls(const std::string& component);
 
   /// Holds one engine against its stage. `typed` is the graph that the engine was made from; run in
   /// float32, it gives the yardstick.
@@ -81,6 +87,7 @@ class Verifier {
   VerifierOptions options_;
   std::vector<Image> images_;  ///< The user's or the photographs first, then the built-in ones.
   std::optional<ReferenceRun> reference_;
+  std::optional<std::map<std::string, std::vector<RecordedCall>>> tracker_;
 };
 
 /// The exported model that `onnx` belongs to: its folder must hold the graphs of the same

@@ -136,6 +136,10 @@ ReferenceLimits reference_limits(const ModelFiles& files) {
   lower(limits.boxes, files.at(Component::kGeometryEncoder), "boxes", 1);
   lower(limits.mask_prompts, files.at(Component::kMaskHead), "query_index", 0);
   lower(limits.masks, files.at(Component::kMaskHead), "query_index", 1);
+  for (const auto& [component, path] : files.components) {
+    const auto counting = input_counting(component, "O");
+    if (counting) lower(limits.objects, path, std::string(*counting), 0);
+  }
   return limits;
 }
 

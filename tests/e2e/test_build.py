@@ -147,6 +147,36 @@ def test_limits_become_the_profiles(build, graphs, tmp_path):
 
 
 @needs_rtx
+@pytest.mark.parametrize(
+    "component",
+    ["tracker_neck", "mask_prompt", "memory_attention", "sam_decoder", "memory_encoder"],
+)
+def test_a_component_of_clicks_and_videos_becomes_an_engine(build, exported, tmp_path, component):
+    output = tmp_path / f"{component}.engine"
+    graph = exported("hf", "video_a") / f"{component}.onnx"
+    limits = ("--max-objects", 5, "--max-pointers", 7)
+    build("--onnx", graph, "--output", output, *limits, *RTX, check=True)
+    manifest = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
+    assert manifest["component"] == component
+    if component != "memory_attention":
+        return
+    one, several = manifest["profiles"]
+    assert one["memory_pointers"]["min"][:2] == [1, 0]
+    assert several["memory_pointers"]["max"][:2] == [5, 7]
+    assert several["memory_features"]["opt"][0] == 4
+
+
+@needs_rtx
+def test_a_folder_with_a_tracker_becomes_all_engines(build, run, exported, tmp_path):
+    engines = tmp_path / "engines"
+    build("--onnx", exported("hf", "video_a"), "--output", engines, *RTX, check=True)
+    names = {path.name for path in engines.glob("*.engine")}
+    graphs = exported("hf", "video_a").glob("*.onnx")
+    assert names == {f"{path.stem}.engine" for path in graphs}
+    assert len(names) == 10
+
+
+@needs_rtx
 def test_a_graph_that_is_damaged_is_refused_and_nothing_is_left(build, graphs, tmp_path):
     graph = graphs / "detector.text_encoder.onnx"
     graph.write_bytes(graph.read_bytes()[:1000])

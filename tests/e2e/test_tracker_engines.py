@@ -1,0 +1,151 @@
+"""Recipes and verification of the graphs of clicks and videos, on the CPU: typed and damaged graphs
+take the place of engines."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import onnx
+from onnx import numpy_helper
+
+COMPONENTS = {
+    "tracker_neck": {"tracker_feat_0", "tracker_feat_1", "tracker_feat_2", "object_features"},
+    "mask_prompt": {"mask_input"},
+    "memory_attention": {"object_features"},
+    "sam_decoder": {"sam_masks", "iou_scores", "object_score", "object_pointers"},
+    "memory_encoder": {"frame_memory"},
+}
+# Operators that stay in float32 in every precision.
+FLOAT32 = ("sam_decoder", "mask_prompt")
+# As for those of detection (test_precision.py), about three times what was measured.
+LIMITS = {"fp16": 1.4e-5, "bf16": 8e-4}
+
+
+@pytest.fixture(scope="module")
+def graphs(exported):
+    return exported("hf", "video_a")
+
+
+@pytest.fixture
+def verify(run, graphs):
+    """verify(model): exit code, and the report on clicks and videos by component and output."""
+
+    def call(model: Path) -> tuple[int, dict]:
+        arguments = ("--model", model, "--reference", graphs, "--text", "circle", "--json")
+        done = run("verify", *arguments)
+        assert done.stdout, done.stderr
+        found = {name: {} for name in COMPONENTS}
+        for entry in json.loads(done.stdout)["outputs"]:
+            if entry["component"] in found:
+                found[entry["component"]][entry["output"]] = entry
+        return done.code, found
+
+    return call
+
+
+def failing(report: dict) -> set[str]:
+    return {
+        component
+        for component, outputs in report.items()
+        for entry in outputs.values()
+        if entry["verdict"] != "passed"
+    }
+
+
+@pytest.fixture
+def damaged(graphs, tmp_path):
+    """damaged(component, change): a copy of the model with change(arrays, nodes) applied."""
+
+    def make(component: str, change) -> Path:
+        folder = tmp_path / "damaged"
+        shutil.copytree(graphs, folder)
+        path = folder / f"{component}.onnx"
+        model = onnx.load(str(path))
+        arrays = {t.name: numpy_helper.to_array(t).copy() for t in model.graph.initializer}
+        name = change(arrays, {node.name: node for node in model.graph.node})
+        (tensor,) = [t for t in model.graph.initializer if t.name == name]
+        tensor.CopyFrom(numpy_helper.from_array(arrays[name], name))
+        onnx.save(model, str(path))
+        return folder
+
+    return make
+
+
+def test_the_same_graphs_pass_exactly(verify, graphs):
+    code, report = verify(graphs)
+    assert code == 0
+    assert {name: set(outputs) for name, outputs in report.items()} == COMPONENTS
+    assert {e["deviation"] for outputs in report.values() for e in outputs.values()} == {0}
+
+
+def scale_input(node: str, factor: float, rows: slice = slice(None)):
+    """Scales rows of the weight of a product."""
+
+    def change(arrays, nodes):
+        inputs = [name for name in nodes[node].input if name in arrays]
+        (name,) = [name for name in inputs if arrays[name].ndim > 1]
+        arrays[name][rows] = arrays[name][rows] * np.float32(factor)
+        return name
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("component", "change"),
+    [
+        ("tracker_neck", scale_input("/tracker_neck/level.2/proj1", 1.2)),
+        ("mask_prompt", scale_input("/mask_prompt/downsample", 1.1)),
+        ("sam_decoder", scale_input("/sam/layers.1/mlp/layer0/matmul", 1.5)),
+        ("memory_encoder", scale_input("/memory_encoder/fuser.0/pointwise1/matmul", 1.5)),
+        ("memory_attention", scale_input("/memory/layers.0/cross_attn/pointer_v_proj/matmul", 2)),
+        ("memory_attention", scale_input("/memory/layers.1/linear1/matmul", 1.3)),
+    ],
+)
+def test_a_damaged_component_is_refused_alone(verify, damaged, component, change):
+    code, report = verify(damaged(component, change))
+    assert code == 4
+    assert failing(report) == {component}
+
+
+def typed_nodes(path: Path, kinds: set[str]) -> set[int]:
+    """Element types of the weights of such nodes."""
+    model = onnx.load(str(path))
+    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    return {
+        types[name]
+        for node in model.graph.node
+        if node.op_type in kinds
+        for name in node.input
+        if name in types
+    }
+
+
+@pytest.mark.parametrize("recipe", ["fp16", "bf16"])
+def test_typed_graphs_pass_and_the_decoder_stays_in_float32(
+    verify, graphs, type_graph, tmp_path, recipe
+):
+    folder = tmp_path / "typed"
+    shutil.copytree(graphs, folder)
+    low = {"fp16": onnx.TensorProto.FLOAT16, "bf16": onnx.TensorProto.BFLOAT16}[recipe]
+    for component in COMPONENTS:
+        path = folder / f"{component}.onnx"
+        report = type_graph(recipe, graphs / path.name, path)
+        assert report["unused"] == [], component
+        onnx.checker.check_model(str(path), full_check=True)
+        found = typed_nodes(path, {"MatMul", "Conv"})
+        assert found == {onnx.TensorProto.FLOAT} if component in FLOAT32 else low in found
+        assert low not in typed_nodes(path, {"LayerNormalization"}), component
+    # One type at the boundary; the vision encoder is typed as the neck that reads it.
+    type_graph(recipe, graphs / "vision_encoder.onnx", folder / "vision_encoder.onnx")
+    _, report = verify(folder)
+    assert {name: set(outputs) for name, outputs in report.items()} == COMPONENTS
+    worst = {
+        (component, name): entry["deviation"]
+        for component, outputs in report.items()
+        for name, entry in outputs.items()
+        if not entry["deviation"] < LIMITS[recipe]
+    }
+    assert not worst
