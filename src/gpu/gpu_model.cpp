@@ -129,7 +129,7 @@ std::shared_ptr<const LoadedPlan> GpuModel::load(Component component) const {
   }
   GpuPlans all = plans_;
   all.insert(loaded_.begin(), loaded_.end());
-  const auto plan = later->second.load();
+  auto plan = later->second.load();
   all[component] = plan;
   check_plans(all);
   return plan;
