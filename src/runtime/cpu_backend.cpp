@@ -86,6 +86,7 @@ CallLimits CpuBackend::limits() const {
   CallLimits limits;
   limits.prompts = limits_.prompts;
   limits.masks = limits_.masks;
+  limits.objects = 1 << 10;  // as many as callers like to put together
   return limits;
 }
 

@@ -17,6 +17,10 @@ namespace {
 /// Objects that go through a component together; bounds memory.
 constexpr size_t kTogether = 16;
 
+size_t objects_together(const Backend& backend) {
+  return std::clamp<size_t>(backend.limits().objects, 1, kTogether);
+}
+
 /// Objects that may go together: what they are decoded on, frames, pointers, tokens, a mask or
 /// none.
 using GroupKey = std::tuple<FrameFeatures, size_t, size_t, size_t, bool>;
@@ -150,13 +154,14 @@ std::vector<TrackerDetection> BackendTracker::read_masks(size_t row,
 }
 
 std::vector<DecodeOutput> BackendTracker::decode(std::span<const DecodeInput> objects) {
+  const size_t together = objects_together(backend_);
   std::map<GroupKey, std::vector<size_t>> groups;
   for (size_t i = 0; i < objects.size(); ++i) groups[key_of(objects[i])].push_back(i);
   std::vector<DecodeOutput> outputs(objects.size());
   for (const auto& [key, members] : groups) {
-    for (size_t first = 0; first < members.size(); first += kTogether) {
+    for (size_t first = 0; first < members.size(); first += together) {
       const auto part =
-          std::span(members).subspan(first, std::min(kTogether, members.size() - first));
+          std::span(members).subspan(first, std::min(together, members.size() - first));
       std::vector<const DecodeInput*> group;
       for (const size_t index : part) group.push_back(&objects[index]);
       std::vector<DecodeOutput> decoded = decode_group(group);
@@ -276,8 +281,9 @@ void BackendTracker::put_masks(Group group) {
 std::vector<FrameMemory> BackendTracker::remember(std::span<const MemoryInput> masks) {
   std::vector<FrameMemory> memories;
   const int64_t side = sizes_.memory_mask_side();
-  for (size_t first = 0; first < masks.size(); first += kTogether) {
-    const auto part = masks.subspan(first, std::min(kTogether, masks.size() - first));
+  const size_t together = objects_together(backend_);
+  for (size_t first = 0; first < masks.size(); first += together) {
+    const auto part = masks.subspan(first, std::min(together, masks.size() - first));
     const auto count = static_cast<int64_t>(part.size());
     Tensor logits(DType::kF32, {count, 1, side, side});
     Tensor binary(DType::kF32, {count});

@@ -24,6 +24,10 @@ namespace {
 /// Objects that go through the decoder together; bounds memory.
 constexpr size_t kTogether = 64;
 
+size_t objects_together(const Backend& backend) {
+  return std::clamp<size_t>(backend.limits().objects, 1, kTogether);
+}
+
 /// Label of the token that fills up a prompt with fewer points than others of its call.
 constexpr int64_t kPadding = -10;
 
@@ -132,7 +136,7 @@ ImageObjects::ImageObjects(const ModelConfig& config, Semantics semantics)
 /// Hugging Face's processor pads the points of all objects of a call to the same number with a
 /// token that is attended to; Meta's predictor takes objects with equally many points only.
 std::vector<ImageObjects::Group> ImageObjects::group_objects(const ImagePointers& image,
-                                                             size_t index) const {
+                                                             size_t index, size_t together) const {
   const bool padded = semantics_ == Semantics::kHf;
   std::map<std::tuple<bool, bool, bool, size_t>, std::vector<size_t>> kinds;
   for (size_t i = 0; i < image.objects.size(); ++i) {
@@ -145,11 +149,11 @@ std::vector<ImageObjects::Group> ImageObjects::group_objects(const ImagePointers
   for (const auto& [kind, members] : kinds) {
     size_t most = 0;  // of the whole kind, which the reference would run in one call
     for (const size_t i : members) most = std::max(most, image.objects[i].points.size());
-    for (size_t first = 0; first < members.size(); first += kTogether) {
+    for (size_t first = 0; first < members.size(); first += together) {
       Group& group = groups.emplace_back();
       group.image = index;
       group.size = image.size;
-      for (size_t i = first; i < std::min(first + kTogether, members.size()); ++i) {
+      for (size_t i = first; i < std::min(first + together, members.size()); ++i) {
         const ObjectPrompt& prompt = image.objects[members[i]];
         group.members.push_back(members[i]);
         group.prompts.push_back(&prompt);
@@ -170,7 +174,7 @@ std::vector<std::vector<ObjectResult>> ImageObjects::run(Backend& backend,
   std::vector<std::vector<ObjectResult>> results;
   for (size_t image = 0; image < images.size(); ++image) {
     auto& found = results.emplace_back(images[image].objects.size());
-    for (const Group& group : group_objects(images[image], image)) {
+    for (const Group& group : group_objects(images[image], image, objects_together(backend))) {
       decode(backend, group, images.size());
       read_results(backend, group, options, found);
     }
@@ -302,7 +306,7 @@ std::vector<ObjectResult> ImageObjects::everything(Backend& backend, const Featu
   const auto& size = images[index].size;
   const std::vector<ObjectPrompt> clicks = grid_of_clicks(options, size[0], size[1]);
   std::vector<ObjectResult> found;
-  for (const Group& group : group_objects({size, clicks}, index)) {
+  for (const Group& group : group_objects({size, clicks}, index, objects_together(backend))) {
     decode(backend, group, images.size());
     read_grid(backend, group, options, found);
   }

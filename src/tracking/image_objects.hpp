@@ -49,7 +49,8 @@ class ImageObjects {
 
   void run_neck(Backend& backend, const FeatureStore& features, size_t images);
   void decode(Backend& backend, const Group& group, size_t images) const;
-  [[nodiscard]] std::vector<Group> group_objects(const ImagePointers& image, size_t index) const;
+  [[nodiscard]] std::vector<Group> group_objects(const ImagePointers& image, size_t index,
+                                                 size_t together) const;
   void read_grid(Backend& backend, const Group& group, const EverythingOptions& options,
                  std::vector<ObjectResult>& found) const;
   void read_results(Backend& backend, const Group& group, const InteractOptions& options,

@@ -57,7 +57,8 @@ void check_shape(const std::string& engine, const std::string& input, const Shap
   throw_bad_input(
       engine + ": input " + input + " has the shape " + to_string(shape) +
       ", and the engine was built for " + to_string(profile.min) + " to " + to_string(profile.max) +
-      "; build it with a larger --max-prompts, --max-boxes, --max-batch or --max-objects");
+      "; build it with a larger --max-batch, --max-prompts, --max-boxes, --max-objects, "
+      "--max-points or --max-pointers");
 }
 
 }  // namespace sam3trt
