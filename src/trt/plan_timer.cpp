@@ -79,7 +79,7 @@ void PlanTimer::prepare(int64_t batch) {
   for (const TensorInfo& info : plan_.inputs()) {
     const Tensor tensor = make_input(info, shapes.at(info.name));
     DeviceBuffer& buffer = buffer_of(info.name);
-    buffer.reserve(tensor.bytes().size());
+    buffer.reserve(std::max<size_t>(tensor.bytes().size(), 1));  // there may be no pointers
     copy_to_device(stream_, buffer.data(), tensor.bytes());
     stream_.synchronize();
     context_->bind(info.name, buffer.data());

@@ -15,7 +15,13 @@ COMPONENTS = {
     "tracker_neck": {"tracker_feat_0", "tracker_feat_1", "tracker_feat_2", "object_features"},
     "mask_prompt": {"mask_input"},
     "memory_attention": {"object_features"},
-    "sam_decoder": {"sam_masks", "iou_scores", "object_score", "object_pointers"},
+    "sam_decoder": {
+        "sam_masks",
+        "iou_scores",
+        "object_score",
+        "object_pointers",
+        "absent_pointers",
+    },
     "memory_encoder": {"frame_memory"},
 }
 # Operators that stay in float32 in every precision.
@@ -98,7 +104,7 @@ def scale_input(node: str, factor: float, rows: slice = slice(None)):
     [
         ("tracker_neck", scale_input("/tracker_neck/level.2/proj1", 1.2)),
         ("mask_prompt", scale_input("/mask_prompt/downsample", 1.1)),
-        ("sam_decoder", scale_input("/sam/layers.1/mlp/layer0/matmul", 1.5)),
+        ("sam_decoder", scale_input("/sam/layers.0/mlp/layer0/matmul", 1.5)),
         ("memory_encoder", scale_input("/memory_encoder/fuser.0/pointwise1/matmul", 1.5)),
         ("memory_attention", scale_input("/memory/layers.0/cross_attn/pointer_v_proj/matmul", 2)),
         ("memory_attention", scale_input("/memory/layers.1/linear1/matmul", 1.3)),
