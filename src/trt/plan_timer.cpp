@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <random>
+#include <string>
 
+#include "base/error.hpp"
+#include "base/log.hpp"
 #include "base/tensor_cast.hpp"
 
 namespace sam3trt {
@@ -103,10 +107,17 @@ Statistics PlanTimer::time_plain(int64_t batch, const Calls& calls) {
 PlanTimer::Times PlanTimer::time(int64_t batch, const Calls& calls) {
   Times times;
   times.plain = time_plain(batch, calls);
-  const CudaGraph graph(stream_, [&] { context_->enqueue(stream_.handle()); });
-  for (int i = 0; i < calls.warm_up; ++i) graph.launch(stream_);
+  std::optional<CudaGraph> graph;
+  try {
+    graph.emplace(stream_, [&] { context_->enqueue(stream_.handle()); });
+  } catch (const Error& error) {
+    log(LogLevel::kInfo, std::string("an engine runs without a CUDA graph: ") + error.what());
+    times.graph = times.plain;
+    return times;
+  }
+  for (int i = 0; i < calls.warm_up; ++i) graph->launch(stream_);
   stream_.synchronize();
-  times.graph = measure(device_, stream_, calls.measured, [&] { graph.launch(stream_); });
+  times.graph = measure(device_, stream_, calls.measured, [&] { graph->launch(stream_); });
   return times;
 }
 

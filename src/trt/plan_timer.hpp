@@ -31,7 +31,7 @@ class PlanTimer {
 
   /// Milliseconds per call.
   struct Times {
-    Statistics graph;  ///< Launched as a CUDA graph.
+    Statistics graph;  ///< Launched as a CUDA graph; `plain` for an engine that cannot be recorded.
     Statistics plain;
   };
 

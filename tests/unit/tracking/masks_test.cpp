@@ -191,7 +191,7 @@ TEST(ObjectInput, RefusesWhatPointsAtNothing) {
   prompt.points = {{1, 1, true}};
   EXPECT_EQ(message(prompt), "");
   prompt.points = {{9, 1, true}};
-  EXPECT_THAT(message(prompt), HasSubstr("outside the frame of 8x4 pixels"));
+  EXPECT_THAT(message(prompt), HasSubstr("outside the image of 8x4 pixels"));
   prompt.points = {{NAN, 1, true}};
   EXPECT_THAT(message(prompt), HasSubstr("finite"));
   prompt.points.clear();
@@ -207,7 +207,7 @@ TEST(ObjectInput, RefusesWhatPointsAtNothing) {
   prompt.mask = ObjectMask{8, 4, {32}};
   EXPECT_THAT(message(prompt), HasSubstr("empty"));
   prompt.mask = ObjectMask{4, 4, {1, 15}};
-  EXPECT_THAT(message(prompt), HasSubstr("the frame has 8x4 pixels"));
+  EXPECT_THAT(message(prompt), HasSubstr("the image has 8x4 pixels"));
   prompt.mask = ObjectMask{8, 4, {1, 31}};
   prompt.points = {{1, 1, true}};
   EXPECT_THAT(message(prompt), HasSubstr("one or the other"));

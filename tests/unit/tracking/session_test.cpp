@@ -161,7 +161,7 @@ TEST_F(Visual, ACallThatThrowsLeavesTheSessionAsItWas) {
 
 TEST_F(Visual, RefusesPromptsThatDoNotFitTheirFrame) {
   session().add(click(1, 30, 4), 0);
-  EXPECT_THAT(refusal([&] { (void)step(0, {}); }), HasSubstr("outside the frame"));
+  EXPECT_THAT(refusal([&] { (void)step(0, {}); }), HasSubstr("outside the image"));
   session().remove(1);
   EXPECT_THAT(step(0, {})[0].objects, IsEmpty());
   EXPECT_THAT(refusal([&] { session().add(click(1, 1, 1), -1); }), HasSubstr("frame -1"));
