@@ -144,7 +144,8 @@ void TrackingSession::begin_frame(TrackingState& state, int64_t frame) const {
                     " was given already; with texts every frame is given once");
   }
   const bool reverse = state.last && frame < *state.last;
-  if (state.last && reverse != state.reverse && !state.held.empty()) {
+  const bool turns = state.frames > 1 && reverse != state.reverse;  // one frame has no direction
+  if (turns && !state.held.empty()) {
     throw_bad_input("frame " + std::to_string(frame) + " after frame " +
                     std::to_string(*state.last) + " turns the direction while results of " +
                     std::to_string(state.held.size()) +

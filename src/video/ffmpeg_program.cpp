@@ -131,16 +131,47 @@ ProbedVideo parse_probe(const std::string& json) {
   return video;
 }
 
-ProbedVideo probe_video(const FfmpegInput& input, const std::string& what) {
+namespace {
+
+/// What ffprobe says of the entries of the video stream, JSON.
+std::string probe(const FfmpegInput& input, const std::string& entries,
+                  const std::vector<std::string>& more, const std::string& what) {
   ChildOptions options;
   options.program = find_ffmpeg("ffprobe", what);
-  options.arguments = {"-v",  "error",         "-select_streams",
-                       "V:0", "-show_entries", "stream=avg_frame_rate,nb_frames:format=duration",
-                       "-of", "json"};
+  options.arguments = {"-v", "error", "-select_streams", "V:0"};
+  options.arguments.insert(options.arguments.end(), more.begin(), more.end());
+  for (const std::string& word :
+       {std::string("-show_entries"), entries, std::string("-of"), std::string("json")}) {
+    options.arguments.push_back(word);
+  }
   options.arguments.insert(options.arguments.end(), input.arguments.begin(), input.arguments.end());
   ChildProcess child(options);
   const FfmpegMessages messages(child.messages());
-  return parse_probe(read_to_end(child.output()));
+  return read_to_end(child.output());
+}
+
+}  // namespace
+
+ProbedVideo probe_video(const FfmpegInput& input, const std::string& what) {
+  ProbedVideo video =
+      parse_probe(probe(input, "stream=avg_frame_rate,nb_frames:format=duration", {}, what));
+  // The distance in time of pointers hangs on the length of clips of fewer than 16 frames; not
+  // every format says it. Longer files are not read for it.
+  constexpr int64_t kCounted = 100;
+  if (video.frames || !input.is_file || video.estimated_frames.value_or(0) > kCounted)
+    return video;
+  const Json answer =
+      Json::parse(probe(input, "stream=nb_read_packets", {"-count_packets"}, what), nullptr, false);
+  if (!answer.is_object() || !answer.contains("streams") || !answer["streams"].is_array() ||
+      answer["streams"].empty()) {
+    return video;
+  }
+  const auto packets = parse_number(text_of(answer["streams"].front(), "nb_read_packets"));
+  if (packets && *packets >= 1 && *packets < static_cast<double>(kMaxFrames)) {
+    video.frames = static_cast<int64_t>(*packets);
+    video.estimated_frames = video.frames;
+  }
+  return video;
 }
 
 }  // namespace sam3trt
