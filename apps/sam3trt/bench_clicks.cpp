@@ -65,7 +65,7 @@ class ClicksRun {
     json["runs"] = Json::array();
     const Features features = session_.encode({&view, 1});
     for (const bool multimask : {false, true}) {
-      for (const size_t count : {1, 4, 16}) {
+      for (const size_t count : {size_t{1}, size_t{4}, size_t{16}}) {
         const auto objects = clicks_on(bench_.image, count);
         size_t pixels = 0;
         Json entry = {{"objects", count}, {"multimask", multimask}};
@@ -94,6 +94,7 @@ class ClicksRun {
   Json time(const std::function<void()>& work) const {
     for (int i = 0; i < bench_.warm_up; ++i) work();
     std::vector<double> times;
+    times.reserve(static_cast<size_t>(bench_.iterations));
     for (int i = 0; i < bench_.iterations; ++i) times.push_back(milliseconds_of(work));
     return to_json(statistics_of(std::move(times)));
   }

@@ -104,10 +104,11 @@ FloatTaps make_float_taps(int64_t in_size, int64_t out_size) {
   for (int64_t i = 0; i < out_size; ++i) {
     const auto center =
         static_cast<float>(static_cast<double>(scale) * (static_cast<double>(i) + 0.5));
-    const auto first =
-        std::max(static_cast<int64_t>(static_cast<double>(center - support) + 0.5), int64_t{0});
-    const auto end =
-        std::min(static_cast<int64_t>(static_cast<double>(center + support) + 0.5), in_size);
+    // Truncated, not rounded, as the reference does it.
+    const double low = static_cast<double>(center - support) + 0.5;
+    const double high = static_cast<double>(center + support) + 0.5;
+    const auto first = std::max(static_cast<int64_t>(low), int64_t{0});
+    const auto end = std::min(static_cast<int64_t>(high), in_size);
     const int64_t size = std::clamp(end - first, int64_t{0}, taps.stride);
     float* weights = taps.weights.data() + i * taps.stride;
     float total = 0;

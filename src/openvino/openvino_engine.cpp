@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "base/error.hpp"
-#include "components/components.hpp"
 #include "base/stop.hpp"
+#include "components/components.hpp"
 
 namespace sam3trt {
 namespace {

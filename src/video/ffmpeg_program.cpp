@@ -158,8 +158,7 @@ ProbedVideo probe_video(const FfmpegInput& input, const std::string& what) {
   // The distance in time of pointers hangs on the length of clips of fewer than 16 frames; not
   // every format says it. Longer files are not read for it.
   constexpr int64_t kCounted = 100;
-  if (video.frames || !input.is_file || video.estimated_frames.value_or(0) > kCounted)
-    return video;
+  if (video.frames || !input.is_file || video.estimated_frames.value_or(0) > kCounted) return video;
   const Json answer =
       Json::parse(probe(input, "stream=nb_read_packets", {"-count_packets"}, what), nullptr, false);
   if (!answer.is_object() || !answer.contains("streams") || !answer["streams"].is_array() ||
