@@ -54,7 +54,8 @@ std::vector<float> sine_position_tokens(int64_t grid, int64_t width) {
 std::vector<float> sine_divisors(int64_t features) {
   std::vector<float> divisors;
   for (int64_t j = 0; j < features; ++j) {
-    const double exponent = 2.0 * static_cast<double>(j / 2) / static_cast<double>(features);
+    const int64_t pair = j / 2;
+    const double exponent = 2.0 * static_cast<double>(pair) / static_cast<double>(features);
     divisors.push_back(static_cast<float>(std::pow(kTemperature, exponent)));
   }
   return divisors;
@@ -86,8 +87,11 @@ std::vector<float> resize_weights(int64_t in, int64_t out) {
   std::vector<float> weights(static_cast<size_t>(in * out), 0.0F);
   for (int64_t row = 0; row < out; ++row) {
     const double centre = scale * (static_cast<double>(row) + 0.5);
-    const auto first = std::max(static_cast<int64_t>(centre - support + 0.5), int64_t{0});
-    const auto last = std::min(static_cast<int64_t>(centre + support + 0.5), in);
+    // Truncated, not rounded, as the reference does it.
+    const double low = centre - support + 0.5;
+    const double high = centre + support + 0.5;
+    const auto first = std::max(static_cast<int64_t>(low), int64_t{0});
+    const auto last = std::min(static_cast<int64_t>(high), in);
     const auto weight = [&](int64_t column) {
       const double distance = (static_cast<double>(column) - centre + 0.5) / support;
       return std::max(1.0 - std::abs(distance), 0.0);

@@ -278,8 +278,8 @@ Value add_image_position(ModelGraph& model) {
 Value add_pointers(ModelGraph& model, const Value& mask_tokens, const Value& score) {
   Graph& graph = model.graph;
   const std::string name = "/sam/pointers";
-  const Value projected = add_projection_mlp(model, name + "/project", mask_tokens,
-                                             "tracker_model.object_pointer_proj", 1);
+  Value projected = add_projection_mlp(model, name + "/project", mask_tokens,
+                                       "tracker_model.object_pointer_proj", 1);
   // Without a memory nobody needs the pointer of an object that is not there.
   if (!model.checkpoint.has("tracker_model.no_object_pointer")) return projected;
   const Value gate =
@@ -318,7 +318,9 @@ void build_sam_decoder(ModelGraph& model) {
       add_gather(graph, "/sam/features", inputs.features, inputs.feature_index, 0);
   const Value image =
       add_tokens(graph, "/sam/image", add_add(graph, "/sam/prompted", features, dense));
-  const auto [seen, map] = TwoWayTransformer(model, tokens, add_image_position(model)).build(image);
+  const auto attended = TwoWayTransformer(model, tokens, add_image_position(model)).build(image);
+  const Value& seen = attended.tokens;
+  const Value& map = attended.image;
 
   const int64_t masks = config.tracker->mask_tokens;
   const auto token = [&](const char* name, int64_t row) {

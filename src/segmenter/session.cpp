@@ -51,7 +51,7 @@ class Session::Impl {
 
   /// Adds what is pointed at to the results of the images.
   void add_objects(const EncodedImages& features,
-                   std::span<const std::span<const ObjectPrompt>> objects,
+                   std::span<const std::span<const ObjectPrompt>> asked,
                    const InteractOptions& options,
                    std::span<const std::optional<EverythingOptions>> everything,
                    std::span<ImageResult> results);

@@ -50,7 +50,7 @@ bool PipeReader::fill() {
 
 size_t PipeReader::read(uint8_t* target, size_t size) {
   size_t done = std::min(size, buffer_.size() - used_);
-  std::memcpy(target, buffer_.data() + used_, done);
+  if (done > 0) std::memcpy(target, buffer_.data() + used_, done);
   used_ += done;
   while (done < size) {
     // Little is read through the buffer, so that the beginning of the next image is not a call of

@@ -194,7 +194,9 @@ class FakeContext : public PlanContext {
       Tensor& tensor =
           inputs.emplace(entry.name, Tensor(entry.dtype, call.context.shapes.at(entry.name)))
               .first->second;
-      std::memcpy(tensor.bytes().data(), call.memory(entry.name, tensor), tensor.bytes().size());
+      if (!tensor.bytes().empty()) {  // there may be no pointers
+        std::memcpy(tensor.bytes().data(), call.memory(entry.name, tensor), tensor.bytes().size());
+      }
       map[entry.name] = &tensor;
     }
     for (const auto& [name, tensor] : call.plan->run(map)) {
