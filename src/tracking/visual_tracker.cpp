@@ -66,6 +66,7 @@ std::vector<TrackStepOutput> VisualTracker::step(std::vector<VisualTrack>& track
     jobs.push_back(make_job(track, prompted ? &*prompt : nullptr, time, width, height));
   }
   std::vector<DecodeInput> inputs;
+  inputs.reserve(jobs.size());
   for (Job& job : jobs) inputs.push_back(std::move(job.input));
   std::vector<DecodeOutput> decoded;
   if (!inputs.empty()) decoded = model_.decode(inputs);

@@ -40,6 +40,8 @@ std::string number_text(double value) {
 std::vector<std::string> apart(const std::vector<LineObject>& objects) {
   std::vector<std::vector<uint32_t>> runs;
   std::vector<MaskLayer> layers;
+  runs.reserve(objects.size());
+  layers.reserve(objects.size());
   for (const LineObject& object : objects) runs.push_back(rle_from_string(object.counts));
   for (size_t i = 0; i < runs.size(); ++i) layers.push_back({runs[i], objects[i].object_score});
   const int64_t width = objects.front().width;
