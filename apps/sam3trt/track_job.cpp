@@ -184,7 +184,7 @@ void run_track_job(const TrackJob& job, std::unique_ptr<FrameSource> source,
   const TrackPasses passes = plan_passes(job.plan);
   const bool whole = !passes.second && !passes.first.first;
   SessionTracker tracker(Model(job.files, job.options.load),
-                         make_track_options(job.options, whole ? video.frames : std::nullopt));
+                         make_track_options(job.options, whole ? video.length : std::nullopt));
   const std::shared_ptr<FrameSource> first = std::move(source);
   const auto name_of = [first](int64_t frame) { return first->name_of(frame); };
   job.output.begin(job.header, video, name_of);

@@ -21,6 +21,7 @@ FfmpegBackward::FfmpegBackward(const std::string& source, const std::string& wha
   find_times();
   const auto frames = static_cast<int64_t>(times_.size());
   info_.frames = frames;
+  info_.length = frames;
   info_.estimate = frames;
   info_.fps = probe_video(input_, what).fps;
   next_ = first.value_or(frames - 1);

@@ -81,6 +81,7 @@ FfmpegFrames::FfmpegFrames(const std::string& source, const std::string& what, F
   if (input_.is_file) {
     const ProbedVideo probed = probe_video(input_, what);
     info_.frames = probed.frames;
+    info_.length = probed.frames ? probed.frames : probed.packets;
     info_.estimate = probed.estimated_frames;
     info_.fps = probed.fps;
   } else {

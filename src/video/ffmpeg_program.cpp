@@ -167,8 +167,8 @@ ProbedVideo probe_video(const FfmpegInput& input, const std::string& what) {
   }
   const auto packets = parse_number(text_of(answer["streams"].front(), "nb_read_packets"));
   if (packets && *packets >= 1 && *packets < static_cast<double>(kMaxFrames)) {
-    video.frames = static_cast<int64_t>(*packets);
-    video.estimated_frames = video.frames;
+    video.packets = static_cast<int64_t>(*packets);
+    video.estimated_frames = video.packets;
   }
   return video;
 }

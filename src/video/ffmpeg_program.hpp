@@ -25,7 +25,8 @@ struct FfmpegInput {
 
 /// What ffprobe says of a file.
 struct ProbedVideo {
-  std::optional<int64_t> frames;            ///< As the file says; not every format does.
+  std::optional<int64_t> frames;   ///< As the file says; not every format does.
+  std::optional<int64_t> packets;  ///< Of a short file that does not say it; near its frames.
   std::optional<int64_t> estimated_frames;  ///< Duration times rate.
   std::optional<double> fps;                ///< On average.
 };

@@ -150,6 +150,7 @@ ImageFrames::ImageFrames(const std::string& source, const std::string& option,
       source_({}) {
   info_.path = source;
   info_.frames = static_cast<int64_t>(images_.size());
+  info_.length = info_.frames;
   info_.estimate = info_.frames;
   if (first_ < 0 || first_ >= *info_.frames) {
     throw_bad_input(option + " " + source + ": has no frame " + std::to_string(first_) +
