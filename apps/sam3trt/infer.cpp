@@ -141,6 +141,7 @@ std::string sample_line(const RunHeader& header, std::span<const Prompt> prompts
 
 void run_infer(const InferOptions& options, CommandContext& context) {
   check_thresholds(options.thresholds);
+  InferPrompts prompts(options);
   if (!options.shard.empty()) static_cast<void>(parse_shard(options.shard));
   if (options.devices != "all") static_cast<void>(parse_devices(options.devices));
   if (options.backend == "tensorrt") check_apart([] { static_cast<void>(cuda_driver()); });
@@ -148,7 +149,7 @@ void run_infer(const InferOptions& options, CommandContext& context) {
       find_model({options.model, options.encoder_engine, options.detector_engine, options.backend,
                   options.semantics});
   std::vector<ListedImage> images = find_images(options);
-  const InferPrompts prompts(options, images);
+  prompts.place(options, images);
   if (prompts.has_objects()) require_interaction(files);
   JobOutput output(options.output, result_format(options.format, options.output));
   const Outputs outputs(options, images, files, context.config, output);

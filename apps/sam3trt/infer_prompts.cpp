@@ -65,17 +65,18 @@ const ListedImage& image_named(const std::string& name, const fs::path& folder,
 
 }  // namespace
 
-InferPrompts::InferPrompts(const InferOptions& options, std::span<const ListedImage> images) {
+InferPrompts::InferPrompts(const InferOptions& options) {
   common_ = {concepts_of(options), object_of(options), options.multimask};
-  all_ = common_.prompts;
   if (options.everything) common_.everything = options.grid;
+  all_ = common_.prompts;
   has_objects_ = !common_.objects.empty() || options.everything;
-  if (!options.prompts.empty()) add_file(options, images);
-  if (all_.empty() && !has_objects_) {
-    throw_bad_input(
-        "nothing to look for: give --text, --box, --point, --prompts or "
-        "--everything");
+  if (all_.empty() && !has_objects_ && options.prompts.empty()) {
+    throw_bad_input("nothing to look for: give --text, --box, --point, --prompts or --everything");
   }
+}
+
+void InferPrompts::place(const InferOptions& options, std::span<const ListedImage> images) {
+  if (!options.prompts.empty()) add_file(options, images);
   if (options.multimask && !has_objects_) {
     throw_bad_input(
         "--multimask: there is no object with several masks; give --point, --object-box, "

@@ -15,9 +15,12 @@ namespace sam3trt {
 /// them, and what a file of prompts places on single ones.
 class InferPrompts {
  public:
-  /// Throws Error(kBadInput) for options that ask for nothing or cannot be read, a file of prompts
-  /// that is not one, and one that names frames or an image that is not among `images`.
-  InferPrompts(const InferOptions& options, std::span<const ListedImage> images);
+  /// Throws Error(kBadInput) for options that ask for nothing or cannot be read.
+  explicit InferPrompts(const InferOptions& options);
+
+  /// Reads the file of prompts, if there is one. Throws Error(kBadInput) for one that is not such a
+  /// file, or names frames or an image that is not among `images`.
+  void place(const InferOptions& options, std::span<const ListedImage> images);
 
   /// Of the image that is listed under that path.
   [[nodiscard]] const ImageAsk& of(const std::string& path) const;
