@@ -71,7 +71,8 @@ InferPrompts::InferPrompts(const InferOptions& options) {
   all_ = common_.prompts;
   has_objects_ = !common_.objects.empty() || options.everything;
   if (all_.empty() && !has_objects_ && options.prompts.empty()) {
-    throw_bad_input("nothing to look for: give --text, --box, --point, --prompts or --everything");
+    throw_bad_input(
+        "nothing to look for: give --text or --box; or --point, --prompts or --everything");
   }
 }
 
