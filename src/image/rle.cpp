@@ -133,6 +133,12 @@ std::vector<uint8_t> rle_decode(std::span<const uint32_t> counts, int64_t height
   return mask;
 }
 
+int64_t rle_area(std::span<const uint32_t> counts) {
+  int64_t area = 0;
+  for (size_t i = 1; i < counts.size(); i += 2) area += counts[i];
+  return area;
+}
+
 std::array<float, 4> rle_box(std::span<const uint32_t> counts, int64_t height) {
   int64_t left = -1;
   int64_t right = -1;

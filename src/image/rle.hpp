@@ -24,6 +24,9 @@ namespace sam3trt {
 [[nodiscard]] std::vector<uint8_t> rle_decode(std::span<const uint32_t> counts, int64_t height,
                                               int64_t width);
 
+/// Pixels inside.
+[[nodiscard]] int64_t rle_area(std::span<const uint32_t> counts);
+
 /// x0 y0 x1 y1: first and last column and row of the pixels inside; zeros for an empty mask.
 [[nodiscard]] std::array<float, 4> rle_box(std::span<const uint32_t> counts, int64_t height);
 

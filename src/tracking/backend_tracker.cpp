@@ -1,7 +1,6 @@
 #include "tracking/backend_tracker.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <string>
 #include <tuple>
@@ -10,6 +9,7 @@
 #include "base/half.hpp"
 #include "runtime/request.hpp"
 #include "runtime/stage.hpp"
+#include "tracking/decoder_calls.hpp"
 
 namespace sam3trt {
 namespace {
@@ -62,21 +62,6 @@ AxisSizes BackendTracker::sizes_with(std::initializer_list<AxisSizes::value_type
   axes["B"] = 1;
   for (const auto& [symbol, size] : more) axes[symbol] = size;
   return axes;
-}
-
-/// An output, checked as the ones of engines on the host are.
-Tensor BackendTracker::get(Component component, const char* output, const Shape& shape) {
-  Tensor tensor = backend_.get(component, output);
-  if (tensor.dtype() != DType::kF32 || tensor.shape() != shape) {
-    throw Error(ErrorCode::kInternal,
-                std::string(output) + " of the " + std::string(name_of(component)) + " is " +
-                    to_string(tensor.shape()) + ", expected " + to_string(shape));
-  }
-  if (!std::ranges::all_of(tensor.f32(), [](float value) { return std::isfinite(value); })) {
-    throw NonFiniteError("the " + std::string(name_of(component)) + " gave non-finite numbers in " +
-                         output);
-  }
-  return tensor;
 }
 
 void BackendTracker::encode(const ImageView& image) {
@@ -143,7 +128,8 @@ std::vector<TrackerDetection> BackendTracker::read_masks(size_t row,
     backend_.put(Component::kMaskHead, "image_index", count_up(1, 0));
     backend_.put(Component::kMaskHead, "query_index", query_index);
     backend_.run(Component::kMaskHead, sizes_with({{"R", 1}, {"M", slots}}));
-    const Tensor masks = get(Component::kMaskHead, "pred_masks", {1, slots, side, side});
+    const Tensor masks =
+        checked_output(backend_, Component::kMaskHead, "pred_masks", {1, slots, side, side});
     const auto area = static_cast<size_t>(side * side);
     for (size_t i = 0; i < count; ++i) {
       const auto plane = masks.f32().subspan(i * area, area);
@@ -174,7 +160,10 @@ std::vector<DecodeOutput> BackendTracker::decode(std::span<const DecodeInput> ob
 std::vector<DecodeOutput> BackendTracker::decode_group(Group group) {
   const auto count = static_cast<int64_t>(group.size());
   put_features(group);
-  put_tokens(group);
+  std::vector<const std::vector<PromptToken>*> asked;
+  asked.reserve(group.size());
+  for (const DecodeInput* input : group) asked.push_back(&input->tokens);
+  put_tokens(backend_, asked);
   put_masks(group);
   const bool own = group.front()->features == FrameFeatures::kMemory;
   backend_.put(Component::kSamDecoder, "feature_index", count_up(count, own ? 1 : 0));
@@ -184,11 +173,13 @@ std::vector<DecodeOutput> BackendTracker::decode_group(Group group) {
                sizes_with({{"E", own ? count : 1}, {"O", count}, {"A", tokens}}));
   const int64_t side = sizes_.mask_side();
   const Component decoder = Component::kSamDecoder;
-  const Tensor masks = get(decoder, "sam_masks", {count, sizes_.masks, side, side});
-  const Tensor ious = get(decoder, "iou_scores", {count, sizes_.masks});
-  const Tensor scores = get(decoder, "object_score", {count, 1});
-  const Tensor pointers = get(decoder, "object_pointers", {count, sizes_.masks, sizes_.width});
-  const Tensor absent = get(decoder, "absent_pointers", {count, sizes_.width});
+  const Tensor masks =
+      checked_output(backend_, decoder, "sam_masks", {count, sizes_.masks, side, side});
+  const Tensor ious = checked_output(backend_, decoder, "iou_scores", {count, sizes_.masks});
+  const Tensor scores = checked_output(backend_, decoder, "object_score", {count, 1});
+  const Tensor pointers =
+      checked_output(backend_, decoder, "object_pointers", {count, sizes_.masks, sizes_.width});
+  const Tensor absent = checked_output(backend_, decoder, "absent_pointers", {count, sizes_.width});
   std::vector<DecodeOutput> outputs;
   for (size_t i = 0; i < group.size(); ++i) {
     outputs.push_back({row_of(masks, i), row_of(ious, i), row_of(pointers, i), scores.f32()[i],
@@ -205,7 +196,8 @@ void BackendTracker::put_features(Group group) {
   } else if (wanted == FrameFeatures::kRaw && features_ != wanted) {
     const int64_t grid = sizes_.grid;
     backend_.put(Component::kSamDecoder, "object_features",
-                 get(Component::kTrackerNeck, "tracker_feat_2", {1, sizes_.width, grid, grid}));
+                 checked_output(backend_, Component::kTrackerNeck, "tracker_feat_2",
+                                {1, sizes_.width, grid, grid}));
   } else if (features_ != wanted) {
     backend_.run(Component::kTrackerNeck, sizes_with({}));
   }
@@ -241,23 +233,6 @@ void BackendTracker::put_memories(Group group) {
   backend_.put(attention, "memory_pointers", values);
   backend_.put(attention, "pointer_time", pointer_times);
   backend_.run(attention, sizes_with({{"O", count}, {"E", count}, {"F", frames}, {"W", pointers}}));
-}
-
-void BackendTracker::put_tokens(Group group) {
-  const auto count = static_cast<int64_t>(group.size());
-  const auto tokens = static_cast<int64_t>(group.front()->tokens.size());
-  Tensor coords(DType::kF32, {count, tokens, 2});
-  Tensor labels(DType::kI64, {count, tokens});
-  size_t next = 0;
-  for (const DecodeInput* input : group) {
-    for (const PromptToken& token : input->tokens) {
-      coords.f32()[next * 2] = token.x;
-      coords.f32()[next * 2 + 1] = token.y;
-      labels.i64()[next++] = token.label;
-    }
-  }
-  backend_.put(Component::kSamDecoder, "point_coords", coords);
-  backend_.put(Component::kSamDecoder, "point_labels", labels);
 }
 
 void BackendTracker::put_masks(Group group) {
@@ -301,7 +276,8 @@ std::vector<FrameMemory> BackendTracker::remember(std::span<const MemoryInput> m
     backend_.put(encoder, "object_score", scores);
     backend_.run(encoder, sizes_with({{"O", count}}));
     const Tensor encoded =
-        get(encoder, "frame_memory", {count, sizes_.grid * sizes_.grid, sizes_.memory_channels});
+        checked_output(backend_, encoder, "frame_memory",
+                       {count, sizes_.grid * sizes_.grid, sizes_.memory_channels});
     for (size_t i = 0; i < part.size(); ++i) {
       std::vector<uint16_t> memory;
       for (const float number : row_of(encoded, i)) memory.push_back(f32_to_bf16(number));

@@ -35,9 +35,7 @@ class BackendTracker : public TrackerModel {
   [[nodiscard]] std::vector<DecodeOutput> decode_group(Group group);
   void put_features(Group group);
   void put_memories(Group group);
-  void put_tokens(Group group);
   void put_masks(Group group);
-  [[nodiscard]] Tensor get(Component component, const char* output, const Shape& shape);
   [[nodiscard]] AxisSizes sizes_with(std::initializer_list<AxisSizes::value_type> more) const;
 
   Backend& backend_;

@@ -1,7 +1,6 @@
 #include "tracking/frame_result.hpp"
 
 #include <algorithm>
-#include <numeric>
 #include <vector>
 
 #include "image/resize.hpp"
@@ -9,35 +8,6 @@
 #include "tracking/overlaps.hpp"
 
 namespace sam3trt {
-namespace {
-
-int64_t area_of(const std::vector<uint32_t>& counts) {
-  int64_t area = 0;
-  for (size_t i = 1; i < counts.size(); i += 2) area += counts[i];
-  return area;
-}
-
-/// First and last column and row of the pixels that are set.
-std::array<float, 4> box_of(const std::vector<uint8_t>& pixels, int64_t width, int64_t height) {
-  int64_t left = width;
-  int64_t right = -1;
-  int64_t top = height;
-  int64_t bottom = -1;
-  for (int64_t y = 0; y < height; ++y) {
-    for (int64_t x = 0; x < width; ++x) {
-      if (pixels[static_cast<size_t>(y * width + x)] == 0) continue;
-      left = std::min(left, x);
-      right = std::max(right, x);
-      top = std::min(top, y);
-      bottom = y;
-    }
-  }
-  return {static_cast<float>(left), static_cast<float>(top), static_cast<float>(right),
-          static_cast<float>(bottom)};
-}
-
-}  // namespace
-
 std::optional<TrackedObject> shown_object(const TrackStepOutput& output, int64_t side,
                                           int64_t width, int64_t height) {
   std::vector<float> logits(static_cast<size_t>(width) * static_cast<size_t>(height));
@@ -47,12 +17,12 @@ std::optional<TrackedObject> shown_object(const TrackStepOutput& output, int64_t
                          [](float value) { return static_cast<uint8_t>(value > 0.0F ? 1 : 0); });
   TrackedObject object;
   object.counts = rle_counts(pixels, height, width);
-  object.area = area_of(object.counts);
+  object.area = rle_area(object.counts);
   if (object.area == 0) return std::nullopt;
   object.id = output.id;
   object.score = output.object_score;
   object.object_score = output.object_score;
-  object.box = box_of(pixels, width, height);
+  object.box = rle_box(object.counts, height);
   return object;
 }
 
@@ -74,7 +44,7 @@ FrameResult final_result(const HeldFrame& held) {
   for (size_t i = 0; i < whose.size(); ++i) {
     TrackedObject& object = result.objects[whose[i]];
     object.counts = rle_counts(masks[i].pixels, held.height, held.width);
-    object.area = area_of(object.counts);
+    object.area = rle_area(object.counts);
   }
   return result;
 }

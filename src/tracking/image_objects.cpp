@@ -1,7 +1,6 @@
 #include "tracking/image_objects.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <numeric>
 #include <string>
@@ -13,6 +12,7 @@
 #include "image/rle.hpp"
 #include "runtime/postprocess.hpp"
 #include "runtime/stage.hpp"
+#include "tracking/decoder_calls.hpp"
 #include "tracking/everything.hpp"
 #include "tracking/mask_cleanup.hpp"
 #include "tracking/object_input.hpp"
@@ -51,19 +51,6 @@ std::vector<float> mask_input_of(const ObjectPrompt& prompt, int64_t side, Seman
 
 bool has_mask(const ObjectPrompt& prompt) { return prompt.mask || prompt.previous; }
 
-Tensor output_of(Backend& backend, const char* name, const Shape& shape) {
-  Tensor tensor = backend.get(Component::kSamDecoder, name);
-  if (tensor.dtype() != DType::kF32 || tensor.shape() != shape) {
-    throw Error(ErrorCode::kInternal, std::string(name) + " of the sam_decoder is " +
-                                          to_string(tensor.shape()) + ", expected " +
-                                          to_string(shape));
-  }
-  if (!std::ranges::all_of(tensor.f32(), [](float value) { return std::isfinite(value); })) {
-    throw NonFiniteError(std::string("the sam_decoder gave non-finite numbers in ") + name);
-  }
-  return tensor;
-}
-
 /// A mask as Meta's interactive predictor shows it.
 FoundMask filled_mask(std::span<const float> logits, int64_t side, int64_t width, int64_t height) {
   std::vector<float> values(logits.begin(), logits.end());
@@ -83,13 +70,12 @@ struct Choice {
 
 Choice choose(std::span<const float> ious, std::span<const float> single, bool multimask,
               const TrackerConfig& config) {
-  const auto first = ious.begin() + 1;
-  const auto best = static_cast<size_t>(std::max_element(first, ious.end()) - first);
+  const size_t best = best_of_several(ious);
   if (!multimask) {
     const bool stable = !config.stability_fallback || is_stable(single, config);
-    return {{stable ? 0 : best + 1}, 0};
+    return {{stable ? 0 : best}, 0};
   }
-  Choice choice{std::vector<size_t>(ious.size() - 1), best};
+  Choice choice{std::vector<size_t>(ious.size() - 1), best - 1};
   std::iota(choice.masks.begin(), choice.masks.end(), 1);
   return choice;
 }
@@ -198,24 +184,16 @@ void ImageObjects::decode(Backend& backend, const Group& group, size_t images) c
   const int64_t side = mask_side();
   Tensor rows(DType::kI64, {count});
   std::ranges::fill(rows.i64(), static_cast<int64_t>(group.image));
-  Tensor coords(DType::kF32, {count, tokens, 2});
-  Tensor labels(DType::kI64, {count, tokens});
-  size_t next = 0;
-  for (const auto& object : group.tokens) {
-    for (const PromptToken& token : object) {
-      coords.f32()[2 * next] = token.x;
-      coords.f32()[2 * next + 1] = token.y;
-      labels.i64()[next++] = token.label;
-    }
-  }
+  std::vector<const std::vector<PromptToken>*> asked;
+  asked.reserve(group.tokens.size());
+  for (const auto& object : group.tokens) asked.push_back(&object);
+  put_tokens(backend, asked);
   const bool masked = has_mask(*group.prompts.front());
   Tensor flags(DType::kF32, {count});
   std::ranges::fill(flags.f32(), masked ? 1.0F : 0.0F);
   const Component decoder = Component::kSamDecoder;
   backend.put(decoder, "feature_index", rows);
   backend.put(decoder, "image_index", rows);
-  backend.put(decoder, "point_coords", coords);
-  backend.put(decoder, "point_labels", labels);
   backend.put(decoder, "has_mask", flags);
   if (masked) {
     Tensor masks(DType::kF32, {count, 1, side, side});
@@ -243,12 +221,14 @@ void ImageObjects::read_results(Backend& backend, const Group& group,
   const auto per_object = static_cast<size_t>(tracker.mask_tokens);
   const int64_t side = mask_side();
   const auto area = static_cast<size_t>(side * side);
-  const Tensor ious = output_of(backend, "iou_scores", {count, tracker.mask_tokens});
-  const Tensor scores = output_of(backend, "object_score", {count, 1});
+  const Tensor ious =
+      checked_output(backend, Component::kSamDecoder, "iou_scores", {count, tracker.mask_tokens});
+  const Tensor scores = checked_output(backend, Component::kSamDecoder, "object_score", {count, 1});
   const bool filled = semantics_ == Semantics::kMeta;
   Tensor logits;  // only where the host has to see them
   if (!options.multimask || options.logits || filled) {
-    logits = output_of(backend, "sam_masks", {count, tracker.mask_tokens, side, side});
+    logits = checked_output(backend, Component::kSamDecoder, "sam_masks",
+                            {count, tracker.mask_tokens, side, side});
   }
   std::vector<Choice> choices;
   std::vector<MaskPlane> wanted;
@@ -321,9 +301,11 @@ void ImageObjects::read_grid(Backend& backend, const Group& group, const Everyth
   const int64_t side = mask_side();
   const auto area = static_cast<size_t>(side * side);
   const auto [width, height] = group.size;
-  const Tensor ious = output_of(backend, "iou_scores", {count, per_object});
-  const Tensor scores = output_of(backend, "object_score", {count, 1});
-  const Tensor logits = output_of(backend, "sam_masks", {count, per_object, side, side});
+  const Tensor ious =
+      checked_output(backend, Component::kSamDecoder, "iou_scores", {count, per_object});
+  const Tensor scores = checked_output(backend, Component::kSamDecoder, "object_score", {count, 1});
+  const Tensor logits =
+      checked_output(backend, Component::kSamDecoder, "sam_masks", {count, per_object, side, side});
   std::vector<float> resized(static_cast<size_t>(width) * static_cast<size_t>(height));
   std::vector<uint8_t> inside(resized.size());
   for (size_t plane = 0; plane < static_cast<size_t>(count * per_object); ++plane) {

@@ -19,6 +19,10 @@ bool is_stable(std::span<const float> logits, const TrackerConfig& config) {
   return stability >= static_cast<float>(config.stability_threshold);
 }
 
+size_t best_of_several(std::span<const float> ious) {
+  return static_cast<size_t>(std::max_element(ious.begin() + 1, ious.end()) - ious.begin());
+}
+
 ObjectView choose_mask(const DecodeOutput& decoded, bool multimask, const TrackSizes& sizes,
                        const TrackerConfig& config) {
   const auto area = static_cast<size_t>(sizes.mask_side() * sizes.mask_side());
@@ -29,8 +33,7 @@ ObjectView choose_mask(const DecodeOutput& decoded, bool multimask, const TrackS
     throw Error(ErrorCode::kInternal, "the decoder's outputs do not have the sizes of its masks");
   }
   const std::span<const float> masks(decoded.masks);
-  const auto best = static_cast<size_t>(
-      std::max_element(decoded.ious.begin() + 1, decoded.ious.end()) - decoded.ious.begin());
+  const size_t best = best_of_several(decoded.ious);
   size_t mask = multimask ? best : 0;
   const auto* pointer = decoded.pointers.data() + mask * width;
   if (!multimask && config.stability_fallback && !is_stable(masks.first(area), config)) mask = best;

@@ -24,6 +24,10 @@ struct ObjectView {
 /// that at -delta.
 [[nodiscard]] bool is_stable(std::span<const float> logits, const TrackerConfig& config);
 
+/// Index of the mask of the multimask output with the highest predicted IoU, the first of equals;
+/// index 0 is the single mask.
+[[nodiscard]] size_t best_of_several(std::span<const float> ious);
+
 /// Chooses among the decoder's masks: the one with the highest predicted IoU of those of multimask,
 /// or the single one unless it is unstable. The pointer is that of the mask; of the single mask
 /// always its own. Where there is no object, all logits are kNoObjectLogit.

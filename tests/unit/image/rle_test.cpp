@@ -126,5 +126,11 @@ TEST(Rle, BoxIsTheFirstAndLastColumnAndRowInside) {
   EXPECT_EQ(box_of({0, 1, 1, 0}, 2, 2), (Box{0, 0, 1, 1}));
 }
 
+TEST(Rle, AreaIsTheSumOfTheRunsInside) {
+  EXPECT_EQ(rle_area({}), 0);
+  EXPECT_EQ(rle_area(std::vector<uint32_t>{7}), 0);
+  EXPECT_EQ(rle_area(std::vector<uint32_t>{0, 3, 2, 4}), 7);
+}
+
 }  // namespace
 }  // namespace sam3trt
