@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <iostream>
@@ -15,6 +14,7 @@
 #include "base/output_check.hpp"
 #include "bench_clicks.hpp"
 #include "bench_files.hpp"
+#include "bench_times.hpp"
 #include "commands.hpp"
 #include "model_runners.hpp"
 #include "segmenter/batched_inputs.hpp"
@@ -47,11 +47,6 @@ struct BenchOptions {
   std::string layers;
   LoadOptions load;
 };
-
-Json to_json(const Statistics& statistics) {
-  const auto rounded = [](double value) { return std::round(value * 1e4) / 1e4; };
-  return {{"median_ms", rounded(statistics.median)}, {"p95_ms", rounded(statistics.p95)}};
-}
 
 /// One engine file, loaded to be timed.
 class StageBench {
@@ -133,12 +128,6 @@ Json bench_stages(TensorRtHost& host, const std::vector<fs::path>& engines,
   return stages;
 }
 
-using Clock = std::chrono::steady_clock;
-
-double milliseconds(Clock::duration duration) {
-  return std::chrono::duration<double, std::milli>(duration).count();
-}
-
 /// Whole runs of the same requests.
 Json time_runs(Segmenter& segmenter, std::span<const ImageRequest> requests,
                const Thresholds& thresholds, const BenchOptions& options) {
@@ -149,9 +138,9 @@ Json time_runs(Segmenter& segmenter, std::span<const ImageRequest> requests,
   std::map<std::string, std::vector<double>> stages;
   size_t instances = 0;
   for (int i = 0; i < options.iterations; ++i) {
-    const auto start = Clock::now();
+    const auto start = BenchClock::now();
     const auto results = segmenter.run(requests, thresholds);
-    total.push_back(milliseconds(Clock::now() - start));
+    total.push_back(milliseconds(BenchClock::now() - start));
     Timings sum;
     instances = 0;
     for (const ImageResult& result : results) {
@@ -228,13 +217,13 @@ Json bench_session(const ModelFiles& files, const BenchOptions& options,
   std::vector<Image> pictures;
   for (const std::string& path : options.images) pictures.push_back(read_image(path));
   if (pictures.empty()) pictures.push_back(built_in_pictures().front());
-  const auto begin = Clock::now();
+  const auto begin = BenchClock::now();
   Segmenter segmenter(files, options.load);
   const std::vector<Prompt> first = make_prompts(1, options);
   static_cast<void>(segmenter.run(pictures.front(), first, {options.threshold, 0.5}));
   Json json = {
       {"backend", segmenter.backend()},
-      {"load_to_first_result_ms", std::round(milliseconds(Clock::now() - begin) * 10) / 10}};
+      {"load_to_first_result_ms", std::round(milliseconds(BenchClock::now() - begin) * 10) / 10}};
   const std::span<const Run> runs = chosen.empty() ? std::span<const Run>(kRuns) : chosen;
   size_t most = 1;
   for (const auto& [images, prompts] : runs) most = std::max(most, prompts);

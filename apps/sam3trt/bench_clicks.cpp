@@ -1,7 +1,6 @@
 #include "bench_clicks.hpp"
 
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <functional>
@@ -9,27 +8,15 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "bench_times.hpp"
 #include "runtime/model_files.hpp"
 #include "runtime/result.hpp"
 #include "sam3trt/session.hpp"
-#include "trt/plan_timer.hpp"
 
 namespace sam3trt {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Clock = std::chrono::steady_clock;
-
-double milliseconds_of(const std::function<void()>& work) {
-  const auto begin = Clock::now();
-  work();
-  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
-}
-
-Json to_json(const Statistics& statistics) {
-  const auto rounded = [](double value) { return std::round(value * 1e4) / 1e4; };
-  return {{"median_ms", rounded(statistics.median)}, {"p95_ms", rounded(statistics.p95)}};
-}
 
 /// One click for each, spread over the image.
 std::vector<ObjectPrompt> clicks_on(const Image& image, size_t count) {
@@ -95,7 +82,11 @@ class ClicksRun {
     for (int i = 0; i < bench_.warm_up; ++i) work();
     std::vector<double> times;
     times.reserve(static_cast<size_t>(bench_.iterations));
-    for (int i = 0; i < bench_.iterations; ++i) times.push_back(milliseconds_of(work));
+    for (int i = 0; i < bench_.iterations; ++i) {
+      const auto begin = BenchClock::now();
+      work();
+      times.push_back(milliseconds(BenchClock::now() - begin));
+    }
     return to_json(statistics_of(std::move(times)));
   }
 

@@ -144,10 +144,8 @@ void run_infer(const InferOptions& options, CommandContext& context) {
   InferPrompts prompts(options);
   if (!options.shard.empty()) static_cast<void>(parse_shard(options.shard));
   if (options.devices != "all") static_cast<void>(parse_devices(options.devices));
-  if (options.backend == "tensorrt") check_apart([] { static_cast<void>(cuda_driver()); });
-  const ModelFiles files =
-      find_model({options.model, options.encoder_engine, options.detector_engine, options.backend,
-                  options.semantics});
+  if (options.model.backend == "tensorrt") check_apart([] { static_cast<void>(cuda_driver()); });
+  const ModelFiles files = find_model(options.model);
   std::vector<ListedImage> images = find_images(options);
   prompts.place(options, images);
   if (prompts.has_objects()) require_interaction(files);
@@ -184,20 +182,15 @@ void run_infer(const InferOptions& options, CommandContext& context) {
 }
 
 void add_model_options(CLI::App& command, InferOptions& options) {
-  CLI::Option* model = command.add_option("--model", options.model, "Folder of graphs or engines");
-  CLI::Option* encoder = command.add_option("--encoder-engine", options.encoder_engine,
+  CLI::Option* model =
+      command.add_option("--model", options.model.model, "Folder of graphs or engines");
+  CLI::Option* encoder = command.add_option("--encoder-engine", options.model.encoder_engine,
                                             "Vision encoder, in place of --model");
   CLI::Option* detector =
-      command.add_option("--detector-engine", options.detector_engine,
+      command.add_option("--detector-engine", options.model.detector_engine,
                          "Detector with its parts beside it, in place of --model");
   model->excludes(encoder)->excludes(detector);
-  command.add_option("--backend", options.backend, "What runs the graphs; auto goes by the files")
-      ->check(CLI::IsMember({"auto", "tensorrt", "openvino"}))
-      ->capture_default_str();
-  command
-      .add_option("--threads", options.load.threads, "Processor threads; 0 is OpenVINO's choice")
-      ->check(CLI::Range(0, 4096))
-      ->capture_default_str();
+  add_running_options(command, options.model, options.load);
   command
       .add_option(
           "--device", options.devices,
@@ -213,12 +206,6 @@ void add_model_options(CLI::App& command, InferOptions& options) {
           "Threads that decode images and draw overlays; 0: one for each processor, up to 16")
       ->check(CLI::Range(0, 256))
       ->capture_default_str();
-  command.add_flag("--allow-unverified", options.load.allow_unverified,
-                   "Run engines that were not verified or failed it, and mark the result");
-  command
-      .add_option("--semantics", options.semantics,
-                  "Whose behaviour the graphs must have been exported with")
-      ->check(CLI::IsMember({"hf", "meta"}));
 }
 
 void add_prompt_options(CLI::App& command, InferOptions& options) {

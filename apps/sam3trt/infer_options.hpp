@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "model_choice.hpp"
 #include "sam3trt/model.hpp"
 #include "sam3trt/prompt.hpp"
 #include "sam3trt/request.hpp"
@@ -11,10 +12,7 @@ namespace sam3trt {
 
 /// What `sam3trt infer` is asked for, as it was written.
 struct InferOptions {
-  std::string model;
-  std::string encoder_engine;
-  std::string detector_engine;
-  std::string backend = "auto";
+  ModelChoice model;
   LoadOptions load;
   std::string devices = "0";
   std::vector<std::string> images;
@@ -36,7 +34,6 @@ struct InferOptions {
   std::string format;
   bool resume = false;
   std::string overlay;
-  std::string semantics;
   size_t batch = 0;       ///< 0: as many as the model takes.
   size_t io_threads = 0;  ///< 0: by the processors.
 };

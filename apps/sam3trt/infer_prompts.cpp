@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/error.hpp"
+#include "concepts.hpp"
 #include "prompts/mask_image.hpp"
 #include "prompts/prompt_file.hpp"
 #include "runtime/prompt.hpp"
@@ -12,19 +13,6 @@ namespace sam3trt {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// One prompt per text, each with all boxes; boxes alone are one prompt.
-std::vector<Prompt> concepts_of(const InferOptions& options) {
-  std::vector<PromptBox> boxes;
-  for (const std::string& text : options.boxes) boxes.push_back({parse_box(text, "--box"), true});
-  for (const std::string& text : options.negative_boxes) {
-    boxes.push_back({parse_box(text, "--negative-box"), false});
-  }
-  std::vector<Prompt> prompts;
-  for (const std::string& text : options.texts) prompts.push_back({text, boxes});
-  if (prompts.empty() && !boxes.empty()) prompts.push_back({std::nullopt, boxes});
-  return prompts;
-}
 
 /// The one object that clicks, a box and a mask on the command line describe together.
 std::vector<ObjectPrompt> object_of(const InferOptions& options) {
@@ -66,7 +54,8 @@ const ListedImage& image_named(const std::string& name, const fs::path& folder,
 }  // namespace
 
 InferPrompts::InferPrompts(const InferOptions& options) {
-  common_ = {concepts_of(options), object_of(options), options.multimask};
+  common_ = {concepts_of(options.texts, options.boxes, options.negative_boxes), object_of(options),
+             options.multimask};
   if (options.everything) common_.everything = options.grid;
   all_ = common_.prompts;
   has_objects_ = !common_.objects.empty() || options.everything;

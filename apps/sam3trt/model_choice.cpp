@@ -1,5 +1,6 @@
 #include "model_choice.hpp"
 
+#include <CLI/CLI.hpp>
 #include <optional>
 
 #include "base/error.hpp"
@@ -42,6 +43,21 @@ void check_backend(const ModelChoice& choice, const ModelFiles& files) {
 }
 
 }  // namespace
+
+void add_running_options(CLI::App& command, ModelChoice& choice, LoadOptions& load) {
+  command.add_option("--backend", choice.backend, "What runs the graphs; auto goes by the files")
+      ->check(CLI::IsMember({"auto", "tensorrt", "openvino"}))
+      ->capture_default_str();
+  command.add_option("--threads", load.threads, "Processor threads; 0 is OpenVINO's choice")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  command
+      .add_option("--semantics", choice.semantics,
+                  "Whose behaviour the graphs must have been exported with")
+      ->check(CLI::IsMember({"hf", "meta"}));
+  command.add_flag("--allow-unverified", load.allow_unverified,
+                   "Run engines that were not verified or failed it, and mark the result");
+}
 
 ModelFiles find_model(const ModelChoice& choice) {
   ModelFiles files = find_files(choice);

@@ -5,6 +5,11 @@
 
 #include "base/output_check.hpp"
 #include "runtime/model_files.hpp"
+#include "sam3trt/model.hpp"
+
+namespace CLI {  // NOLINT(readability-identifier-naming): the library's
+class App;
+}  // namespace CLI
 
 namespace sam3trt {
 
@@ -16,6 +21,9 @@ struct ModelChoice {
   std::string backend = "auto";  ///< "auto", "tensorrt" or "openvino"
   std::string semantics;         ///< "hf", "meta" or empty: whichever it has.
 };
+
+/// Adds --backend, --threads, --semantics and --allow-unverified.
+void add_running_options(CLI::App& command, ModelChoice& choice, LoadOptions& load);
 
 /// Its files. Throws Error(kBadInput) when there is none, or one of another backend or other
 /// semantics.

@@ -62,24 +62,12 @@ void run_track(const TrackCommandOptions& options, CommandContext& context) {
 
 void add_model_options(CLI::App& command, TrackCommandOptions& options) {
   command.add_option("--model", options.model.model, "Folder of graphs or engines");
-  command.add_option("--backend", options.model.backend, "What runs them; auto goes by the files")
-      ->check(CLI::IsMember({"auto", "tensorrt", "openvino"}))
-      ->capture_default_str();
-  command
-      .add_option("--threads", options.load.threads, "Processor threads; 0 is OpenVINO's choice")
-      ->check(CLI::Range(0, 4096))
-      ->capture_default_str();
+  add_running_options(command, options.model, options.load);
   command
       .add_option("--device", options.load.device,
                   "GPU that engines run on, counted from 0 (nvidia-smi)")
       ->check(CLI::Range(0, 1023))
       ->capture_default_str();
-  command.add_flag("--allow-unverified", options.load.allow_unverified,
-                   "Run engines that were not verified or failed it, and mark the result");
-  command
-      .add_option("--semantics", options.model.semantics,
-                  "Whose behaviour the graphs must have been exported with")
-      ->check(CLI::IsMember({"hf", "meta"}));
 }
 
 void add_prompt_options(CLI::App& command, TrackCommandOptions& options) {

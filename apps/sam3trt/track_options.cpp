@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "concepts.hpp"
 #include "prompts/mask_image.hpp"
 #include "runtime/prompt.hpp"
 
@@ -101,16 +102,8 @@ TrackPlan make_track_plan(const TrackCommandOptions& options) {
   TrackPlan plan;
   if (options.direction == "backward") plan.direction = TrackDirection::kBackward;
   if (options.direction == "both") plan.direction = TrackDirection::kBoth;
-  std::vector<PromptBox> boxes;
-  for (const std::string& text : options.boxes) boxes.push_back({parse_box(text, "--box"), true});
-  for (const std::string& text : options.negative_boxes) {
-    boxes.push_back({parse_box(text, "--negative-box"), false});
-  }
-  for (const std::string& text : options.texts) {
-    plan.concepts.push_back({{text, boxes}, std::nullopt, std::nullopt});
-  }
-  if (options.texts.empty() && !boxes.empty()) {
-    plan.concepts.push_back({{std::nullopt, boxes}, std::nullopt, std::nullopt});
+  for (Prompt& wanted : concepts_of(options.texts, options.boxes, options.negative_boxes)) {
+    plan.concepts.push_back({std::move(wanted), std::nullopt, std::nullopt});
   }
   if (!options.prompts.empty()) {
     PromptFile prompts = read_prompt_file(options.prompts);
