@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "runtime/result.hpp"
 #include "runtime/stage.hpp"
 
 namespace sam3trt {
@@ -24,18 +25,12 @@ std::vector<ImageResult> empty_results(std::span<const ImagePrompts> images) {
   return results;
 }
 
-void fail(ImageResult& image, const Error& error) {
-  if (image.error) return;
-  image.error = error.what();
-  image.error_code = error.code();
-}
-
 /// The image has no result; those of others are kept.
 void fail(ImageResult& image, size_t prompt, Component component) {
   const auto& text = image.prompts[prompt].prompt.text;
-  fail(image,
-       NonFiniteError("the " + std::string(name_of(component)) + " gave non-finite numbers for " +
-                      (text ? "the prompt '" + *text + "'" : "a prompt of boxes")));
+  set_error(image, NonFiniteError("the " + std::string(name_of(component)) +
+                                  " gave non-finite numbers for " +
+                                  (text ? "the prompt '" + *text + "'" : "a prompt of boxes")));
 }
 
 }  // namespace
@@ -209,7 +204,7 @@ void Pipeline::run_group(const ImageGroup& group, const PreparedCall& call,
     encode();
     for (const PromptBatch& batch : group.batches) detect_batch(batch, call, options, results);
   } catch (const NonFiniteError& error) {
-    for (ImageResult& result : results) fail(result, error);
+    for (ImageResult& result : results) set_error(result, error);
   }
   backend_->wait();
   Timings timings = backend_->take_timings();

@@ -106,6 +106,12 @@ void throw_if_failed(const ImageResult& result) {
   if (result.error) throw Error(result.error_code, *result.error);
 }
 
+void set_error(ImageResult& result, const Error& error) {
+  if (result.error) return;
+  result.error = error.what();
+  result.error_code = error.code();
+}
+
 std::string to_json(const RunHeader& header) { return header_json(header).dump(); }
 
 std::string to_json_line(const RunHeader& header, const ImageResult& image,

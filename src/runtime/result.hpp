@@ -14,6 +14,9 @@ namespace sam3trt {
 /// Throws the result's error, if it is one.
 void throw_if_failed(const ImageResult& result);
 
+/// The error becomes the image's, unless it has one.
+void set_error(ImageResult& result, const Error& error);
+
 /// What made the results of a run.
 struct RunHeader {
   std::string backend;

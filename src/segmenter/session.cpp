@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "runtime/pipeline.hpp"
 #include "runtime/request.hpp"
+#include "runtime/result.hpp"
 #include "runtime/stage.hpp"
 #include "segmenter/shared_model.hpp"
 #include "tracking/everything.hpp"
@@ -27,6 +28,21 @@ Features::Features(Features&&) noexcept = default;
 Features& Features::operator=(Features&&) noexcept = default;
 size_t Features::images() const { return impl_->encoded.sizes.size(); }
 size_t Features::size_bytes() const { return impl_->encoded.store->size_bytes(); }
+
+namespace {
+
+/// What run() gives for images that the vision encoder makes no finite numbers of.
+std::vector<ImageResult> failed(std::span<const ImageRequest> requests, const Error& error) {
+  std::vector<ImageResult> results(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    results[i].width = requests[i].image.width;
+    results[i].height = requests[i].image.height;
+    set_error(results[i], error);
+  }
+  return results;
+}
+
+}  // namespace
 
 class Session::Impl {
  public:
@@ -94,9 +110,7 @@ void Session::Impl::add_objects(const EncodedImages& features,
   } catch (const NonFiniteError& error) {
     objects.emplace(model.loaded()->config(), model.semantics());
     for (ImageResult& result : results) {
-      if (result.error) continue;
-      result.error = error.what();
-      result.error_code = error.code();
+      set_error(result, error);
       result.prompts.clear();
     }
     return;
@@ -125,7 +139,13 @@ void Session::Impl::run_part(std::span<const ImageRequest> requests, const Detec
     prompts.push_back(request.prompts);
     asked.push_back(request.objects);
   }
-  const EncodedImages features = pipeline.encode(images);
+  EncodedImages features;
+  try {
+    features = pipeline.encode(images);
+  } catch (const NonFiniteError& error) {
+    std::ranges::move(failed(requests, error), std::back_inserter(results));
+    return;
+  }
   std::vector<ImageResult> found = pipeline.detect(features, prompts, options);
   add_objects(features, asked, {.multimask = requests.front().multimask}, everything, found);
   const auto share = static_cast<double>(found.size());

@@ -2,7 +2,6 @@
 (src/base/own_operators.hpp): an independent reading of what the kernels compute."""
 
 import numpy as np
-
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 

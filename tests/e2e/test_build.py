@@ -10,10 +10,9 @@ import time
 from pathlib import Path
 
 import goldens
+import onnx
 import pytest
 import rtx
-
-import onnx
 from onnx import TensorProto, helper
 
 GRAPHS = ("vision_encoder", "detector", "detector.text_encoder", "detector.geometry_encoder")

@@ -8,9 +8,8 @@ import zipfile
 
 import goldens
 import numpy as np
-import pytest
-
 import onnx
+import pytest
 
 sys.path.insert(0, str(goldens.ROOT / "tools/reference"))
 import checkpoint_files as files  # noqa: E402

@@ -6,10 +6,9 @@ import subprocess
 import goldens
 import graphs
 import numpy as np
+import onnx
 import pytest
 from conftest import REFERENCES
-
-import onnx
 
 LIMITS = json.loads((goldens.ROOT / "tests/parity/thresholds.json").read_text(encoding="utf-8"))
 IMAGE_STAGES = ("pixel_values", "fpn_feat_0", "fpn_feat_1", "fpn_feat_2")

@@ -12,15 +12,14 @@ import fused_attention
 import goldens
 import graphs
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import rounding
 import rtx
 from conftest import REFERENCES
-from PIL import Image
-
-import onnx
 from onnx import TensorProto
+from PIL import Image
 
 # Largest 1 - cosine of any output against float32, four prompts through all five graphs. Measured
 # on the five references: fp16 4.6e-6 and bf16 2.7e-4 (pred_masks of tiny_c), fp8 8.6e-3

@@ -1,11 +1,10 @@
 """NVIDIA's parser and builder accept and compile every exported graph, without a GPU."""
 
 import graphs
+import onnx
 import pytest
 import rtx
 from conftest import REFERENCES
-
-import onnx
 
 pytestmark = pytest.mark.skipif(rtx.trt is None, reason=rtx.REASON)
 

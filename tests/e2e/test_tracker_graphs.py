@@ -6,10 +6,9 @@ import subprocess
 
 import goldens
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
-
-import onnx
 
 LIMITS = json.loads((goldens.ROOT / "tests/parity/thresholds.json").read_text(encoding="utf-8"))
 NAMES = ["video_a", "video_b", "video_c"]

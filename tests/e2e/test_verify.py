@@ -10,9 +10,8 @@ from pathlib import Path
 
 import goldens
 import numpy as np
-import pytest
-
 import onnx
+import pytest
 from onnx import numpy_helper
 
 TEXTS = ("--text", "red circle", "blue square")

@@ -9,7 +9,6 @@ weight file that is not there; unknown.onnx an operator that nobody has.
 from pathlib import Path
 
 import numpy as np
-
 from onnx import TensorProto, helper, numpy_helper
 
 FOLDER = Path(__file__).resolve().parent

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <thread>
 
 #include "base/error.hpp"
@@ -340,6 +341,50 @@ TEST_F(SessionTest, GivesMasksAsBitsOnTheDeviceThatSayWhatTheRunLengthsSay) {
 }
 
 /// Clicks, a box and two points: more objects than the engines take together.
+/// Gives NaN in place of all float numbers.
+class NotANumberEngine : public Engine {
+ public:
+  explicit NotANumberEngine(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
+
+  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return engine_->inputs(); }
+  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override {
+    return engine_->outputs();
+  }
+  [[nodiscard]] std::map<std::string, Tensor> run(const TensorMap& inputs) override {
+    auto outputs = engine_->run(inputs);
+    for (auto& [name, tensor] : outputs) {
+      std::ranges::fill(tensor.f32(), std::numeric_limits<float>::quiet_NaN());
+    }
+    return outputs;
+  }
+
+ private:
+  std::unique_ptr<Engine> engine_;
+};
+
+TEST_F(SessionTest, NonFiniteNumbersAreAnErrorOfAnImageWithObjectsToo) {
+  for (const Component component : {Component::kVisionEncoder, Component::kSamDecoder}) {
+    SessionEngines engines = graphs_.all_engines();
+    engines.set(component, std::make_unique<NotANumberEngine>(engines.take(component)));
+    const Model model(std::make_shared<const SharedModel>(
+        std::make_shared<SharedEngines>(std::move(engines)), FakeGraphs::tokenizer(),
+        FakeGraphs::config(), Semantics::kHf));
+    Session session(model);
+    const Scene scene = small_scene("dog");
+    std::vector<ObjectPrompt> objects(1);
+    objects[0].points = {{.x = 1, .y = 2, .positive = true}};
+    ImageRequest request = scene.requests().front();
+    request.objects = objects;
+    const std::vector<ImageResult> results = session.run({&request, 1});
+    ASSERT_EQ(results.size(), 1U);
+    EXPECT_EQ(results[0].width, request.image.width);
+    ASSERT_TRUE(results[0].error.has_value()) << name_of(component);
+    EXPECT_NE(results[0].error->find(name_of(component)), std::string::npos) << *results[0].error;
+    EXPECT_TRUE(results[0].prompts.empty());
+    EXPECT_TRUE(results[0].objects.empty());
+  }
+}
+
 TEST_F(SessionTest, ObjectsAreTheSameHoweverManyGoTogether) {
   device_.make_current();
   const ModelConfig config = FakeGraphs::config();

@@ -8,41 +8,20 @@
 
 #include "base/error.hpp"
 #include "base/tracker_config.hpp"
+#include "checkpoint/config.hpp"
 #include "image/image.hpp"
 #include "runtime/request.hpp"
 #include "tracking/tracker_model.hpp"
 
 namespace sam3trt {
 
-/// The published configuration with 4 masks.
-inline TrackerConfig published_tracker() {
-  TrackerConfig config;
+/// The published configuration at the sizes of FakeTracker, without cleaning of masks.
+inline TrackerConfig small_tracker() {
+  TrackerConfig config = published_tracker();
   config.memory_channels = 2;
   config.num_maskmem = 7;
-  config.max_cond_frames = 4;
-  config.max_object_pointers = 16;
   config.mask_tokens = 4;
-  config.stability_delta = 0.05;
-  config.stability_threshold = 0.98;
-  config.sigmoid_scale = 20;
-  config.sigmoid_bias = -10;
-  config.score_threshold_detection = 0.5;
-  config.det_nms_thresh = 0.1;
-  config.assoc_iou_thresh = 0.1;
-  config.trk_assoc_iou_thresh = 0.5;
-  config.new_det_thresh = 0.7;
-  config.hotstart_delay = 15;
-  config.hotstart_unmatch_thresh = 8;
-  config.hotstart_dup_thresh = 8;
-  config.init_trk_keep_alive = 30;
-  config.max_trk_keep_alive = 30;
-  config.min_trk_keep_alive = -1;
-  config.suppress_overlapping_based_on_recent_occlusion_threshold = 0.7;
   config.fill_hole_area = 0;
-  config.max_num_objects = 10000;
-  config.recondition_every_nth_frame = 16;
-  config.high_conf_thresh = 0.8;
-  config.high_iou_thresh = 0.8;
   return config;
 }
 

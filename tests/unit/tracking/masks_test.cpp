@@ -89,7 +89,7 @@ class MaskChoice : public testing::Test {
   }
 
   TrackSizes sizes{32, 4, 2, 2, 4};
-  TrackerConfig config = published_tracker();
+  TrackerConfig config = small_tracker();
   DecodeOutput decoded;
 };
 
@@ -164,7 +164,7 @@ TEST(ObjectInput, CornersComeFirstAndEveryPromptEndsWithATokenThatIsNotAPoint) {
 }
 
 TEST(ObjectInput, OneClickGivesSeveralMasksAndABoxOne) {
-  const TrackerConfig config = published_tracker();
+  const TrackerConfig config = small_tracker();
   EXPECT_TRUE(use_multimask(0, false, config));
   EXPECT_TRUE(use_multimask(1, true, config));
   EXPECT_FALSE(use_multimask(2, true, config));
@@ -240,7 +240,7 @@ TEST(Association, WhatWasSuppressedSuppressesNothing) {
 
 TEST(Association, WithoutTracksEveryDetectionIsNew) {
   const std::vector<FoundObject> found = {found_of(0.51F, {"##"}), found_of(0.9F, {".#"})};
-  EXPECT_THAT(associate(found, {}, published_tracker()).fresh, ElementsAre(0, 1));
+  EXPECT_THAT(associate(found, {}, small_tracker()).fresh, ElementsAre(0, 1));
 }
 
 TEST(Association, ComparesWithinAConceptOnly) {
@@ -248,7 +248,7 @@ TEST(Association, ComparesWithinAConceptOnly) {
                                           found_of(0.6F, {"..##"}, 0)};
   const std::vector<TrackedMask> tracks = {
       {0, found[0].bits}, {0, BitMask(drawn({"...."}))}, {1, BitMask(drawn({"..##"}))}};
-  const Association result = associate(found, tracks, published_tracker());
+  const Association result = associate(found, tracks, small_tracker());
   EXPECT_THAT(result.fresh, ElementsAre(1));
   EXPECT_THAT(result.unmatched, ElementsAre(2));
   EXPECT_THAT(result.empty, ElementsAre(1));
@@ -258,7 +258,7 @@ TEST(Association, ComparesWithinAConceptOnly) {
 
 TEST(Association, ATrackWhoseConceptIsNotLookedForIsNotUnmatched) {
   const std::vector<TrackedMask> tracks = {{0, BitMask(drawn({"##"})), false}};
-  EXPECT_TRUE(associate({}, tracks, published_tracker()).unmatched.empty());
+  EXPECT_TRUE(associate({}, tracks, small_tracker()).unmatched.empty());
 }
 
 TextTrack hidden_track(int64_t id, std::optional<int64_t> last) {
@@ -272,7 +272,7 @@ TEST(Overlaps, OfTwoThatOverlapTheOneHiddenMoreRecentlyGivesWay) {
   const FrameTime time{10, false, 16};
   std::vector<TextTrack> tracks = {hidden_track(0, 5), hidden_track(1, 3), hidden_track(2, {})};
   std::vector<Logits> masks = {drawn({"####"}), drawn({"####"}), drawn({"...."})};
-  suppress_recently_hidden(tracks, masks, {}, time, published_tracker());
+  suppress_recently_hidden(tracks, masks, {}, time, small_tracker());
   EXPECT_EQ(masks[0], Logits(4, -10.0F));
   EXPECT_EQ(masks[1], drawn({"####"}));
   EXPECT_EQ(tracks[0].last_hidden, 10);
@@ -283,7 +283,7 @@ TEST(Overlaps, OfTwoThatOverlapTheOneHiddenMoreRecentlyGivesWay) {
 TEST(Overlaps, NothingGivesWayToOneThatWasNeverHidden) {
   std::vector<TextTrack> tracks = {hidden_track(0, 5), hidden_track(1, -1)};
   std::vector<Logits> masks(2, drawn({"####"}));
-  suppress_recently_hidden(tracks, masks, {}, {10, false, 16}, published_tracker());
+  suppress_recently_hidden(tracks, masks, {}, {10, false, 16}, small_tracker());
   EXPECT_EQ(masks[0], drawn({"####"}));
   EXPECT_EQ(masks[1], drawn({"####"}));
 }
@@ -291,7 +291,7 @@ TEST(Overlaps, NothingGivesWayToOneThatWasNeverHidden) {
 TEST(Overlaps, BackwardsTheSmallerFrameIsTheMoreRecent) {
   std::vector<TextTrack> tracks = {hidden_track(0, 15), hidden_track(1, 13)};
   std::vector<Logits> masks(2, drawn({"####"}));
-  suppress_recently_hidden(tracks, masks, {}, {10, true, 16}, published_tracker());
+  suppress_recently_hidden(tracks, masks, {}, {10, true, 16}, small_tracker());
   EXPECT_EQ(masks[0], drawn({"####"}));
   EXPECT_EQ(masks[1], Logits(4, -10.0F));
 }

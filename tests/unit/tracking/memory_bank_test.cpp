@@ -49,7 +49,7 @@ using Time = std::pair<float, float>;
 
 TEST(MemoryBank, TakesTheConditioningFrameAndTheSixBeforeThisOne) {
   const MemoryBank bank = bank_of({0}, 1, 19);
-  EXPECT_THAT(frames_of(bank.select(20, false, 16, published_tracker())),
+  EXPECT_THAT(frames_of(bank.select(20, false, 16, small_tracker())),
               UnorderedElementsAre(Pair(0, 6), Pair(14, 5), Pair(15, 4), Pair(16, 3), Pair(17, 2),
                                    Pair(18, 1), Pair(19, 0)));
 }
@@ -57,21 +57,21 @@ TEST(MemoryBank, TakesTheConditioningFrameAndTheSixBeforeThisOne) {
 TEST(MemoryBank, SkipsFramesThatWereNotRun) {
   MemoryBank bank = bank_of({0}, 1, 1);
   bank.put(record_of(4), false);
-  EXPECT_THAT(frames_of(bank.select(6, false, 16, published_tracker())),
+  EXPECT_THAT(frames_of(bank.select(6, false, 16, small_tracker())),
               UnorderedElementsAre(Pair(0, 6), Pair(1, 4), Pair(4, 1)));
 }
 
 TEST(MemoryBank, LooksAheadWhenTheVideoRunsBackwards) {
   const MemoryBank bank = bank_of({20}, 11, 19);
-  EXPECT_THAT(frames_of(bank.select(10, true, 16, published_tracker())),
+  EXPECT_THAT(frames_of(bank.select(10, true, 16, small_tracker())),
               UnorderedElementsAre(Pair(20, 6), Pair(11, 0), Pair(12, 1), Pair(13, 2), Pair(14, 3),
                                    Pair(15, 4), Pair(16, 5)));
-  EXPECT_THAT(pointers_of(bank.select(18, true, 16, published_tracker())),
+  EXPECT_THAT(pointers_of(bank.select(18, true, 16, small_tracker())),
               UnorderedElementsAre(Time(20.0F, 2.0F / 15.0F), Time(19.0F, 1.0F / 15.0F)));
 }
 
 TEST(MemoryBank, TakesTheClosestConditioningFramesOnBothSidesFirst) {
-  TrackerConfig config = published_tracker();
+  TrackerConfig config = small_tracker();
   config.max_cond_frames = 3;
   config.num_maskmem = 1;
   const MemoryBank bank = bank_of({0, 30, 32, 34, 100}, 1, 0);
@@ -82,7 +82,7 @@ TEST(MemoryBank, TakesTheClosestConditioningFramesOnBothSidesFirst) {
 }
 
 TEST(MemoryBank, EquallyNearConditioningFramesComeInTheirOrder) {
-  TrackerConfig config = published_tracker();
+  TrackerConfig config = small_tracker();
   config.max_cond_frames = 3;
   config.num_maskmem = 1;
   EXPECT_THAT(frames_of(bank_of({12, 11, 9, 8}, 1, 0).select(10, false, 16, config)),
@@ -92,7 +92,7 @@ TEST(MemoryBank, EquallyNearConditioningFramesComeInTheirOrder) {
 }
 
 TEST(MemoryBank, AConditioningFrameThatIsNotChosenFillsItsPlaceAmongTheLastOnes) {
-  TrackerConfig config = published_tracker();
+  TrackerConfig config = small_tracker();
   config.max_cond_frames = 1;
   const MemoryBank bank = bank_of({0, 6, 7, 8}, 1, 9);
   EXPECT_THAT(
@@ -101,7 +101,7 @@ TEST(MemoryBank, AConditioningFrameThatIsNotChosenFillsItsPlaceAmongTheLastOnes)
 }
 
 TEST(MemoryBank, GivesPointersOfAllPastConditioningFramesAndOfTheLastFrames) {
-  TrackerConfig config = published_tracker();
+  TrackerConfig config = small_tracker();
   config.max_cond_frames = 1;
   const MemoryBank bank = bank_of({0, 2, 50}, 1, 20);
   const ObjectMemory memory = bank.select(6, false, 4, config);
@@ -112,10 +112,10 @@ TEST(MemoryBank, GivesPointersOfAllPastConditioningFramesAndOfTheLastFrames) {
 
 TEST(MemoryBank, CountsPointerTimesInOneLessThanTheNumberOfPointers) {
   const MemoryBank bank = bank_of({0}, 1, 3);
-  EXPECT_THAT(pointers_of(bank.select(4, false, 5, published_tracker())),
+  EXPECT_THAT(pointers_of(bank.select(4, false, 5, small_tracker())),
               UnorderedElementsAre(Time(0.0F, 1.0F), Time(3.0F, 0.25F), Time(2.0F, 0.5F),
                                    Time(1.0F, 0.75F)));
-  EXPECT_THAT(pointers_of(bank_of({0}, 1, 0).select(1, false, 1, published_tracker())),
+  EXPECT_THAT(pointers_of(bank_of({0}, 1, 0).select(1, false, 1, small_tracker())),
               ElementsAre(Time(0.0F, 1.0F)));
 }
 
@@ -124,12 +124,12 @@ TEST(MemoryBank, AConfirmedFrameMovesToTheConditioningOnes) {
   bank.confirm(16);
   EXPECT_EQ(bank.rolling(16), nullptr);
   ASSERT_NE(bank.conditioning(16), nullptr);
-  EXPECT_THAT(frames_of(bank.select(17, false, 16, published_tracker())),
+  EXPECT_THAT(frames_of(bank.select(17, false, 16, small_tracker())),
               testing::Contains(Pair(16, 6)));
 }
 
 TEST(MemoryBank, DoesNotGrowWithTheNumberOfFrames) {
-  const TrackerConfig config = published_tracker();
+  const TrackerConfig config = small_tracker();
   MemoryBank bank = bank_of({0}, 1, 0);
   size_t largest = 0;
   for (int64_t frame = 1; frame < 10000; ++frame) {
@@ -144,7 +144,7 @@ TEST(MemoryBank, DoesNotGrowWithTheNumberOfFrames) {
 }
 
 TEST(MemoryBank, OfManyConditioningFramesOnlyPointersStay) {
-  const TrackerConfig config = published_tracker();
+  const TrackerConfig config = small_tracker();
   MemoryBank bank = bank_of({0}, 1, 0);
   for (int64_t frame = 16; frame <= 1600; frame += 16) {
     bank.put(record_of(frame), true);
@@ -159,7 +159,7 @@ TEST(MemoryBank, OfManyConditioningFramesOnlyPointersStay) {
 class Pruning : public testing::TestWithParam<std::array<int64_t, 3>> {};
 
 TEST_P(Pruning, ChangesNothingForTheFramesToCome) {
-  TrackerConfig config = published_tracker();
+  TrackerConfig config = small_tracker();
   config.max_object_pointers = GetParam()[0];
   config.num_maskmem = GetParam()[1];
   config.max_cond_frames = GetParam()[2];
@@ -182,7 +182,7 @@ INSTANTIATE_TEST_SUITE_P(Sizes, Pruning,
                                          Numbers{5, 7, -1}, Numbers{2, 20, 3}));
 
 TEST(MemoryBank, TheWayBackFromTheFirstFrameKeepsWhatItNeeds) {
-  const TrackerConfig config = published_tracker();
+  const TrackerConfig config = small_tracker();
   MemoryBank whole = bank_of({50}, 1, 0);
   MemoryBank pruned = whole;
   for (int64_t frame = 51; frame < 200; ++frame) {

@@ -50,7 +50,7 @@ class TrackingSessionTest : public testing::Test {
   }
 
   FakeTracker model;
-  TrackerConfig config = published_tracker();
+  TrackerConfig config = small_tracker();
 
  private:
   std::unique_ptr<TrackingSession> session_;
@@ -187,7 +187,7 @@ TEST_F(Visual, KnownLengthsOfShortClipsCountPointers) {
 
 TEST(TrackingSession, RefusesOptionsOutOfRange) {
   FakeTracker model;
-  const TrackerConfig config = published_tracker();
+  const TrackerConfig config = small_tracker();
   std::vector<TrackOptions> wrong(6);
   wrong[0].hot_start = -1;
   wrong[1].det_nms = 0.0;

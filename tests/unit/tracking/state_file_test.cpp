@@ -53,7 +53,7 @@ class StateFile : public testing::Test {
   }
 
   FakeTracker model;
-  TrackerConfig config = published_tracker();
+  TrackerConfig config = small_tracker();
   TrackingSession session{model, config, {}};
   StateOwner owner{"0123abcd", "hf", model.sizes()};
 };
