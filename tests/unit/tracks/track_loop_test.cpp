@@ -34,7 +34,7 @@ class FakeSource : public FrameSource {
   bool breaks = false;
 
  private:
-  VideoInfo info_{"v", 1, 1, std::nullopt, std::nullopt, std::nullopt};
+  VideoInfo info_{.path = "v", .width = 1, .height = 1};
   int64_t next_;
   int64_t left_;
   int64_t step_;

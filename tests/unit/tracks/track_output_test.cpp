@@ -66,7 +66,7 @@ class TrackOutputTest : public testing::Test {
     return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   }
 
-  static VideoInfo video() { return {"v.mp4", kWidth, kHeight, 3, 3, 25.0}; }
+  static VideoInfo video() { return {"v.mp4", kWidth, kHeight, 3, 3, 3, 25.0}; }
 
   fs::path folder_ =
       fs::temp_directory_path() / ("track_output_test." + std::to_string(::getpid()));
