@@ -16,10 +16,10 @@ struct VideoInfo {
   std::string path;   ///< As given.
   int64_t width = 0;  ///< Pixels, upright: of the first frame that can be read.
   int64_t height = 0;
-  std::optional<int64_t> frames;    ///< Unknown for streams, and where the file does not say.
-  std::optional<int64_t> length;    ///< `frames`, or near them where the file does not say it.
-  std::optional<int64_t> estimate;  ///< `frames`, or duration times rate: for progress only.
-  std::optional<double> fps;        ///< On average; unknown for images.
+  std::optional<int64_t> frames{};    ///< Unknown for streams, and where the file does not say.
+  std::optional<int64_t> length{};    ///< `frames`, or near them where the file does not say it.
+  std::optional<int64_t> estimate{};  ///< `frames`, or duration times rate: for progress only.
+  std::optional<double> fps{};        ///< On average; unknown for images.
 };
 
 struct VideoFrame {
