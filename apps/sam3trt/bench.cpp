@@ -22,6 +22,7 @@
 #include "segmenter/segmenter.hpp"
 #include "trt/layers.hpp"
 #include "trt/plan_timer.hpp"
+#include "verify/built_in_images.hpp"
 #include "verify/reference.hpp"
 
 namespace sam3trt {
@@ -216,7 +217,7 @@ Json bench_session(const ModelFiles& files, const BenchOptions& options,
                    std::span<const Run> chosen) {
   std::vector<Image> pictures;
   for (const std::string& path : options.images) pictures.push_back(read_image(path));
-  if (pictures.empty()) pictures.push_back(built_in_pictures().front());
+  if (pictures.empty()) pictures.push_back(built_in_images().front());
   const auto begin = BenchClock::now();
   Segmenter segmenter(files, options.load);
   const std::vector<Prompt> first = make_prompts(1, options);
@@ -354,7 +355,7 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
   if (files && whole) document["session"] = bench_session(*files, options, runs);
   if (files && options.clicks) {
     Image image =
-        options.images.empty() ? built_in_pictures().front() : read_image(options.images.front());
+        options.images.empty() ? built_in_images().front() : read_image(options.images.front());
     document["clicks"] = bench_clicks(*files, {.image = std::move(image),
                                                .load = options.load,
                                                .warm_up = options.warm_up,

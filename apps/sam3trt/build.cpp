@@ -10,6 +10,7 @@
 #include "commands.hpp"
 #include "compile/builder.hpp"
 #include "progress.hpp"
+#include "track_frames_option.hpp"
 
 namespace sam3trt {
 namespace {
@@ -212,6 +213,7 @@ void add_build_command(CLI::App& app, CommandContext& context) {
            "Images for verification and calibration, besides three drawn ones (default: "
            "three photographs inside the program)");
   add_list(*command, "--text", options->request.verifier.texts, "What to look for in them");
+  add_track_frames_option(*command, options->request.verifier.track_frames);
   command->add_option("--gate", options->gate,
                       "Limits in place of the built-in ones (docs/verification.md)");
   command->footer(

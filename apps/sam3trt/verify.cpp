@@ -14,6 +14,7 @@
 #include "device_option.hpp"
 #include "hub_access.hpp"
 #include "progress.hpp"
+#include "track_frames_option.hpp"
 #include "verify/published_run.hpp"
 #include "verify/verify_model.hpp"
 
@@ -186,6 +187,7 @@ std::vector<CLI::Option*> add_reference_options(CLI::App& command, VerifyOptions
                    "Images, besides three drawn ones (default: three photographs inside the "
                    "program)"),
           add_list(command, "--text", options.verifier.texts, "What to look for in them"),
+          add_track_frames_option(command, options.verifier.track_frames),
           command.add_option("--recipes", options.recipes,
                              "Precision recipes that the engines were built with, unless built-in "
                              "ones"),

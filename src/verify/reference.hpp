@@ -22,10 +22,6 @@ struct ReferenceRun {
   std::vector<ImageResult> results;          ///< Of each image, at the default thresholds.
 };
 
-/// Pictures that need no file: drawn shapes, noise, and one grey level, which is what a camera
-/// gives in the dark.
-[[nodiscard]] std::vector<Image> built_in_pictures();
-
 /// What the engines that are to be verified take in one call; all at least 1.
 struct ReferenceLimits {
   int64_t images = 1;

@@ -157,6 +157,34 @@ ResultReport verify_results(const ReferenceRun& reference, const FindInstances& 
   return report;
 }
 
+void verify_objects(const ObjectRun& reference, const ObjectRun& actual, Precision precision,
+                    const Gate& gate, ResultReport& report) {
+  const GateLimits& limits = gate.limits(precision);
+  auto& problems = report.problems;
+  report.objects = compare_objects(reference.images, actual.images);
+  check_limit(problems, report.objects->smallest_mask_iou < limits.mask_iou,
+              "mask IoU of an object that was pointed at", report.objects->smallest_mask_iou,
+              limits.mask_iou);
+  check_limit(problems, report.objects->largest_score_error > limits.score_error,
+              "score error of an object that was pointed at", report.objects->largest_score_error,
+              limits.score_error);
+  if (!reference.frames || !actual.frames) return;
+  report.tracks = compare_tracks(*reference.frames, *actual.frames, limits.borderline_score);
+  const TrackDifference& tracks = *report.tracks;
+  if (tracks.lost + tracks.gained > 0) {
+    problems.push_back("in the clip " + std::to_string(tracks.lost) + " objects are lost and " +
+                       std::to_string(tracks.gained) + " gained, first on frame " +
+                       std::to_string(tracks.first_difference));
+  }
+  for (size_t i = 0; i < tracks.mask_ious.size(); ++i) {
+    check_limit(problems, tracks.mask_ious[i] < limits.mask_iou,
+                "mean mask IoU of an object from frame " + std::to_string(10 * i) + " on",
+                tracks.mask_ious[i], limits.mask_iou);
+  }
+  check_limit(problems, tracks.largest_score_error > limits.score_error,
+              "score error of a tracked object", tracks.largest_score_error, limits.score_error);
+}
+
 bool ResultReport::has_instances() const {
   return difference.matched + difference.lost + difference.gained + difference.borderline > 0;
 }
@@ -166,15 +194,13 @@ std::string_view verdict_of(const ResultReport& report) {
   return report.has_instances() ? "passed" : "nothing compared";
 }
 
-std::string summary(const ResultReport& report) {
-  std::string text;
-  for (const std::string& problem : report.problems) text += (text.empty() ? "" : "; ") + problem;
-  if (!text.empty()) return text;
+namespace {
+
+std::string instance_summary(const ResultReport& report) {
   const InstanceDifference& found = report.difference;
   if (!report.has_instances()) {
     return "0 instances compared: neither the reference nor the model finds any, and only "
-           "presences "
-           "could be held against each other (largest error " +
+           "presences could be held against each other (largest error " +
            number(found.largest_presence_error) +
            "); name images and texts in which this checkpoint finds something with --image and "
            "--text";
@@ -183,6 +209,32 @@ std::string summary(const ResultReport& report) {
          number(found.smallest_mask_iou) + ", score error up to " +
          number(found.largest_score_error) + ", box error up to " +
          number(found.largest_box_error) + " pixels";
+}
+
+std::string object_summary(const ResultReport& report) {
+  std::string text;
+  if (report.objects) {
+    text += "; " + std::to_string(report.objects->masks) +
+            " masks of clicks, boxes and masks compared, IoU at least " +
+            number(report.objects->smallest_mask_iou) + ", score error up to " +
+            number(report.objects->largest_score_error);
+  }
+  if (report.tracks) {
+    const TrackDifference& tracks = *report.tracks;
+    text += "; " + std::to_string(tracks.frames) + " frames tracked with " +
+            std::to_string(tracks.matched) + " objects on them, mean IoU of ten frames at least " +
+            number(std::ranges::min(tracks.mask_ious)) + ", score error up to " +
+            number(tracks.largest_score_error);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string summary(const ResultReport& report) {
+  std::string text;
+  for (const std::string& problem : report.problems) text += (text.empty() ? "" : "; ") + problem;
+  return text.empty() ? instance_summary(report) + object_summary(report) : text;
 }
 
 bool passed(std::span<const OutputReport> reports) {
@@ -247,18 +299,33 @@ std::string to_json(std::span<const OutputReport> reports) {
 
 std::string to_json(const ResultReport& report) {
   const InstanceDifference& found = report.difference;
-  return Json{{"passed", report.problems.empty()},
-              {"verdict", verdict_of(report)},
-              {"problems", report.problems},
-              {"matched", found.matched},
-              {"lost", found.lost},
-              {"gained", found.gained},
-              {"borderline", found.borderline},
-              {"smallest_mask_iou", found.smallest_mask_iou},
-              {"largest_score_error", found.largest_score_error},
-              {"largest_presence_error", found.largest_presence_error},
-              {"largest_box_error", found.largest_box_error}}
-      .dump();
+  Json json{{"passed", report.problems.empty()},
+            {"verdict", verdict_of(report)},
+            {"problems", report.problems},
+            {"matched", found.matched},
+            {"lost", found.lost},
+            {"gained", found.gained},
+            {"borderline", found.borderline},
+            {"smallest_mask_iou", found.smallest_mask_iou},
+            {"largest_score_error", found.largest_score_error},
+            {"largest_presence_error", found.largest_presence_error},
+            {"largest_box_error", found.largest_box_error}};
+  if (report.objects) {
+    json["objects"] = {{"masks", report.objects->masks},
+                       {"smallest_mask_iou", report.objects->smallest_mask_iou},
+                       {"largest_score_error", report.objects->largest_score_error}};
+  }
+  if (report.tracks) {
+    const TrackDifference& tracks = *report.tracks;
+    json["tracks"] = {{"frames", tracks.frames},
+                      {"matched", tracks.matched},
+                      {"lost", tracks.lost},
+                      {"gained", tracks.gained},
+                      {"borderline", tracks.borderline},
+                      {"mask_ious", tracks.mask_ious},
+                      {"largest_score_error", tracks.largest_score_error}};
+  }
+  return json.dump();
 }
 
 }  // namespace sam3trt

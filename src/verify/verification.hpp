@@ -8,6 +8,8 @@
 
 #include "verify/gate.hpp"
 #include "verify/instance_difference.hpp"
+#include "verify/object_difference.hpp"
+#include "verify/object_run.hpp"
 #include "verify/reference.hpp"
 
 namespace sam3trt {
@@ -50,7 +52,9 @@ using MeasureYardstick = std::function<std::map<std::string, OutputDifference>()
 /// The whole model against the reference's instances.
 struct ResultReport {
   InstanceDifference difference;
-  std::vector<std::string> problems;  ///< Empty: passed.
+  std::optional<ObjectDifference> objects;  ///< Where the model takes clicks.
+  std::optional<TrackDifference> tracks;    ///< Where the clip was tracked.
+  std::vector<std::string> problems;        ///< Empty: passed.
 
   /// Whether there were instances to compare, on either side. Where there were none, only the
   /// presences of the prompts say anything.
@@ -70,6 +74,10 @@ using FindInstances = std::function<std::vector<ImageResult>(std::span<const Ima
 /// All pictures of the reference at once, so that engines see as many together as they take.
 [[nodiscard]] ResultReport verify_results(const ReferenceRun& reference, const FindInstances& find,
                                           Precision precision, const Gate& gate);
+
+/// Adds to the report what the objects of a run show.
+void verify_objects(const ObjectRun& reference, const ObjectRun& actual, Precision precision,
+                    const Gate& gate, ResultReport& report);
 
 /// True when all passed.
 [[nodiscard]] bool passed(std::span<const OutputReport> reports);

@@ -11,7 +11,9 @@
 #include "openvino/openvino_engine.hpp"
 #include "precision/precision.hpp"
 #include "runtime/float32_engine.hpp"
-#include "segmenter/segmenter.hpp"
+#include "sam3trt/session.hpp"
+#include "segmenter/shared_model.hpp"
+#include "verify/built_in_images.hpp"
 #include "verify/cached_engine.hpp"
 #include "verify/photographs.hpp"
 #include "verify/tracker_reference.hpp"
@@ -26,7 +28,7 @@ std::vector<Image> read_images(const std::vector<fs::path>& paths) {
   images.reserve(paths.size());
   for (const fs::path& path : paths) images.push_back(read_image(path));
   if (images.empty()) images = default_photographs();
-  std::ranges::move(built_in_pictures(), std::back_inserter(images));
+  std::ranges::move(built_in_images(), std::back_inserter(images));
   return images;
 }
 
@@ -148,24 +150,49 @@ std::vector<OutputReport> Verifier::verify(const std::string& component, Engine&
   return reports;
 }
 
+ObjectRun Verifier::run_objects(const Model& model) const {
+  return sam3trt::run_objects(
+      model, images_,
+      {.text = options_.texts.front(), .frames = options_.track_frames, .stop = options_.stop});
+}
+
+const ObjectRun& Verifier::reference_objects() {
+  if (reference_objects_) return *reference_objects_;
+  log(LogLevel::kInfo, "running the float32 reference of objects on the CPU: clicks on " +
+                           std::to_string(images_.size()) + " images, and a clip of " +
+                           std::to_string(options_.track_frames) + " frames");
+  const Model model(graphs_, {.threads = options_.threads});
+  if (!model.loaded()->can_interact()) {
+    throw_bad_input(graphs_.at(Component::kVisionEncoder).parent_path().string() +
+                    ": has no components of clicks, so a model that has cannot be verified; export "
+                    "the whole checkpoint again");
+  }
+  reference_objects_ = run_objects(model);
+  return *reference_objects_;
+}
+
 ResultReport Verifier::verify_results(const ModelFiles& files, const LoadOptions& options,
                                       Precision precision) {
   const ReferenceRun& expected = reference();
   try {
     check_stop();
-    Segmenter segmenter(files, options);
+    const Model model(files, options);
+    Session session(model);
     const auto find = [&](std::span<const ImageRequest> requests) {
       std::vector<ImageResult> results;
-      const size_t together = std::max<size_t>(segmenter.max_images(), 1);
+      const size_t together = std::max<size_t>(model.max_images(), 1);
       for (size_t first = 0; first < requests.size(); first += together) {
         check_stop();
         const size_t count = std::min(together, requests.size() - first);
-        std::ranges::move(segmenter.run(requests.subspan(first, count), {}),
-                          std::back_inserter(results));
+        std::ranges::move(session.run(requests.subspan(first, count)), std::back_inserter(results));
       }
       return results;
     };
-    return sam3trt::verify_results(expected, find, precision, options_.gate);
+    ResultReport report = sam3trt::verify_results(expected, find, precision, options_.gate);
+    if (model.loaded()->can_interact()) {
+      verify_objects(reference_objects(), run_objects(model), precision, options_.gate, report);
+    }
+    return report;
   } catch (const StoppedError&) {
     throw;
   } catch (const Error& error) {

@@ -24,6 +24,7 @@ struct VerifierOptions {
   int threads = 0;              ///< Of the CPU reference; 0: OpenVINO's choice.
   int device = 0;               ///< GPU that verify_model runs engines on.
   ReferenceLimits limits;       ///< Of the engines.
+  int64_t track_frames = 40;    ///< Of the drawn clip, for models that track; 0: none.
   std::filesystem::path cache;  ///< Folder of the user; keeps what the reference gave. Empty: none.
   std::stop_token stop;         ///< Ends whatever runs, which then throws StoppedError.
   /// Told how many images the reference has done; may be empty.
@@ -53,8 +54,9 @@ class Verifier {
                                                  Precision precision,
                                                  const std::optional<std::filesystem::path>& typed);
 
-  /// The whole model in `files` against the reference's instances. One that gives numbers that are
-  /// not finite has none to compare, which is a problem of the report.
+  /// The whole model in `files` against the reference's instances and, where it has the components,
+  /// objects (object_run.hpp). One that gives numbers that are not finite has none to compare,
+  /// which is a problem of the report.
   [[nodiscard]] ResultReport verify_results(const ModelFiles& files, const LoadOptions& options,
                                             Precision precision);
 
@@ -73,6 +75,9 @@ class Verifier {
   [[nodiscard]] const ModelFiles& graphs() const { return graphs_; }
 
  private:
+  /// What the graphs make of objects; computed at the first call.
+  [[nodiscard]] const ObjectRun& reference_objects();
+  [[nodiscard]] ObjectRun run_objects(const Model& model) const;
   [[nodiscard]] std::vector<OutputReport> verify_calls(
       const std::string& component, std::span<const RecordedCall> calls, Engine& engine,
       Precision precision, const std::optional<std::filesystem::path>& typed) const;
@@ -87,6 +92,7 @@ class Verifier {
   VerifierOptions options_;
   std::vector<Image> images_;  ///< The user's or the photographs first, then the built-in ones.
   std::optional<ReferenceRun> reference_;
+  std::optional<ObjectRun> reference_objects_;
   std::optional<std::map<std::string, std::vector<RecordedCall>>> tracker_;
 };
 

@@ -35,18 +35,29 @@ def graphs(exported):
 
 
 @pytest.fixture
-def verify(run, graphs):
+def verify_whole(run, graphs):
+    """verify_whole(model, options): exit code and report."""
+
+    def call(model: Path, *options) -> tuple[int, dict]:
+        arguments = ("--model", model, "--reference", graphs, "--text", "circle", "--json")
+        done = run("verify", *arguments, *options)
+        assert done.stdout, done.stderr
+        return done.code, json.loads(done.stdout)
+
+    return call
+
+
+@pytest.fixture
+def verify(verify_whole):
     """verify(model): exit code, and the report on clicks and videos by component and output."""
 
     def call(model: Path) -> tuple[int, dict]:
-        arguments = ("--model", model, "--reference", graphs, "--text", "circle", "--json")
-        done = run("verify", *arguments)
-        assert done.stdout, done.stderr
+        code, report = verify_whole(model, "--track-frames", 0)
         found = {name: {} for name in COMPONENTS}
-        for entry in json.loads(done.stdout)["outputs"]:
+        for entry in report["outputs"]:
             if entry["component"] in found:
                 found[entry["component"]][entry["output"]] = entry
-        return done.code, found
+        return code, found
 
     return call
 
@@ -113,6 +124,29 @@ def test_a_damaged_component_is_refused_alone(verify, damaged, component, change
     code, report = verify(damaged(component, change))
     assert code == 4
     assert failing(report) == {component}
+
+
+def test_clicks_and_a_clip_of_forty_frames_are_compared_end_to_end(verify_whole, graphs):
+    code, report = verify_whole(graphs)
+    assert code == 0
+    objects, tracks = report["result"]["objects"], report["result"]["tracks"]
+    # Three photographs and three drawn images, four prompts each, three masks for a prompt.
+    assert (objects["masks"], objects["smallest_mask_iou"]) == (72, 1)
+    assert objects["largest_score_error"] == 0
+    assert (tracks["frames"], tracks["mask_ious"]) == (40, [1, 1, 1, 1])
+    assert tracks["matched"] > 40
+    assert (tracks["lost"], tracks["gained"], tracks["largest_score_error"]) == (0, 0, 0)
+
+
+def test_the_clip_shows_a_memory_that_is_wrong(verify_whole, damaged):
+    code, report = verify_whole(
+        damaged("memory_encoder", scale_input("/memory_encoder/project", 0))
+    )
+    assert code == 4
+    problems = report["result"]["problems"]
+    assert problems
+    assert all("clip" in text or "from frame" in text or "tracked" in text for text in problems)
+    assert report["result"]["objects"]["smallest_mask_iou"] == 1
 
 
 def typed_nodes(path: Path, kinds: set[str]) -> set[int]:

@@ -7,6 +7,7 @@
 #include "openvino/openvino_engine.hpp"
 #include "runtime/float32_engine.hpp"
 #include "stages.hpp"
+#include "verify/built_in_images.hpp"
 
 namespace sam3trt::parity {
 namespace {
@@ -18,7 +19,7 @@ ReferenceRun record(const ReferenceLimits& limits, const std::vector<std::string
   const auto load = [](const std::filesystem::path& path) {
     return with_float32_tensors(load_openvino_engine(path, {}));
   };
-  return record_reference(files, load, {built_in_pictures().front()}, texts, limits);
+  return record_reference(files, load, {built_in_images().front()}, texts, limits);
 }
 
 TEST(RecordReference, EnginesSeeSeveralPromptsTogetherAndOneAlone) {
