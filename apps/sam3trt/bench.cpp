@@ -15,6 +15,7 @@
 #include "bench_clicks.hpp"
 #include "bench_files.hpp"
 #include "bench_times.hpp"
+#include "bench_video.hpp"
 #include "commands.hpp"
 #include "model_runners.hpp"
 #include "segmenter/batched_inputs.hpp"
@@ -41,6 +42,9 @@ struct BenchOptions {
   double threshold = 0.5;
   std::vector<std::string> files;
   bool clicks = false;
+  bool video = false;
+  int64_t frames = 60;
+  std::vector<size_t> objects = {1, 5};
   std::string devices = "0";
   size_t batch = 0;
   size_t io_threads = 0;
@@ -285,6 +289,7 @@ void print_runs(const Json& session) {
 /// Stages are timed on a GPU only.
 void print_tables(const Json& document) {
   if (document.contains("clicks")) print_clicks_bench(document.at("clicks"));
+  if (document.contains("video")) print_video_bench(document.at("video"));
   if (document.contains("files")) return print_files_bench(document.at("files"));
   const bool has_stages = !document.at("stages").empty();
   if (has_stages) print_stages(document.at("stages"));
@@ -334,7 +339,7 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
   check_layers_folder(options, engines, files, context.config);
   Json document = {{"stages", Json::array()}};
   if (!engines.empty()) check_engines(engines);
-  const bool whole = options.files.empty() && !options.clicks;
+  const bool whole = options.files.empty() && !options.clicks && !options.video;
   if (!engines.empty() && whole) {
     const auto host = open_tensorrt_for(engines.front(), options.load.device);
     const EngineHost description = host->describe();
@@ -360,6 +365,12 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
                                                .load = options.load,
                                                .warm_up = options.warm_up,
                                                .iterations = options.iterations});
+  }
+  if (files && options.video) {
+    document["video"] = bench_video(*files, {.text = options.texts.front(),
+                                             .load = options.load,
+                                             .frames = options.frames,
+                                             .objects = options.objects});
   }
   if (files && !options.files.empty()) {
     document["files"] = bench_files(*files, {.files = options.files,
@@ -389,6 +400,7 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
     if (model->count() + engines->count() == 0) throw_bad_input("bench needs --model or --engine");
     if (!options->files.empty() && model->count() == 0) throw_bad_input("--files needs --model");
     if (options->clicks && model->count() == 0) throw_bad_input("--clicks needs --model");
+    if (options->video && model->count() == 0) throw_bad_input("--video needs --model");
     if (options->devices != "all") options->load.device = parse_devices(options->devices).front();
     run_bench(*options, context);
   });
@@ -414,6 +426,17 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
            "these files, and with overlays, in place of everything else");
   command->add_flag("--clicks", options->clicks,
                     "Objects that are pointed at in an encoded image, in place of everything else");
+  command->add_flag("--video", options->video,
+                    "Frames of a drawn clip, with clicked objects, with those of the first text, "
+                    "and with ones that come and go, in place of everything else");
+  command->add_option("--frames", options->frames, "With --video: frames of each run")
+      ->check(CLI::Range(1, 10000000))
+      ->capture_default_str();
+  command
+      ->add_option("--objects", options->objects,
+                   "With --video: how many objects are followed, one run for each number")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
   command
       ->add_option("--batch", options->batch,
                    "With --files: images at once at most; 0: as many as the model takes")

@@ -194,10 +194,12 @@ std::vector<TextOutput> TrackingSession::step_texts(TrackingState& state, int64_
   if (!state.text.tracks.empty()) {
     state.max_id = std::max(state.max_id, state.text.tracks.back().id);
   }
-  if (result.left_out > 0) {
-    log(LogLevel::kWarning,
-        "frame " + std::to_string(*state.last) + ": " + std::to_string(result.left_out) +
-            " new objects are left out: at most " + std::to_string(most) + " are followed");
+  if (result.left_out > 0 && !told_of_limit_) {
+    told_of_limit_ = true;  // once: it would be said on every frame on which they are in view
+    log(LogLevel::kWarning, "frame " + std::to_string(*state.last) + ": " +
+                                std::to_string(result.left_out) +
+                                " new objects are left out, which is not said again: at most " +
+                                std::to_string(most) + " are followed");
   }
   return std::move(result.outputs);
 }

@@ -47,6 +47,7 @@ class TrackingSession {
   TrackerConfig config_;  ///< With what the options change.
   TrackOptions options_;
   TrackingState state_;
+  bool told_of_limit_ = false;  ///< Whether it was said that objects are left out.
 };
 
 }  // namespace sam3trt
