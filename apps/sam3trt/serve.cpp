@@ -20,8 +20,11 @@
 #include "model_choice.hpp"
 #include "model_runners.hpp"
 #include "server/http_server.hpp"
+#include "server/metrics.hpp"
 #include "server/own_routes.hpp"
+#include "server/page_routes.hpp"
 #include "server/request_log.hpp"
+#include "server/video_routes.hpp"
 #include "stop_signals.hpp"
 
 namespace sam3trt {
@@ -39,7 +42,6 @@ struct ServeOptions {
   int64_t max_megapixels = 64;
   double timeout = 60;
   std::vector<std::string> folders;
-  std::vector<std::string> hosts;
   ServiceLimits limits;
   HttpServerOptions http;
 };
@@ -127,7 +129,11 @@ void run_serve(ServeOptions& options, CommandContext& /*context*/) {
   const ModelFiles files = find_model(options.model);
   Routes routes;
   RequestLog request_log(std::cerr);
-  options.http.log = [&](const RequestRecord& record) { request_log.add(record); };
+  Metrics metrics;
+  options.http.log = [&](const RequestRecord& record) {
+    request_log.add(record);
+    metrics.add(record);
+  };
   HttpServer server(routes, options.http);  // a port that is taken is said before the model loads
   const RunHeader header{files.form == ModelForm::kEngines ? "tensorrt" : "openvino",
                          files.semantics, find_unverified(files)};
@@ -139,10 +145,13 @@ void run_serve(ServeOptions& options, CommandContext& /*context*/) {
                   header);
   ImageAccess access;
   access.folders.assign(options.folders.begin(), options.folders.end());
-  access.hosts = options.hosts;
   const RequestImages images(service, std::move(access));
   add_own_routes(routes, service, images);
+  add_video_routes(routes, service);
   add_health_routes(routes, service);
+  add_metrics_route(routes, metrics, service);
+  add_openapi_route(routes);
+  add_page_routes(routes, builtin_page());
   const StopWithSignal stop(service, server);
   const std::string scheme = options.http.tls_certificate.empty() ? "http" : "https";
   const bool is_v6 = options.http.host.find(':') != std::string::npos;
@@ -205,8 +214,10 @@ void add_limit_options(CLI::App& command, ServeOptions& options) {
       ->capture_default_str();
   add_list(command, "--allow-folder", options.folders,
            "Folder whose images requests may name by path; none: no file is read");
-  add_list(command, "--allow-host", options.hosts,
-           "Host whose images requests may name by URL; none: nothing is fetched");
+  command
+      .add_option("--videos", options.limits.videos, "Videos that are tracked at a time at most")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
 }
 
 }  // namespace

@@ -249,11 +249,10 @@ HttpResponse document(const RunHeader& header, const std::vector<ImageResult>& r
 
 HttpResponse infer(Service& service, const RequestImages& images, const HttpRequest& request) {
   const Asked asked = read_infer(request, service.info().limits, images);
-  std::vector<ImageResult> results;
-  for (const RequestImage& image : asked.images) {
-    results.push_back(service.detect(image.served, asked.prompts, asked.detect, request));
-    results.back().path = image.name;
-  }
+  std::vector<ServedImage> served;
+  for (const RequestImage& image : asked.images) served.push_back(image.served);
+  std::vector<ImageResult> results = service.detect(served, asked.prompts, asked.detect, request);
+  for (size_t i = 0; i < results.size(); ++i) results[i].path = asked.images[i].name;
   return document(service.info().header, results, asked.images);
 }
 

@@ -13,7 +13,6 @@ namespace sam3trt {
 /// What is read because a request says so.
 struct ImageAccess {
   std::vector<std::filesystem::path> folders;  ///< {"path": ..} below them.
-  std::vector<std::string> hosts;              ///< {"url": ..} of them, as "name" or "name:port".
 };
 
 /// An image of a request and what it is called there.
