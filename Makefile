@@ -3,7 +3,7 @@
 # Every target sets up what it needs first (tools/setup); second runs are incremental.
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: help setup build install wheel deb test-deb test-clients demo test test-unit test-asan check-format check-tidy format fuzz eval-tiny \
+.PHONY: help setup build install wheel deb test-deb test-clients demo serve test test-unit test-asan check-format check-tidy format fuzz eval-tiny \
         clean
 
 JOBS ?= $(shell nproc)
@@ -54,6 +54,10 @@ test-clients: wheel ## the wheel beside transformers, ultralytics, Ray and other
 
 demo: build ## export the small checkpoint, find and mask shapes in two pictures
 	tools/demo
+
+PORT ?= 8080
+serve: demo ## the page with the small checkpoint, on http://127.0.0.1:PORT
+	build/sam3trt serve --model build/demo/graphs --port $(PORT)
 
 test: setup check-format build/build.ninja ## everything that CI checks
 	cmake --build --preset check -j $(JOBS)

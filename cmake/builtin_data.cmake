@@ -30,3 +30,21 @@ add_custom_command(
   COMMENT "Embedding photographs"
   VERBATIM)
 target_sources(sam3trt_verify PRIVATE "${PROJECT_BINARY_DIR}/generated/verify/builtin_photographs.cpp")
+
+# The page of `sam3trt serve`, as web/ built it (web/dist is in the repository), and its OpenAPI file.
+if(TARGET sam3trt_server)
+  sam3trt_embed(server builtin_openapi SAM3TRT_OPENAPI src/server/openapi.json)
+  set(page_root "${PROJECT_SOURCE_DIR}/web/dist")
+  file(GLOB_RECURSE page_files CONFIGURE_DEPENDS "${page_root}/*")
+  string(REPLACE ";" "|" page_argument "${page_files}")
+  add_custom_command(
+    OUTPUT "${PROJECT_BINARY_DIR}/generated/server/builtin_page.cpp"
+    COMMAND
+      "${CMAKE_COMMAND}" "-DFILES=${page_argument}" "-DROOT=${page_root}"
+      "-DOUTPUT=${PROJECT_BINARY_DIR}/generated/server/builtin_page.cpp" -P
+      "${PROJECT_SOURCE_DIR}/cmake/embed_page.cmake"
+    DEPENDS ${page_files} "${PROJECT_SOURCE_DIR}/cmake/embed_page.cmake"
+    COMMENT "Embedding the page"
+    VERBATIM)
+  target_sources(sam3trt_server PRIVATE "${PROJECT_BINARY_DIR}/generated/server/builtin_page.cpp")
+endif()

@@ -27,6 +27,7 @@ struct Program {
     add_build_command(app, context);
     add_infer_command(app, context);
     add_track_command(app, context);
+    add_serve_command(app, context);
     add_verify_command(app, context);
     add_bench_command(app, context);
     add_inspect_command(app, context);

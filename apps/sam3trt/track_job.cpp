@@ -14,6 +14,7 @@
 #include "runtime/rounded.hpp"
 #include "stop_signals.hpp"
 #include "track_progress.hpp"
+#include "tracks/session_tracker.hpp"
 
 namespace sam3trt {
 namespace {
@@ -22,21 +23,6 @@ using Json = nlohmann::ordered_json;
 
 /// A rate for overlays of what has none.
 constexpr double kDefaultRate = 25.0;
-
-class SessionTracker : public FrameTracker {
- public:
-  SessionTracker(Model model, const TrackOptions& options) : session_(std::move(model), options) {}
-
-  void add(const Prompt& wanted) override { session_.add(wanted); }
-  void add(const ObjectPrompt& object, int64_t frame) override { session_.add(object, frame); }
-  std::vector<FrameResult> step(const Image& image, int64_t frame) override {
-    return session_.step(view_of(image), frame);
-  }
-  std::vector<FrameResult> finish() override { return session_.finish(); }
-
- private:
-  VideoSession session_;
-};
 
 /// What is known of an object at the end.
 struct Seen {

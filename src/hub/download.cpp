@@ -266,7 +266,7 @@ class Downloader {
   void transfer(const RemoteFile& remote, PartFile& part, bool& resumed) {
     const uint64_t from = part.size();
     const BodySink sink{
-        [&](const HttpResponse& response) {
+        [&](const HubResponse& response) {
           const std::string expected = "bytes " + std::to_string(part.size()) + "-";
           const bool goes_on =
               response.status == 206 && response.header("content-range").starts_with(expected);
@@ -289,7 +289,7 @@ class Downloader {
           got_further_ = true;
           if (request_.progress) request_.progress(remote.name, part.size(), remote.size);
         }};
-    const HttpResponse response = client_.stream(remote.url, from, sink);
+    const HubResponse response = client_.stream(remote.url, from, sink);
     if (response.status == 416) {
       part.clear();
       resumed = false;

@@ -13,7 +13,7 @@ std::vector<std::byte> fetch_file(const std::string& url, const FetchOptions& op
   HttpClient client(url, "", options.stall_timeout_s);
   for (int attempt = 1;; ++attempt) {
     try {
-      const HttpResponse response = client.get(url, options.largest_bytes);
+      const HubResponse response = client.get(url, options.largest_bytes);
       if (response.status != 200) {
         throw Error(ErrorCode::kInternal,
                     url + ": the server answers " + std::to_string(response.status));

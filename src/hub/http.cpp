@@ -77,7 +77,7 @@ bool is_redirect(long status) {
 }
 
 /// Whether a redirect says what the file is that it leads to.
-bool is_storage(const HttpResponse& response) {
+bool is_storage(const HubResponse& response) {
   return !response.header("x-linked-size").empty() || !response.header("x-linked-etag").empty();
 }
 
@@ -85,13 +85,13 @@ bool is_storage(const HttpResponse& response) {
 struct Transfer {
   CURL* handle = nullptr;
   const BodySink* sink = nullptr;
-  HttpResponse response;
+  HubResponse response;
   size_t header_bytes = 0;
   bool started = false;
   std::exception_ptr failure;
 };
 
-void add_header(std::string_view line, HttpResponse& response) {
+void add_header(std::string_view line, HubResponse& response) {
   if (line.starts_with("HTTP/")) {
     response.headers.clear();
     return;
@@ -144,7 +144,7 @@ size_t take_body(const char* data, size_t size, size_t count, void* user) noexce
 
 }  // namespace
 
-std::string HttpResponse::header(const std::string& name) const {
+std::string HubResponse::header(const std::string& name) const {
   const auto found = headers.find(name);
   return found == headers.end() ? "" : found->second;
 }
@@ -156,14 +156,14 @@ struct HttpClient::State {
   long stall_timeout_s = 0;
 
   /// One request without following redirects.
-  HttpResponse request(const std::string& url, bool head_only, uint64_t from, const BodySink* sink);
+  HubResponse request(const std::string& url, bool head_only, uint64_t from, const BodySink* sink);
 
   /// The same, following redirects.
-  HttpResponse follow(std::string url, bool head_only, uint64_t from, const BodySink* sink);
+  HubResponse follow(std::string url, bool head_only, uint64_t from, const BodySink* sink);
 };
 
-HttpResponse HttpClient::State::request(const std::string& url, bool head_only, uint64_t from,
-                                        const BodySink* sink) {
+HubResponse HttpClient::State::request(const std::string& url, bool head_only, uint64_t from,
+                                       const BodySink* sink) {
   Transfer transfer;
   transfer.handle = handle;
   transfer.sink = sink;
@@ -198,10 +198,10 @@ HttpResponse HttpClient::State::request(const std::string& url, bool head_only, 
   return std::move(transfer.response);
 }
 
-HttpResponse HttpClient::State::follow(std::string url, bool head_only, uint64_t from,
-                                       const BodySink* sink) {
+HubResponse HttpClient::State::follow(std::string url, bool head_only, uint64_t from,
+                                      const BodySink* sink) {
   for (int hop = 0; hop <= kMostRedirects; ++hop) {
-    HttpResponse response = request(url, head_only, from, sink);
+    HubResponse response = request(url, head_only, from, sink);
     response.url = url;
     const std::string location = response.header("location");
     if (!is_redirect(response.status) || location.empty()) return response;
@@ -236,9 +236,9 @@ HttpClient::HttpClient(const std::string& endpoint, std::string token, long stal
 
 HttpClient::~HttpClient() { curl_easy_cleanup(state_->handle); }
 
-HttpResponse HttpClient::get(const std::string& url, size_t limit) {
+HubResponse HttpClient::get(const std::string& url, size_t limit) {
   std::string body;
-  const BodySink sink{[](const HttpResponse&) {},
+  const BodySink sink{[](const HubResponse&) {},
                       [&](std::span<const std::byte> bytes) {
                         if (body.size() + bytes.size() > limit) {
                           throw Error(ErrorCode::kInternal, url + ": the answer is larger than " +
@@ -246,16 +246,16 @@ HttpResponse HttpClient::get(const std::string& url, size_t limit) {
                         }
                         body.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
                       }};
-  HttpResponse response = state_->follow(url, false, 0, &sink);
+  HubResponse response = state_->follow(url, false, 0, &sink);
   response.body = std::move(body);
   return response;
 }
 
-HttpResponse HttpClient::head(const std::string& url) {
+HubResponse HttpClient::head(const std::string& url) {
   return state_->follow(url, true, 0, nullptr);
 }
 
-HttpResponse HttpClient::stream(const std::string& url, uint64_t from, const BodySink& sink) {
+HubResponse HttpClient::stream(const std::string& url, uint64_t from, const BodySink& sink) {
   return state_->follow(url, false, from, &sink);
 }
 

@@ -19,7 +19,7 @@ class ConnectionError : public Error {
 };
 
 /// Status and headers of a response; header names in lower case.
-struct HttpResponse {
+struct HubResponse {
   long status = 0;
   std::map<std::string, std::string> headers;
   std::string body;
@@ -31,7 +31,7 @@ struct HttpResponse {
 
 /// Takes the body of a response as it arrives; both may throw, which ends the transfer.
 struct BodySink {
-  std::function<void(const HttpResponse&)> start;  ///< Once, before the first byte.
+  std::function<void(const HubResponse&)> start;  ///< Once, before the first byte.
   std::function<void(std::span<const std::byte>)> data;
 };
 
@@ -49,16 +49,16 @@ class HttpClient {
 
   /// The whole body in memory; throws Error(kInternal) when it is larger than `limit` bytes. Throws
   /// ConnectionError like the others.
-  [[nodiscard]] HttpResponse get(const std::string& url, size_t limit);
+  [[nodiscard]] HubResponse get(const std::string& url, size_t limit);
 
   /// Headers only. Redirects are followed, as from one address of the hub to another, except for
   /// the one to the storage of a large file, which is told by the headers about that file
   /// (X-Linked-Size, X-Linked-Etag): it is the answer.
-  [[nodiscard]] HttpResponse head(const std::string& url);
+  [[nodiscard]] HubResponse head(const std::string& url);
 
   /// Gives the body from byte `from` on to `sink` when the status is 200 or 206; the caller looks
   /// which of them it is, in `start`.
-  [[nodiscard]] HttpResponse stream(const std::string& url, uint64_t from, const BodySink& sink);
+  [[nodiscard]] HubResponse stream(const std::string& url, uint64_t from, const BodySink& sink);
 
  private:
   struct State;

@@ -34,7 +34,7 @@ bool is_commit(const std::string& text) {
 }
 
 /// What the server wrote about an error, fit for one line; "" when it wrote nothing.
-std::string server_message(const HttpResponse& response) {
+std::string server_message(const HubResponse& response) {
   constexpr size_t kLongest = 200;
   std::string text = response.header("x-error-message").substr(0, kLongest);
   std::replace_if(
@@ -67,7 +67,7 @@ Repository::Repository(RepositoryName name, const HubToken& token, HttpClient& c
   }
 }
 
-std::string Repository::gated_message(const HttpResponse& response) const {
+std::string Repository::gated_message(const HubResponse& response) const {
   const long status = response.status;
   const std::string page = name_.endpoint + "/" + name_.repo;
   if (!token_.value.empty() && !response.url.empty() &&
@@ -92,7 +92,7 @@ std::string Repository::gated_message(const HttpResponse& response) const {
          "/settings/tokens and give it with --token or HF_TOKEN";
 }
 
-void Repository::check(const HttpResponse& response, const std::string& what) const {
+void Repository::check(const HubResponse& response, const std::string& what) const {
   if (response.status == 200 || response.status == 206) return;
   const std::string code = response.header("x-error-code");
   const std::string said = server_message(response);
@@ -125,7 +125,7 @@ void Repository::check(const HttpResponse& response, const std::string& what) co
 void Repository::open() {
   const std::string url =
       name_.endpoint + "/api/models/" + name_.repo + "/revision/" + percent_encoded(name_.revision);
-  const HttpResponse response = client_.get(url, kLargestListing);
+  const HubResponse response = client_.get(url, kLargestListing);
   check(response, url);
   const auto fail = [&](const std::string& what) {
     throw Error(ErrorCode::kInternal, url + ": " + what + "; check HF_ENDPOINT");
@@ -159,7 +159,7 @@ RemoteFile Repository::find(const std::string& file) {
   RemoteFile remote;
   remote.name = file;
   remote.url = name_.endpoint + "/" + name_.repo + "/resolve/" + commit_ + "/" + file;
-  const HttpResponse response = client_.head(remote.url);
+  const HubResponse response = client_.head(remote.url);
   const bool elsewhere = response.status >= 300 && response.status < 400;
   if (!elsewhere) check(response, file);
   const std::string linked = response.header("x-linked-size");

@@ -45,10 +45,10 @@ class Repository {
   [[nodiscard]] RemoteFile find(const std::string& file);
 
   /// Throws what a response other than 200 and 206 to a request for `what` means.
-  void check(const HttpResponse& response, const std::string& what) const;
+  void check(const HubResponse& response, const std::string& what) const;
 
  private:
-  [[nodiscard]] std::string gated_message(const HttpResponse& response) const;
+  [[nodiscard]] std::string gated_message(const HubResponse& response) const;
 
   RepositoryName name_;
   HubToken token_;

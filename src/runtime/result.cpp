@@ -114,6 +114,10 @@ void set_error(ImageResult& result, const Error& error) {
 
 std::string to_json(const RunHeader& header) { return header_json(header).dump(); }
 
+std::string to_json(const ImageResult& image) {
+  return image_json(image).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 std::string to_json_line(const RunHeader& header, const ImageResult& image,
                          const std::optional<FileStamp>& stamp) {
   Json line = header_json(header);

@@ -38,6 +38,9 @@ struct FileStamp {
 /// there are such engines.
 [[nodiscard]] std::string to_json(const RunHeader& header);
 
+/// One image's entry of the document that `infer` writes, version 1, as to_json_line() has it.
+[[nodiscard]] std::string to_json(const ImageResult& image);
+
 /// One image's entry of the document that `infer` writes, version 1, as one line of JSON Lines with
 /// its line feed: the entry with the run's header in it, and "bytes" and "modified" of the file
 /// where it was read. Scores are rounded to 6 digits after the point, boxes and timings to 3; bytes

@@ -1,0 +1,115 @@
+"""`sam3trt serve` for tests: a process of its own on a free port, and requests to it."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import urllib.parse
+import uuid
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> dict:
+        return self.json["error"]
+
+
+def multipart(parts: list[tuple[str, bytes | str, str | None]]) -> tuple[str, bytes]:
+    """Content type and body of (name, content, file name) parts."""
+    boundary = uuid.uuid4().hex
+    body = b""
+    for name, content, filename in parts:
+        content = content.encode() if isinstance(content, str) else content
+        file = f'; filename="{filename}"' if filename else ""
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
+        body += head.encode() + content + b"\r\n"
+    return f"multipart/form-data; boundary={boundary}", body + f"--{boundary}--\r\n".encode()
+
+
+class Server:
+    """The running program; `stop()` ends it as a user would."""
+
+    def __init__(
+        self, program: Path, model: Path, *arguments, context: ssl.SSLContext | None = None
+    ):
+        command = [program, "serve", "--model", model, "--port", "0", *map(str, arguments)]
+        variables = {**os.environ, "HOME": "/nonexistent", "XDG_CACHE_HOME": "/nonexistent"}
+        self.context = context
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
+        )
+        self.url = self.process.stdout.readline().strip()
+        if not self.url:
+            raise AssertionError(self.process.stderr.read())
+        self.address = urllib.parse.urlsplit(self.url)
+        self.stderr = ""
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+
+    def _read(self) -> None:
+        for line in self.process.stderr:
+            self.stderr += line
+
+    def connect(self, timeout: float = 60) -> http.client.HTTPConnection:
+        where = (self.address.hostname, self.address.port)
+        if self.context:
+            return http.client.HTTPSConnection(*where, timeout=timeout, context=self.context)
+        return http.client.HTTPConnection(*where, timeout=timeout)
+
+    def raw(self, timeout: float = 20) -> socket.socket:
+        return socket.create_connection((self.address.hostname, self.address.port), timeout)
+
+    def ask(self, method: str, path: str, body=None, headers=None, **options) -> Answer:
+        connection = self.connect()
+        try:
+            connection.request(method, path, body, headers or {}, **options)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers) -> Answer:
+        return self.ask("GET", path, headers=headers)
+
+    def post_json(self, path: str, value, **headers) -> Answer:
+        text = value if isinstance(value, str | bytes) else json.dumps(value)
+        return self.ask("POST", path, text, {"Content-Type": "application/json", **headers})
+
+    def post_parts(self, path: str, *parts, **headers) -> Answer:
+        content_type, body = multipart(list(parts))
+        return self.ask("POST", path, body, {"Content-Type": content_type, **headers})
+
+    def wait_until_ready(self) -> None:
+        while self.get("/readyz").status != 200:
+            time.sleep(0.05)
+
+    def metric(self, name: str) -> float:
+        """The value of the line that begins so."""
+        for line in self.get("/metrics").body.decode().splitlines():
+            if line.startswith(name + " "):
+                return float(line.rsplit(" ", 1)[1])
+        raise AssertionError(f"{name} is not in /metrics")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        code = self.process.wait(60)
+        self.reader.join()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return code
