@@ -110,8 +110,11 @@ void read_binary_data(std::string_view data, KserveTensor& tensor, const std::st
   }
   if (data.size() % 4 != 0) throw_bad_input(where + ": its data is cut off");
   for (size_t at = 0; at < data.size(); at += 4) {
-    tensor.numbers.push_back(tensor.datatype == "FP32" ? double{little_endian<float>(data, at)}
-                                                       : double{little_endian<int32_t>(data, at)});
+    if (tensor.datatype == "FP32") {
+      tensor.numbers.push_back(little_endian<float>(data, at));
+    } else {
+      tensor.numbers.push_back(little_endian<int32_t>(data, at));
+    }
   }
 }
 

@@ -119,7 +119,7 @@ Concept concept_of(const Json& json, const std::string& path, double threshold) 
         {example_box((*boxes)[i], fields.path("boxes[" + std::to_string(i) + "]")),
          labels == nullptr || label_of(fields, (*labels)[i], "box_labels")});
   }
-  wanted.type = fields.text("type").value_or(wanted.prompt.text ? "text" : "visual");
+  wanted.type = fields.text("type").value_or(wanted.prompt.text || count == 0 ? "text" : "visual");
   if (wanted.type == "visual" && count == 0) fields.refuse("boxes", "at least one box");
   if (!wanted.prompt.text && count == 0) fields.refuse("text", "a text, or boxes beside it");
   return wanted;
