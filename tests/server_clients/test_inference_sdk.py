@@ -85,7 +85,7 @@ def test_images_may_be_arrays_and_several(client, image):
     pixels = np.asarray(Image.open(image).convert("RGB"))[:, :, ::-1]
     answers = client.sam3_concept_segment([pixels, str(image)], prompts=prompts_of(TEXTS[:1]))
     # An array is sent as JPEG, which changes pixels.
-    assert [len(answer["prompt_results"][0]["predictions"]) for answer in answers] == [1, 1]
+    assert [len(answer["prompt_results"][0]["predictions"]) for answer in answers] == [2, 2]
 
 
 def test_embeddings_are_kept(client, image):

@@ -91,14 +91,14 @@ def test_requests_run_beside_each_other(client, server, image):
 
 
 @pytest.mark.parametrize(
-    ("model", "inputs", "status", "message"),
+    ("name", "inputs", "status", "message"),
     [
         ("sam2", [tensor("text", "BYTES", ["dog"])], "404", "sam2"),
         ("sam3", [tensor("text", "BYTES", ["dog"])], "400", "image"),
         ("sam3", [tensor("picture", "BYTES", ["dog"])], "400", "picture"),
     ],
 )
-def test_errors_say_what_is_wrong(client, model, inputs, status, message):
+def test_errors_say_what_is_wrong(client, name, inputs, status, message):
     with pytest.raises(InferenceServerException, match=message) as error:
-        client.infer(model, inputs)
+        client.infer(name, inputs)
     assert error.value.status() == status
