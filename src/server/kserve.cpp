@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "base/base64.hpp"
 #include "base/error.hpp"
 #include "checkpoint/stored_tensor.hpp"
 #include "image/rle.hpp"
@@ -165,7 +164,7 @@ std::vector<KserveTensor> asked_of(std::vector<KserveTensor> all, const KserveRe
   return asked;
 }
 
-HttpResponse infer(const HttpRequest& http, Service& service) {
+HttpResponse infer(const HttpRequest& http, Service& service, const RequestImages& images) {
   const KserveRequest request =
       parse_kserve_request(http.body, http.header("Inference-Header-Content-Length"));
   for (const KserveTensor& input : request.inputs) check_input(input);
@@ -182,8 +181,9 @@ HttpResponse infer(const HttpRequest& http, Service& service) {
   if (const KserveTensor* threshold = input_of(request, "threshold")) {
     options.thresholds.score = threshold->numbers[0];
   }
-  const ServedImage served = service.decode(
-      image->binary ? image->texts[0] : decode_base64(image->texts[0], "input \"image\""));
+  const std::string where = "input \"image\"";
+  const ServedImage served = image->binary ? images.of_bytes(image->texts[0], where).served
+                                           : images.of_base64(image->texts[0], where).served;
   const ImageResult result = service.detect(served, prompts, options, http);
   throw_if_failed(result);
   return kserve_response(kModel, kVersion, request.id, asked_of(tensors_of(result), request));
@@ -211,7 +211,7 @@ HttpResponse readiness(const Service& service) {
 
 }  // namespace
 
-void add_kserve_routes(Routes& routes, Service& service) {
+void add_kserve_routes(Routes& routes, Service& service, const RequestImages& images) {
   const auto add = [&](const std::string& method, const std::string& pattern, Handler handler,
                        Access access = Access::kToken) {
     routes.add(method, pattern,
@@ -252,9 +252,9 @@ void add_kserve_routes(Routes& routes, Service& service) {
       check_model(request);
       return readiness(service);
     });
-    add("POST", model + "/infer", [&service](const HttpRequest& request) {
+    add("POST", model + "/infer", [&service, &images](const HttpRequest& request) {
       check_model(request);
-      return infer(request, service);
+      return infer(request, service, images);
     });
   }
 }

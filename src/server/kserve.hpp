@@ -1,6 +1,7 @@
 #pragma once
 
 #include "server/http.hpp"
+#include "server/request_images.hpp"
 #include "server/service.hpp"
 
 namespace sam3trt {
@@ -12,8 +13,8 @@ namespace sam3trt {
 /// or 0, left out: all 1; `threshold` FP32 [1]. Outputs, one row for each instance, by prompts and
 /// falling score: `scores` FP32 [n], `boxes` FP32 [n, 4], `labels` INT32 [n], the index of the
 /// prompt, `rle` BYTES [n], {"size": [height, width], "counts": ".."} as pycocotools reads it.
-/// Errors are {"error": ".."}: 400 for a wrong request, 404 for another model or version. The
-/// service must outlive the routes.
-void add_kserve_routes(Routes& routes, Service& service);
+/// Errors are {"error": ".."}: 400 for a wrong request, 404 for another model or version. All
+/// must outlive the routes.
+void add_kserve_routes(Routes& routes, Service& service, const RequestImages& images);
 
 }  // namespace sam3trt

@@ -236,6 +236,14 @@ class Backend {
 
 }  // namespace
 
+TaskImages task_images(const RequestImages& images) {
+  return [&images](const std::string& source, const std::string& token, const std::string& where) {
+    if (source.starts_with("data:")) return images.of_base64(source, where).served;
+    if (source.find("://") != std::string::npos) return images.of_url(source, token, where).served;
+    return images.of_path(source, where).served;
+  };
+}
+
 void add_label_studio_routes(Routes& routes, Service& service, TaskImages images) {
   const auto backend = std::make_shared<Backend>(service, std::move(images));
   routes.add("GET", "/health", [backend](const HttpRequest&) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "server/http.hpp"
+#include "server/request_images.hpp"
 #include "server/service.hpp"
 
 namespace sam3trt {
@@ -13,6 +14,10 @@ namespace sam3trt {
 /// request. Throws HttpError that names it.
 using TaskImages = std::function<ServedImage(const std::string& source, const std::string& token,
                                              const std::string& where)>;
+
+/// data: URLs, http and https URLs of allowed hosts, and other sources as paths below allowed
+/// folders. `images` must outlive it.
+[[nodiscard]] TaskImages task_images(const RequestImages& images);
 
 /// The machine learning backend of a Label Studio project: GET /health and /versions, POST /setup,
 /// /predict and /webhook. With a context, /predict answers what was drawn in the editor: clicks

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "base/base64.hpp"
 #include "image/polygon.hpp"
 #include "image/rle.hpp"
 #include "runtime/rounded.hpp"
@@ -31,15 +30,16 @@ double seconds_since(Clock::time_point begin) {
   return rounded(std::chrono::duration<double>(Clock::now() - begin).count(), 6);
 }
 
-ServedImage image_of(const RequestFields& request, Service& service) {
+ServedImage image_of(const RequestFields& request, const RequestImages& images) {
   const Json* image = request.find("image");
   if (image == nullptr) request.refuse("image", "{\"type\": \"base64\", \"value\": \"..\"}");
   if (image->is_array() && image->size() == 1) image = &image->front();
   const RequestFields fields(*image, "image");
   const std::string type = fields.needed_text("type");
   const std::string value = fields.needed_text("value");
-  if (type == "base64") return service.decode(decode_base64(value, "image.value"));
-  fields.refuse("type", "\"base64\"");
+  if (type == "base64") return images.of_base64(value, "image.value").served;
+  if (type == "url") return images.of_url(value, {}, "image.value").served;
+  fields.refuse("type", "\"base64\" or \"url\"");
 }
 
 MaskFormat format_of(const RequestFields& request) {
@@ -125,7 +125,8 @@ Concept concept_of(const Json& json, const std::string& path, double threshold) 
   return wanted;
 }
 
-HttpResponse concept_segment(const HttpRequest& http, Service& service) {
+HttpResponse concept_segment(const HttpRequest& http, Service& service,
+                             const RequestImages& images) {
   const auto begin = Clock::now();
   const Json body = json_body(http.body);
   const RequestFields request(body, "");
@@ -147,7 +148,7 @@ HttpResponse concept_segment(const HttpRequest& http, Service& service) {
   if (request.find("nms_iou_threshold") != nullptr) {
     nms = probability(request, "nms_iou_threshold", 1);
   }
-  ImageResult result = service.detect(image_of(request, service), prompts, options, http);
+  ImageResult result = service.detect(image_of(request, images), prompts, options, http);
   throw_if_failed(result);
   for (size_t i = 0; i < concepts.size(); ++i) {
     std::erase_if(result.prompts[i].instances, [&](const Instance& instance) {
@@ -248,7 +249,8 @@ std::vector<ObjectPrompt> objects_of(const RequestFields& request) {
   return objects;
 }
 
-HttpResponse visual_segment(const HttpRequest& http, Service& service) {
+HttpResponse visual_segment(const HttpRequest& http, Service& service,
+                            const RequestImages& images) {
   const auto begin = Clock::now();
   const Json body = json_body(http.body);
   const RequestFields request(body, "");
@@ -256,7 +258,7 @@ HttpResponse visual_segment(const HttpRequest& http, Service& service) {
   const std::vector<ObjectPrompt> objects = objects_of(request);
   InteractOptions options;
   options.multimask = request.boolean("multimask_output").value_or(true);
-  const ImageResult result = service.interact(image_of(request, service), objects, options, http);
+  const ImageResult result = service.interact(image_of(request, images), objects, options, http);
   throw_if_failed(result);
   Json predictions = Json::array();
   for (const ObjectResult& object : result.objects) {
@@ -265,11 +267,11 @@ HttpResponse visual_segment(const HttpRequest& http, Service& service) {
   return answer({{"predictions", std::move(predictions)}, {"time", seconds_since(begin)}});
 }
 
-HttpResponse embed_image(const HttpRequest& http, Service& service) {
+HttpResponse embed_image(const HttpRequest& http, Service& service, const RequestImages& images) {
   const auto begin = Clock::now();
   const Json body = json_body(http.body);
   const RequestFields request(body, "");
-  const ServedImage image = image_of(request, service);
+  const ServedImage image = image_of(request, images);
   service.encode(image, http);
   return answer({{"image_id", request.text("image_id").value_or(image.digest)},
                  {"time", seconds_since(begin)}});
@@ -287,18 +289,19 @@ std::string key_of(const HttpRequest& request) {
 
 }  // namespace
 
-void add_roboflow_routes(Routes& routes, Service& service) {
-  using Route = HttpResponse (*)(const HttpRequest&, Service&);
+void add_roboflow_routes(Routes& routes, Service& service, const RequestImages& images) {
+  using Route = HttpResponse (*)(const HttpRequest&, Service&, const RequestImages&);
   const auto add = [&](const std::string& path, Route route) {
-    routes.add("POST", path,
-               with_errors([&service,
-                            route](const HttpRequest& request) { return route(request, service); },
-                           [](HttpProblem& problem) {
-                             Json body = Json::parse(to_response(problem).body);
-                             body["message"] = problem.message;
-                             return body.dump(-1, ' ', false, Json::error_handler_t::replace);
-                           }),
-               {.token = key_of});
+    routes.add(
+        "POST", path,
+        with_errors([&service, &images,
+                     route](const HttpRequest& request) { return route(request, service, images); },
+                    [](HttpProblem& problem) {
+                      Json body = Json::parse(to_response(problem).body);
+                      body["message"] = problem.message;
+                      return body.dump(-1, ' ', false, Json::error_handler_t::replace);
+                    }),
+        {.token = key_of});
   };
   add("/sam3/concept_segment", concept_segment);
   add("/sam3/visual_segment", visual_segment);

@@ -36,7 +36,7 @@ std::string element(const std::string& text) {
 
 class KserveTest : public testing::Test {
  protected:
-  KserveTest() { add_kserve_routes(served_.routes(), served_.service()); }
+  KserveTest() { add_kserve_routes(served_.routes(), served_.service(), served_.images()); }
 
   [[nodiscard]] Json request(Json more = Json::array()) const {
     Json inputs{tensor("image", "BYTES", {1}, {base64_of(file_)})};

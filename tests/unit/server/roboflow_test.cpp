@@ -20,7 +20,7 @@ constexpr const char* kObjects = "/sam3/visual_segment";
 
 class RoboflowTest : public testing::Test {
  protected:
-  RoboflowTest() { add_roboflow_routes(served_.routes(), served_.service()); }
+  RoboflowTest() { add_roboflow_routes(served_.routes(), served_.service(), served_.images()); }
 
   [[nodiscard]] Json request(const Json& fields) const {
     Json body{{"image", {{"type", "base64"}, {"value", base64_of(file_)}}}, {"api_key", "secret"}};

@@ -11,6 +11,7 @@
 #include "image/image.hpp"
 #include "scenes.hpp"
 #include "segmenter/shared_model.hpp"
+#include "server/request_images.hpp"
 #include "server/service.hpp"
 
 namespace sam3trt {
@@ -35,6 +36,7 @@ class ServedModel {
   ServedModel() : service_({model()}, "fake", {}, {"openvino", Semantics::kHf, {}}) {}
 
   [[nodiscard]] Service& service() { return service_; }
+  [[nodiscard]] const RequestImages& images() const { return images_; }
   [[nodiscard]] Routes& routes() { return routes_; }
 
   HttpResponse ask(const std::string& method, const std::string& path, std::string body = {},
@@ -59,6 +61,7 @@ class ServedModel {
   }
 
   Service service_;
+  RequestImages images_{service_, {}};
   Routes routes_;
 };
 
