@@ -49,8 +49,9 @@ test-deb: deb ## as root: the packages installed and run in an empty root
 	tools/setup debootstrap
 	$(PYTHON) -m pytest -q -rs tests/deb
 
-test-clients: wheel ## the wheel beside transformers, ultralytics, Ray and others (installs gigabytes, once)
+test-clients: wheel build ## wheel and server with transformers, ultralytics, Ray, Label Studio and others (installs gigabytes, once)
 	tests/clients/run
+	tests/server_clients/run
 
 demo: build ## export the small checkpoint, find and mask shapes in two pictures
 	tools/demo

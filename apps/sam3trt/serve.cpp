@@ -20,10 +20,13 @@
 #include "model_choice.hpp"
 #include "model_runners.hpp"
 #include "server/http_server.hpp"
+#include "server/kserve.hpp"
+#include "server/label_studio.hpp"
 #include "server/metrics.hpp"
 #include "server/own_routes.hpp"
 #include "server/page_routes.hpp"
 #include "server/request_log.hpp"
+#include "server/roboflow.hpp"
 #include "server/video_routes.hpp"
 #include "stop_signals.hpp"
 
@@ -42,6 +45,7 @@ struct ServeOptions {
   int64_t max_megapixels = 64;
   double timeout = 60;
   std::vector<std::string> folders;
+  std::vector<std::string> hosts;
   ServiceLimits limits;
   HttpServerOptions http;
 };
@@ -145,9 +149,13 @@ void run_serve(ServeOptions& options, CommandContext& /*context*/) {
                   header);
   ImageAccess access;
   access.folders.assign(options.folders.begin(), options.folders.end());
+  access.hosts = options.hosts;
   const RequestImages images(service, std::move(access));
   add_own_routes(routes, service, images);
   add_video_routes(routes, service);
+  add_kserve_routes(routes, service, images);
+  add_roboflow_routes(routes, service, images);
+  add_label_studio_routes(routes, service, task_images(images));
   add_health_routes(routes, service);
   add_metrics_route(routes, metrics, service);
   add_openapi_route(routes);
@@ -214,6 +222,8 @@ void add_limit_options(CLI::App& command, ServeOptions& options) {
       ->capture_default_str();
   add_list(command, "--allow-folder", options.folders,
            "Folder whose images requests may name by path; none: no file is read");
+  add_list(command, "--allow-host", options.hosts,
+           "Host, or host:port, whose images requests may name by URL; none: nothing is fetched");
   command
       .add_option("--videos", options.limits.videos, "Videos that are tracked at a time at most")
       ->check(CLI::Range(0, 1024))

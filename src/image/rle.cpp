@@ -139,6 +139,23 @@ int64_t rle_area(std::span<const uint32_t> counts) {
   return area;
 }
 
+int64_t rle_intersection(std::span<const uint32_t> a, std::span<const uint32_t> b) {
+  int64_t both = 0;
+  size_t i = 0;
+  size_t j = 0;
+  int64_t at = 0;
+  int64_t a_end = a.empty() ? 0 : a[0];
+  int64_t b_end = b.empty() ? 0 : b[0];
+  while (i < a.size() && j < b.size()) {
+    const int64_t end = std::min(a_end, b_end);
+    if (i % 2 == 1 && j % 2 == 1) both += end - at;
+    at = end;
+    if (a_end == end && ++i < a.size()) a_end += a[i];
+    if (b_end == end && ++j < b.size()) b_end += b[j];
+  }
+  return both;
+}
+
 std::array<float, 4> rle_box(std::span<const uint32_t> counts, int64_t height) {
   int64_t left = -1;
   int64_t right = -1;

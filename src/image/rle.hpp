@@ -27,6 +27,9 @@ namespace sam3trt {
 /// Pixels inside.
 [[nodiscard]] int64_t rle_area(std::span<const uint32_t> counts);
 
+/// Pixels inside both of two masks of one size.
+[[nodiscard]] int64_t rle_intersection(std::span<const uint32_t> a, std::span<const uint32_t> b);
+
 /// x0 y0 x1 y1: first and last column and row of the pixels inside; zeros for an empty mask.
 [[nodiscard]] std::array<float, 4> rle_box(std::span<const uint32_t> counts, int64_t height);
 

@@ -14,6 +14,7 @@
 #include "base/error.hpp"
 #include "server/base64.hpp"
 #include "server/fields.hpp"
+#include "server/image_fetch.hpp"
 
 namespace sam3trt {
 namespace {
@@ -74,13 +75,38 @@ RequestImage RequestImages::of_file(const HttpPart& part, const std::string& whe
   return image;
 }
 
+RequestImage RequestImages::of_base64(std::string_view text, const std::string& where) const {
+  std::string bytes;
+  try {
+    bytes = decode_base64(without_data_url(text));
+  } catch (const Error&) {
+    throw HttpError(422, "bad_field", where + ": expected the bytes of an image file in base64",
+                    where);
+  }
+  return of_bytes(bytes, where);
+}
+
+RequestImage RequestImages::of_path(const std::string& path, const std::string& where) const {
+  RequestImage image = of_bytes(read_below(path, where), where);
+  image.name = path;
+  return image;
+}
+
+RequestImage RequestImages::of_url(const std::string& url, const std::string& token,
+                                   const std::string& where) const {
+  const FetchRules rules{access_.hosts, service_.info().limits.max_file_bytes};
+  RequestImage image = of_bytes(fetch_image(rules, url, token, where), where);
+  image.name = url;
+  return image;
+}
+
 std::string RequestImages::read_below(const std::string& path, const std::string& where) const {
   if (access_.folders.empty()) {
     throw HttpError(422, "not_allowed",
                     where +
-                        ".path: this server reads no files; send the image itself as base64, "
+                        ": this server reads no files; send the image itself as base64, "
                         "or start the server with --allow-folder",
-                    where + ".path");
+                    where);
   }
   const size_t limit = service_.info().limits.max_file_bytes;
   for (const fs::path& folder : access_.folders) {
@@ -93,10 +119,9 @@ std::string RequestImages::read_below(const std::string& path, const std::string
       continue;
     }
     if (static_cast<uint64_t>(status.st_size) > limit) {
-      throw HttpError(
-          413, "image_too_large",
-          where + ".path: the file is larger than " + std::to_string(limit >> 20U) + " MiB",
-          where + ".path");
+      throw HttpError(413, "image_too_large",
+                      where + ": the file is larger than " + std::to_string(limit >> 20U) + " MiB",
+                      where);
     }
     std::string bytes(static_cast<size_t>(status.st_size), '\0');
     size_t done = 0;
@@ -109,8 +134,7 @@ std::string RequestImages::read_below(const std::string& path, const std::string
     return bytes;
   }
   throw HttpError(422, "not_allowed",
-                  where + ".path: is not a file below a folder that the server may read",
-                  where + ".path");
+                  where + ": is not a file below a folder that the server may read", where);
 }
 
 RequestImage RequestImages::read(const nlohmann::json& json, const std::string& where) const {
@@ -121,27 +145,13 @@ RequestImage RequestImages::read(const nlohmann::json& json, const std::string& 
   }
   if (const nlohmann::json* text = fields.find("base64")) {
     if (!text->is_string()) fields.refuse("base64", "a text");
-    std::string bytes;
-    try {
-      bytes = decode_base64(without_data_url(text->get_ref<const std::string&>()));
-    } catch (const Error&) {
-      fields.refuse("base64", "the bytes of an image file in base64");
-    }
-    return of_bytes(bytes, where);
+    return of_base64(text->get_ref<const std::string&>(), where + ".base64");
   }
   if (const auto digest = fields.text("features")) {
     return {named(where, [&] { return service_.image_of(*digest); }), {}};
   }
-  if (const auto path = fields.text("path")) {
-    RequestImage image = of_bytes(read_below(*path, where), where);
-    image.name = *path;
-    return image;
-  }
-  if (fields.text("url")) {
-    throw HttpError(422, "not_allowed",
-                    where + ".url: this server fetches no images; send the image itself as base64",
-                    where + ".url");
-  }
+  if (const auto path = fields.text("path")) return of_path(*path, where + ".path");
+  if (const auto url = fields.text("url")) return of_url(*url, {}, where + ".url");
   fields.refuse("base64", "a text");
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <random>
 #include <string>
 
 #include "base/error.hpp"
@@ -130,6 +131,22 @@ TEST(Rle, AreaIsTheSumOfTheRunsInside) {
   EXPECT_EQ(rle_area({}), 0);
   EXPECT_EQ(rle_area(std::vector<uint32_t>{7}), 0);
   EXPECT_EQ(rle_area(std::vector<uint32_t>{0, 3, 2, 4}), 7);
+}
+
+TEST(Rle, IntersectionsAreThePixelsInsideBoth) {
+  std::mt19937 random(5);
+  for (int repeat = 0; repeat < 50; ++repeat) {
+    std::vector<uint8_t> a(7 * 11);
+    std::vector<uint8_t> b(7 * 11);
+    int64_t both = 0;
+    for (size_t i = 0; i < a.size(); ++i) {
+      a[i] = random() % 3 == 0;
+      b[i] = random() % (1 + repeat % 4) == 0;
+      both += a[i] & b[i];
+    }
+    EXPECT_EQ(rle_intersection(rle_counts(a, 7, 11), rle_counts(b, 7, 11)), both);
+  }
+  EXPECT_EQ(rle_intersection({}, {}), 0);
 }
 
 }  // namespace

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <openssl/evp.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "fake_graphs.hpp"
+#include "image/image.hpp"
+#include "scenes.hpp"
+#include "segmenter/shared_model.hpp"
+#include "server/request_images.hpp"
+#include "server/service.hpp"
+
+namespace sam3trt {
+
+inline std::string png_of(const Image& image) {
+  const auto bytes = encode_png(image);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+inline std::string base64_of(std::string_view bytes) {
+  std::string text(4 * ((bytes.size() + 2) / 3) + 1, '\0');
+  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                                   reinterpret_cast<const unsigned char*>(bytes.data()),
+                                   static_cast<int>(bytes.size()));
+  text.resize(static_cast<size_t>(size));
+  return text;
+}
+
+/// The fake graphs behind a service and its routes.
+class ServedModel {
+ public:
+  ServedModel() : service_({model()}, "fake", {}, {"openvino", Semantics::kHf, {}}) {}
+
+  [[nodiscard]] Service& service() { return service_; }
+  [[nodiscard]] const RequestImages& images() const { return images_; }
+  [[nodiscard]] Routes& routes() { return routes_; }
+
+  HttpResponse ask(const std::string& method, const std::string& path, std::string body = {},
+                   const std::string& header = {}, const std::string& value = {}) const {
+    HttpRequest request;
+    request.method = method;
+    request.path = path;
+    request.body = std::move(body);
+    if (!header.empty()) request.headers.emplace(header, value);
+    return routes_.handle(request);
+  }
+
+  HttpResponse post(const std::string& path, const nlohmann::json& body) const {
+    return ask("POST", path, body.dump());
+  }
+
+ private:
+  static Model model() {
+    return Model(std::make_shared<const SharedModel>(
+        std::make_shared<SharedEngines>(FakeGraphs().all_engines()), FakeGraphs::tokenizer(),
+        FakeGraphs::config(), Semantics::kHf));
+  }
+
+  Service service_;
+  RequestImages images_{service_, {}};
+  Routes routes_;
+};
+
+}  // namespace sam3trt
