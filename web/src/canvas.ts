@@ -94,7 +94,7 @@ export class Canvas {
       const painted = paint(one);
       if (painted === null) continue;
       const { canvas, x, y, width, height } = painted;
-      const opacity = some ? (one.key === lit ? 1 : 0.3) : 0.85;
+      const opacity = some ? (one.key === lit ? 1 : 0.35) : 1;
       this.masks.add(new KonvaImage({ image: canvas, x, y, width, height, opacity }));
       if (one.key === lit) this.masks.add(this.outline(one.box, one.color, true, true));
     }

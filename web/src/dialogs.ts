@@ -51,7 +51,7 @@ export function openHelp(): void {
   if (list.childElementCount === 0) {
     for (const { keys, what } of kShortcuts) {
       const names = keys.flatMap((key, index) => [index > 0 ? " or " : null, h("kbd", {}, key)]);
-      list.append(h("dt", {}, ...names), h("dd", {}, what));
+      list.append(h("div", {}, h("dt", {}, ...names), h("dd", {}, what)));
     }
   }
   byId<HTMLDialogElement>("help").showModal();
@@ -99,6 +99,7 @@ export function openCommand(text: string): void {
   setText(byId("command-done"), "");
   byId<HTMLDialogElement>("command").showModal();
   field.select();
+  field.scrollTop = 0;
 }
 
 /** Buttons of the command dialog. The clipboard is only there on https and localhost; selecting works everywhere. */

@@ -12,7 +12,7 @@ export const kShortcuts: { keys: string[]; what: string }[] = [
   { keys: ["T"], what: "A new text" },
   { keys: ["Delete"], what: "Remove what is selected" },
   { keys: ["Ctrl+Z"], what: "Undo" },
-  { keys: ["Ctrl+Shift+Z", "Ctrl+Y"], what: "Redo" },
+  { keys: ["Ctrl+Y", "Ctrl+Shift+Z"], what: "Redo" },
   { keys: ["Wheel", "+", "-"], what: "Zoom" },
   { keys: ["0"], what: "The whole image" },
   { keys: ["Space"], what: "Hold and drag: move the image with any tool" },

@@ -64,7 +64,7 @@ export class List {
     }
     for (const [key, members] of groups) {
       const concept = this.state.concepts.find((one) => key === `concept ${one.id}`);
-      const name = concept ? concept.text.trim() || "like the examples" : members[0]!.name === "object" ? "objects" : members[0]!.name;
+      const name = concept ? concept.text.trim() || "examples" : members[0]!.name === "object" ? "objects" : members[0]!.name;
       const color = concept?.color ?? members[0]!.color;
       entries.push({ kind: "head", key: `head ${key}`, name, color, count: members.length, presence: concept ? this.presence(concept.id) : null });
       members.forEach((one, index) => entries.push({ kind: "found", key: one.key, found: one, number: index + 1 }));

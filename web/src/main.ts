@@ -53,9 +53,6 @@ setUpFiles();
 setUpActions();
 setUpKeys();
 state.listen(render);
-panel.addConcept();
-(document.activeElement as HTMLElement | null)?.blur();
-state.history.settle();
 render();
 void connect();
 

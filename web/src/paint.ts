@@ -13,8 +13,10 @@ export interface Painted {
 
 /** Masks of larger images are painted smaller than they are. */
 const kLongest = 1536;
-const kTint = 105;
+const kTint = 95;
 const kOutline = 255;
+/** The longer side of an image in widths of an outline. */
+const kOutlines = 280;
 
 const painted = new WeakMap<Rle, { color: string; result: Painted | null }>();
 
@@ -47,7 +49,7 @@ function paintNow(found: Found): Painted | null {
   const context = canvas.getContext("2d")!;
   const image = context.createImageData(width, height);
   const [red, green, blue] = rgb(found.color);
-  const reach = Math.max(mask.width, mask.height) * scale > 700 ? 2 : 1;
+  const reach = Math.max(1, Math.round((Math.max(mask.width, mask.height) * scale) / kOutlines));
   for (let y = 0; y < height; ++y) {
     for (let x = 0; x < width; ++x) {
       const at = y * width + x;

@@ -103,7 +103,7 @@ export class Panel {
     const positive = examples.filter((one) => one.positive).length;
     const parts = [positive > 0 ? `${positive} like this` : "", examples.length > positive ? `${examples.length - positive} not` : ""];
     setText(row.note, parts.filter((part) => part !== "").join(", "));
-    row.text.placeholder = examples.length > 0 ? "what is like the examples" : "for example: red circle";
+    row.text.placeholder = examples.length > 0 ? "like the examples" : "for example: red circle";
     row.classList.toggle("active", concept.id === this.state.activeConcept && this.state.concepts.length > 1);
   }
 

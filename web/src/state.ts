@@ -30,14 +30,14 @@ export const kColors = ["#3b82f6", "#f59e0b", "#10b981", "#ec4899", "#8b5cf6", "
 const kNothing: Asked = { examples: [], objects: [], removed: [] };
 
 export class State {
-  readonly history = new History<Edit>({ concepts: [], asked: {}, nextId: 1 });
+  readonly history = new History<Edit>({ concepts: [{ id: 1, text: "", color: kColors[0]! }], asked: {}, nextId: 2 });
   items: Item[] = [];
   current: Item | null = null;
   tool: Tool = "move";
   /** Whether the next box or click says "not this". */
   negative = false;
   threshold = 0.5;
-  activeConcept: number | null = null;
+  activeConcept: number | null = 1;
   activeObject: number | null = null;
   selected: Selected | null = null;
   hovered: string | null = null;

@@ -7,7 +7,7 @@ import type { Mask } from "./rle";
 export type Point = [number, number];
 
 /** How far, in pixels, a simplified outline may be from the mask's. */
-const kTolerance = 0.5;
+const kTolerance = 0.3;
 
 /** Outer rings and holes of a mask, in pixels, each without its last point repeated. */
 export function outlines(mask: Mask): Point[][] {
