@@ -3,7 +3,7 @@
 # Every target sets up what it needs first (tools/setup); second runs are incremental.
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: help setup build install wheel deb test-deb test-clients demo test test-unit test-asan check-format check-tidy format fuzz eval-tiny \
+.PHONY: help setup build install wheel deb test-deb test-clients page check-page test-page demo test test-unit test-asan check-format check-tidy format fuzz eval-tiny \
         clean
 
 JOBS ?= $(shell nproc)
@@ -49,7 +49,18 @@ test-deb: deb ## as root: the packages installed and run in an empty root
 	tools/setup debootstrap
 	$(PYTHON) -m pytest -q -rs tests/deb
 
-test-clients: wheel ## the wheel beside transformers, ultralytics, Ray and others (installs gigabytes, once)
+page: ## web/dist, the page of the server, from web/src (needs Node 20)
+	web/build
+
+check-page: ## the page's unit tests; that web/dist is what web/src gives, byte for byte (needs Node 20)
+	web/build --test
+	web/build --check
+
+test-page: build ## the page in Chromium, against the program
+	tools/setup chromium ffmpeg
+	tests/clients/page/run
+
+test-clients: wheel test-page ## the page in a browser, the wheel beside transformers, ultralytics, Ray and others (installs gigabytes, once)
 	tests/clients/run
 
 demo: build ## export the small checkpoint, find and mask shapes in two pictures

@@ -69,12 +69,19 @@ export class Api {
     const response = await this.send("v1/videos", { method: "POST", body: form, signal });
     if (response.body === null) throw new ApiError(0, "empty", "The server's answer was empty.");
     let rest = "";
-    for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
-      const lines = (rest + text).split("\n");
-      rest = lines.pop() ?? "";
-      lines.filter((one) => one.trim() !== "").forEach(line);
+    try {
+      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+      for (let part = await reader.read(); !part.done; part = await reader.read()) {
+        const lines = (rest + part.value).split("\n");
+        rest = lines.pop() ?? "";
+        lines.filter((one) => one.trim() !== "").forEach(line);
+      }
+      if (rest.trim() !== "") line(rest);
+    } catch (error) {
+      // A line that is cut off is not JSON; a connection that is cut off is a TypeError.
+      if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;
+      throw new ApiError(0, "broke_off", "The server's answer broke off. What has come so far is kept.");
     }
-    if (rest.trim() !== "") line(rest);
   }
 
   private post(path: string, body: object, signal?: AbortSignal): Promise<{ images: ImageEntry[] }> {

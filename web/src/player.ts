@@ -125,14 +125,14 @@ export class Player {
     this.state.changed();
     if (item.picture instanceof HTMLVideoElement) {
       const video = item.picture;
-      const next = (_: number, frame: VideoFrameCallbackMetadata): void => {
+      const next = (time: number): void => {
         if (turn !== this.turn) return;
-        tracks.position = tracks.positionAt(frame.mediaTime);
+        tracks.position = tracks.positionAt(time);
         this.state.changed();
         if (tracks.position >= tracks.frames.length - 1) this.pause();
-        else video.requestVideoFrameCallback(next);
+        else onFrame(video, next);
       };
-      video.requestVideoFrameCallback(next);
+      onFrame(video, next);
       video.addEventListener("ended", () => turn === this.turn && this.pause(), { once: true });
       try {
         await video.play();
@@ -149,4 +149,10 @@ export class Player {
       tick();
     }
   }
+}
+
+/** Calls back with the time of the next frame that is shown; some browsers only tell where the video is. */
+function onFrame(video: HTMLVideoElement, call: (time: number) => void): void {
+  if ("requestVideoFrameCallback" in video) video.requestVideoFrameCallback((_, frame) => call(frame.mediaTime));
+  else requestAnimationFrame(() => call((video as HTMLVideoElement).currentTime));
 }

@@ -74,8 +74,7 @@ export class Timeline {
     slider.max = String(Math.max(count - 1, 0));
     slider.value = String(tracks?.position ?? 0);
     slider.setAttribute("aria-valuetext", `Frame ${(tracks?.position ?? 0) + 1} of ${count}`);
-    const where = tracks && count > 0 ? `${tracks.position + 1} / ${count} · ${tracks.timeOf(tracks.position).toFixed(2)} s` : "First frame";
-    setText(byId("where"), where);
+    setText(byId("where"), tracks && count > 0 ? whereIn(tracks) : "First frame");
     const progress = byId<HTMLProgressElement>("progress");
     progress.hidden = !busy;
     const total = tracks?.header?.frames ?? null;
@@ -137,4 +136,10 @@ export class Timeline {
     if (track) this.player.seek(track.spans[0]![0]);
     this.state.select({ kind: "found", key: `track ${id}` });
   }
+}
+
+function whereIn(tracks: Tracks): string {
+  const frame = tracks.frames[tracks.position];
+  const what = frame?.error === undefined ? `${tracks.timeOf(tracks.position).toFixed(2)} s` : "cannot be read";
+  return `${tracks.position + 1} / ${tracks.frames.length} · ${what}`;
 }

@@ -89,12 +89,21 @@ export class Tracks {
   }
 }
 
-/** Objects that were clicked keep their colour; those of a text share the hue of it, lighter or darker by turns. */
+/** Objects that were clicked keep their colour; those of a text have its colour, lighter or darker by turns. */
 function describe(object: TrackedObject, concepts: Concept[], asked: Asked): { name: string; color: string; score: number } {
   if (object.prompt === null) {
     const pointed = asked.objects.find((one) => one.id === object.id);
     return { name: kObject, color: pointed?.color ?? "#a8a29e", score: object.score };
   }
   const concept = concepts.find((one) => (one.text.trim() || "visual") === object.prompt);
-  return { name: object.prompt, color: concept?.color ?? "#a8a29e", score: object.score };
+  return { name: object.prompt, color: shade(concept?.color ?? "#a8a29e", object.id), score: object.score };
+}
+
+/** A colour mixed with white or black, so that neighbours of one text are told apart. */
+function shade(color: string, number: number): string {
+  const towards = [0, 255, 0][number % 3]!;
+  const share = [0, 0.45, 0.35][number % 3]!;
+  const value = Number.parseInt(color.slice(1), 16);
+  const parts = [16, 8, 0].map((shift) => Math.round(((value >> shift) & 255) * (1 - share) + towards * share));
+  return `#${parts.map((part) => part.toString(16).padStart(2, "0")).join("")}`;
 }

@@ -54,6 +54,7 @@ export interface ModelInfo {
   backend: string;
   semantics: string;
   tasks: string[];
+  limits?: { prompts?: number };
   version?: string;
 }
 

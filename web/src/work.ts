@@ -155,11 +155,13 @@ export class Work {
     const features = item.features ?? (await this.upload(item));
     signal.throwIfAborted();
     this.doing("Looking…");
-    if (question.prompts.length > 0) {
-      const entry = await this.api.infer(features, question.prompts, kLowest, signal);
+    const most = this.state.model?.limits?.prompts ?? Infinity;
+    for (let at = 0; at < question.prompts.length; at += most) {
+      const part = question.prompts.slice(at, at + most);
+      const entry = await this.api.infer(features, part, kLowest, signal);
       // A map of its own, so that views see that it is another one.
       const prompts = new Map(item.answers.prompts);
-      question.prompts.forEach((prompt, index) => {
+      part.forEach((prompt, index) => {
         const result = entry.prompts?.[index];
         if (result === undefined) throw new ApiError(200, "short", "The server left out what was asked for.");
         prompts.set(JSON.stringify(prompt), result);

@@ -1,4 +1,7 @@
-"""Masks and what pycocotools makes of them, for the page's unit tests: python web/test/make_goldens.py"""
+"""Masks and what pycocotools makes of them, for the unit tests of the page:
+
+python web/test/make_goldens.py
+"""
 
 import json
 from pathlib import Path

@@ -23,7 +23,7 @@ test("an object that is lost and found again has two stretches", () => {
   const tracks = filled().all(concepts, asked, 0.5);
   assert.deepEqual(tracks.map(({ id, name, color, spans }) => ({ id, name, color, spans })), [
     { id: 1, name: "object", color: "#111111", spans: [[0, 2]] },
-    { id: 2, name: "dog", color: "#222222", spans: [[0, 0], [2, 2]] },
+    { id: 2, name: "dog", color: "#161616", spans: [[0, 0], [2, 2]] },
   ]);
 });
 

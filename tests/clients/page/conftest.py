@@ -1,7 +1,7 @@
 """Fixtures: `sam3trt serve` over small models, a browser, and the page in it.
 
-`shapes` is models/tiny, which finds drawn shapes by text and example. `clips` is a random checkpoint
-with a tracker that was fitted to moving shapes: it is clicked on, and follows.
+`shapes` is models/tiny, which finds drawn shapes by text and example; `clips` is a random checkpoint
+whose tracker was fitted to moving shapes: it is clicked on, and follows; `images` has no tracker.
 """
 
 import json
@@ -47,17 +47,18 @@ def program() -> Path:
 
 @pytest.fixture(scope="session")
 def graphs(program, tmp_path_factory):
-    """graphs(name): the folder of ONNX graphs of "shapes" or "clips"."""
+    """graphs(name): the folder of ONNX graphs of "shapes", "clips" or "images"."""
     made = {}
+    configs = {"clips": "video_c", "images": "tiny_a"}
 
     def make(name: str) -> Path:
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
             checkpoint = ROOT / "models/tiny"
-            if name == "clips":
+            if name in configs:
                 checkpoint = folder / "checkpoint"
                 script = ROOT / "tools/reference/make_checkpoint.py"
-                config = ROOT / "tests/data/configs/video_c.json"
+                config = ROOT / f"tests/data/configs/{configs[name]}.json"
                 command = [PYTHON, script, config, "--format", "hf", "--output", checkpoint]
                 subprocess.run(command, check=True)
             command = [program, "export", "--checkpoint", checkpoint, "--component", "all"]
@@ -155,7 +156,7 @@ def browser():
 
 @pytest.fixture
 def visit(browser):
-    """visit(server, **context): the page, empty, as a Handle. Checks at the end that it was clean."""
+    """visit(server, **context): the page as a Handle; checks at the end that nothing went wrong."""
     contexts = []
     wrong = []
 

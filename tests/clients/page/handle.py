@@ -31,6 +31,16 @@ class Handle:
         """The bodies of the requests so far to that route."""
         return [body for asked, body in self.asked if asked == path]
 
+    def wait_for_requests(self, path: str, count: int) -> list[dict | None]:
+        """Their bodies when there are so many, and all are answered."""
+        for _ in range(200):
+            if len(self.requests(path)) >= count:
+                break
+            self.page.wait_for_timeout(50)
+        assert len(self.requests(path)) == count
+        self.quiet()
+        return self.requests(path)
+
     def open(self, *files: Path, size=(640, 440)) -> None:
         self.page.set_input_files("#chooser", files)
         expect(self.page.locator("#stage canvas").first).to_be_visible()
@@ -49,6 +59,10 @@ class Handle:
         expect(self.page.locator("#count")).to_have_text(
             str(found) if found else "", timeout=30_000
         )
+        self.quiet()
+
+    def quiet(self) -> None:
+        """Until nothing is on its way."""
         expect(self.page.locator("#status")).to_have_text("", timeout=30_000)
 
     def rows(self):
@@ -124,9 +138,10 @@ class Handle:
                 const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
                 data.items.add(new File([bytes], name, { type: "image/png" }));
               }
+              const bubbling = { bubbles: true, cancelable: true };
               const made = event === "paste"
-                ? new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true })
-                : new DragEvent(event, { dataTransfer: data, bubbles: true, cancelable: true });
+                ? new ClipboardEvent("paste", { clipboardData: data, ...bubbling })
+                : new DragEvent(event, { dataTransfer: data, ...bubbling });
               document.body.dispatchEvent(made);
             }""",
             [values, event],

@@ -18,10 +18,10 @@ def test_a_token_is_asked_for_and_kept_for_the_tab(visit, serve, drawn, tmp_path
     dialog = page.get_by_role("dialog", name="Access token")
     expect(dialog).to_be_visible()
     picture(handle, "token")
-    page.get_by_label("Token").fill("wrong")
+    page.get_by_role("textbox", name="Token").fill("wrong")
     page.keyboard.press("Enter")
     expect(page.locator("#token-wrong")).to_have_text("The server does not accept this token.")
-    page.get_by_label("Token").fill("open-sesame")
+    page.get_by_role("textbox", name="Token").fill("open-sesame")
     page.get_by_role("button", name="Use the token").click()
     expect(dialog).to_be_hidden()
     expect(page.locator("#model")).not_to_have_text("")
@@ -144,11 +144,8 @@ def test_the_focus_goes_through_the_page_in_order(visit, shapes):
     names = []
     for _ in range(12):
         handle.page.keyboard.press("Tab")
-        names.append(
-            handle.page.evaluate(
-                "(e => e.getAttribute('aria-label') || e.textContent.trim() || e.id)(document.activeElement)"
-            )
-        )
+        focused = handle.page.locator("*:focus")
+        names.append(focused.get_attribute("aria-label") or focused.inner_text().strip())
     wanted = ["To the image", "Help and shortcuts", "Open files", "Colour of text 1"]
     assert [name for name in names if name in wanted] == wanted
     assert names.index("Add a text") < names.index("Choose files")

@@ -23,7 +23,7 @@ def found(visit, shapes, drawn):
     handle.wait(3)
     count = handle.page.locator("#strip .count").nth(1)
     expect(count).not_to_have_text("", timeout=30_000)
-    handle.page.wait_for_function("document.querySelector('#status').textContent === ''")
+    handle.quiet()
     handle.page.wait_for_timeout(1000)
     return handle
 
@@ -88,7 +88,7 @@ def test_yolo_polygons_fill_to_the_masks(found, drawn):
 
 
 def test_masks_are_black_and_white_images(found, drawn):
-    files = found.unzip("Masks (PNG")
+    files = found.unzip("Masks (PNG, zip)")
     wanted = expected(found, drawn[0], ["red circle", "striped ring"])
     names = [
         f"shapes/{i:03d}_{name}.png"
