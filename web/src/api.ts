@@ -171,7 +171,7 @@ export function inWords(status: number, message: string): string {
     403: "The server does not allow this.",
     404: "The server does not know this.",
     413: "This is too large for the server.",
-    415: "The server cannot read this file as an image.",
+    415: "The server cannot read this file.",
     429: "Too many requests from here; wait a moment.",
     501: "This model cannot do that.",
     503: "The server is busy; try again in a moment.",

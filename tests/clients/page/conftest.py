@@ -1,10 +1,11 @@
 """Fixtures: `sam3trt serve` over small models, a browser, and the page in it.
 
-`shapes` is models/tiny, which finds drawn shapes by text and example; `clips` is a random checkpoint
-whose tracker was fitted to moving shapes: it is clicked on, and follows; `images` has no tracker.
+`shapes` is models/tiny, which finds drawn shapes by text and example; `clips` is a random
+checkpoint whose tracker was fitted to moving shapes: it is clicked on, and follows; `images` has no
+tracker.
 """
 
-import json
+import io
 import os
 import socket
 import subprocess
@@ -15,10 +16,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[3]
-PICTURES = Path(os.environ.get("SAM3TRT_PAGE_PICTURES", ROOT / "build/page"))
+PICTURES = ROOT / "build/page"
 BROWSER = [
     "--no-sandbox",
     "--disable-gpu",
@@ -193,16 +195,13 @@ def watch(page: Page, server: Server, wrong: list[str]) -> None:
 
 @pytest.fixture
 def picture():
-    """picture(handle, name): keeps what the page looks like."""
+    """picture(handle, name): what the page looks like; `kept` ones are of the documents."""
 
-    def keep(handle: Handle, name: str, *, full_page=False) -> Path:
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        path = PICTURES / f"page-{name}.png"
-        handle.page.screenshot(path=path, full_page=full_page)
-        return path
+    def keep(handle: Handle, name: str, *, kept=False, full_page=False) -> None:
+        folder = Path(os.environ.get("SAM3TRT_PAGE_PICTURES", PICTURES)) if kept else PICTURES
+        folder.mkdir(parents=True, exist_ok=True)
+        shot = Image.open(io.BytesIO(handle.page.screenshot(full_page=full_page)))
+        small = shot.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+        small.save(folder / f"page-{name}.png", optimize=True)
 
     return keep
-
-
-def body_of(request) -> dict:
-    return json.loads(request.post_data)

@@ -38,6 +38,29 @@ def test_a_token_is_asked_for_and_kept_for_the_tab(visit, serve, drawn, tmp_path
     assert page.evaluate("Object.values(localStorage).length") == 0
 
 
+def test_it_works_under_a_policy_without_exceptions(visit, shapes, drawn):
+    """Scripts and styles only from its own files: none in attributes, none made from text."""
+    policy = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src blob:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'"
+    )
+    handle = visit(shapes)
+
+    def stricter(route):
+        answer = route.fetch()
+        headers = answer.headers | {"content-security-policy": policy}
+        route.fulfill(response=answer, headers=headers)
+
+    handle.page.route(shapes.url, stricter)
+    handle.page.reload()
+    handle.open(*drawn)
+    handle.text(1, "red circle")
+    handle.wait(2)
+    handle.page.keyboard.press("Escape")
+    handle.download("Image with masks")
+    handle.page.locator("#help-open").click()
+
+
 def test_a_file_that_is_no_image_is_named(visit, shapes, tmp_path):
     broken = tmp_path / "notes.png"
     broken.write_text("not an image")
@@ -74,7 +97,7 @@ def test_a_server_that_is_gone_is_said_and_asked_again(visit, serve, drawn, pict
         (
             415,
             "the image cannot be decoded",
-            "The server cannot read this file as an image. The image",
+            "The server cannot read this file. The image",
         ),
         (422, "prompts[0].text: expected a text", "Prompts[0].text: expected a text."),
         (500, "", "Something went wrong on the server."),
@@ -166,7 +189,7 @@ def test_it_fits_a_phone(visit, shapes, drawn, picture):
         assert min(box["width"], box["height"]) >= 40, name
     page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
     page.wait_for_timeout(200)
-    picture(handle, "phone", full_page=True)
+    picture(handle, "phone", kept=True, full_page=True)
     # A finger selects a mask.
     page.touchscreen.tap(*handle.at(96, 114))
     expect(page.locator("#found .one.selected")).to_have_count(1)

@@ -2,6 +2,7 @@
 
 import re
 
+from PIL import Image
 from playwright.sync_api import expect
 
 CIRCLE = ((34, 52), (158, 177))
@@ -35,6 +36,23 @@ def test_an_image_can_be_pasted(visit, shapes, drawn):
     expect(handle.page.locator("#strip .thumb")).to_have_count(1)
 
 
+def test_an_image_is_turned_as_its_exif_says(visit, shapes, drawn, tmp_path):
+    """Here and on the server: masks lie on what they mask."""
+    turned = tmp_path / "turned.jpg"
+    image = Image.open(drawn[0]).convert("RGB").transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(turned, exif=exif, quality=95)
+    handle = visit(shapes)
+    handle.open(turned)
+    plain = handle.color_at(96, 114)
+    assert plain[0] > 150 > plain[2], "the red disc, where it is in the upright image"
+    handle.text(1, "red circle")
+    handle.wait(2)
+    handle.page.mouse.move(*handle.at(96, 114))
+    expect(handle.page.locator("#found .one.lit")).to_have_count(1)
+
+
 def test_texts_are_found_in_their_colours(visit, shapes, drawn, picture):
     handle = visit(shapes)
     handle.open(*drawn)
@@ -56,7 +74,7 @@ def test_texts_are_found_in_their_colours(visit, shapes, drawn, picture):
         re.compile(r"\d"), timeout=30_000
     )
     handle.page.mouse.move(5, 400)
-    picture(handle, "light")
+    picture(handle, "light", kept=True)
 
 
 def test_a_colour_can_be_chosen(visit, shapes, drawn):

@@ -55,7 +55,7 @@ def test_clicks_find_an_object_and_refine_it(visit, clips, meadow, tmp_path, pic
     handle.text(1, "red apple")
     handle.wait(3)
     handle.page.mouse.move(5, 500)
-    picture(handle, "objects")
+    picture(handle, "objects", kept=True)
     handle.page.keyboard.press("Escape")
     handle.page.keyboard.press("Control+z")
     handle.page.keyboard.press("Control+z")
@@ -160,7 +160,7 @@ def test_frames_and_masks_go_together(visit, clips, meadow, picture):
     page.locator("#frame").fill("7")
     page.mouse.move(5, 500)
     page.wait_for_timeout(400)
-    picture(handle, "video")
+    picture(handle, "video", kept=True)
 
 
 def test_tracking_can_be_stopped(visit, clips, meadow):
