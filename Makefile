@@ -3,7 +3,7 @@
 # Every target sets up what it needs first (tools/setup); second runs are incremental.
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: help setup build install wheel deb test-deb test-clients page check-page test-page demo test test-unit test-asan check-format check-tidy format fuzz eval-tiny \
+.PHONY: help setup build install wheel deb test-deb test-clients demo test test-unit test-asan check-format check-tidy format fuzz eval-tiny \
         clean
 
 JOBS ?= $(shell nproc)
@@ -49,6 +49,7 @@ test-deb: deb ## as root: the packages installed and run in an empty root
 	tools/setup debootstrap
 	$(PYTHON) -m pytest -q -rs tests/deb
 
+.PHONY: page check-page test-page
 page: ## web/dist, the page of the server, from web/src (needs Node 20)
 	web/build
 
