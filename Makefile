@@ -49,7 +49,19 @@ test-deb: deb ## as root: the packages installed and run in an empty root
 	tools/setup debootstrap
 	$(PYTHON) -m pytest -q -rs tests/deb
 
-test-clients: wheel build ## wheel and server with transformers, ultralytics, Ray, Label Studio and others (installs gigabytes, once)
+.PHONY: page check-page test-page
+page: ## web/dist, the page of the server, from web/src (needs Node 20)
+	web/build
+
+check-page: ## the page's unit tests; that web/dist is what web/src gives, byte for byte (needs Node 20)
+	web/build --test
+	web/build --check
+
+test-page: build ## the page in Chromium, against the program
+	tools/setup chromium ffmpeg
+	tests/clients/page/run
+
+test-clients: wheel build test-page ## wheel, server and page with a browser, transformers, ultralytics, Ray, Label Studio and others (installs gigabytes, once)
 	tests/clients/run
 	tests/server_clients/run
 

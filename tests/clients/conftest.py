@@ -13,6 +13,9 @@ CHECKPOINT = ROOT / "models/tiny"
 sys.path.append(str(ROOT / "tests/python"))
 import documents  # noqa: E402
 
+# The page has an environment of its own, with a browser and without the wheel.
+collect_ignore = ["page"]
+
 TEXTS = ["red circle", "blue star", "striped ring", "triangle"]
 BOX = [34.0, 52.0, 158.0, 177.0]
 OTHER = [340.0, 250.0, 467.0, 372.0]
