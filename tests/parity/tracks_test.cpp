@@ -5,17 +5,15 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <sstream>
 
 #include "base/error.hpp"
-#include "base/mapped_file.hpp"
+#include "clips.hpp"
 #include "goldens.hpp"
-#include "image/image.hpp"
 #include "image/rle.hpp"
+#include "sam3trt/image.hpp"
 #include "sam3trt/video.hpp"
 #include "stages.hpp"
 
@@ -30,32 +28,6 @@ std::string tracks_path(const std::string& name) {
 
 json tracks_of(const std::string& name) {
   return json::parse(std::ifstream(tracks_path(name))).at("runs");
-}
-
-/// A frame of a clip as the build's fixture drew it.
-Image frame_of(const std::string& clip, int64_t frame) {
-  std::ostringstream path;
-  path << SAM3TRT_TINY_CHECKPOINTS << "/clips/" << clip << '/' << std::setw(5) << std::setfill('0')
-       << frame << ".png";
-  return decode_image(read_file(path.str()), path.str());
-}
-
-ObjectPrompt object_of(const json& entry) {
-  ObjectPrompt prompt;
-  prompt.id = entry.at("id");
-  const json none = json::array();
-  const json& points = entry.contains("points") ? entry.at("points") : none;
-  for (size_t i = 0; i < points.size(); ++i) {
-    prompt.points.push_back(
-        {points[i].at(0), points[i].at(1), entry.at("point_labels").at(i) == 1});
-  }
-  if (entry.contains("box")) prompt.box = entry.at("box").get<PixelBox>();
-  if (entry.contains("mask")) {
-    const json& mask = entry.at("mask");
-    prompt.mask = ObjectMask{mask.at("size").at(1), mask.at("size").at(0),
-                             rle_from_string(mask.at("counts").get<std::string>())};
-  }
-  return prompt;
 }
 
 std::vector<std::pair<int64_t, ObjectPrompt>> prompts_of(const json& run, bool after) {
@@ -86,11 +58,7 @@ std::vector<FrameResult> track(const Model& model, const json& run, int64_t cut)
   const int64_t step = first <= last ? 1 : -1;
   for (int64_t frame = first; frame != last + step; frame += step) {
     const Image image = frame_of(run.at("clip"), frame);
-    ImageView view;
-    view.data = image.rgb.data();
-    view.size_bytes = image.rgb.size();
-    view.width = image.width;
-    view.height = image.height;
+    const ImageView view = view_of(image);
     auto found = session->step(view, frame);
     bool corrected = false;
     for (const auto& [when, prompt] : late) {
@@ -109,16 +77,6 @@ std::vector<FrameResult> track(const Model& model, const json& run, int64_t cut)
   }
   std::ranges::move(session->finish(), std::back_inserter(results));
   return results;
-}
-
-double mask_iou(std::span<const uint8_t> a, std::span<const uint8_t> b) {
-  size_t both = 0;
-  size_t either = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    both += static_cast<size_t>(a[i] != 0 && b[i] != 0);
-    either += static_cast<size_t>(a[i] != 0 || b[i] != 0);
-  }
-  return either == 0 ? 1.0 : static_cast<double>(both) / static_cast<double>(either);
 }
 
 double score_of(const json& expected) {
@@ -231,11 +189,7 @@ TEST(VideoSessionSteps, ThatThrowLeaveTheSessionAsItWas) {
   click.points = {{24, 26, true}};
   session.add(click, 0);
   const Image image = frame_of("corner", 0);
-  ImageView view;
-  view.data = image.rgb.data();
-  view.size_bytes = image.rgb.size();
-  view.width = image.width;
-  view.height = image.height;
+  const ImageView view = view_of(image);
   ImageView cut = view;
   cut.size_bytes = 10;
   EXPECT_EQ(refusal([&] { (void)session.step(cut, 0); }), ErrorCode::kBadInput);
