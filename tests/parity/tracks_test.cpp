@@ -22,12 +22,13 @@ namespace {
 
 using nlohmann::json;
 
-std::string tracks_path(const std::string& name) {
-  return std::string(SAM3TRT_TEST_DATA) + "/goldens/hf/" + name + ".tracks.json";
+std::string tracks_path(const Reference& reference) {
+  return std::string(SAM3TRT_TEST_DATA) + "/goldens/" + name_of(reference.semantics) + '/' +
+         reference.name + ".tracks.json";
 }
 
-json tracks_of(const std::string& name) {
-  return json::parse(std::ifstream(tracks_path(name))).at("runs");
+json tracks_of(const Reference& reference) {
+  return json::parse(std::ifstream(tracks_path(reference))).at("runs");
 }
 
 std::vector<std::pair<int64_t, ObjectPrompt>> prompts_of(const json& run, bool after) {
@@ -130,9 +131,9 @@ void compare(const json& run, const std::vector<FrameResult>& found, Worst& wors
   }
 }
 
-class TracksParity : public testing::TestWithParam<std::string> {
+class TracksParity : public testing::TestWithParam<Reference> {
  protected:
-  [[nodiscard]] static Model model() { return Model(export_model({Semantics::kHf, GetParam()})); }
+  [[nodiscard]] static Model model() { return Model(export_model(GetParam())); }
 };
 
 TEST_P(TracksParity, FollowsTheReferencesObjectsThroughTheClips) {
@@ -141,8 +142,9 @@ TEST_P(TracksParity, FollowsTheReferencesObjectsThroughTheClips) {
     Worst worst;
     compare(run, track(tracker, run, 0), worst);
     EXPECT_GT(worst.objects, 0U);
-    std::cout << GetParam() << ' ' << run.at("name").get<std::string>() << ": " << worst.objects
-              << " objects, lowest IoU " << worst.iou << ", score error " << worst.score << '\n';
+    std::cout << name_of(GetParam()) << ' ' << run.at("name").get<std::string>() << ": "
+              << worst.objects << " objects, lowest IoU " << worst.iou << ", score error "
+              << worst.score << '\n';
   }
 }
 
@@ -163,11 +165,11 @@ std::optional<ErrorCode> refusal(const std::function<void()>& work) {
   return std::nullopt;
 }
 
-TEST(VideoSessionModels, NeedTheTrackerAndHuggingFacesSemantics) {
+TEST(VideoSessionModels, NeedTheTrackerAndForTextsHuggingFacesSemantics) {
   const Model detector(export_model({Semantics::kHf, "tiny_a"}));
   EXPECT_EQ(refusal([&] { VideoSession session(detector); }), ErrorCode::kBadInput);
-  const Model meta(export_model({Semantics::kMeta, "video_a"}));
-  EXPECT_EQ(refusal([&] { VideoSession session(meta); }), ErrorCode::kUnavailable);
+  VideoSession meta(Model(export_model({Semantics::kMeta, "video_a"})));
+  EXPECT_EQ(refusal([&] { meta.add(Prompt{"red apple", {}}); }), ErrorCode::kUnavailable);
 }
 
 TEST(VideoSessionFiles, OfAnotherCheckpointAreRefusedAndTheSessionStays) {
@@ -201,20 +203,25 @@ TEST(VideoSessionSteps, ThatThrowLeaveTheSessionAsItWas) {
 }
 
 /// The checkpoints of which clips are stored.
-std::vector<std::string> tracked_checkpoints() {
-  std::vector<std::string> names;
-  for (const char* name : {"video_a", "video_b", "video_c"}) {
-    if (std::filesystem::exists(tracks_path(name))) names.emplace_back(name);
+std::vector<Reference> tracked_checkpoints() {
+  std::vector<Reference> found;
+  for (const Semantics semantics : {Semantics::kHf, Semantics::kMeta}) {
+    for (const char* name : {"video_a", "video_b", "video_c"}) {
+      if (std::filesystem::exists(tracks_path({semantics, name})))
+        found.push_back({semantics, name});
+    }
   }
-  return names;
+  return found;
 }
 
-TEST(TracksGoldens, AreThereForTwoCheckpointsAtLeast) {
-  EXPECT_GE(tracked_checkpoints().size(), 2U);
+TEST(TracksGoldens, AreThereForTwoCheckpointsOfEachSemanticsAtLeast) {
+  const std::vector<Reference> found = tracked_checkpoints();
+  EXPECT_GE(std::ranges::count(found, Semantics::kHf, &Reference::semantics), 2);
+  EXPECT_GE(std::ranges::count(found, Semantics::kMeta, &Reference::semantics), 2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Video, TracksParity, testing::ValuesIn(tracked_checkpoints()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& info) { return name_of(info.param); });
 
 }  // namespace
 }  // namespace sam3trt::parity

@@ -15,6 +15,7 @@ import torch
 import tracker_model
 from scipy import ndimage
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 
 class OnCpu(meta_model.OnCpu):
@@ -31,8 +32,17 @@ class OnCpu(meta_model.OnCpu):
         return super().__torch_function__(function, types, args, kwargs)
 
 
+class KeepFloat(TorchFunctionMode):
+    """Leaves out casts to bfloat16."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function is torch.Tensor.to and args[1:] == (torch.bfloat16,):
+            return args[0]
+        return function(*args, **(kwargs or {}))
+
+
 def connected_components(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Labels and areas of the 8-connected parts, as the package's CUDA code and skimage find them."""
+    """Labels and areas of the 8-connected parts, as the package's CUDA code finds them."""
     planes = mask.reshape(-1, *mask.shape[-2:]).numpy()
     labels, areas = np.zeros(planes.shape, np.int32), np.zeros(planes.shape, np.int32)
     for index, plane in enumerate(planes):
@@ -140,7 +150,7 @@ def build_tracker(spec: dict, disambiguation: bool = True):
     decoder = tracker["mask_decoder_config"]
 
     class Sized(Sam3TrackerPredictor):
-        """The base class fixes the sizes of the SAM decoder, and sine encodings of its own width."""
+        """The base class fixes the sizes of the SAM decoder."""
 
         def _build_sam_heads(self):
             super()._build_sam_heads()
@@ -203,8 +213,51 @@ class Checkpoint:
         )
         return self._load(model, "detector.")
 
+    def video(self):
+        """`Sam3VideoInference` with the numbers of build_sam3_video_model."""
+        from sam3.model.sam3_image import Sam3ImageOnVideoMultiGPU
+        from sam3.model.sam3_video_inference import Sam3VideoInference
+
+        class Detector(Sam3ImageOnVideoMultiGPU):
+            """Its tracker features stay float32; the class makes them bfloat16."""
+
+            def _build_multigpu_buffer_next_chunk(self, *arguments, **options):
+                with KeepFloat():
+                    super()._build_multigpu_buffer_next_chunk(*arguments, **options)
+
+        detector = self.image(
+            Detector,
+            semantic_segmentation_head=None,
+            use_early_fusion=True,
+            use_dot_prod_scoring=True,
+            supervise_joint_box_scores=True,
+        )
+        tracker = self.tracker()
+        return Sam3VideoInference(
+            detector=detector,
+            tracker=tracker,
+            score_threshold_detection=0.5,
+            assoc_iou_thresh=0.1,
+            det_nms_thresh=0.1,
+            new_det_thresh=0.7,
+            hotstart_delay=15,
+            hotstart_unmatch_thresh=8,
+            hotstart_dup_thresh=8,
+            suppress_unmatched_only_within_hotstart=True,
+            min_trk_keep_alive=-1,
+            max_trk_keep_alive=30,
+            init_trk_keep_alive=30,
+            suppress_overlapping_based_on_recent_occlusion_threshold=0.7,
+            suppress_det_close_to_boundary=False,
+            fill_hole_area=16,
+            recondition_every_nth_frame=16,
+            masklet_confirmation_enable=False,
+            decrease_trk_keep_alive_for_empty_masklets=False,
+            image_size=self.side,
+        ).eval()
+
     def interactive(self):
-        """`Sam3Image` with `SAM3InteractiveImagePredictor`, as build_sam3_image_model joins them."""
+        """`Sam3Image` with its interactive predictor, as build_sam3_image_model joins them."""
         from sam3.model.sam1_task_predictor import SAM3InteractiveImagePredictor
 
         model = self.image()
