@@ -14,6 +14,7 @@ struct TrackerConfig {
   int64_t max_object_pointers = 0;  ///< Frames whose pointers one memory attention sees.
   int64_t mask_tokens = 0;          ///< m: the single mask and those of the multimask output.
   int64_t low_res_mask_size = 0;    ///< Side of the decoder's masks, 4g.
+  int64_t mask_prompt_size = 0;     ///< Side of masks to prompt with; 0: that of the image.
 
   bool multimask_in_sam = true;
   bool multimask_for_tracking = true;
@@ -58,6 +59,7 @@ void for_each_field(Config& config, Visit visit) {
   visit("max_object_pointers", config.max_object_pointers);
   visit("mask_tokens", config.mask_tokens);
   visit("low_res_mask_size", config.low_res_mask_size);
+  visit("mask_prompt_size", config.mask_prompt_size);
   visit("multimask_in_sam", config.multimask_in_sam);
   visit("multimask_for_tracking", config.multimask_for_tracking);
   visit("multimask_min_points", config.multimask_min_points);

@@ -79,6 +79,8 @@ void apply_semantics(const TensorFile& file, bool from_json, Sam3Config& config)
   if (config.semantics == Semantics::kMeta) {
     config.vision.layer_norm_eps = kMetaVisionEps;
     config.text.pad_token_id = 0;
+    // Meta's tracker reads a mask at the size of what its memory encoder reads.
+    if (config.tracker) config.tracker->mask_prompt_size = 16 * config.vision.grid();
     return;
   }
   if (!from_json) {

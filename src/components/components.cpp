@@ -91,7 +91,7 @@ std::vector<ComponentInfo> make_tracker_table() {
        .name = "mask_prompt",
        .tasks = {Task::kTrack},
        .beside = std::nullopt,
-       .inputs = {{"object_mask", kF32, "O,1,S,S"}},
+       .inputs = {{"object_mask", kF32, "O,1,Y,Y"}},
        .outputs = {{"mask_input", kF32, "O,1,4g,4g"}}},
       {.id = Component::kMemoryAttention,
        .name = "memory_attention",

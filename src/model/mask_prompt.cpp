@@ -29,8 +29,9 @@ Value add_resize(Graph& graph, const std::string& name, const Value& map, int64_
 void build_mask_prompt(ModelGraph& model) {
   Graph& graph = model.graph;
   const VisionConfig& vision = model.config().vision;
-  const Value mask =
-      graph.add_input("object_mask", DType::kF32, {"O", 1, vision.image_size, vision.image_size});
+  const int64_t prompted = model.config().tracker->mask_prompt_size;
+  const int64_t side = prompted > 0 ? prompted : vision.image_size;
+  const Value mask = graph.add_input("object_mask", DType::kF32, {"O", 1, side, side});
   const Value small = add_conv(graph, "/mask_prompt/downsample", mask,
                                model.weight("tracker_model.mask_downsample.weight"),
                                model.weight("tracker_model.mask_downsample.bias"), {.stride = 4});

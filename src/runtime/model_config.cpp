@@ -99,12 +99,20 @@ std::string read_tracker(const nlohmann::json& object, ModelConfig& config) {
   constexpr int64_t kMaxMasks = 1 << 8;
   FieldReader reader(object);
   TrackerConfig tracker;
-  for_each_field(tracker, [&](const char* name, auto& value) { reader.read_tracker(name, value); });
+  for_each_field(tracker, [&](const char* name, auto& value) {
+    // Graphs that older versions exported do not say how large masks to prompt with are.
+    if (name == std::string_view("mask_prompt_size") && !object.contains(name)) return;
+    reader.read_tracker(name, value);
+  });
   // Sizes of tensors.
   reader.read("vision_width", 1, kMaxWidth, tracker.vision_width);
   reader.read("memory_channels", 0, kMaxChannels, tracker.memory_channels);
   reader.read("num_maskmem", 0, kMaxRows, tracker.num_maskmem);
   reader.read("mask_tokens", 2, kMaxMasks, tracker.mask_tokens);
+  if (tracker.mask_prompt_size != 0) {
+    constexpr int64_t kMaxMaskSide = 1 << 15;
+    reader.read("mask_prompt_size", 4, kMaxMaskSide, tracker.mask_prompt_size);
+  }
   config.tracker = tracker;
   return reader.problems();
 }

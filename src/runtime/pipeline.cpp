@@ -58,6 +58,8 @@ AxisSizes model_sizes(const ModelConfig& config) {
     sizes["V"] = config.detector_width / 4;
     sizes["X"] = config.tracker->memory_channels;
     sizes["m"] = config.tracker->mask_tokens;
+    sizes["Y"] =
+        config.tracker->mask_prompt_size > 0 ? config.tracker->mask_prompt_size : config.image_size;
   }
   return sizes;
 }

@@ -21,13 +21,13 @@ const TrackerConfig& tracker_of(const SharedModel& model) {
         "the model only detects: it has no components that follow objects; export the whole "
         "checkpoint with 'sam3trt export --component all'");
   }
-  if (model.semantics() != Semantics::kHf) {
-    throw Error(ErrorCode::kUnavailable,
-                "videos are tracked as Hugging Face's classes do it (semantics hf), and this model "
-                "was exported with Meta's, whose choice of memories and decisions are not there "
-                "yet; export it with --semantics hf");
+  const TrackerConfig& tracker = *model.config().tracker;
+  if (model.semantics() == Semantics::kMeta && tracker.mask_prompt_size == 0) {
+    throw_bad_input(
+        "the model was exported with Meta's semantics by a version that did not track with them; "
+        "export it again");
   }
-  return *model.config().tracker;
+  return tracker;
 }
 
 }  // namespace
@@ -40,9 +40,17 @@ class VideoSession::Impl {
         backend(model.loaded()->make_backend()),
         tracker(*backend, model.loaded()->tokenizer(), model.loaded()->config(),
                 model.loaded()->semantics()),
-        session(tracker, config, options) {}
+        session(tracker, config, options, tracking_rules(model.semantics())) {}
 
+  /// Throws Error for a concept that cannot be looked for.
   void check(const Prompt& wanted) const {
+    if (model.semantics() != Semantics::kHf) {
+      throw Error(
+          ErrorCode::kUnavailable,
+          "texts and boxes of concepts in videos are looked for as Hugging Face's classes do "
+          "it, and this model was exported with Meta's semantics, whose decisions between "
+          "objects are not there yet; point at the objects, or export it with --semantics hf");
+    }
     check_prompt(wanted, model.loaded()->tokenizer(), model.loaded()->config(),
                  model.loaded()->semantics());
   }

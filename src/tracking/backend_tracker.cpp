@@ -21,13 +21,13 @@ size_t objects_together(const Backend& backend) {
   return std::clamp<size_t>(backend.limits().objects, 1, kTogether);
 }
 
-/// Objects that may go together: what they are decoded on, frames, pointers, tokens, a mask or
-/// none.
-using GroupKey = std::tuple<FrameFeatures, size_t, size_t, size_t, bool>;
+/// Objects that may go together: what they are decoded on, frames, pointers, tokens, values of a
+/// mask and of earlier logits.
+using GroupKey = std::tuple<FrameFeatures, size_t, size_t, size_t, size_t, size_t>;
 
 GroupKey key_of(const DecodeInput& input) {
-  return {input.features, input.memory.frames.size(), input.memory.pointers.size(),
-          input.tokens.size(), !input.mask.empty()};
+  return {input.features,      input.memory.frames.size(), input.memory.pointers.size(),
+          input.tokens.size(), input.mask.size(),          input.previous.size()};
 }
 
 Tensor count_up(int64_t count, int64_t step) {
@@ -237,16 +237,25 @@ void BackendTracker::put_memories(Group group) {
 
 void BackendTracker::put_masks(Group group) {
   const auto count = static_cast<int64_t>(group.size());
+  const bool refined = !group.front()->previous.empty();
   const bool masked = !group.front()->mask.empty();
   Tensor has_mask(DType::kF32, {count});
-  std::ranges::fill(has_mask.f32(), masked ? 1.0F : 0.0F);
+  std::ranges::fill(has_mask.f32(), masked || refined ? 1.0F : 0.0F);
   backend_.put(Component::kSamDecoder, "has_mask", has_mask);
+  const int64_t side = sizes_.mask_side();
+  if (refined) {
+    Tensor logits(DType::kF32, {count, 1, side, side});
+    auto logit = logits.f32().begin();
+    for (const DecodeInput* input : group) logit = std::ranges::copy(input->previous, logit).out;
+    backend_.put(Component::kSamDecoder, "mask_input", logits);
+    return;
+  }
   if (!masked) {
-    const int64_t side = sizes_.mask_side();
     backend_.put_zeros("mask_input", {count, 1, side, side});
     return;
   }
-  Tensor masks(DType::kF32, {count, 1, sizes_.image, sizes_.image});
+  const int64_t prompted = axes_.at("Y");
+  Tensor masks(DType::kF32, {count, 1, prompted, prompted});
   auto value = masks.f32().begin();
   for (const DecodeInput* input : group) value = std::ranges::copy(input->mask, value).out;
   backend_.put(Component::kMaskPrompt, "object_mask", masks);

@@ -21,7 +21,10 @@ const FrameRecord* found(const std::vector<FrameRecord>& records, int64_t frame)
 
 }  // namespace
 
-void MemoryBank::put(FrameRecord record, bool conditioning) {
+void MemoryBank::put(FrameRecord record, bool conditioning, bool alone) {
+  if (conditioning && alone) {
+    std::erase_if(rolling_, [&](const FrameRecord& old) { return old.frame == record.frame; });
+  }
   std::vector<FrameRecord>& records = conditioning ? conditioning_ : rolling_;
   const auto old = find(records, record.frame);
   if (old == records.end()) {
@@ -131,6 +134,13 @@ void MemoryBank::prune(int64_t frame, bool around_first, const TrackerConfig& co
     if (!near(record.frame, config.num_maskmem)) record.memory = nullptr;
     if (record.frame != frame) record.mask = nullptr;
   }
+  prune_conditioning(frame, config);
+}
+
+/// Conditioning frames that memory attention does not see from `frame`, but the first one, lose
+/// their memory.
+void MemoryBank::prune_conditioning(int64_t frame, const TrackerConfig& config) {
+  const int64_t first = conditioning_.front().frame;
   if (config.max_cond_frames < 0) return;
   const std::vector<const FrameRecord*> kept = closest(frame, config.max_cond_frames);
   for (FrameRecord& record : conditioning_) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -17,7 +18,12 @@ struct FrameRecord {
   ObjectPointer pointer;                 ///< Null for records without a memory of their own.
   float object_score = 0;                ///< Logit.
   std::shared_ptr<const Logits> mask{};  ///< Where the frame's result may be asked for again.
+  float quality = 0;  ///< How well the object is seen there: its score's excess over one half,
+                      ///< twice, times the predicted IoU.
 };
+
+/// By frame, of the object or, where several are followed together, on average.
+using FrameQuality = std::map<int64_t, float>;
 
 /// The memory of one object: frames on which it was pointed at or confirmed (conditioning), and the
 /// last ones on which it was followed (rolling). Its size does not grow with the number of frames,
@@ -28,8 +34,9 @@ class MemoryBank {
   MemoryBank(std::vector<FrameRecord> conditioning, std::vector<FrameRecord> rolling)
       : conditioning_(std::move(conditioning)), rolling_(std::move(rolling)) {}
 
-  /// Adds a record, or replaces that of its frame.
-  void put(FrameRecord record, bool conditioning);
+  /// Adds a record, or replaces that of its frame. A conditioning one takes the place of the
+  /// rolling one with `alone`, else it stands beside it.
+  void put(FrameRecord record, bool conditioning, bool alone = false);
 
   [[nodiscard]] const FrameRecord* conditioning(int64_t frame) const;
   [[nodiscard]] const FrameRecord* rolling(int64_t frame) const;
@@ -48,9 +55,23 @@ class MemoryBank {
   [[nodiscard]] ObjectMemory select(int64_t frame, bool reverse, int64_t pointers,
                                     const TrackerConfig& config) const;
 
+  /// The same as Meta's Sam3TrackerBase chooses it: the last num_maskmem - 1 frames on which
+  /// `quality` is good enough, the frame before in any case; pointers of the conditioning frames
+  /// that were chosen and of the frames of good quality, numbered from the nearest.
+  [[nodiscard]] ObjectMemory select_seen(int64_t frame, bool reverse, int64_t pointers,
+                                         const FrameQuality& quality,
+                                         const TrackerConfig& config) const;
+
+  /// Of the rolling records.
+  [[nodiscard]] FrameQuality quality() const;
+
   /// Gives up what no frame beyond `frame` can need. `around_first`: what the way back from the
   /// first conditioning frame would need is kept.
   void prune(int64_t frame, bool around_first, const TrackerConfig& config);
+
+  /// The same where memories are chosen by select_seen().
+  void prune_seen(int64_t frame, bool around_first, const FrameQuality& quality,
+                  const TrackerConfig& config);
 
   [[nodiscard]] const std::vector<FrameRecord>& conditioning() const { return conditioning_; }
   [[nodiscard]] const std::vector<FrameRecord>& rolling() const { return rolling_; }
@@ -58,6 +79,7 @@ class MemoryBank {
 
  private:
   [[nodiscard]] std::vector<const FrameRecord*> closest(int64_t frame, int64_t most) const;
+  void prune_conditioning(int64_t frame, const TrackerConfig& config);
 
   std::vector<FrameRecord> conditioning_;  ///< In the order in which they came.
   std::vector<FrameRecord> rolling_;

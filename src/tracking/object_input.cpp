@@ -119,6 +119,14 @@ std::vector<PromptToken> prompt_tokens(const ObjectPrompt& prompt, int64_t width
   return tokens;
 }
 
+std::vector<PromptToken> limited_tokens(std::vector<PromptToken> tokens, int64_t most) {
+  // The last token is not a point.
+  const auto points = static_cast<int64_t>(tokens.size()) - 1;
+  if (most <= 0 || points <= most) return tokens;
+  tokens.erase(tokens.begin() + most / 2, tokens.begin() + (points - (most - most / 2)));
+  return tokens;
+}
+
 std::vector<PromptToken> no_tokens() { return std::vector<PromptToken>(2); }
 
 int64_t count_points(const ObjectPrompt& prompt) {
@@ -132,6 +140,17 @@ std::vector<float> prompt_mask(const ObjectMask& mask, int64_t image) {
   std::vector<float> resized(static_cast<size_t>(image * image));
   resize_bilinear_antialias(values, mask.height, mask.width, resized, image, image);
   for (float& value : resized) value = value >= 0.5F ? 1.0F : 0.0F;
+  return resized;
+}
+
+std::vector<float> soft_prompt_mask(std::span<const float> mask, int64_t width, int64_t height,
+                                    int64_t side) {
+  std::vector<float> resized(static_cast<size_t>(side * side));
+  if (width == side && height == side) {
+    std::ranges::copy(mask, resized.begin());
+  } else {
+    resize_bilinear_antialias(mask, height, width, resized, side, side);
+  }
   return resized;
 }
 

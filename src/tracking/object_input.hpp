@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/tracker_config.hpp"
@@ -27,6 +28,10 @@ void check_object_prompt(const ObjectPrompt& prompt, int64_t width, int64_t heig
 [[nodiscard]] std::vector<PromptToken> prompt_tokens(const ObjectPrompt& prompt, int64_t width,
                                                      int64_t height, int64_t image);
 
+/// Of more than `most` clicks and corners, the first and the last ones; all where `most` is 0.
+[[nodiscard]] std::vector<PromptToken> limited_tokens(std::vector<PromptToken> tokens,
+                                                      int64_t most);
+
 /// Tokens where nothing is pointed at.
 [[nodiscard]] std::vector<PromptToken> no_tokens();
 
@@ -35,6 +40,10 @@ void check_object_prompt(const ObjectPrompt& prompt, int64_t width, int64_t heig
 
 /// The prompted mask at the model's size: image * image values, 0 or 1.
 [[nodiscard]] std::vector<float> prompt_mask(const ObjectMask& mask, int64_t image);
+
+/// The prompted mask at the side of the memory encoder's masks, softly: side * side values 0..1.
+[[nodiscard]] std::vector<float> soft_prompt_mask(std::span<const float> mask, int64_t width,
+                                                  int64_t height, int64_t side);
 
 /// Whether the decoder's result is the best of several masks. `first`: the object is pointed at
 /// without memory.

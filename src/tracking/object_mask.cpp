@@ -1,9 +1,11 @@
 #include "tracking/object_mask.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/sigmoid.hpp"
 #include "image/resize.hpp"
 
 namespace sam3trt {
@@ -40,6 +42,7 @@ ObjectView choose_mask(const DecodeOutput& decoded, bool multimask, const TrackS
   ObjectView view;
   view.object_score = decoded.object_score;
   view.pointer = std::make_shared<const std::vector<float>>(pointer, pointer + width);
+  view.iou = decoded.ious[mask];
   if (decoded.object_score > 0.0F) {
     const auto chosen = masks.subspan(mask * area, area);
     view.mask.assign(chosen.begin(), chosen.end());
@@ -67,6 +70,24 @@ Logits memory_mask(std::span<const float> logits, const TrackSizes& sizes) {
   Logits whole(static_cast<size_t>(sizes.image * sizes.image));
   resize_bilinear(logits, sizes.mask_side(), sizes.mask_side(), whole, sizes.image, sizes.image);
   return resize_logits(whole, sizes.image, sizes.memory_mask_side());
+}
+
+float quality_of(const ObjectView& view) {
+  return view.object_score > 0.0F ? (2 * sigmoid(view.object_score) - 1) * view.iou : 0.0F;
+}
+
+MemoryInput soft_memory(const ObjectView& view, bool binary, const TrackSizes& sizes) {
+  // The memory encoder takes logits; beyond this one its sigmoid is 0 or 1 in float32.
+  constexpr double kMost = 100;
+  Logits whole(static_cast<size_t>(sizes.image * sizes.image));
+  resize_bilinear(view.mask, sizes.mask_side(), sizes.mask_side(), whole, sizes.image, sizes.image);
+  for (float& value : whole) value = binary ? (value > 0.0F ? 1.0F : 0.0F) : sigmoid(value);
+  Logits mask = resize_logits(whole, sizes.image, sizes.memory_mask_side());
+  for (float& value : mask) {
+    const double inside = std::clamp(static_cast<double>(value), 0.0, 1.0);
+    value = static_cast<float>(std::clamp(std::log(inside) - std::log1p(-inside), -kMost, kMost));
+  }
+  return {std::move(mask), false, view.object_score};
 }
 
 float mask_score(std::span<const float> logits) {

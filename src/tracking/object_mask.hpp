@@ -18,7 +18,11 @@ struct ObjectView {
   Logits mask;  ///< mask_side * mask_side.
   ObjectPointer pointer;
   float object_score = 0;  ///< Logit.
+  float iou = 0;           ///< Predicted, the best of the masks that were there to choose from.
 };
+
+/// How well an object is seen: FrameRecord::quality.
+[[nodiscard]] float quality_of(const ObjectView& view);
 
 /// Whether a single mask counts as it is: its area at +delta is at least the threshold's share of
 /// that at -delta.
@@ -43,6 +47,9 @@ struct ObjectView {
 /// A mask of the decoder at the memory encoder's size: through the size of the model's input, as
 /// masks that are remembered at once go.
 [[nodiscard]] Logits memory_mask(std::span<const float> logits, const TrackSizes& sizes);
+
+/// A mask of the decoder to remember, as 0..1 at the model's size and resized after that.
+[[nodiscard]] MemoryInput soft_memory(const ObjectView& view, bool binary, const TrackSizes& sizes);
 
 /// kMaskScore or its negative.
 [[nodiscard]] float mask_score(std::span<const float> logits);

@@ -26,6 +26,9 @@ concept PlainNumber = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
 /// structure does for both.
 class SessionWriter {
  public:
+  /// Of the layout.
+  uint32_t version = 1;
+
   [[nodiscard]] const std::vector<std::byte>& bytes() const { return bytes_; }
 
   template <PlainNumber T>
@@ -81,6 +84,9 @@ class SessionWriter {
 /// at their end and for sizes beyond it, before it takes memory.
 class SessionReader {
  public:
+  /// Of the layout.
+  uint32_t version = 1;
+
   SessionReader(std::span<const std::byte> bytes, std::string where)
       : bytes_(bytes), where_(std::move(where)) {}
 

@@ -7,6 +7,7 @@
 
 #include "base/sha256.hpp"
 #include "image/image.hpp"
+#include "runtime/model_files.hpp"
 #include "tracking/object_input.hpp"
 #include "tracking/state_archive.hpp"
 
@@ -14,7 +15,9 @@ namespace sam3trt {
 namespace {
 
 constexpr std::string_view kMagic = "SAM3TRTS";
+/// Of sessions of transformers' rules; Meta's remember more.
 constexpr uint32_t kVersion = 1;
+constexpr uint32_t kMetaVersion = 2;
 constexpr size_t kDigestSize = 64;
 constexpr int64_t kMaxNumber = int64_t{1} << 40;  ///< Of frames, ids and counts.
 
@@ -67,6 +70,7 @@ void visit(Archive& archive, std::vector<FrameRecord>& records) {
     archive.shared(record.pointer);
     archive(record.object_score);
     archive.shared(record.mask);
+    if (archive.version >= kMetaVersion) archive(record.quality);
   });
 }
 
@@ -231,6 +235,7 @@ class StateCheck {
         sized(record.pointer, static_cast<size_t>(sizes_.width), "a pointer");
         sized(record.mask, side * side, "a mask");
         finite(record.object_score);
+        finite(record.quality);
         if (record.pointer) std::ranges::for_each(*record.pointer, [&](float v) { finite(v); });
         if (record.mask) std::ranges::for_each(*record.mask, [&](float v) { finite(v); });
         if (!record.memory) continue;
@@ -269,6 +274,10 @@ class StateCheck {
   std::set<int64_t> ids_;
 };
 
+uint32_t version_of(const StateOwner& owner) {
+  return owner.semantics == semantics_name(Semantics::kMeta) ? kMetaVersion : kVersion;
+}
+
 std::string digest_of(std::span<const std::byte> bytes) { return sha256_hex(bytes); }
 
 std::string_view text_of(std::span<const std::byte> bytes) {
@@ -295,7 +304,8 @@ std::span<const std::byte> checked_body(std::span<const std::byte> bytes,
 std::vector<std::byte> write_state(const SavedState& saved, const StateOwner& owner) {
   SessionWriter writer;
   for (const char c : kMagic) writer(c);
-  writer(kVersion);
+  writer.version = version_of(owner);
+  writer(writer.version);
   writer(owner.checkpoint);
   writer(owner.semantics);
   SavedState copy = saved;
@@ -313,11 +323,10 @@ std::vector<std::byte> write_state(const SavedState& saved, const StateOwner& ow
 SavedState read_state(std::span<const std::byte> bytes, const StateOwner& owner,
                       const std::string& where) {
   SessionReader reader(checked_body(bytes, where), where);
-  uint32_t version = 0;
-  reader(version);
-  if (version != kVersion) {
-    reader.refuse("it has version " + std::to_string(version) + ", expected " +
-                  std::to_string(kVersion));
+  reader(reader.version);
+  if (reader.version != kVersion && reader.version != kMetaVersion) {
+    reader.refuse("it has version " + std::to_string(reader.version) + ", expected " +
+                  std::to_string(kVersion) + " or " + std::to_string(kMetaVersion));
   }
   StateOwner found;
   reader(found.checkpoint);
@@ -330,6 +339,10 @@ SavedState read_state(std::span<const std::byte> bytes, const StateOwner& owner,
                     found.semantics.substr(0, 12) + "), and this one is " +
                     owner.checkpoint.substr(0, 12) + " with " + owner.semantics +
                     "; load it with the model that it was saved with");
+  }
+  if (reader.version != version_of(owner)) {
+    reader.refuse("it has version " + std::to_string(reader.version) + ", and sessions of " +
+                  owner.semantics + " have " + std::to_string(version_of(owner)));
   }
   SavedState saved;
   visit(reader, saved.options);

@@ -1,14 +1,18 @@
 #include "tracking/track.hpp"
 
+#include <algorithm>
 #include <utility>
 
+#include "image/resize.hpp"
 #include "tracking/object_input.hpp"
 
 namespace sam3trt {
 
-const FrameRecord* settled(const MemoryBank& bank, int64_t frame) {
+const FrameRecord* settled(const MemoryBank& bank, int64_t frame, const TrackingRules& rules) {
   const FrameRecord* record = bank.conditioning(frame);
-  if (record == nullptr || !record->mask) record = bank.rolling(frame);
+  if ((record == nullptr || !record->mask) && !rules.corrections_condition) {
+    record = bank.rolling(frame);
+  }
   return record != nullptr && record->mask ? record : nullptr;
 }
 
@@ -20,12 +24,39 @@ DecodeInput follow(const MemoryBank& bank, const FrameTime& time, const TrackerC
   return input;
 }
 
+DecodeInput follow_seen(const MemoryBank& bank, const FrameTime& time, const FrameQuality& quality,
+                        const TrackerConfig& config) {
+  DecodeInput input;
+  input.features = FrameFeatures::kMemory;
+  input.memory = bank.select_seen(time.frame, time.reverse, time.pointers, quality, config);
+  input.tokens = no_tokens();
+  return input;
+}
+
 DecodeInput decode_mask(std::vector<float> mask) {
   DecodeInput input;
   input.features = FrameFeatures::kRaw;
   input.tokens = no_tokens();
   input.mask = std::move(mask);
   return input;
+}
+
+ObjectView view_of_frame_mask(std::span<const float> mask, int64_t width, int64_t height,
+                              const DecodeOutput& decoded, const TrackSizes& sizes,
+                              const TrackerConfig& config) {
+  ObjectView view = choose_mask(decoded, false, sizes, config);
+  std::vector<float> hard(mask.size());
+  std::ranges::transform(mask, hard.begin(), [](float value) {
+    return value > 0.5F ? -kNoObjectLogit : kNoObjectLogit;
+  });
+  view.mask.assign(static_cast<size_t>(sizes.mask_side() * sizes.mask_side()), 0.0F);
+  resize_bilinear_antialias(hard, height, width, view.mask, sizes.mask_side(), sizes.mask_side());
+  view.object_score = mask_score(mask);
+  view.iou = 1;
+  if (view.object_score <= 0.0F) {
+    view.pointer = std::make_shared<const std::vector<float>>(decoded.absent);
+  }
+  return view;
 }
 
 ObjectView view_of_mask(std::span<const float> mask, const DecodeOutput& decoded,

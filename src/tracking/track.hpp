@@ -5,6 +5,7 @@
 
 #include "tracking/memory_bank.hpp"
 #include "tracking/object_mask.hpp"
+#include "tracking/tracking_rules.hpp"
 
 namespace sam3trt {
 
@@ -23,15 +24,26 @@ struct TrackStepOutput {
 };
 
 /// Whether a frame's result for an object stands already: it was pointed at there.
-[[nodiscard]] const FrameRecord* settled(const MemoryBank& bank, int64_t frame);
+[[nodiscard]] const FrameRecord* settled(const MemoryBank& bank, int64_t frame,
+                                         const TrackingRules& rules);
 
 /// An object that is followed with nothing that points at it.
 [[nodiscard]] DecodeInput follow(const MemoryBank& bank, const FrameTime& time,
                                  const TrackerConfig& config);
 
+/// The same with memories of the frames of good quality.
+[[nodiscard]] DecodeInput follow_seen(const MemoryBank& bank, const FrameTime& time,
+                                      const FrameQuality& quality, const TrackerConfig& config);
+
 /// An object that a mask at the model's size (image * image values) points at: its pointer is asked
 /// of the decoder, on features without any memory.
 [[nodiscard]] DecodeInput decode_mask(std::vector<float> mask);
+
+/// A mask of a frame of width x height pixels, 0 or 1, as the decoder's view of an object: at the
+/// decoder's size hard logits, resized. With the pointer of the single mask.
+[[nodiscard]] ObjectView view_of_frame_mask(std::span<const float> mask, int64_t width,
+                                            int64_t height, const DecodeOutput& decoded,
+                                            const TrackSizes& sizes, const TrackerConfig& config);
 
 /// The mask itself as the decoder's view of the object, with the pointer that the decoder gave.
 [[nodiscard]] ObjectView view_of_mask(std::span<const float> mask, const DecodeOutput& decoded,

@@ -64,7 +64,10 @@ struct DecodeInput {
   FrameFeatures features = FrameFeatures::kNoMemory;
   ObjectMemory memory;  ///< For kMemory.
   std::vector<PromptToken> tokens;
-  std::vector<float> mask;  ///< Empty, or image * image values 0..1: a mask that is prompted with.
+  /// Empty, or a square mask of values 0..1 that is prompted with, of the side that the component
+  /// mask_prompt takes.
+  std::vector<float> mask;
+  Logits previous{};  ///< Empty, or mask_side * mask_side logits to refine; not beside `mask`.
 };
 
 struct DecodeOutput {

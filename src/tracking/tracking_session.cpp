@@ -67,8 +67,8 @@ void forget_held(TrackingState& state, int64_t id) {
 }  // namespace
 
 TrackingSession::TrackingSession(TrackerModel& model, const TrackerConfig& config,
-                                 const TrackOptions& options)
-    : model_(model), model_config_(config) {
+                                 const TrackOptions& options, const TrackingRules& rules)
+    : model_(model), model_config_(config), rules_(rules) {
   use(options);
 }
 
@@ -214,7 +214,7 @@ std::vector<TrackStepOutput> TrackingSession::step_objects(TrackingState& state,
   });
   if (prompts.empty() && state.visual.empty()) return {};
   const FrameTime time{*state.last, state.reverse, pointers(state, false)};
-  return VisualTracker(model_, config_).step(state.visual, prompts, time, width, height);
+  return VisualTracker(model_, config_, rules_).step(state.visual, prompts, time, width, height);
 }
 
 std::vector<FrameResult> TrackingSession::step(const ImageView& image, int64_t frame) {

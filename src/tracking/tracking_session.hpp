@@ -16,7 +16,8 @@ namespace sam3trt {
 class TrackingSession {
  public:
   /// The model must outlive the session. Throws Error(kBadInput) for options out of range.
-  TrackingSession(TrackerModel& model, const TrackerConfig& config, const TrackOptions& options);
+  TrackingSession(TrackerModel& model, const TrackerConfig& config, const TrackOptions& options,
+                  const TrackingRules& rules = {});
 
   void add(const Prompt& concept_prompt);
   void add(const ObjectPrompt& object, int64_t frame);
@@ -45,6 +46,7 @@ class TrackingSession {
   TrackerModel& model_;
   TrackerConfig model_config_;
   TrackerConfig config_;  ///< With what the options change.
+  TrackingRules rules_;
   TrackOptions options_;
   TrackingState state_;
   bool told_of_limit_ = false;  ///< Whether it was said that objects are left out.

@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/sigmoid.hpp"
+#include "image/rle.hpp"
 #include "tracking/object_input.hpp"
 
 namespace sam3trt {
@@ -16,9 +17,55 @@ struct VisualTracker::Job {
   bool prompted = false;
   bool first = false;
   bool multimask = true;
-  std::vector<float> mask{};  ///< What is prompted with, at the model's size.
+  int64_t width = 0;  ///< Of `mask`.
+  int64_t height = 0;
+  std::vector<float> mask{};  ///< What is prompted with: at the model's size, or the frame's.
   DecodeInput input{};
 };
+
+DecodeInput VisualTracker::follow_track(const MemoryBank& bank, const FrameTime& time) const {
+  if (rules_.seen_memories) return follow_seen(bank, time, bank.quality(), config_);
+  return follow(bank, time, config_);
+}
+
+void VisualTracker::point_with_mask(Job& job, const ObjectPrompt& prompt) const {
+  const TrackSizes& sizes = model_.sizes();
+  std::vector<float> mask;
+  if (rules_.masks_at_frame_size) {
+    const auto pixels = rle_decode(prompt.mask->counts, job.height, job.width);
+    job.mask.assign(pixels.begin(), pixels.end());
+    mask = soft_prompt_mask(job.mask, job.width, job.height, sizes.memory_mask_side());
+  } else {
+    mask = job.mask = prompt_mask(*prompt.mask, sizes.image);
+  }
+  if (mask_score(mask) < 0.0F) {
+    throw_bad_input("object " + std::to_string(prompt.id) +
+                    ": the mask is so small that nothing is left of it at the model's size of " +
+                    std::to_string(sizes.image) + " pixels; click on the object");
+  }
+  job.input = decode_mask(std::move(mask));
+}
+
+void VisualTracker::point_with_clicks(Job& job, const ObjectPrompt& prompt, const FrameTime& time,
+                                      int64_t width, int64_t height) const {
+  job.multimask = use_multimask(count_points(prompt), job.first, config_);
+  const MemoryBank& bank = job.track->bank;
+  if (!rules_.corrections_condition) {
+    if (!job.first) job.input = follow_track(bank, time);
+  } else {
+    // Logits as large as Meta's code feeds them at most.
+    constexpr float kMost = 32;
+    const FrameRecord* record = bank.conditioning(time.frame);
+    if (record == nullptr) record = bank.rolling(time.frame);
+    if (record != nullptr && record->mask) {
+      for (const float value : *record->mask) {
+        job.input.previous.push_back(std::clamp(value, -kMost, kMost));
+      }
+    }
+  }
+  job.input.tokens = limited_tokens(prompt_tokens(prompt, width, height, model_.sizes().image),
+                                    rules_.most_points);
+}
 
 VisualTracker::Job VisualTracker::make_job(VisualTrack& track, const ObjectPrompt* prompt,
                                            const FrameTime& time, int64_t width,
@@ -28,25 +75,36 @@ VisualTracker::Job VisualTracker::make_job(VisualTrack& track, const ObjectPromp
   job.prompted = prompt != nullptr;
   if (prompt == nullptr) {
     job.multimask = use_multimask(0, false, config_);
-    job.input = follow(track.bank, time, config_);
+    job.input = follow_track(track.bank, time);
     return job;
   }
   check_object_prompt(*prompt, width, height);
   job.first = track.bank.rolling(time.frame) == nullptr;
   if (prompt->mask) {
-    job.mask = prompt_mask(*prompt->mask, model_.sizes().image);
-    if (mask_score(job.mask) < 0.0F) {
-      throw_bad_input("object " + std::to_string(prompt->id) +
-                      ": the mask is so small that nothing is left of it at the model's size of " +
-                      std::to_string(model_.sizes().image) + " pixels; click on the object");
-    }
-    job.input = decode_mask(job.mask);
-    return job;
+    job.width = width;
+    job.height = height;
+    point_with_mask(job, *prompt);
+  } else {
+    point_with_clicks(job, *prompt, time, width, height);
   }
-  job.multimask = use_multimask(count_points(*prompt), job.first, config_);
-  if (!job.first) job.input = follow(track.bank, time, config_);
-  job.input.tokens = prompt_tokens(*prompt, width, height, model_.sizes().image);
   return job;
+}
+
+ObjectView VisualTracker::view_of(const Job& job, const DecodeOutput& decoded) const {
+  const TrackSizes& sizes = model_.sizes();
+  if (job.mask.empty()) return choose_mask(decoded, job.multimask, sizes, config_);
+  if (!rules_.masks_at_frame_size) return view_of_mask(job.mask, decoded, sizes, config_);
+  return view_of_frame_mask(job.mask, job.width, job.height, decoded, sizes, config_);
+}
+
+/// `binary`: something was pointed at on this frame.
+MemoryInput VisualTracker::memory_of(const Job& job, const ObjectView& view, bool binary) const {
+  const TrackSizes& sizes = model_.sizes();
+  if (rules_.soft_memory_masks) return soft_memory(view, job.prompted, sizes);
+  Logits mask = job.mask.empty()
+                    ? memory_mask(view.mask, sizes)
+                    : resize_logits(mask_logits(job.mask), sizes.image, sizes.memory_mask_side());
+  return {std::move(mask), binary, view.object_score};
 }
 
 std::vector<TrackStepOutput> VisualTracker::step(std::vector<VisualTrack>& tracks,
@@ -62,7 +120,7 @@ std::vector<TrackStepOutput> VisualTracker::step(std::vector<VisualTrack>& track
   for (VisualTrack& track : tracks) {
     const auto prompt = std::ranges::find(prompts, track.id, &ObjectPrompt::id);
     const bool prompted = prompt != prompts.end();
-    if (!prompted && settled(track.bank, time.frame) != nullptr) continue;
+    if (!prompted && settled(track.bank, time.frame, rules_) != nullptr) continue;
     jobs.push_back(make_job(track, prompted ? &*prompt : nullptr, time, width, height));
   }
   std::vector<DecodeInput> inputs;
@@ -72,7 +130,7 @@ std::vector<TrackStepOutput> VisualTracker::step(std::vector<VisualTrack>& track
   if (!inputs.empty()) decoded = model_.decode(inputs);
   std::vector<TrackStepOutput> outputs(tracks.size());
   for (size_t i = 0; i < tracks.size(); ++i) {
-    const FrameRecord* record = settled(tracks[i].bank, time.frame);
+    const FrameRecord* record = settled(tracks[i].bank, time.frame, rules_);
     outputs[i].id = tracks[i].id;
     if (record == nullptr) continue;
     outputs[i].mask = *record->mask;
@@ -80,19 +138,17 @@ std::vector<TrackStepOutput> VisualTracker::step(std::vector<VisualTrack>& track
   }
   std::vector<MemoryInput> memories;
   const bool binary = std::ranges::any_of(jobs, &Job::prompted);
-  const TrackSizes& sizes = model_.sizes();
   for (size_t i = 0; i < jobs.size(); ++i) {
     Job& job = jobs[i];
-    const bool masked = !job.mask.empty();
-    const ObjectView view = masked ? view_of_mask(job.mask, decoded[i], sizes, config_)
-                                   : choose_mask(decoded[i], job.multimask, sizes, config_);
-    memories.push_back(
-        {masked ? resize_logits(mask_logits(job.mask), sizes.image, sizes.memory_mask_side())
-                : memory_mask(view.mask, sizes),
-         binary, view.object_score});
+    const ObjectView view = view_of(job, decoded[i]);
+    memories.push_back(memory_of(job, view, binary));
     FrameRecord record{time.frame, nullptr, view.pointer, view.object_score};
-    if (job.prompted) record.mask = std::make_shared<const Logits>(view.mask);
-    job.track->bank.put(std::move(record), job.first);
+    record.quality = quality_of(view);
+    if (job.prompted || rules_.corrections_condition) {
+      record.mask = std::make_shared<const Logits>(view.mask);
+    }
+    const bool conditions = job.first || (job.prompted && rules_.corrections_condition);
+    job.track->bank.put(std::move(record), conditions, rules_.corrections_condition);
     TrackStepOutput& output = outputs[static_cast<size_t>(job.track - tracks.data())];
     output.mask = view.mask;
     output.object_score = sigmoid(view.object_score);
@@ -102,7 +158,13 @@ std::vector<TrackStepOutput> VisualTracker::step(std::vector<VisualTrack>& track
   for (size_t i = 0; i < jobs.size(); ++i) {
     jobs[i].track->bank.remember(time.frame, std::move(encoded[i]));
   }
-  for (VisualTrack& track : tracks) track.bank.prune(time.frame, true, config_);
+  for (VisualTrack& track : tracks) {
+    if (rules_.seen_memories) {
+      track.bank.prune_seen(time.frame, true, track.bank.quality(), config_);
+    } else {
+      track.bank.prune(time.frame, true, config_);
+    }
+  }
   return outputs;
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "runtime/backend.hpp"
 
 namespace sam3trt {
 namespace {
@@ -133,9 +134,9 @@ void TrackerRecorder::remember(const Tensors& neck, const Tensors& decoded) {
   const Tensor& masks = decoded.at("sam_masks");
   const int64_t objects = masks.dim(0);
   if (files_.has(kMaskPrompt)) {
-    run(kMaskPrompt, {{"object_mask", enlarged(masks, files_.config.image_size, [](float logit) {
-                         return logit > 0 ? 1.0F : 0.0F;
-                       })}});
+    run(kMaskPrompt,
+        {{"object_mask", enlarged(masks, model_sizes(files_.config).at("Y"),
+                                  [](float logit) { return logit > 0 ? 1.0F : 0.0F; })}});
   }
   if (!files_.has(kMemoryEncoder)) return;
   Tensor binary(DType::kF32, {objects});

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "clips.hpp"
 #include "goldens.hpp"
 #include "image/image.hpp"
 #include "image/rle.hpp"
@@ -12,16 +13,6 @@
 
 namespace sam3trt::parity {
 namespace {
-
-double mask_iou(std::span<const uint8_t> a, std::span<const uint8_t> b) {
-  size_t both = 0;
-  size_t either = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    both += static_cast<size_t>(a[i] != 0 && b[i] != 0);
-    either += static_cast<size_t>(a[i] != 0 || b[i] != 0);
-  }
-  return either == 0 ? 1.0 : static_cast<double>(both) / static_cast<double>(either);
-}
 
 /// The worst of all instances, for the log.
 struct Worst {

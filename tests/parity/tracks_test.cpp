@@ -5,17 +5,15 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <sstream>
 
 #include "base/error.hpp"
-#include "base/mapped_file.hpp"
+#include "clips.hpp"
 #include "goldens.hpp"
-#include "image/image.hpp"
 #include "image/rle.hpp"
+#include "sam3trt/image.hpp"
 #include "sam3trt/video.hpp"
 #include "stages.hpp"
 
@@ -24,38 +22,13 @@ namespace {
 
 using nlohmann::json;
 
-std::string tracks_path(const std::string& name) {
-  return std::string(SAM3TRT_TEST_DATA) + "/goldens/hf/" + name + ".tracks.json";
+std::string tracks_path(const Reference& reference) {
+  return std::string(SAM3TRT_TEST_DATA) + "/goldens/" + name_of(reference.semantics) + '/' +
+         reference.name + ".tracks.json";
 }
 
-json tracks_of(const std::string& name) {
-  return json::parse(std::ifstream(tracks_path(name))).at("runs");
-}
-
-/// A frame of a clip as the build's fixture drew it.
-Image frame_of(const std::string& clip, int64_t frame) {
-  std::ostringstream path;
-  path << SAM3TRT_TINY_CHECKPOINTS << "/clips/" << clip << '/' << std::setw(5) << std::setfill('0')
-       << frame << ".png";
-  return decode_image(read_file(path.str()), path.str());
-}
-
-ObjectPrompt object_of(const json& entry) {
-  ObjectPrompt prompt;
-  prompt.id = entry.at("id");
-  const json none = json::array();
-  const json& points = entry.contains("points") ? entry.at("points") : none;
-  for (size_t i = 0; i < points.size(); ++i) {
-    prompt.points.push_back(
-        {points[i].at(0), points[i].at(1), entry.at("point_labels").at(i) == 1});
-  }
-  if (entry.contains("box")) prompt.box = entry.at("box").get<PixelBox>();
-  if (entry.contains("mask")) {
-    const json& mask = entry.at("mask");
-    prompt.mask = ObjectMask{mask.at("size").at(1), mask.at("size").at(0),
-                             rle_from_string(mask.at("counts").get<std::string>())};
-  }
-  return prompt;
+json tracks_of(const Reference& reference) {
+  return json::parse(std::ifstream(tracks_path(reference))).at("runs");
 }
 
 std::vector<std::pair<int64_t, ObjectPrompt>> prompts_of(const json& run, bool after) {
@@ -86,11 +59,7 @@ std::vector<FrameResult> track(const Model& model, const json& run, int64_t cut)
   const int64_t step = first <= last ? 1 : -1;
   for (int64_t frame = first; frame != last + step; frame += step) {
     const Image image = frame_of(run.at("clip"), frame);
-    ImageView view;
-    view.data = image.rgb.data();
-    view.size_bytes = image.rgb.size();
-    view.width = image.width;
-    view.height = image.height;
+    const ImageView view = view_of(image);
     auto found = session->step(view, frame);
     bool corrected = false;
     for (const auto& [when, prompt] : late) {
@@ -109,16 +78,6 @@ std::vector<FrameResult> track(const Model& model, const json& run, int64_t cut)
   }
   std::ranges::move(session->finish(), std::back_inserter(results));
   return results;
-}
-
-double mask_iou(std::span<const uint8_t> a, std::span<const uint8_t> b) {
-  size_t both = 0;
-  size_t either = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    both += static_cast<size_t>(a[i] != 0 && b[i] != 0);
-    either += static_cast<size_t>(a[i] != 0 || b[i] != 0);
-  }
-  return either == 0 ? 1.0 : static_cast<double>(both) / static_cast<double>(either);
 }
 
 double score_of(const json& expected) {
@@ -172,9 +131,9 @@ void compare(const json& run, const std::vector<FrameResult>& found, Worst& wors
   }
 }
 
-class TracksParity : public testing::TestWithParam<std::string> {
+class TracksParity : public testing::TestWithParam<Reference> {
  protected:
-  [[nodiscard]] static Model model() { return Model(export_model({Semantics::kHf, GetParam()})); }
+  [[nodiscard]] static Model model() { return Model(export_model(GetParam())); }
 };
 
 TEST_P(TracksParity, FollowsTheReferencesObjectsThroughTheClips) {
@@ -183,8 +142,9 @@ TEST_P(TracksParity, FollowsTheReferencesObjectsThroughTheClips) {
     Worst worst;
     compare(run, track(tracker, run, 0), worst);
     EXPECT_GT(worst.objects, 0U);
-    std::cout << GetParam() << ' ' << run.at("name").get<std::string>() << ": " << worst.objects
-              << " objects, lowest IoU " << worst.iou << ", score error " << worst.score << '\n';
+    std::cout << name_of(GetParam()) << ' ' << run.at("name").get<std::string>() << ": "
+              << worst.objects << " objects, lowest IoU " << worst.iou << ", score error "
+              << worst.score << '\n';
   }
 }
 
@@ -205,11 +165,11 @@ std::optional<ErrorCode> refusal(const std::function<void()>& work) {
   return std::nullopt;
 }
 
-TEST(VideoSessionModels, NeedTheTrackerAndHuggingFacesSemantics) {
+TEST(VideoSessionModels, NeedTheTrackerAndForTextsHuggingFacesSemantics) {
   const Model detector(export_model({Semantics::kHf, "tiny_a"}));
   EXPECT_EQ(refusal([&] { VideoSession session(detector); }), ErrorCode::kBadInput);
-  const Model meta(export_model({Semantics::kMeta, "video_a"}));
-  EXPECT_EQ(refusal([&] { VideoSession session(meta); }), ErrorCode::kUnavailable);
+  VideoSession meta(Model(export_model({Semantics::kMeta, "video_a"})));
+  EXPECT_EQ(refusal([&] { meta.add(Prompt{"red apple", {}}); }), ErrorCode::kUnavailable);
 }
 
 TEST(VideoSessionFiles, OfAnotherCheckpointAreRefusedAndTheSessionStays) {
@@ -231,11 +191,7 @@ TEST(VideoSessionSteps, ThatThrowLeaveTheSessionAsItWas) {
   click.points = {{24, 26, true}};
   session.add(click, 0);
   const Image image = frame_of("corner", 0);
-  ImageView view;
-  view.data = image.rgb.data();
-  view.size_bytes = image.rgb.size();
-  view.width = image.width;
-  view.height = image.height;
+  const ImageView view = view_of(image);
   ImageView cut = view;
   cut.size_bytes = 10;
   EXPECT_EQ(refusal([&] { (void)session.step(cut, 0); }), ErrorCode::kBadInput);
@@ -247,20 +203,25 @@ TEST(VideoSessionSteps, ThatThrowLeaveTheSessionAsItWas) {
 }
 
 /// The checkpoints of which clips are stored.
-std::vector<std::string> tracked_checkpoints() {
-  std::vector<std::string> names;
-  for (const char* name : {"video_a", "video_b", "video_c"}) {
-    if (std::filesystem::exists(tracks_path(name))) names.emplace_back(name);
+std::vector<Reference> tracked_checkpoints() {
+  std::vector<Reference> found;
+  for (const Semantics semantics : {Semantics::kHf, Semantics::kMeta}) {
+    for (const char* name : {"video_a", "video_b", "video_c"}) {
+      if (std::filesystem::exists(tracks_path({semantics, name})))
+        found.push_back({semantics, name});
+    }
   }
-  return names;
+  return found;
 }
 
-TEST(TracksGoldens, AreThereForTwoCheckpointsAtLeast) {
-  EXPECT_GE(tracked_checkpoints().size(), 2U);
+TEST(TracksGoldens, AreThereForTwoCheckpointsOfEachSemanticsAtLeast) {
+  const std::vector<Reference> found = tracked_checkpoints();
+  EXPECT_GE(std::ranges::count(found, Semantics::kHf, &Reference::semantics), 2);
+  EXPECT_GE(std::ranges::count(found, Semantics::kMeta, &Reference::semantics), 2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Video, TracksParity, testing::ValuesIn(tracked_checkpoints()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& info) { return name_of(info.param); });
 
 }  // namespace
 }  // namespace sam3trt::parity

@@ -350,7 +350,6 @@ def make(name: str, chosen: list[str], output: Path | None, verbose: bool, quick
 
 
 def write(path: Path, name: str, runs: list[dict]) -> None:
-    """JSON with a line for each frame."""
     made_by = {
         "reference": "Hugging Face transformers, Sam3TrackerVideoModel and Sam3VideoModel with "
         "their processors, NMS and hole filling as the CUDA kernels, masks under their own ids",
@@ -362,6 +361,11 @@ def write(path: Path, name: str, runs: list[dict]) -> None:
         "command": "python tools/reference/make_track_goldens.py",
         "margins": f"what changes in double precision and with noise of {NOISE} on the pixels",
     }
+    write_document(path, made_by, runs)
+
+
+def write_document(path: Path, made_by: dict, runs: list[dict]) -> None:
+    """JSON with a line for each frame."""
     parts = []
     for run in runs:
         head = {key: value for key, value in run.items() if key not in ("frames", "events")}

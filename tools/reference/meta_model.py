@@ -46,7 +46,7 @@ def _attention(config: dict, width: int, dropout: float = 0.1, **options):
     )
 
 
-def _vision(config: dict):
+def _vision(config: dict, sam2_neck: bool):
     from sam3.model.necks import Sam3DualViTDetNeck
     from sam3.model.position_encoding import PositionEmbeddingSine
     from sam3.model.vitdet import ViT
@@ -83,7 +83,7 @@ def _vision(config: dict):
         d_model=width,
         scale_factors=config["scale_factors"],
         trunk=trunk,
-        add_sam2_neck=False,
+        add_sam2_neck=sam2_neck,
     )
 
 
@@ -242,16 +242,23 @@ def _segmentation_head(config: dict):
     )
 
 
-def build(config: dict, merge_count: int):
-    """Meta's `Sam3Image` for a complete Sam3Config dictionary; call it inside `OnCpu()`."""
+def build(
+    config: dict,
+    merge_count: int,
+    kind: type | None = None,
+    sam2_neck: bool = False,
+    **options,
+):
+    """Meta's `Sam3Image`, or a class of it, for a complete Sam3Config dictionary; call it inside
+    `OnCpu()`. `sam2_neck` adds the tracker's neck; `options` are further arguments of the class."""
     from sam3.model.model_misc import TransformerWrapper
     from sam3.model.sam3_image import Sam3Image
     from sam3.model.vl_combiner import SAM3VLBackbone
 
     vision, width = config["vision_config"], config["detr_decoder_config"]["hidden_size"]
-    model = Sam3Image(
+    model = (kind or Sam3Image)(
         backbone=SAM3VLBackbone(
-            visual=_vision(vision),
+            visual=_vision(vision, sam2_neck),
             text=_text(config["text_config"], width, merge_count),
             scalp=1,
         ),
@@ -269,5 +276,6 @@ def build(config: dict, merge_count: int):
         multimask_output=True,
         inst_interactive_predictor=None,
         matcher=None,
+        **options,
     )
     return model.eval()

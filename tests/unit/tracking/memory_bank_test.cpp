@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "fake_tracker.hpp"
 
 namespace sam3trt {
@@ -193,6 +195,80 @@ TEST(MemoryBank, TheWayBackFromTheFirstFrameKeepsWhatItNeeds) {
   const ObjectMemory found = pruned.select(49, true, 16, config);
   EXPECT_EQ(frames_of(found), frames_of(expected));
   EXPECT_EQ(pointers_of(found), pointers_of(expected));
+}
+
+/// A bank whose rolling records are seen well, but for those of `badly`.
+MemoryBank seen_bank(std::vector<int64_t> conditioning, int64_t first, int64_t last,
+                     const std::vector<int64_t>& badly) {
+  MemoryBank bank;
+  for (const int64_t frame : conditioning) bank.put(record_of(frame), true);
+  for (int64_t frame = first; frame <= last; ++frame) {
+    if (bank.conditioning(frame) != nullptr) continue;
+    FrameRecord record = record_of(frame);
+    record.quality = std::ranges::find(badly, frame) == badly.end() ? 0.5F : 0.01F;
+    bank.put(record, false);
+  }
+  return bank;
+}
+
+TEST(SeenMemories, AreOfTheLastFramesOnWhichTheObjectWasSeenWellAndOfTheFrameBefore) {
+  const MemoryBank bank = seen_bank({0}, 1, 19, {10, 14, 15, 18, 19});
+  EXPECT_THAT(frames_of(bank.select_seen(20, false, 16, bank.quality(), small_tracker())),
+              UnorderedElementsAre(Pair(0, 6), Pair(19, 0), Pair(17, 1), Pair(16, 2), Pair(13, 3),
+                                   Pair(12, 4), Pair(11, 5)));
+  const MemoryBank whole = seen_bank({0}, 1, 19, {});
+  EXPECT_THAT(
+      frames_of(whole.select_seen(20, false, 16, whole.quality(), small_tracker())),
+      testing::UnorderedElementsAreArray(frames_of(whole.select(20, false, 16, small_tracker()))));
+}
+
+TEST(SeenMemories, PointersAreNumberedFromTheNearestAndTheFarthestGivesNone) {
+  const MemoryBank bank = seen_bank({0, 2}, 1, 8, {6});
+  const ObjectMemory memory = bank.select_seen(9, false, 5, bank.quality(), small_tracker());
+  // Of 8, 7, 5, 4 three give pointers; 2 and 0 condition.
+  EXPECT_THAT(pointers_of(memory),
+              UnorderedElementsAre(Time(0, 9.0F / 4), Time(2, 7.0F / 4), Time(8, 1.0F / 4),
+                                   Time(7, 2.0F / 4), Time(5, 3.0F / 4)));
+}
+
+TEST(SeenMemories, PointersOfConditioningFramesThatAreNotChosenAreLeftOut) {
+  TrackerConfig config = small_tracker();
+  config.max_cond_frames = 2;
+  const MemoryBank bank = seen_bank({0, 3, 6}, 1, 9, {});
+  const ObjectMemory memory = bank.select_seen(10, false, 2, bank.quality(), config);
+  EXPECT_THAT(pointers_of(memory), UnorderedElementsAre(Time(6, 4), Time(3, 7)));
+}
+
+TEST(SeenMemories, ForwardsFrameZeroCountsOnlyAsTheFrameBefore) {
+  const MemoryBank bank = seen_bank({3}, 0, 3, {});
+  EXPECT_THAT(frames_of(bank.select_seen(4, false, 16, bank.quality(), small_tracker())),
+              UnorderedElementsAre(Pair(3, 6), Pair(2, 1), Pair(1, 2)));
+}
+
+TEST(SeenMemories, PruningChangesNothingThatIsChosenLater) {
+  const TrackerConfig config = small_tracker();
+  MemoryBank pruned = seen_bank({0}, 0, 0, {});
+  MemoryBank whole = pruned;
+  for (int64_t frame = 1; frame < 90; ++frame) {
+    const auto found = pruned.select_seen(frame, false, 16, pruned.quality(), config);
+    const auto expected = whole.select_seen(frame, false, 16, whole.quality(), config);
+    ASSERT_EQ(frames_of(found), frames_of(expected)) << frame;
+    ASSERT_EQ(pointers_of(found), pointers_of(expected)) << frame;
+    FrameRecord record = record_of(frame);
+    record.quality = frame % 7 < 3 || (frame > 40 && frame < 60) ? 0.0F : 0.3F;
+    const bool conditions = frame % 16 == 0;
+    pruned.put(record, conditions, true);
+    whole.put(record, conditions, true);
+    pruned.prune_seen(frame, true, pruned.quality(), config);
+    EXPECT_LE(pruned.rolling().size(), 50U);
+  }
+}
+
+TEST(SeenMemories, AConditioningRecordTakesThePlaceOfTheRollingOne) {
+  MemoryBank bank = seen_bank({0}, 1, 5, {});
+  bank.put(record_of(4), true, true);
+  EXPECT_EQ(bank.rolling(4), nullptr);
+  EXPECT_NE(bank.conditioning(4), nullptr);
 }
 
 }  // namespace

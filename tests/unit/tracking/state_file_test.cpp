@@ -90,6 +90,22 @@ TEST_F(StateFile, ASessionGoesOnAsIfItHadNeverStopped) {
   EXPECT_THAT(expected, HasSubstr("ab"));
 }
 
+/// Sessions of Meta's rules also remember how well objects were seen; those of transformers keep
+/// the bytes that they always had.
+TEST_F(StateFile, QualitiesAreSavedForMetasSemanticsAlone) {
+  SavedState state{session.options(), session.state()};
+  ASSERT_FALSE(state.state.visual.empty());
+  const auto as_hf = write_state(state, owner);
+  EXPECT_EQ(read_state(as_hf, owner, "s.bin").state.visual[0].bank.conditioning()[0].quality, 0);
+  owner.semantics = "meta";
+  const auto as_meta = write_state(state, owner);
+  const SavedState found = read_state(as_meta, owner, "s.bin");
+  EXPECT_EQ(write_state(found, owner), as_meta);
+  EXPECT_EQ(found.state.visual[0].bank.conditioning()[0].quality,
+            state.state.visual[0].bank.conditioning()[0].quality);
+  EXPECT_GT(as_meta.size(), as_hf.size());
+}
+
 TEST_F(StateFile, TheSameStateGivesTheSameBytes) {
   const std::vector<std::byte> bytes = saved();
   SavedState state = read_state(bytes, owner, "s.bin");
