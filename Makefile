@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
 .PHONY: help setup build install wheel deb test-deb test-clients demo serve test test-unit test-asan check-format check-tidy format fuzz eval-tiny \
-        clean
+        page check-page test-page clean
 
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
@@ -49,7 +49,6 @@ test-deb: deb ## as root: the packages installed and run in an empty root
 	tools/setup debootstrap
 	$(PYTHON) -m pytest -q -rs tests/deb
 
-.PHONY: page check-page test-page
 page: ## web/dist, the page of the server, from web/src (needs Node 20)
 	web/build
 

@@ -32,8 +32,7 @@ ModelInfo describe(const Model& model, std::string name, const ServiceLimits& li
   info.header = std::move(header);
   info.image_size = loaded.config().image_size;
   info.clicks = loaded.can_interact();
-  info.video = loaded.can_track() && loaded.config().tracker.has_value() &&
-               loaded.semantics() == Semantics::kHf;
+  info.video = loaded.can_track() && loaded.config().tracker.has_value();
   info.max_boxes = model.max_boxes();
   info.batch = model.max_images();
   info.version = SAM3TRT_VERSION;

@@ -76,12 +76,22 @@ void add_shapes(VideoSession& session, int64_t frames) {
   session.add(click(kSquare, later.square_x, later.square_y), kCorrected);
 }
 
+/// Unless the model's semantics follow only what is pointed at.
+void add_text(VideoSession& session, const std::string& text) {
+  try {
+    session.add(Prompt{text, {}});
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kUnavailable) throw;
+    log(LogLevel::kInfo, std::string("the clip is tracked without a text: ") + error.what());
+  }
+}
+
 std::vector<FrameResult> track_clip(const Model& model, const ObjectRunOptions& options) {
   TrackOptions track;
   track.max_objects = kMostObjects;
   track.frames = options.frames;
   VideoSession session(model, track);
-  session.add(Prompt{options.text, {}});
+  add_text(session, options.text);
   add_shapes(session, options.frames);
   std::vector<FrameResult> results;
   for (int64_t frame = 0; frame < options.frames; ++frame) {
@@ -104,12 +114,7 @@ ObjectRun run_objects(const Model& model, std::span<const Image> images,
     run.images.push_back(run_image(session, image));
   }
   if (options.frames == 0 || !model.loaded()->can_track()) return run;
-  try {
-    run.frames = track_clip(model, options);
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kUnavailable) throw;
-    log(LogLevel::kInfo, std::string("no clip is tracked: ") + error.what());
-  }
+  run.frames = track_clip(model, options);
   return run;
 }
 
