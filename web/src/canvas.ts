@@ -22,7 +22,7 @@ export class Canvas {
   /** The place that the arrow keys move; null while the pointer is used. */
   cursor: Point | null = null;
   private readonly stage: Konva.Stage;
-  private readonly pictures = new Konva.Layer({ listening: false });
+  private readonly images = new Konva.Layer({ listening: false });
   private readonly masks = new Konva.Layer({ listening: false });
   private readonly marks = new Konva.Layer({ listening: false });
   private shown: Item | null = null;
@@ -34,7 +34,7 @@ export class Canvas {
     private readonly view: View,
   ) {
     this.stage = new Konva.Stage({ container: element as HTMLDivElement, width: 1, height: 1, listening: false });
-    this.stage.add(this.pictures, this.masks, this.marks);
+    this.stage.add(this.images, this.masks, this.marks);
     new ResizeObserver(() => this.resized()).observe(element);
     state.listen(() => this.draw());
   }
@@ -70,18 +70,18 @@ export class Canvas {
     const { x, y, scale } = this.view;
     this.stage.position({ x, y });
     this.stage.scale({ x: scale, y: scale });
-    this.drawPicture(item);
+    this.drawImage(item);
     this.drawMasks();
     this.drawMarks(item);
   }
 
-  private drawPicture(item: Item | null): void {
-    this.pictures.destroyChildren();
-    this.pictures.imageSmoothingEnabled(this.view.scale < 4);
+  private drawImage(item: Item | null): void {
+    this.images.destroyChildren();
+    this.images.imageSmoothingEnabled(this.view.scale < 4);
     if (item === null) return;
-    const { width, height, picture } = item;
-    if (picture === null) this.pictures.add(new Rect({ width, height, fill: "#20242c" }));
-    else this.pictures.add(new KonvaImage({ image: picture, width, height }));
+    const { width, height, pixels } = item;
+    if (pixels === null) this.images.add(new Rect({ width, height, fill: "#20242c" }));
+    else this.images.add(new KonvaImage({ image: pixels, width, height }));
   }
 
   private drawMasks(): void {

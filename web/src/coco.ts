@@ -1,7 +1,7 @@
 // A COCO data set, as `sam3trt infer --format coco` writes it.
 import { kObject, type Found } from "./results";
 
-export interface Picture {
+export interface ImageResults {
   name: string;
   width: number;
   height: number;
@@ -9,10 +9,10 @@ export interface Picture {
 }
 
 /** `names` are the categories in their order; objects that were clicked come last, as "object". */
-export function toCoco(pictures: Picture[], names: string[]): object {
-  const all = categoriesOf(pictures, names);
-  const annotations = pictures.flatMap((picture, index) =>
-    picture.found.map((one) => ({
+export function toCoco(images: ImageResults[], names: string[]): object {
+  const all = categoriesOf(images, names);
+  const annotations = images.flatMap((image, index) =>
+    image.found.map((one) => ({
       image_id: index + 1,
       category_id: all.indexOf(one.name) + 1,
       bbox: [one.box[0], one.box[1], one.box[2] - one.box[0], one.box[3] - one.box[1]],
@@ -23,16 +23,16 @@ export function toCoco(pictures: Picture[], names: string[]): object {
     })),
   );
   return {
-    images: pictures.map(({ name, width, height }, index) => ({ id: index + 1, file_name: name, width, height })),
+    images: images.map(({ name, width, height }, index) => ({ id: index + 1, file_name: name, width, height })),
     annotations: annotations.map((annotation, index) => ({ id: index + 1, ...annotation })),
     categories: all.map((name, index) => ({ id: index + 1, name })),
   };
 }
 
 /** The categories of an export: the names asked for, each once, and "object" where one was clicked. */
-export function categoriesOf(pictures: Picture[], names: string[]): string[] {
+export function categoriesOf(images: ImageResults[], names: string[]): string[] {
   const all = [...new Set(names)];
-  const clicked = pictures.some((picture) => picture.found.some((one) => one.name === kObject));
+  const clicked = images.some((image) => image.found.some((one) => one.name === kObject));
   if (clicked && !all.includes(kObject)) all.push(kObject);
   return all;
 }

@@ -1,6 +1,6 @@
 // Downloads, made in the page from what is shown.
 import { strToU8, zipSync, type Zippable } from "fflate";
-import { categoriesOf, toCoco, type Picture } from "./coco";
+import { categoriesOf, toCoco, type ImageResults } from "./coco";
 import { paint } from "./paint";
 import { maskOf, nameOf, type Found } from "./results";
 import type { Item, State } from "./state";
@@ -28,28 +28,28 @@ export class Exports {
   ) {}
 
   coco(): void {
-    const { pictures, names } = this.pictures();
-    if (pictures.length === 0) return;
-    save(new Blob([JSON.stringify(toCoco(pictures, names), null, 1)], { type: "application/json" }), "annotations.json");
+    const { images, names } = this.images();
+    if (images.length === 0) return;
+    save(new Blob([JSON.stringify(toCoco(images, names), null, 1)], { type: "application/json" }), "annotations.json");
   }
 
   yolo(): void {
-    const { pictures, names } = this.pictures();
-    if (pictures.length === 0) return;
-    const categories = categoriesOf(pictures, names);
+    const { images, names } = this.images();
+    if (images.length === 0) return;
+    const categories = categoriesOf(images, names);
     const files: Zippable = { "data.yaml": strToU8(yoloNames(categories)) };
-    for (const picture of pictures) {
-      const lines = picture.found.map((one) => yoloLine(categories.indexOf(one.name), maskOf(one.rle)));
-      files[`labels/${stemOf(picture.name)}.txt`] = strToU8(lines.filter((line) => line !== null).map((line) => `${line}\n`).join(""));
+    for (const image of images) {
+      const lines = image.found.map((one) => yoloLine(categories.indexOf(one.name), maskOf(one.rle)));
+      files[`labels/${stemOf(image.name)}.txt`] = strToU8(lines.filter((line) => line !== null).map((line) => `${line}\n`).join(""));
     }
     saveZip(files, "yolo.zip");
   }
 
   /** Each mask as an image of the size of its own: white inside, black outside. */
   async masks(): Promise<void> {
-    const { pictures } = this.pictures();
+    const { images } = this.images();
     const files: Zippable = {};
-    for (const { name, found } of pictures) {
+    for (const { name, found } of images) {
       let number = 0;
       for (const one of found) {
         const path = `${stemOf(name)}/${String(++number).padStart(3, "0")}_${stemOf(one.name)}.png`;
@@ -68,7 +68,7 @@ export class Exports {
     canvas.width = item.width;
     canvas.height = item.height;
     const context = canvas.getContext("2d")!;
-    if (item.picture !== null) context.drawImage(item.picture, 0, 0, item.width, item.height);
+    if (item.pixels !== null) context.drawImage(item.pixels, 0, 0, item.width, item.height);
     for (const one of this.state.found) {
       const painted = paint(one);
       if (painted) context.drawImage(painted.canvas, painted.x, painted.y, painted.width, painted.height);
@@ -88,15 +88,15 @@ export class Exports {
   }
 
   /** Every image whose results are there, each under a name of its own. */
-  private pictures(): { pictures: Picture[]; names: string[] } {
-    const images = this.state.items.filter((item) => item.kind === "image" && this.state.asks(item));
-    const done = images.filter(this.settled);
-    if (images.length === 0) this.report("There is nothing to download yet: say what to look for first.");
-    else if (done.length < images.length) this.report(`${images.length - done.length} of ${images.length} images are not done yet and were left out.`);
+  private images(): { images: ImageResults[]; names: string[] } {
+    const wanted = this.state.items.filter((item) => item.kind === "image" && this.state.asks(item));
+    const done = wanted.filter(this.settled);
+    if (wanted.length === 0) this.report("There is nothing to download yet: say what to look for first.");
+    else if (done.length < wanted.length) this.report(`${wanted.length - done.length} of ${wanted.length} images are not done yet and were left out.`);
     const used = new Set<string>();
-    const pictures = done.map((item) => ({ name: freeName(item.name, used), width: item.width, height: item.height, found: this.state.foundOnItem(item) }));
-    const names = this.state.concepts.filter((one) => one.text.trim() !== "" || pictures.some((picture) => picture.found.some((found) => found.source.kind === "concept" && found.source.id === one.id)));
-    return { pictures, names: names.map(nameOf) };
+    const images = done.map((item) => ({ name: freeName(item.name, used), width: item.width, height: item.height, found: this.state.foundOnItem(item) }));
+    const names = this.state.concepts.filter((one) => one.text.trim() !== "" || images.some((image) => image.found.some((found) => found.source.kind === "concept" && found.source.id === one.id)));
+    return { images, names: names.map(nameOf) };
   }
 }
 

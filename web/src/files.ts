@@ -24,8 +24,8 @@ export class Files {
   private async openOne(file: File): Promise<Item | null> {
     if (isVideo(file)) return this.openVideo(file);
     try {
-      const picture = await createImageBitmap(file, { imageOrientation: "from-image" });
-      return this.state.addItem({ kind: "image", file, name: file.name, width: picture.width, height: picture.height, picture });
+      const pixels = await createImageBitmap(file, { imageOrientation: "from-image" });
+      return this.state.addItem({ kind: "image", file, name: file.name, width: pixels.width, height: pixels.height, pixels });
     } catch {
       const name = file.name || "what was pasted";
       this.report(`${name} could not be opened: this browser does not know it as an image. JPEG, PNG and WebP always work.`);
@@ -52,11 +52,11 @@ export class Files {
     if (!shown) {
       URL.revokeObjectURL(video.src);
       this.report(`This browser cannot show ${file.name}. It can be tracked with texts all the same; masks are then shown without the frames.`);
-      return this.state.addItem({ kind: "video", file, name: file.name, width: 640, height: 360, picture: null });
+      return this.state.addItem({ kind: "video", file, name: file.name, width: 640, height: 360, pixels: null });
     }
     video.width = video.videoWidth;
     video.height = video.videoHeight;
-    return this.state.addItem({ kind: "video", file, name: file.name, width: video.videoWidth, height: video.videoHeight, picture: video });
+    return this.state.addItem({ kind: "video", file, name: file.name, width: video.videoWidth, height: video.videoHeight, pixels: video });
   }
 }
 

@@ -85,9 +85,9 @@ async function connect(): Promise<void> {
 
 function close(item: Item): void {
   if (player.tracking === item) player.stop();
-  if (item.picture instanceof HTMLVideoElement) {
-    URL.revokeObjectURL(item.picture.src);
-    item.picture.removeAttribute("src");
+  if (item.pixels instanceof HTMLVideoElement) {
+    URL.revokeObjectURL(item.pixels.src);
+    item.pixels.removeAttribute("src");
   }
   state.removeItem(item);
 }

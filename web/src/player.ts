@@ -71,7 +71,7 @@ export class Player {
 
   private take(item: Item, tracks: Tracks, line: string): void {
     tracks.add(line);
-    if (tracks.header && item.picture === null && item.width !== tracks.header.width) {
+    if (tracks.header && item.pixels === null && item.width !== tracks.header.width) {
       item.width = tracks.header.width;
       item.height = tracks.header.height;
     }
@@ -85,7 +85,7 @@ export class Player {
     const tracks = item?.tracks;
     if (!item || !tracks) return;
     tracks.position = Math.min(Math.max(position, 0), Math.max(tracks.frames.length - 1, 0));
-    const video = item.picture;
+    const video = item.pixels;
     if (video instanceof HTMLVideoElement && !this.playing) {
       // The middle of the frame's time: its very start may still show the one before.
       const half = 0.5 / (tracks.header?.fps || 25);
@@ -109,7 +109,7 @@ export class Player {
     if (!this.playing) return;
     this.playing = false;
     ++this.turn;
-    const video = this.state.items.map((item) => item.picture).find((picture) => picture instanceof HTMLVideoElement && !picture.paused);
+    const video = this.state.items.map((item) => item.pixels).find((pixels) => pixels instanceof HTMLVideoElement && !pixels.paused);
     if (video instanceof HTMLVideoElement) video.pause();
     if (this.state.current?.tracks) this.seek(this.state.current.tracks.position);
     this.state.changed();
@@ -123,8 +123,8 @@ export class Player {
     this.playing = true;
     const turn = ++this.turn;
     this.state.changed();
-    if (item.picture instanceof HTMLVideoElement) {
-      const video = item.picture;
+    if (item.pixels instanceof HTMLVideoElement) {
+      const video = item.pixels;
       const next = (time: number): void => {
         if (turn !== this.turn) return;
         tracks.position = tracks.positionAt(time);

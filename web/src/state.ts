@@ -13,7 +13,7 @@ export interface Item {
   width: number;
   height: number;
   /** What is shown: the image, or the frame of the video that is looked at. Null where the browser cannot show it. */
-  picture: CanvasImageSource | null;
+  pixels: CanvasImageSource | null;
   /** The server's name for the image's features; null until it has them. */
   features: string | null;
   answers: Answers;
@@ -116,7 +116,7 @@ export class State {
     const index = this.items.indexOf(item);
     this.items = this.items.filter((one) => one !== item);
     if (this.current === item) this.show(this.items[Math.min(index, this.items.length - 1)] ?? null);
-    if (item.picture instanceof ImageBitmap) item.picture.close();
+    if (item.pixels instanceof ImageBitmap) item.pixels.close();
     this.changed();
   }
 

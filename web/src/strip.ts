@@ -48,8 +48,8 @@ export class Strip {
 
 function drawSmall(canvas: HTMLCanvasElement, item: Item): void {
   const context = canvas.getContext("2d")!;
-  if (item.picture === null) return;
+  if (item.pixels === null) return;
   const scale = Math.max(canvas.width / item.width, canvas.height / item.height);
   const [width, height] = [item.width * scale, item.height * scale];
-  context.drawImage(item.picture, (canvas.width - width) / 2, (canvas.height - height) / 2, width, height);
+  context.drawImage(item.pixels, (canvas.width - width) / 2, (canvas.height - height) / 2, width, height);
 }

@@ -17,11 +17,11 @@ export function outlines(mask: Mask): Point[][] {
   const width = bounds.x1 - bounds.x0 + 2;
   const height = bounds.y1 - bounds.y0 + 2;
   const inside = mask.unpack(bounds.x0, bounds.y0, bounds.x1, bounds.y1);
-  const values = new Array<number>(width * height).fill(0);
+  const values = new Uint8Array(width * height);
   for (let y = 0; y < height - 2; ++y) {
     for (let x = 0; x < width - 2; ++x) values[(y + 1) * width + x + 1] = inside[y * (width - 2) + x]!;
   }
-  const [shape] = contours().size([width, height]).thresholds([0.5])(values);
+  const [shape] = contours().size([width, height]).thresholds([0.5])(values as unknown as number[]);
   const move = ([x, y]: number[]): Point => [x! + bounds.x0 - 1, y! + bounds.y0 - 1];
   return (shape?.coordinates ?? []).flat().map((ring) => simplify(ring.slice(0, -1).map(move), kTolerance));
 }

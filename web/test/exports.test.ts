@@ -81,11 +81,11 @@ const found = (name: string, box: [number, number, number, number]): Found => ({
 });
 
 test("COCO has each name once, boxes as x, y, width, height, and objects last", () => {
-  const pictures = [
+  const images = [
     { name: "a.jpg", width: 4, height: 5, found: [found("dog", [1, 2, 4, 5]), found("object", [0, 0, 1, 1])] },
     { name: "b.jpg", width: 4, height: 5, found: [found("cat", [0, 0, 2, 2])] },
   ];
-  const coco = toCoco(pictures, ["dog", "cat", "dog"]) as { annotations: { image_id: number; category_id: number; bbox: number[] }[]; categories: object[]; images: object[] };
+  const coco = toCoco(images, ["dog", "cat", "dog"]) as { annotations: { image_id: number; category_id: number; bbox: number[] }[]; categories: object[]; images: object[] };
   assert.deepEqual(coco.categories, [{ id: 1, name: "dog" }, { id: 2, name: "cat" }, { id: 3, name: "object" }]);
   assert.deepEqual(coco.annotations.map(({ image_id, category_id, bbox }) => [image_id, category_id, bbox]), [
     [1, 1, [1, 2, 3, 3]],

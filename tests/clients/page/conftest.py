@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[3]
 PICTURES = ROOT / "build/page"
@@ -32,6 +32,9 @@ BROWSER = [
 ]
 # A page that asks another address than its server's, or that its own policy forbids, is wrong.
 EXPECTED_LOG = ("Failed to load resource",)
+
+# The machine may be busy with other tests.
+expect.set_options(timeout=20_000)
 
 sys.path.append(str(Path(__file__).parent))
 from handle import Handle  # noqa: E402

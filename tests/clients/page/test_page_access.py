@@ -61,7 +61,7 @@ def test_it_works_under_a_policy_without_exceptions(visit, shapes, drawn):
     handle.page.locator("#help-open").click()
 
 
-def test_a_file_that_is_no_image_is_named(visit, shapes, tmp_path):
+def test_a_file_that_is_not_an_image_is_named(visit, shapes, tmp_path):
     broken = tmp_path / "notes.png"
     broken.write_text("not an image")
     handle = visit(shapes)

@@ -109,7 +109,7 @@ def test_the_threshold_moves_without_a_request(visit, shapes, drawn):
     assert len(handle.requests("v1/infer")) == asked
 
 
-def test_examples_are_dragged_and_alt_says_not_this(visit, shapes, drawn, picture):
+def test_examples_are_dragged_and_alt_says_not_this(visit, shapes, drawn):
     handle = visit(shapes)
     handle.open(drawn[0])
     handle.tool("Example")
@@ -134,7 +134,7 @@ def test_examples_are_dragged_and_alt_says_not_this(visit, shapes, drawn, pictur
     expect(handle.page.locator(".concept .note")).to_have_text("1 like this, 2 not")
 
 
-def test_the_pointer_lights_up_masks_and_entries(visit, shapes, drawn, picture):
+def test_the_pointer_lights_up_masks_and_entries(visit, shapes, drawn):
     handle = visit(shapes)
     handle.open(drawn[0])
     handle.text(1, "red circle")

@@ -93,7 +93,7 @@ def test_a_model_without_clicks_and_video_says_so(visit, serve, meadow):
     expect(track).to_have_attribute("title", "This model has no tracker")
 
 
-def test_a_video_is_tracked_on_a_time_line(visit, clips, meadow, picture):
+def test_a_video_is_tracked_on_a_time_line(visit, clips, meadow):
     handle = visit(clips)
     page = handle.page
     handle.open(meadow, size=SIZE)
