@@ -204,7 +204,6 @@ def picture():
         folder = Path(os.environ.get("SAM3TRT_PAGE_PICTURES", PICTURES)) if kept else PICTURES
         folder.mkdir(parents=True, exist_ok=True)
         shot = Image.open(io.BytesIO(handle.page.screenshot(full_page=full_page)))
-        small = shot.convert("RGB").quantize(128, dither=Image.Dither.NONE)
-        small.save(folder / f"page-{name}.png", optimize=True)
+        shot.convert("RGB").save(folder / f"page-{name}.webp", quality=88, method=6)
 
     return keep
