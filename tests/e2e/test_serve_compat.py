@@ -7,9 +7,10 @@ import struct
 import goldens
 import numpy as np
 import pytest
-import serving
 from PIL import Image
 from pycocotools import mask as coco_mask
+
+import serving
 
 TEXTS = ["red circle", "striped ring"]
 CONFIG = (

@@ -6,6 +6,7 @@ import supervision
 from conftest import PROGRAM, TEXTS, decode, infer
 from inference_sdk import InferenceHTTPClient
 from inference_sdk.http.errors import HTTPCallErrorError
+
 from serving import serve
 
 SIZE = (640, 440)

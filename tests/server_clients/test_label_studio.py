@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from conftest import PROGRAM, decode, infer
 from label_studio_sdk.converter.brush import decode_rle
+
 from serving import Server, free_port, serve
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
