@@ -5,9 +5,9 @@
 The reference is Meta's `Sam3Image.predict_inst` (SAM3InteractiveImagePredictor) on what its
 `Sam3Processor` makes of the image. The cases are those of make_object_goldens.py; objects that do
 not have equally many clicks are asked for one by one. A mask is fed as logits of -10 and 10,
-resized with antialias to 4 times the grid: the predictor itself takes only logits. A mask alone
-comes with the point that Meta's tracker puts beside masks, (0, 0) of label -1; without, the predictor gives it
-no token at all.
+resized with antialias to 4 times the grid: the predictor itself takes only logits.
+A mask alone comes with the point that Meta's tracker puts beside masks, (0, 0) of label -1;
+without, the predictor gives it no token at all.
 """
 
 import argparse
