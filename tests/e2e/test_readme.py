@@ -11,10 +11,12 @@ import re
 import shlex
 import shutil
 import subprocess
+from pathlib import Path
 
 import clips
 import goldens
 import pytest
+import server
 from hub_server import Behaviour, Server
 
 TINY = goldens.ROOT / "models/tiny"
@@ -43,6 +45,21 @@ def needs_tracker(words: list[str]) -> bool:
     return words[1] == "track" or "--point" in words or "--everything" in words
 
 
+def ask_as_curl(running: server.Server, folder: Path) -> None:
+    """Asks what the README's curl command asks."""
+    text = (goldens.ROOT / "README.md").read_text()
+    (line,) = re.findall(r"^curl (.*)$", text, re.M)
+    *fields, address = [word for word in shlex.split(line) if word != "-F"]
+    parts = []
+    for name, value in (field.split("=", 1) for field in fields):
+        file = value[1:] if value.startswith("@") else None
+        parts.append((name, (folder / file).read_bytes() if file else value, file))
+    answer = running.post_parts(address.removeprefix("http://127.0.0.1:8080"), *parts)
+    assert answer.status == 200, answer
+    (image,) = answer.json["images"]
+    assert [prompt["text"] for prompt in image["prompts"]] == ["dog"]
+
+
 def option(words: list[str], name: str) -> str:
     return words[words.index(name) + 1]
 
@@ -61,6 +78,12 @@ def test_the_commands_of_the_readme_work_in_their_order(program, hub, exported, 
         command = words[1]
         met.add(command)
         replaced = [graph_of.get(word, word) for word in words[1:]]
+        if command == "serve":
+            running = server.Server(program, exported("hf", "video_a"))
+            running.wait_until_ready()
+            ask_as_curl(running, tmp_path)
+            assert running.stop() == 0
+            continue
         if needs_tracker(words):
             replaced[replaced.index("--model") + 1] = str(exported("hf", "video_a"))
         done = subprocess.run(
@@ -82,4 +105,4 @@ def test_the_commands_of_the_readme_work_in_their_order(program, hub, exported, 
         for name in ("--output", "--overlay"):
             if name in words:
                 assert (tmp_path / option(words, name)).exists(), (words, name)
-    assert {"download", "export", "build", "infer", "track"} <= met
+    assert {"download", "export", "build", "infer", "track", "serve"} <= met
