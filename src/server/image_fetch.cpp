@@ -71,10 +71,10 @@ size_t take(char* data, size_t size, size_t count, void* user) {
 }
 
 Fetched fetch_once(const FetchRules& rules, const std::string& url, const std::string& token) {
-  static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
+  static const CURLcode kStarted = curl_global_init(CURL_GLOBAL_DEFAULT);
   const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> handle(curl_easy_init(),
                                                                    &curl_easy_cleanup);
-  if (started != CURLE_OK || handle == nullptr) {
+  if (kStarted != CURLE_OK || handle == nullptr) {
     throw Error(ErrorCode::kInternal, "libcurl cannot start");
   }
   CURL* curl = handle.get();

@@ -7,10 +7,9 @@ import struct
 import goldens
 import numpy as np
 import pytest
+import run_server
 from PIL import Image
 from pycocotools import mask as coco_mask
-
-import serving
 
 TEXTS = ["red circle", "striped ring"]
 CONFIG = (
@@ -21,7 +20,7 @@ CONFIG = (
 
 @pytest.fixture(scope="module")
 def server(program, tiny_graphs):
-    with serving.serve(program, tiny_graphs) as running:
+    with run_server.serve(program, tiny_graphs) as running:
         yield running
 
 
@@ -36,9 +35,9 @@ def image(tmp_path_factory):
 
 
 @pytest.fixture
-def expected(run, server, image):
+def expected(run, tiny_graphs, image):
     """(index of the prompt, instance) of all that the program finds."""
-    done = run("infer", "--model", server.model, "--image", image, "--text", *TEXTS, check=True)
+    done = run("infer", "--model", tiny_graphs, "--image", image, "--text", *TEXTS, check=True)
     prompts = json.loads(done.stdout)["images"][0]["prompts"]
     rows = [(i, one) for i, prompt in enumerate(prompts) for one in prompt["instances"]]
     assert len(rows) >= 2
@@ -58,9 +57,9 @@ def test_kserve_takes_json(server, image, expected):
         {"name": "image", "datatype": "BYTES", "shape": [1], "data": [base64_of(image)]},
         {"name": "text", "datatype": "BYTES", "shape": [2], "data": TEXTS},
     ]
-    answer = server.ask("/v2/models/sam3/infer", {"inputs": inputs})
+    answer = server.post_json("/v2/models/sam3/infer", {"inputs": inputs})
     assert answer.status == 200, answer.body
-    outputs = {one["name"]: one["data"] for one in answer.json()["outputs"]}
+    outputs = {one["name"]: one["data"] for one in answer.json["outputs"]}
     assert outputs["labels"] == [index for index, _ in expected]
     assert [json.loads(mask) for mask in outputs["rle"]] == [one["mask"] for _, one in expected]
     assert outputs["scores"] == pytest.approx([one["score"] for _, one in expected], abs=1e-6)
@@ -79,6 +78,7 @@ def test_kserve_takes_and_gives_binary_tensors(server, image, expected):
     ]
     header = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
     answer = server.ask(
+        "POST",
         "/v2/models/sam3/infer",
         header + b"".join(data),
         {"Inference-Header-Content-Length": str(len(header))},
@@ -97,12 +97,12 @@ def test_kserve_takes_and_gives_binary_tensors(server, image, expected):
 
 
 def test_kserve_says_what_is_wrong(server):
-    assert server.ask("/v2/health/live").status == server.ask("/v2/health/ready").status == 200
-    other = server.ask("/v2/models/sam2/infer", {"inputs": []})
-    assert other.status == 404 and "sam2" in other.json()["error"]
+    assert server.get("/v2/health/live").status == server.get("/v2/health/ready").status == 200
+    other = server.post_json("/v2/models/sam2/infer", {"inputs": []})
+    assert other.status == 404 and "sam2" in other.json["error"]
     for body in (b"no JSON", {"inputs": []}, {"inputs": [{"name": "image"}]}):
-        answer = server.ask("/v2/models/sam3/infer", body)
-        assert answer.status == 400 and isinstance(answer.json()["error"], str)
+        answer = server.post_json("/v2/models/sam3/infer", body)
+        assert answer.status == 400 and isinstance(answer.json["error"], str)
 
 
 def test_roboflow_polygons_fill_to_the_masks(server, image, expected):
@@ -112,11 +112,11 @@ def test_roboflow_polygons_fill_to_the_masks(server, image, expected):
         "image": {"type": "base64", "value": base64_of(image)},
         "prompts": [{"type": "text", "text": text} for text in TEXTS],
     }
-    answer = server.ask("/sam3/concept_segment", body)
+    answer = server.post_json("/sam3/concept_segment", body)
     assert answer.status == 200, answer.body
     found = [
         (prompt["prompt_index"], one)
-        for prompt in answer.json()["prompt_results"]
+        for prompt in answer.json["prompt_results"]
         for one in prompt["predictions"]
     ]
     for (index, one), (other, instance) in zip(found, expected, strict=True):
@@ -131,9 +131,9 @@ def test_roboflow_polygons_fill_to_the_masks(server, image, expected):
 def test_label_studio_polygons_are_the_masks_for_pycocotools(server, image, expected):
     data = {"image": f"data:image/png;base64,{base64_of(image)}"}
     body = {"tasks": [{"data": data}], "label_config": CONFIG.format(tag="PolygonLabels")}
-    answer = server.ask("/predict", body)
+    answer = server.post_json("/predict", body)
     assert answer.status == 200, answer.body
-    (result,) = answer.json()["results"]
+    (result,) = answer.json["results"]
     total = np.zeros((440, 640), dtype=bool)
     for region in result["result"]:
         points = np.array(region["value"]["points"]) * [6.4, 4.4]
@@ -144,16 +144,16 @@ def test_label_studio_polygons_are_the_masks_for_pycocotools(server, image, expe
 
 
 def test_label_studio_connects(server):
-    assert server.ask("/health").json()["status"] == "UP"
+    assert server.get("/health").json["status"] == "UP"
     setup = {"project": "1.2", "schema": CONFIG.format(tag="BrushLabels")}
-    assert "sam3trt" in server.ask("/setup", setup).json()["model_version"]
-    assert server.ask("/setup", {"project": "1.2", "schema": "<View/>"}).status == 422
-    assert server.ask("/webhook", {"action": "ANNOTATION_CREATED"}).status == 200
+    assert "sam3trt" in server.post_json("/setup", setup).json["model_version"]
+    assert server.post_json("/setup", {"project": "1.2", "schema": "<View/>"}).status == 422
+    assert server.post_json("/webhook", {"action": "ANNOTATION_CREATED"}).status == 200
 
 
 def test_label_studio_images_come_from_allowed_hosts_only(program, tiny_graphs, image):
     config = CONFIG.format(tag="RectangleLabels")
-    with serving.files(image.parent, token="secret") as host:
+    with run_server.files(image.parent, token="secret") as host:
         setup = {
             "project": "1.2",
             "schema": config,
@@ -165,18 +165,18 @@ def test_label_studio_images_come_from_allowed_hosts_only(program, tiny_graphs, 
             "tasks": [{"data": {"image": f"/{image.name}"}}],
             "label_config": config,
         }
-        with serving.serve(program, tiny_graphs) as server:
-            server.ask("/setup", setup)
-            refused = server.ask("/predict", body)
-            assert refused.status == 422 and "--allow-host" in refused.json()["error"]["message"]
-        with serving.serve(program, tiny_graphs, "--allow-host", host) as server:
-            without = server.ask("/predict", body | {"project": "other"})
+        with run_server.serve(program, tiny_graphs) as server:
+            server.post_json("/setup", setup)
+            refused = server.post_json("/predict", body)
+            assert refused.status == 422 and "--allow-host" in refused.json["error"]["message"]
+        with run_server.serve(program, tiny_graphs, "--allow-host", host) as server:
+            without = server.post_json("/predict", body | {"project": "other"})
             assert without.status == 422
-            server.ask("/setup", setup)
-            answer = server.ask("/predict", body)
+            server.post_json("/setup", setup)
+            answer = server.post_json("/predict", body)
             assert answer.status == 200, answer.body
-            assert len(answer.json()["results"][0]["result"]) >= 2
+            assert len(answer.json["results"][0]["result"]) >= 2
             body["tasks"][0]["data"]["image"] = f"http://{host}/redirect"
-            elsewhere = server.ask("/predict", body)
+            elsewhere = server.post_json("/predict", body)
             assert elsewhere.status == 422
-            assert "nothing from" in elsewhere.json()["error"]["message"]
+            assert "nothing from" in elsewhere.json["error"]["message"]

@@ -20,7 +20,7 @@ PROJECT_PYTHON = ROOT / ".venv/bin/python"
 TEXTS = ["red circle", "blue star", "striped ring"]
 
 sys.path.append(str(ROOT / "tests/e2e"))
-from serving import Server, serve  # noqa: E402
+from run_server import serve  # noqa: E402
 
 
 def decode(rle: dict) -> np.ndarray:
@@ -75,6 +75,3 @@ def server(model):
 def clicks_server(clicks_model):
     with serve(PROGRAM, clicks_model) as running:
         yield running
-
-
-__all__ = ["Server"]

@@ -6,15 +6,14 @@ import supervision
 from conftest import PROGRAM, TEXTS, decode, infer
 from inference_sdk import InferenceHTTPClient
 from inference_sdk.http.errors import HTTPCallErrorError
-
-from serving import serve
+from run_server import serve
 
 SIZE = (640, 440)
 
 
 @pytest.fixture(scope="session")
 def client(server):
-    return InferenceHTTPClient(server.url)
+    return InferenceHTTPClient(server.url.rstrip("/"))
 
 
 def prompts_of(texts: list[str]) -> list[dict]:
@@ -29,9 +28,9 @@ def instances_of(entry: dict) -> list[tuple[int, dict]]:
     ]
 
 
-def test_supervision_gets_the_masks_pixel_by_pixel(client, server, image):
+def test_supervision_gets_the_masks_pixel_by_pixel(client, model, image):
     answer = client.sam3_concept_segment(str(image), prompts=prompts_of(TEXTS))
-    expected = instances_of(infer(server.model, image, "--text", *TEXTS))
+    expected = instances_of(infer(model, image, "--text", *TEXTS))
     detections = supervision.Detections.from_sam3(answer, SIZE)
     assert len(detections) == len(expected) >= 3
     assert detections.class_id.tolist() == [index for index, _ in expected]
@@ -46,15 +45,15 @@ def test_supervision_gets_the_masks_pixel_by_pixel(client, server, image):
     assert not ring[(rows.min() + rows.max()) // 2, (columns.min() + columns.max()) // 2]
 
 
-def test_run_lengths_are_given_on_wish(client, server, image):
+def test_run_lengths_are_given_on_wish(client, model, image):
     answer = client.sam3_concept_segment(str(image), prompts=prompts_of(TEXTS), format="rle")
-    expected = instances_of(infer(server.model, image, "--text", *TEXTS))
+    expected = instances_of(infer(model, image, "--text", *TEXTS))
     found = [one for prompt in answer["prompt_results"] for one in prompt["predictions"]]
     assert [one["masks"] for one in found] == [instance["mask"] for _, instance in expected]
     assert {one["format"] for one in found} == {"rle"}
 
 
-def test_boxes_may_be_positive_and_negative(client, server, image):
+def test_boxes_may_be_positive_and_negative(client, model, image):
     boxes = [
         {"x": 34, "y": 52, "width": 124, "height": 125},
         {"x0": 340, "y0": 250, "x1": 467, "y1": 372},
@@ -62,7 +61,7 @@ def test_boxes_may_be_positive_and_negative(client, server, image):
     prompt = {"type": "visual", "boxes": boxes, "box_labels": [1, 0], "output_prob_thresh": 0.01}
     answer = client.sam3_concept_segment(str(image), prompts=[prompt], format="rle")
     arguments = ["--box", "34,52,158,177", "--negative-box", "340,250,467,372"]
-    expected = instances_of(infer(server.model, image, *arguments, "--threshold", 0.01))
+    expected = instances_of(infer(model, image, *arguments, "--threshold", 0.01))
     found = answer["prompt_results"][0]["predictions"]
     assert [one["masks"] for one in found] == [instance["mask"] for _, instance in expected]
     assert len(found) >= 1
@@ -95,8 +94,8 @@ def test_embeddings_are_kept(client, image):
     assert client.sam3_embed_image(str(image), image_id="mine")["image_id"] == "mine"
 
 
-def test_clicks_and_boxes_are_objects(clicks_server, image):
-    client = InferenceHTTPClient(clicks_server.url)
+def test_clicks_and_boxes_are_objects(clicks_server, clicks_model, image):
+    client = InferenceHTTPClient(clicks_server.url.rstrip("/"))
     prompts = [
         {"points": [{"x": 96, "y": 114, "positive": True}, {"x": 5, "y": 5, "positive": False}]},
         {"box": {"x": 96, "y": 114, "width": 124, "height": 126}},
@@ -109,8 +108,7 @@ def test_clicks_and_boxes_are_objects(clicks_server, image):
         clicks = ["--point", "96,114", "--negative-point", "5,5"]
         box = ["--object-box", "34,51,158,177"]
         expected = [
-            infer(clicks_server.model, image, *pointed, *option)["objects"][0]
-            for pointed in (clicks, box)
+            infer(clicks_model, image, *pointed, *option)["objects"][0] for pointed in (clicks, box)
         ]
         assert [one["masks"] for one in answer["predictions"]] == [o["mask"] for o in expected]
     polygons = client.sam3_visual_segment(str(image), prompts=prompts[1:])
@@ -130,7 +128,7 @@ def test_the_api_key_is_the_token(model, image, tmp_path):
     token.write_text("a-long-and-secret-token\n", encoding="utf-8")
     with serve(PROGRAM, model, "--token-file", token) as server:
         for key, status in [("a-long-and-secret-token", 200), ("wrong", 401)]:
-            client = InferenceHTTPClient(server.url, api_key=key)
+            client = InferenceHTTPClient(server.url.rstrip("/"), api_key=key)
             try:
                 client.sam3_concept_segment(str(image), prompts=prompts_of(TEXTS[:1]))
                 assert status == 200

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from conftest import PROGRAM, decode, infer
 from label_studio_sdk.converter.brush import decode_rle
-
-from serving import Server, free_port, serve
+from run_server import free_port, serve
+from server import Server
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 HEIGHT, WIDTH = 440, 640
@@ -158,7 +158,7 @@ def check_masks(regions: list[dict], expected: dict) -> None:
         assert np.array_equal(mask_of(region), decode(instance["mask"]))
 
 
-def test_batches_come_back_and_are_exported(studio, backend, image):
+def test_batches_come_back_and_are_exported(studio, backend, model, image):
     project = studio.project("brush")
     uploaded = studio.upload(project, image)
     data_url = "data:image/png;base64," + base64.b64encode(image.read_bytes()).decode()
@@ -170,7 +170,7 @@ def test_batches_come_back_and_are_exported(studio, backend, image):
         f"/api/dm/actions?id=retrieve_tasks_predictions&project={project}",
         {"selectedItems": {"all": True, "excluded": []}, "ordering": []},
     )
-    expected = infer(backend.model, image, "--text", *LABELS)
+    expected = infer(model, image, "--text", *LABELS)
     for task in tasks:
         (prediction,) = studio.ask(f"/api/predictions?task={task}")
         assert "sam3trt" in prediction["model_version"]
@@ -203,28 +203,28 @@ def interact(studio, backend: int, task: int, regions: list[dict]) -> list[dict]
     return answer["data"]["result"]
 
 
-def test_clicks_and_rectangles_are_answered_while_someone_draws(studio, clicks_backend, image):
+def test_clicks_and_rectangles_are_answered(studio, clicks_backend, clicks_model, image):
     project = studio.project("brush")
     task = studio.upload(project, image)
     connected = studio.connect(project, clicks_backend)
     click = drawn("keypointlabels", {"x": 15, "y": 25, "width": 0.3}, is_positive=True)
     (region,) = interact(studio, connected, task, [click])
     assert region["value"]["brushlabels"] == ["Star"] and region["from_name"] == "tag"
-    expected = infer(clicks_backend.model, image, "--point", "96,110", "--multimask")
+    expected = infer(clicks_model, image, "--point", "96,110", "--multimask")
     assert np.array_equal(mask_of(region), decode(expected["objects"][0]["mask"]))
     unwanted = drawn("keypointlabels", {"x": 50, "y": 75, "width": 0.3}, is_positive=False)
     (region,) = interact(studio, connected, task, [click, unwanted])
     clicks = ["--point", "96,110", "--negative-point", "320,330"]
-    expected = infer(clicks_backend.model, image, *clicks)
+    expected = infer(clicks_model, image, *clicks)
     assert np.array_equal(mask_of(region), decode(expected["objects"][0]["mask"]))
     box = drawn("rectanglelabels", {"x": 5, "y": 10, "width": 20, "height": 30})
     (region,) = interact(studio, connected, task, [box])
-    expected = infer(clicks_backend.model, image, "--object-box", "32,44,160,176")
+    expected = infer(clicks_model, image, "--object-box", "32,44,160,176")
     assert np.array_equal(mask_of(region), decode(expected["objects"][0]["mask"]))
 
 
 @pytest.mark.parametrize("tag", ["polygon", "rectangle"])
-def test_other_tags_get_their_own_regions(studio, backend, image, tag):
+def test_other_tags_get_their_own_regions(studio, backend, model, image, tag):
     project = studio.project(tag)
     task = studio.upload(project, image)
     studio.connect(project, backend)
@@ -233,7 +233,7 @@ def test_other_tags_get_their_own_regions(studio, backend, image, tag):
         {"selectedItems": {"all": True, "excluded": []}, "ordering": []},
     )
     (prediction,) = studio.ask(f"/api/predictions?task={task}")
-    expected = infer(backend.model, image, "--text", *LABELS)
+    expected = infer(model, image, "--text", *LABELS)
     masks = [
         decode(instance["mask"])
         for prompt in expected["prompts"]

@@ -11,7 +11,7 @@ from tritonclient.utils import InferenceServerException
 
 @pytest.fixture
 def client(server):
-    with triton.InferenceServerClient(server.address, concurrency=4) as client:
+    with triton.InferenceServerClient(server.address.netloc, concurrency=4) as client:
         yield client
 
 
@@ -55,9 +55,9 @@ def test_the_server_and_the_model_are_there(client):
     assert not client.is_model_ready("sam2")
 
 
-def test_texts_find_what_the_program_finds(client, server, image):
+def test_texts_find_what_the_program_finds(client, model, image):
     inputs = [image_tensor(image), tensor("text", "BYTES", TEXTS)]
-    expected = infer(server.model, image, "--text", *TEXTS)
+    expected = infer(model, image, "--text", *TEXTS)
     check(client.infer("sam3", inputs), expected)
     outputs = [
         triton.InferRequestedOutput(name, binary_data=binary)
@@ -66,7 +66,7 @@ def test_texts_find_what_the_program_finds(client, server, image):
     check(client.infer("sam3", inputs, outputs=outputs, request_id="a"), expected)
 
 
-def test_boxes_and_thresholds_are_taken(client, server, image):
+def test_boxes_and_thresholds_are_taken(client, model, image):
     box = [34.0, 52.0, 158.0, 177.0]
     inputs = [
         image_tensor(image),
@@ -76,11 +76,11 @@ def test_boxes_and_thresholds_are_taken(client, server, image):
     ]
     answer = client.infer("sam3", inputs)
     arguments = ["--box", "34,52,158,177", "--negative-box", "340,250,467,372"]
-    check(answer, infer(server.model, image, *arguments, "--threshold", 0.01))
+    check(answer, infer(model, image, *arguments, "--threshold", 0.01))
 
 
-def test_requests_run_beside_each_other(client, server, image):
-    expected = {text: infer(server.model, image, "--text", text) for text in TEXTS}
+def test_requests_run_beside_each_other(client, model, image):
+    expected = {text: infer(model, image, "--text", text) for text in TEXTS}
     waiting = [
         (text, client.async_infer("sam3", [image_tensor(image), tensor("text", "BYTES", [text])]))
         for text in TEXTS * 4
