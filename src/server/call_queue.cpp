@@ -10,6 +10,9 @@ using Clock = std::chrono::steady_clock;
 /// How often it is looked whether a client that waits is still there.
 constexpr std::chrono::milliseconds kLookForClient{200};
 
+/// Calls that go through the model together: the first has its result when the last one has.
+constexpr size_t kMaxCalls = 16;
+
 std::exception_ptr refusal(const char* code, const char* message) {
   return std::make_exception_ptr(HttpError(503, code, message, {}, 1));
 }
@@ -68,6 +71,7 @@ std::vector<Call*> CallQueue::choose(size_t device, bool& may_grow) const {
   std::shared_ptr<const Features> features;
   may_grow = false;
   for (Call* call : waiting_) {
+    if (chosen.size() == std::max(kMaxCalls, batch_)) break;
     const std::string& digest = call->image.digest;
     if (busy_.contains(digest)) continue;
     const auto kept = cache_.peek(digest);
@@ -91,7 +95,7 @@ std::vector<Call*> CallQueue::take(size_t device) {
   std::optional<Clock::time_point> until;
   while (!stopped_) {
     bool may_grow = false;
-    const std::vector<Call*> chosen = choose(device, may_grow);
+    std::vector<Call*> chosen = choose(device, may_grow);
     if (chosen.empty()) {
       until.reset();
       work_.wait(lock);

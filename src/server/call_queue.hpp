@@ -51,9 +51,9 @@ class CallQueue {
   /// limit or the queue stops, and HttpError(499) when `gone` says that nobody waits any more.
   void run(std::span<Call> calls, const std::function<bool()>& gone);
 
-  /// For a worker: the next calls, all of one of these kinds:
-  /// * their images' features are kept, in one piece: any number of calls;
-  /// * their images have none yet: at most `batch` images, any number of calls for each.
+  /// For a worker: the next calls, at most 16 (or `batch`), all of one of these kinds:
+  /// * their images' features are kept, in one piece;
+  /// * their images have none yet: at most `batch` images.
   /// Waits for them, and for more of the second kind at most as long as the limits say, only when
   /// others are on their way. Empty: the queue has stopped. No other worker gets calls for the same
   /// images until done() is called.
