@@ -65,8 +65,6 @@ class SAM3TRT_API VideoSession {
   VideoSession& operator=(const VideoSession&) = delete;
 
   /// A concept to look for on every frame from the next one on. The same text again is no new one.
-  /// Throws Error(kUnavailable) for a model with Meta's semantics, which follows only objects that
-  /// are pointed at.
   void add(const Prompt& concept_prompt);
 
   /// An object to follow, or, where its id is known, a correction of it: applied when step() gets

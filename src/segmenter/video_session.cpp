@@ -42,15 +42,7 @@ class VideoSession::Impl {
                 model.loaded()->semantics()),
         session(tracker, config, options, tracking_rules(model.semantics())) {}
 
-  /// Throws Error for a concept that cannot be looked for.
   void check(const Prompt& wanted) const {
-    if (model.semantics() != Semantics::kHf) {
-      throw Error(
-          ErrorCode::kUnavailable,
-          "texts and boxes of concepts in videos are looked for as Hugging Face's classes do "
-          "it, and this model was exported with Meta's semantics, whose decisions between "
-          "objects are not there yet; point at the objects, or export it with --semantics hf");
-    }
     check_prompt(wanted, model.loaded()->tokenizer(), model.loaded()->config(),
                  model.loaded()->semantics());
   }

@@ -54,6 +54,13 @@ void MemoryBank::confirm(int64_t frame) {
   rolling_.erase(record);
 }
 
+void MemoryBank::demote(int64_t frame) {
+  const auto record = find(conditioning_, frame);
+  if (record == conditioning_.end()) return;
+  put(*record, false);
+  conditioning_.erase(record);
+}
+
 std::vector<const FrameRecord*> MemoryBank::closest(int64_t frame, int64_t most) const {
   std::vector<const FrameRecord*> rest;
   for (const FrameRecord& record : conditioning_) {

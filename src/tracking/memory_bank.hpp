@@ -20,6 +20,7 @@ struct FrameRecord {
   std::shared_ptr<const Logits> mask{};  ///< Where the frame's result may be asked for again.
   float quality = 0;  ///< How well the object is seen there: its score's excess over one half,
                       ///< twice, times the predicted IoU.
+  bool own = false;   ///< A mask or clicks of the object itself condition it there.
 };
 
 /// By frame, of the object or, where several are followed together, on average.
@@ -46,6 +47,9 @@ class MemoryBank {
 
   /// The frame's rolling record becomes a conditioning one.
   void confirm(int64_t frame);
+
+  /// The inverse.
+  void demote(int64_t frame);
 
   /// What memory attention sees on `frame`, as Sam3TrackerVideoModel chooses it. Frames: at most
   /// max_cond_frames conditioning ones (the closest before, the closest from there on, then the

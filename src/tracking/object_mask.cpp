@@ -77,17 +77,21 @@ float quality_of(const ObjectView& view) {
 }
 
 MemoryInput soft_memory(const ObjectView& view, bool binary, const TrackSizes& sizes) {
-  // The memory encoder takes logits; beyond this one its sigmoid is 0 or 1 in float32.
-  constexpr double kMost = 100;
   Logits whole(static_cast<size_t>(sizes.image * sizes.image));
   resize_bilinear(view.mask, sizes.mask_side(), sizes.mask_side(), whole, sizes.image, sizes.image);
+  return soft_memory(std::move(whole), binary, view.object_score, sizes);
+}
+
+MemoryInput soft_memory(Logits whole, bool binary, float object_score, const TrackSizes& sizes) {
+  // The memory encoder takes logits; beyond this one its sigmoid is 0 or 1 in float32.
+  constexpr double kMost = 100;
   for (float& value : whole) value = binary ? (value > 0.0F ? 1.0F : 0.0F) : sigmoid(value);
   Logits mask = resize_logits(whole, sizes.image, sizes.memory_mask_side());
   for (float& value : mask) {
     const double inside = std::clamp(static_cast<double>(value), 0.0, 1.0);
     value = static_cast<float>(std::clamp(std::log(inside) - std::log1p(-inside), -kMost, kMost));
   }
-  return {std::move(mask), false, view.object_score};
+  return {std::move(mask), false, object_score};
 }
 
 float mask_score(std::span<const float> logits) {

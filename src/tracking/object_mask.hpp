@@ -51,6 +51,10 @@ struct ObjectView {
 /// A mask of the decoder to remember, as 0..1 at the model's size and resized after that.
 [[nodiscard]] MemoryInput soft_memory(const ObjectView& view, bool binary, const TrackSizes& sizes);
 
+/// The same for logits at the model's size.
+[[nodiscard]] MemoryInput soft_memory(Logits whole, bool binary, float object_score,
+                                      const TrackSizes& sizes);
+
 /// kMaskScore or its negative.
 [[nodiscard]] float mask_score(std::span<const float> logits);
 

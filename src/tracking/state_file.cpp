@@ -70,7 +70,10 @@ void visit(Archive& archive, std::vector<FrameRecord>& records) {
     archive.shared(record.pointer);
     archive(record.object_score);
     archive.shared(record.mask);
-    if (archive.version >= kMetaVersion) archive(record.quality);
+    if (archive.version >= kMetaVersion) {
+      archive(record.quality);
+      archive(record.own);
+    }
   });
 }
 

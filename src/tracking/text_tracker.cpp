@@ -8,23 +8,21 @@
 #include "tracking/mask_cleanup.hpp"
 #include "tracking/object_input.hpp"
 #include "tracking/overlaps.hpp"
+#include "tracking/text_frame.hpp"
+#include "tracking/track_groups.hpp"
 
 namespace sam3trt {
 
-/// The tracks that were there before, on this frame.
-struct TextTracker::Frame {
-  std::vector<ObjectView> views;  ///< As the decoder has them.
-  std::vector<Logits> masks;      ///< Cleaned; what is decided on, and then shown.
-  std::vector<Logits> shown;      ///< In place of `masks` where not empty.
-  std::vector<uint8_t> settled;   ///< The frame conditions the track.
-};
-
 void TextTracker::propagate(TextTracks& all, const FrameTime& time, Frame& frame) const {
   std::vector<DecodeInput> inputs;
+  const GroupQualities qualities = rules_.groups ? group_qualities(all) : GroupQualities{};
   for (TextTrack& track : all.tracks) {
     const FrameRecord* record = track.bank.conditioning(time.frame);
     frame.settled.push_back(static_cast<uint8_t>(record != nullptr && record->mask ? 1 : 0));
-    if (frame.settled.back() == 0) inputs.push_back(follow(track.bank, time, config_));
+    if (frame.settled.back() != 0) continue;
+    inputs.push_back(rules_.groups
+                         ? follow_seen(track.bank, time, qualities.at(group_of(track)), config_)
+                         : follow(track.bank, time, config_));
   }
   std::vector<DecodeOutput> decoded;
   if (!inputs.empty()) decoded = model_.decode(inputs);
@@ -37,9 +35,10 @@ void TextTracker::propagate(TextTracks& all, const FrameTime& time, Frame& frame
       frame.views.push_back({*record.mask, record.pointer, record.object_score});
     } else {
       ObjectView view = choose_mask(*next++, multimask, model_.sizes(), config_);
-      bank.put({time.frame, nullptr, view.pointer, view.object_score,
-                std::make_shared<const Logits>(view.mask)},
-               false);
+      FrameRecord record{time.frame, nullptr, view.pointer, view.object_score,
+                         std::make_shared<const Logits>(view.mask)};
+      record.quality = quality_of(view);
+      bank.put(std::move(record), false);
       frame.views.push_back(std::move(view));
     }
     Logits& mask = frame.masks.emplace_back(frame.views.back().mask);
@@ -153,6 +152,19 @@ void TextTracker::add_new(TextTracks& all, std::span<const FoundObject> found,
   }
 }
 
+void TextTracker::prune(TextTracks& all, const FrameTime& time) const {
+  if (!rules_.groups) {
+    for (TextTrack& track : all.tracks) track.bank.prune(time.frame, false, config_);
+    return;
+  }
+  const GroupQualities qualities = group_qualities(all);
+  for (TextTrack& track : all.tracks) {
+    // While members may still leave the group, its mean may change.
+    if (on_trial(track, time, config_)) continue;
+    track.bank.prune_seen(time.frame, false, qualities.at(group_of(track)), config_);
+  }
+}
+
 namespace {
 
 void forget(TextTracks& all, std::span<const int64_t> ids) {
@@ -178,11 +190,20 @@ TextStep TextTracker::step(TextTracks& all, std::vector<FoundObject> found, cons
   TextStep result;
   const std::vector<size_t> fresh = choose_new(all, found, association.fresh, options, result);
   const TrialResult trial = run_trial(all, association, time, options.live, config_);
-  confirm(all, found, association, time, frame);
+  if (rules_.groups) {
+    confirm_groups(all, found, association, time, frame, options);
+  } else {
+    confirm(all, found, association, time, frame);
+  }
   suppress_recently_hidden(all.tracks, frame.masks, trial.removed, time, config_);
   const size_t before = all.tracks.size();
-  remember(all, time, frame, !fresh.empty());
-  if (!fresh.empty()) add_new(all, found, fresh, time, options);
+  if (rules_.groups) {
+    remember_groups(all, time, frame);
+    if (!fresh.empty()) add_group(all, found, fresh, time, options);
+  } else {
+    remember(all, time, frame, !fresh.empty());
+    if (!fresh.empty()) add_new(all, found, fresh, time, options);
+  }
 
   for (const size_t index : trial.removed) result.removed.push_back(all.tracks[index].id);
   for (size_t i = 0; i < all.tracks.size(); ++i) {
@@ -203,8 +224,9 @@ TextStep TextTracker::step(TextTracks& all, std::vector<FoundObject> found, cons
       clean_mask(output.output.mask, model_.sizes().mask_side(), config_.fill_hole_area);
     }
   }
+  if (rules_.groups) demote_frames_of(all, result.removed);
   forget(all, result.removed);
-  for (TextTrack& track : all.tracks) track.bank.prune(time.frame, false, config_);
+  prune(all, time);
   return result;
 }
 

@@ -31,14 +31,18 @@ struct TextStepOptions {
   size_t room = 0;             ///< Objects that may be followed.
   int64_t next_id = 0;         ///< Of the first new object.
   std::vector<bool> searched;  ///< For each concept: whether it was looked for on this frame.
+  int64_t width = 0;           ///< Of the frame, in pixels.
+  int64_t height = 0;
 };
 
-/// Follows what concepts find, as Sam3VideoModel does: tracks are propagated, detections associated
+/// Follows what concepts find, as Sam3VideoModel does, or by other rules as Meta's
+/// Sam3VideoInference: tracks are propagated, detections associated
 /// with them, new objects added, tracks on trial removed, those that overlap suppressed, and only
 /// then the frame is remembered.
 class TextTracker {
  public:
-  TextTracker(TrackerModel& model, const TrackerConfig& config) : model_(model), config_(config) {}
+  TextTracker(TrackerModel& model, const TrackerConfig& config, const TrackingRules& rules)
+      : model_(model), config_(config), rules_(rules) {}
 
   /// Runs all tracks on the model's current frame. An exception leaves `all` half done: call it on
   /// a copy.
@@ -59,9 +63,17 @@ class TextTracker {
   void remember(TextTracks& all, const FrameTime& time, Frame& frame, bool all_again) const;
   void add_new(TextTracks& all, std::span<const FoundObject> found, std::span<const size_t> fresh,
                const FrameTime& time, const TextStepOptions& options) const;
+  void confirm_groups(TextTracks& all, std::span<const FoundObject> found,
+                      const Association& association, const FrameTime& time, const Frame& frame,
+                      const TextStepOptions& options) const;
+  void remember_groups(TextTracks& all, const FrameTime& time, const Frame& frame) const;
+  void add_group(TextTracks& all, std::span<const FoundObject> found, std::span<const size_t> fresh,
+                 const FrameTime& time, const TextStepOptions& options) const;
+  void prune(TextTracks& all, const FrameTime& time) const;
 
   TrackerModel& model_;
   const TrackerConfig& config_;
+  const TrackingRules& rules_;
 };
 
 }  // namespace sam3trt

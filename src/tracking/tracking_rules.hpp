@@ -21,6 +21,13 @@ struct TrackingRules {
   /// Masks to remember become 0..1 at the model's size and are resized then, those of prompts
   /// object by object. Else logits are resized, and one prompt makes the whole call binary.
   bool soft_memory_masks = false;
+  /// Objects of one text that were found on one frame are a group: they choose memories together
+  /// and are conditioned together. Memories of tracks are not made anew when objects are added.
+  bool groups = false;
+  /// The first frame of a session with texts is run twice, as add_prompt and propagate_in_video do.
+  bool first_frame_twice = false;
+  /// Scores of detections are cut as those of Meta's video detector.
+  bool cut_scores = false;
   int64_t most_points = 0;  ///< Corners of a box included; of more the first and last ones. 0: all.
 };
 
@@ -30,6 +37,9 @@ struct TrackingRules {
           .corrections_condition = true,
           .masks_at_frame_size = true,
           .soft_memory_masks = true,
+          .groups = true,
+          .first_frame_twice = true,
+          .cut_scores = true,
           .most_points = 16};
 }
 

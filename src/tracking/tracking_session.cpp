@@ -46,6 +46,14 @@ void check_frame(int64_t frame) {
                   std::to_string(kMaxFrame - 1));
 }
 
+/// The joint score of Meta's video detector passes through a logit of limited size.
+float cut_score(float score) {
+  constexpr double kLeast = 1e-3;
+  const auto inside = static_cast<double>(score);
+  const double odds = std::max(inside, kLeast) / std::max(1 - inside, kLeast);
+  return static_cast<float>(odds / (1 + odds));
+}
+
 bool is_of_text(const TrackingState& state, int64_t id) {
   return std::ranges::find(state.text.tracks, id, &TextTrack::id) != state.text.tracks.end();
 }
@@ -182,18 +190,29 @@ std::vector<TextOutput> TrackingSession::step_texts(TrackingState& state, int64_
       std::vector<FoundObject> objects;
       for (TrackerDetection& detection : detections[i]) {
         BitMask bits(detection.mask);
-        objects.push_back({whose[i], detection.score, std::move(detection.mask), std::move(bits)});
+        const float score = rules_.cut_scores ? cut_score(detection.score) : detection.score;
+        objects.push_back({whose[i], score, std::move(detection.mask), std::move(bits)});
       }
       objects = suppress_overlaps(std::move(objects), static_cast<float>(config_.det_nms_thresh));
       std::ranges::move(objects, std::back_inserter(found));
     }
   }
   const FrameTime time{*state.last, state.reverse, pointers(state, true)};
-  TextStep result = TextTracker(model_, config_).step(state.text, std::move(found), time, options);
-  for (const int64_t id : result.removed) forget_held(state, id);
-  if (!state.text.tracks.empty()) {
+  options.width = width;
+  options.height = height;
+  const TextTracker tracker(model_, config_, rules_);
+  const auto note_ids = [&] {
+    if (state.text.tracks.empty()) return;
     state.max_id = std::max(state.max_id, state.text.tracks.back().id);
+    options.next_id = state.max_id + 1;
+  };
+  if (rules_.first_frame_twice && state.frames == 1) {
+    (void)tracker.step(state.text, found, time, options);
+    note_ids();
   }
+  TextStep result = tracker.step(state.text, std::move(found), time, options);
+  for (const int64_t id : result.removed) forget_held(state, id);
+  note_ids();
   if (result.left_out > 0 && !told_of_limit_) {
     told_of_limit_ = true;  // once: it would be said on every frame on which they are in view
     log(LogLevel::kWarning, "frame " + std::to_string(*state.last) + ": " +

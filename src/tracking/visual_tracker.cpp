@@ -144,6 +144,7 @@ std::vector<TrackStepOutput> VisualTracker::step(std::vector<VisualTrack>& track
     memories.push_back(memory_of(job, view, binary));
     FrameRecord record{time.frame, nullptr, view.pointer, view.object_score};
     record.quality = quality_of(view);
+    record.own = job.prompted;
     if (job.prompted || rules_.corrections_condition) {
       record.mask = std::make_shared<const Logits>(view.mask);
     }

@@ -165,11 +165,9 @@ std::optional<ErrorCode> refusal(const std::function<void()>& work) {
   return std::nullopt;
 }
 
-TEST(VideoSessionModels, NeedTheTrackerAndForTextsHuggingFacesSemantics) {
+TEST(VideoSessionModels, NeedTheTracker) {
   const Model detector(export_model({Semantics::kHf, "tiny_a"}));
   EXPECT_EQ(refusal([&] { VideoSession session(detector); }), ErrorCode::kBadInput);
-  VideoSession meta(Model(export_model({Semantics::kMeta, "video_a"})));
-  EXPECT_EQ(refusal([&] { meta.add(Prompt{"red apple", {}}); }), ErrorCode::kUnavailable);
 }
 
 TEST(VideoSessionFiles, OfAnotherCheckpointAreRefusedAndTheSessionStays) {

@@ -22,7 +22,14 @@ import torch
 import tracker_model
 
 RUNS = {
-    "video_a": ["harbour_objects", "harbour_corrected", "harbour_backwards"],
+    "video_a": [
+        "harbour_objects",
+        "harbour_corrected",
+        "harbour_backwards",
+        "meadow_reds",
+        "meadow_blues",
+        "harbour_blues",
+    ],
     "video_b": ["harbour_objects", "harbour_corrected", "harbour_backwards"],
 }
 TEXT_RUNS = {
@@ -204,7 +211,7 @@ def make(name: str, chosen: list[str], output: Path | None, verbose: bool) -> No
     if output is None:
         return
     made_by = {
-        "reference": "Meta's sam3 package, Sam3TrackerPredictor with a state for each object",
+        "reference": "Meta's sam3 package: Sam3TrackerPredictor, Sam3VideoInference",
         "versions": {"sam3": version("sam3"), "torch": torch.__version__},
         "device": "cpu",
         "dtype": "float32",
