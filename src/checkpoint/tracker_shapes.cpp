@@ -17,7 +17,7 @@ const std::string kAttention = "tracker.transformer.encoder.layers.";
 int64_t downsample(ShapeTable& shapes, const std::string& attention, int64_t width) {
   const std::string name = attention + "q_proj.weight";
   const int64_t rows = shapes.dim(name, 2, 0);
-  if (width % rows == 0) return width / rows;
+  if (rows > 0 && width % rows == 0) return width / rows;
   shapes.problems.push_back(name + ": the model's width " + std::to_string(width) +
                             " is not a multiple of its rows");
   return 1;
@@ -32,7 +32,8 @@ void infer_decoder(ShapeTable& shapes, Sam3Config& config) {
   sizes.decoder.heads = config.decoder.heads;
   const std::string first = kDecoder + "transformer.layers.0.";
   sizes.decoder.intermediate = shapes.dim(first + "mlp.lin1.weight", 2, 0);
-  sizes.decoder_downsample = downsample(shapes, first + "cross_attn_token_to_image.", config.width);
+  sizes.decoder_downsample =
+      downsample(shapes, first + "cross_attn_token_to_image.", config.tracker->width);
   sizes.iou_depth = shapes.layers(kDecoder + "iou_prediction_head.layers.");
   sizes.iou_hidden = shapes.dim(kDecoder + "iou_prediction_head.layers.0.weight", 2, 0);
   config.tracker->mask_tokens = shapes.dim(kDecoder + "mask_tokens.weight", 2, 0);
@@ -45,7 +46,8 @@ void infer_memory(ShapeTable& shapes, Sam3Config& config) {
   sizes.attention.layers = shapes.layers(kAttention);
   sizes.attention.heads = kAttentionHeads;
   sizes.attention.intermediate = shapes.dim(kAttention + "0.linear1.weight", 2, 0);
-  sizes.attention_downsample = downsample(shapes, kAttention + "0.self_attn.", config.width);
+  sizes.attention_downsample =
+      downsample(shapes, kAttention + "0.self_attn.", config.tracker->width);
   sizes.pointer_time_encoding = shapes.find("tracker.obj_ptr_tpos_proj.weight") != nullptr;
 
   // Convolution, norm and activation per layer, then one convolution.
@@ -98,6 +100,7 @@ void infer_tracker(ShapeTable& shapes, Sam3Config& config, bool memory) {
   config.tracker->recondition_on_trk_masks = false;  // Meta's code knows the detection's masks only
   config.tracker->vision_width = config.vision.hidden;
   config.tracker->low_res_mask_size = 4 * config.vision.grid();
+  config.tracker->width = shapes.dim(kDecoder + "mask_tokens.weight", 2, 1);
   infer_decoder(shapes, config);
   if (memory) infer_memory(shapes, config);
 }

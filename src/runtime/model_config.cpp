@@ -106,6 +106,7 @@ std::string read_tracker(const nlohmann::json& object, ModelConfig& config) {
   });
   // Sizes of tensors.
   reader.read("vision_width", 1, kMaxWidth, tracker.vision_width);
+  reader.read("width", 1, kMaxWidth, tracker.width);
   reader.read("memory_channels", 0, kMaxChannels, tracker.memory_channels);
   reader.read("num_maskmem", 0, kMaxRows, tracker.num_maskmem);
   reader.read("mask_tokens", 2, kMaxMasks, tracker.mask_tokens);
