@@ -28,8 +28,9 @@ void infer_decoder(ShapeTable& shapes, Sam3Config& config) {
   sizes.point_embeddings = shapes.layers(kPrompt + "point_embeddings.");
   sizes.mask_input_channels = shapes.dim(kPrompt + "mask_downscaling.3.weight", 4, 0);
   sizes.decoder.layers = shapes.layers(kDecoder + "transformer.layers.");
-  // Shapes do not tell heads here; in the published model both decoders have the same number.
-  sizes.decoder.heads = config.decoder.heads;
+  // Shapes do not tell heads here; in the published model those of both decoders are as wide.
+  const int64_t head = config.decoder.heads > 0 ? config.width / config.decoder.heads : 0;
+  sizes.decoder.heads = head > 0 ? config.tracker->width / head : config.decoder.heads;
   const std::string first = kDecoder + "transformer.layers.0.";
   sizes.decoder.intermediate = shapes.dim(first + "mlp.lin1.weight", 2, 0);
   sizes.decoder_downsample =
