@@ -310,7 +310,7 @@ def main() -> None:
     sums: dict[str, list] = {}
     while True:
         part = trainer.tick()
-        done = part >= 1 or trainer.step >= options.steps
+        done = part >= 1 or trainer.step + 1 >= options.steps
         rate = trainer.set_rate(part)
         for name, value in trainer.train_step(clips, part).items():
             sums.setdefault(name, []).append(value)
