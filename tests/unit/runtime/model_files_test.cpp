@@ -210,6 +210,9 @@ TEST(ModelConfig, NumbersOfTheTrackerAreReadAndChecked) {
   ASSERT_TRUE(found);
   EXPECT_EQ(found->vision_width, 64);
   EXPECT_EQ(found->width, 48);
+  Json older = json;
+  older["tracker"].erase("width");
+  EXPECT_EQ(parse_model_config(older.dump(), "x.onnx").tracker->width, 32);
   EXPECT_EQ(found->new_det_thresh, 0.75);
   EXPECT_EQ(found->min_trk_keep_alive, -1);
   json["tracker"].erase("new_det_thresh");
