@@ -8,6 +8,7 @@ namespace sam3trt {
 /// video model that steers it. Names of thresholds are those of transformers' Sam3VideoConfig.
 struct TrackerConfig {
   int64_t vision_width = 0;         ///< H: channels of the vision transformer.
+  int64_t width = 0;                ///< C: of its neck, decoder and memory attention.
   int64_t memory_channels = 0;      ///< X: channels of a remembered frame.
   int64_t num_maskmem = 0;          ///< Rows of the temporal encoding; 0: the model has no memory.
   int64_t max_cond_frames = 0;      ///< Conditioning frames in one memory attention.
@@ -53,6 +54,7 @@ struct TrackerConfig {
 template <typename Config, typename Visit>
 void for_each_field(Config& config, Visit visit) {
   visit("vision_width", config.vision_width);
+  visit("width", config.width);
   visit("memory_channels", config.memory_channels);
   visit("num_maskmem", config.num_maskmem);
   visit("max_cond_frames", config.max_cond_frames);

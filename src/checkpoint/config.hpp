@@ -56,7 +56,7 @@ struct PreprocessConfig {
   std::array<double, 3> std = {0.5, 0.5, 0.5};
 };
 
-/// Sizes of the graphs for clicks and tracking. Their width is the detector's.
+/// Sizes of the graphs for clicks and tracking. Their width is that of the TrackerConfig.
 struct TrackerSizes {
   int64_t point_embeddings = 0;  ///< Labels with an embedding: 0 to 3 and unused ones.
   int64_t mask_input_channels = 0;
@@ -64,7 +64,7 @@ struct TrackerSizes {
   double prompt_norm_eps = 1e-6;
 
   StackConfig decoder;             ///< The two-way transformer.
-  int64_t decoder_downsample = 1;  ///< Width of its cross attention: D / this.
+  int64_t decoder_downsample = 1;  ///< Width of its cross attention: C / this.
   int64_t decoder_mlp_inner = 0;   ///< Layers between the first and the last of its MLP.
   int64_t iou_depth = 0;           ///< Layers of the head that predicts IoU.
   int64_t iou_hidden = 0;
@@ -97,7 +97,7 @@ struct Sam3Config {
   VisionConfig vision;
   TextConfig text;
   PreprocessConfig preprocess;
-  int64_t width = 0;  ///< Detector width D, shared by neck, encoder, decoder and mask head.
+  int64_t width = 0;  ///< Detector width D, shared by its neck, encoder, decoder and mask head.
   StackConfig geometry;
   int64_t roi_size = 0;
   StackConfig encoder;

@@ -25,6 +25,8 @@ class TrackerCheck {
       : numbers_(*config.tracker), sizes_(config.tracker_sizes), config_(config) {}
 
   void decoder() {
+    const std::string width = kTracker + "vision_config.fpn_hidden_size";
+    if (range(width, numbers_.width, 8, kMaxWidth)) multiple(width, numbers_.width, 8);
     range(kPrompt + "num_point_embeddings", sizes_.point_embeddings, 4, kMaxWidth);
     if (range(kPrompt + "mask_input_channels", sizes_.mask_input_channels, 4, kMaxWidth)) {
       multiple(kPrompt + "mask_input_channels", sizes_.mask_input_channels, 4);
@@ -48,7 +50,7 @@ class TrackerCheck {
               std::to_string(kMemoryChannels) + ", which the reference's memory attention reads",
               std::to_string(numbers_.memory_channels));
     }
-    multiple("vision_config.fpn_hidden_size", config_.width, kMemoryChannels);
+    multiple(kTracker + "vision_config.fpn_hidden_size", numbers_.width, kMemoryChannels);
     range(kTracker + "num_maskmem", numbers_.num_maskmem, 1, kMaxFrames);
     range(kTracker + "max_cond_frame_num", numbers_.max_cond_frames, -1, kMaxFrames);
     range(kTracker + "max_object_pointers_in_encoder", numbers_.max_object_pointers, 1, kMaxFrames);
@@ -109,11 +111,11 @@ class TrackerCheck {
   /// channels.
   void heads(const std::string& field, int64_t count, int64_t downsample, int64_t of = 1) {
     const bool fits = count >= 1 && count <= kMaxWidth && downsample >= 1 &&
-                      downsample <= kMaxWidth && config_.width % downsample == 0 &&
-                      config_.width / downsample % (of * count) == 0;
+                      downsample <= kMaxWidth && numbers_.width % downsample == 0 &&
+                      numbers_.width / downsample % (of * count) == 0;
     if (fits) return;
     problem(field,
-            "the width " + std::to_string(config_.width) +
+            "the width " + std::to_string(numbers_.width) +
                 " in equal parts, also after the downsampling, each a multiple of " +
                 std::to_string(of),
             std::to_string(count) + " heads with a downsampling of " + std::to_string(downsample));

@@ -8,7 +8,7 @@
 namespace sam3trt {
 namespace {
 
-/// A number that must be what the detector's configuration says.
+/// A number that must be what another field says.
 void require_same(const JsonFields& fields, const char* key, int64_t found, const char* what,
                   int64_t expected) {
   if (found == expected) return;
@@ -18,11 +18,12 @@ void require_same(const JsonFields& fields, const char* key, int64_t found, cons
 
 void require_width(const JsonFields& fields, const char* key, int64_t width) {
   require_same(fields, key, fields.integer(key, 256),
-               "detector_config.vision_config.fpn_hidden_size", width);
+               "tracker_config.vision_config.fpn_hidden_size", width);
 }
 
-/// One image size and patch size for everything: the tracker sees the detector's features.
-void check_image(const JsonFields& tracker, const Sam3Config& config) {
+/// One image size and patch size for everything: the tracker sees the tokens of the detector's
+/// vision transformer. Its neck has a width of its own.
+void read_image(const JsonFields& tracker, Sam3Config& config) {
   const JsonFields prompt = tracker.child("prompt_encoder_config");
   const JsonFields vision = tracker.child("vision_config");
   const JsonFields backbone = vision.child("backbone_config");
@@ -36,8 +37,8 @@ void check_image(const JsonFields& tracker, const Sam3Config& config) {
     require_same(fields, "patch_size", fields.side("patch_size", expected.patch_size),
                  "the detector's patch_size", expected.patch_size);
   }
-  require_width(vision, "fpn_hidden_size", config.width);
-  require_width(prompt, "hidden_size", config.width);
+  config.tracker->width = vision.integer("fpn_hidden_size", 256);
+  require_width(prompt, "hidden_size", config.tracker->width);
 }
 
 void read_decoder(const JsonFields& tracker, Sam3Config& config) {
@@ -49,7 +50,7 @@ void read_decoder(const JsonFields& tracker, Sam3Config& config) {
   sizes.prompt_norm_eps = prompt.number("layer_norm_eps", 1e-6);
 
   const JsonFields decoder = tracker.child("mask_decoder_config");
-  require_width(decoder, "hidden_size", config.width);
+  require_width(decoder, "hidden_size", config.tracker->width);
   sizes.decoder.layers = decoder.integer("num_hidden_layers", 2);
   sizes.decoder.heads = decoder.integer("num_attention_heads", 8);
   sizes.decoder.intermediate = decoder.integer("mlp_dim", 2048);
@@ -67,7 +68,7 @@ void read_decoder(const JsonFields& tracker, Sam3Config& config) {
 
 void read_memory(const JsonFields& tracker, Sam3Config& config) {
   TrackerSizes& sizes = config.tracker_sizes;
-  require_width(tracker, "memory_attention_hidden_size", config.width);
+  require_width(tracker, "memory_attention_hidden_size", config.tracker->width);
   sizes.attention.layers = tracker.integer("memory_attention_num_layers", 4);
   sizes.attention.heads = tracker.integer("memory_attention_num_attention_heads", 1);
   sizes.attention.intermediate = tracker.integer("memory_attention_feed_forward_hidden_size", 2048);
@@ -78,9 +79,9 @@ void read_memory(const JsonFields& tracker, Sam3Config& config) {
   sizes.pointer_time_encoding =
       tracker.boolean("enable_temporal_pos_encoding_for_object_pointers", true);
 
-  require_width(tracker, "memory_encoder_hidden_size", config.width);
-  require_width(tracker, "mask_downsampler_embed_dim", config.width);
-  require_width(tracker, "memory_fuser_embed_dim", config.width);
+  require_width(tracker, "memory_encoder_hidden_size", config.tracker->width);
+  require_width(tracker, "mask_downsampler_embed_dim", config.tracker->width);
+  require_width(tracker, "memory_fuser_embed_dim", config.tracker->width);
   sizes.mask_kernel = tracker.integer("mask_downsampler_kernel_size", 3);
   sizes.mask_stride = tracker.integer("mask_downsampler_stride", 2);
   sizes.mask_padding = tracker.integer("mask_downsampler_padding", 1);
@@ -162,7 +163,7 @@ void read_tracker(const JsonFields& video, Sam3Config& config) {
   const VisionConfig& vision = config.vision;
   config.tracker->low_res_mask_size = vision.patch_size > 0 ? 4 * vision.grid() : 0;
   config.tracker->vision_width = vision.hidden;
-  check_image(tracker, config);
+  read_image(tracker, config);
   read_decoder(tracker, config);
   read_memory(tracker, config);
   read_tracking(tracker, *config.tracker);

@@ -150,7 +150,7 @@ class TrackerNames {
   }
 
  private:
-  [[nodiscard]] int64_t width() const { return config_.width; }
+  [[nodiscard]] int64_t width() const { return config_.tracker->width; }
   [[nodiscard]] int64_t cross_width() const { return width() / sizes_.decoder_downsample; }
 
   void bare(const std::string& name, const std::string& meta, const Shape& shape) {

@@ -17,7 +17,7 @@ const std::string kAttention = "tracker.transformer.encoder.layers.";
 int64_t downsample(ShapeTable& shapes, const std::string& attention, int64_t width) {
   const std::string name = attention + "q_proj.weight";
   const int64_t rows = shapes.dim(name, 2, 0);
-  if (width % rows == 0) return width / rows;
+  if (rows > 0 && width % rows == 0) return width / rows;
   shapes.problems.push_back(name + ": the model's width " + std::to_string(width) +
                             " is not a multiple of its rows");
   return 1;
@@ -28,11 +28,13 @@ void infer_decoder(ShapeTable& shapes, Sam3Config& config) {
   sizes.point_embeddings = shapes.layers(kPrompt + "point_embeddings.");
   sizes.mask_input_channels = shapes.dim(kPrompt + "mask_downscaling.3.weight", 4, 0);
   sizes.decoder.layers = shapes.layers(kDecoder + "transformer.layers.");
-  // Shapes do not tell heads here; in the published model both decoders have the same number.
-  sizes.decoder.heads = config.decoder.heads;
+  // Shapes do not tell heads here; in the published model those of both decoders are as wide.
+  const int64_t head = config.decoder.heads > 0 ? config.width / config.decoder.heads : 0;
+  sizes.decoder.heads = head > 0 ? config.tracker->width / head : config.decoder.heads;
   const std::string first = kDecoder + "transformer.layers.0.";
   sizes.decoder.intermediate = shapes.dim(first + "mlp.lin1.weight", 2, 0);
-  sizes.decoder_downsample = downsample(shapes, first + "cross_attn_token_to_image.", config.width);
+  sizes.decoder_downsample =
+      downsample(shapes, first + "cross_attn_token_to_image.", config.tracker->width);
   sizes.iou_depth = shapes.layers(kDecoder + "iou_prediction_head.layers.");
   sizes.iou_hidden = shapes.dim(kDecoder + "iou_prediction_head.layers.0.weight", 2, 0);
   config.tracker->mask_tokens = shapes.dim(kDecoder + "mask_tokens.weight", 2, 0);
@@ -45,7 +47,8 @@ void infer_memory(ShapeTable& shapes, Sam3Config& config) {
   sizes.attention.layers = shapes.layers(kAttention);
   sizes.attention.heads = kAttentionHeads;
   sizes.attention.intermediate = shapes.dim(kAttention + "0.linear1.weight", 2, 0);
-  sizes.attention_downsample = downsample(shapes, kAttention + "0.self_attn.", config.width);
+  sizes.attention_downsample =
+      downsample(shapes, kAttention + "0.self_attn.", config.tracker->width);
   sizes.pointer_time_encoding = shapes.find("tracker.obj_ptr_tpos_proj.weight") != nullptr;
 
   // Convolution, norm and activation per layer, then one convolution.
@@ -98,6 +101,7 @@ void infer_tracker(ShapeTable& shapes, Sam3Config& config, bool memory) {
   config.tracker->recondition_on_trk_masks = false;  // Meta's code knows the detection's masks only
   config.tracker->vision_width = config.vision.hidden;
   config.tracker->low_res_mask_size = 4 * config.vision.grid();
+  config.tracker->width = shapes.dim(kDecoder + "mask_tokens.weight", 2, 1);
   infer_decoder(shapes, config);
   if (memory) infer_memory(shapes, config);
 }

@@ -28,7 +28,7 @@ class MemoryAttention {
       : model_(model),
         graph_(model.graph),
         stack_(model.config().tracker_sizes.attention),
-        inner_(model.config().width / model.config().tracker_sizes.attention_downsample),
+        inner_(model.config().tracker->width / model.config().tracker_sizes.attention_downsample),
         head_dim_(inner_ / stack_.heads) {
     const int64_t grid = model.config().vision.grid();
     const RotaryTables tables = rotary_tables(
@@ -169,7 +169,7 @@ class MemoryAttention {
 Value add_pointer_time(ModelGraph& model, const Value& time) {
   Graph& graph = model.graph;
   const std::string name = "/memory/time";
-  const int64_t half = model.config().width / 2;
+  const int64_t half = model.config().tracker->width / 2;
   const Value divisors = graph.add_constant_f32(name + "/divisors", {half}, sine_divisors(half));
   const Value angle =
       add_div(graph, name + "/angle", add_unsqueeze(graph, name + "/column", time, 2), divisors);
@@ -185,7 +185,7 @@ Value add_pointer_time(ModelGraph& model, const Value& time) {
 Memory add_memory(ModelGraph& model) {
   Graph& graph = model.graph;
   const int64_t grid = model.config().vision.grid();
-  const int64_t width = model.config().width;
+  const int64_t width = model.config().tracker->width;
   const int64_t channels = model.config().tracker->memory_channels;
   const Value features =
       graph.add_input("memory_features", DType::kF32, {"O", "F", grid * grid, channels});
@@ -228,7 +228,7 @@ Memory add_memory(ModelGraph& model) {
 void build_memory_attention(ModelGraph& model) {
   Graph& graph = model.graph;
   const int64_t grid = model.config().vision.grid();
-  const int64_t width = model.config().width;
+  const int64_t width = model.config().tracker->width;
   const Value features = graph.add_input("tracker_feat_2", DType::kF32, {"B", width, grid, grid});
   const Value image_index = graph.add_input("image_index", DType::kI64, {"O"});
   const Memory memory = add_memory(model);

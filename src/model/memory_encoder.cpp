@@ -58,9 +58,9 @@ Value add_fuser_layer(ModelGraph& model, int64_t index, const Value& map) {
   const std::string number = std::to_string(index);
   const std::string name = "/memory_encoder/fuser." + number;
   const std::string prefix = kEncoder + "memory_fuser.layers." + number + ".";
-  const Value local =
-      add_named_conv(model, name + "/depthwise", map, prefix + "depthwise_conv",
-                     {.padding = (sizes.fuser_kernel - 1) / 2, .groups = model.config().width});
+  const Value local = add_named_conv(
+      model, name + "/depthwise", map, prefix + "depthwise_conv",
+      {.padding = (sizes.fuser_kernel - 1) / 2, .groups = model.config().tracker->width});
   Value x = add_norm(model, name + "/norm", add_tokens(graph, name + "/tokens", local),
                      prefix + "layer_norm", kMapEpsilon);
   x = add_linear(model, name + "/pointwise1", x, prefix + "pointwise_conv1");
@@ -78,7 +78,7 @@ void build_memory_encoder(ModelGraph& model) {
   const Sam3Config& config = model.config();
   const int64_t grid = config.vision.grid();
   const Value features =
-      graph.add_input("tracker_feat_2", DType::kF32, {"B", config.width, grid, grid});
+      graph.add_input("tracker_feat_2", DType::kF32, {"B", config.tracker->width, grid, grid});
   const Value image_index = graph.add_input("image_index", DType::kI64, {"O"});
   const Value logits = graph.add_input("memory_mask", DType::kF32, {"O", 1, 16 * grid, 16 * grid});
   const Value is_binary = graph.add_input("is_binary", DType::kF32, {"O"});

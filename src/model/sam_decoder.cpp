@@ -68,7 +68,7 @@ class PromptEncoder {
       x = add_activation(graph_, name + "/act" + number, x, sizes.prompt_activation);
     }
     x = conv(name + "/conv3", x, prefix + "conv3", 1);
-    const int64_t width = model_.config().width;
+    const int64_t width = model_.config().tracker->width;
     const WeightView none = model_.checkpoint.weight(kPrompt + "no_mask_embed.weight");
     const Value no_mask = model_.derived(kPrompt + "no_mask_embed.weight", {1, width, 1, 1},
                                          [none]() { return none.to_f32(); });
@@ -86,7 +86,7 @@ class PromptEncoder {
   /// [rows, D]: zeros, no point, then the labels.
   Value label_table(int64_t rows) {
     const Checkpoint* checkpoint = &model_.checkpoint;
-    const int64_t width = model_.config().width;
+    const int64_t width = model_.config().tracker->width;
     return model_.derived("/sam/points/labels", {rows, width}, [checkpoint, rows, width]() {
       std::vector<float> table(static_cast<size_t>(width), 0.0F);
       const auto append = [&](const std::string& name) {
@@ -234,7 +234,7 @@ struct DecoderInputs {
 DecoderInputs add_inputs(ModelGraph& model) {
   Graph& graph = model.graph;
   const int64_t grid = model.config().vision.grid();
-  const int64_t width = model.config().width;
+  const int64_t width = model.config().tracker->width;
   const auto input = [&](const char* name, const SymbolicShape& shape) {
     return graph.add_input(name, DType::kF32, shape);
   };
@@ -255,7 +255,7 @@ DecoderInputs add_inputs(ModelGraph& model) {
 Value add_output_tokens(ModelGraph& model) {
   const Checkpoint* checkpoint = &model.checkpoint;
   const int64_t rows = 2 + model.config().tracker->mask_tokens;
-  return model.derived("/sam/output_tokens", {rows, model.config().width}, [checkpoint]() {
+  return model.derived("/sam/output_tokens", {rows, model.config().tracker->width}, [checkpoint]() {
     std::vector<float> rows_of_all;
     for (const char* token : {"obj_score_token", "iou_token", "mask_tokens"}) {
       const std::vector<float> values = checkpoint->weight(kDecoder + token + ".weight").to_f32();
@@ -270,7 +270,7 @@ Value add_image_position(ModelGraph& model) {
   const WeightView matrix =
       model.checkpoint.weight("tracker_model.shared_image_embedding.positional_embedding");
   const int64_t grid = model.config().vision.grid();
-  return model.derived("/sam/image_position", {1, grid * grid, model.config().width},
+  return model.derived("/sam/image_position", {1, grid * grid, model.config().tracker->width},
                        [matrix, grid]() { return random_position_tokens(grid, matrix.to_f32()); });
 }
 
@@ -291,7 +291,7 @@ Value add_pointers(ModelGraph& model, const Value& mask_tokens, const Value& sco
 /// one.
 Value add_absent_pointers(ModelGraph& model, const Value& score) {
   Graph& graph = model.graph;
-  const int64_t width = model.config().width;
+  const int64_t width = model.config().tracker->width;
   const Value none =
       model.checkpoint.has("tracker_model.no_object_pointer")
           ? model.weight("tracker_model.no_object_pointer")

@@ -28,7 +28,7 @@ void build_tracker_neck(ModelGraph& model) {
   const Value features = level(2);
   const WeightView embedding = model.checkpoint.weight("tracker_model.no_memory_embedding");
   const Value no_memory =
-      model.derived("tracker_model.no_memory_embedding", {1, config.width, 1, 1},
+      model.derived("tracker_model.no_memory_embedding", {1, config.tracker->width, 1, 1},
                     [embedding]() { return embedding.to_f32(); });
   graph.add_output("tracker_feat_2", features);
   graph.add_output("object_features",

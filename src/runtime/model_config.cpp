@@ -100,12 +100,20 @@ std::string read_tracker(const nlohmann::json& object, ModelConfig& config) {
   FieldReader reader(object);
   TrackerConfig tracker;
   for_each_field(tracker, [&](const char* name, auto& value) {
-    // Graphs that older versions exported do not say how large masks to prompt with are.
-    if (name == std::string_view("mask_prompt_size") && !object.contains(name)) return;
+    // Graphs that older versions exported do not say how large masks to prompt with are, nor how
+    // wide the tracker is.
+    const std::string_view field = name;
+    const bool later = field == "mask_prompt_size" || field == "width";
+    if (later && !object.contains(name)) return;
     reader.read_tracker(name, value);
   });
   // Sizes of tensors.
   reader.read("vision_width", 1, kMaxWidth, tracker.vision_width);
+  if (object.contains("width")) {
+    reader.read("width", 1, kMaxWidth, tracker.width);
+  } else {
+    tracker.width = config.detector_width;
+  }
   reader.read("memory_channels", 0, kMaxChannels, tracker.memory_channels);
   reader.read("num_maskmem", 0, kMaxRows, tracker.num_maskmem);
   reader.read("mask_tokens", 2, kMaxMasks, tracker.mask_tokens);

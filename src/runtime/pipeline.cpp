@@ -54,8 +54,9 @@ AxisSizes model_sizes(const ModelConfig& config) {
       {"r", config.roi_size}};
   if (config.tracker) {
     sizes["H"] = config.tracker->vision_width;
-    sizes["U"] = config.detector_width / 8;
-    sizes["V"] = config.detector_width / 4;
+    sizes["C"] = config.tracker->width;
+    sizes["U"] = config.tracker->width / 8;
+    sizes["V"] = config.tracker->width / 4;
     sizes["X"] = config.tracker->memory_channels;
     sizes["m"] = config.tracker->mask_tokens;
     sizes["Y"] =

@@ -53,7 +53,7 @@ BackendTracker::BackendTracker(Backend& backend, const Tokenizer& tokenizer,
       semantics_(semantics),
       axes_(model_sizes(config)) {
   if (!config.tracker) throw Error(ErrorCode::kInternal, "a tracker of a model without one");
-  sizes_ = {config.image_size, config.grid, config.detector_width, config.tracker->memory_channels,
+  sizes_ = {config.image_size, config.grid, config.tracker->width, config.tracker->memory_channels,
             config.tracker->mask_tokens};
 }
 

@@ -160,7 +160,7 @@ void TrackerRecorder::attend(const Tensors& neck, int64_t objects, size_t frames
                              int64_t pointers) {
   const TrackerConfig& config = *files_.config.tracker;
   const auto count = static_cast<int64_t>(frames);
-  const int64_t width = files_.config.detector_width;
+  const int64_t width = config.width;
   const Tensor& first = frames_.front().memory;
   Tensor memory(DType::kF32, {objects, count, first.dim(1), first.dim(2)});
   Tensor time(DType::kI64, {objects, count});

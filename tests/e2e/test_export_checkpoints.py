@@ -33,14 +33,22 @@ def write_safetensors(path, tensors):
     path.write_bytes(len(text).to_bytes(8, "little") + text + data)
 
 
+def detector_config():
+    config = json.loads((TINY / "config.json").read_text())
+    return config.get("detector_config", config)
+
+
 @pytest.fixture(scope="module")
 def hf():
-    return files.read_safetensors(TINY / "model.safetensors")
+    """The detector alone, by the names of Sam3Model."""
+    tensors = files.read_safetensors(TINY / "model.safetensors")
+    names = {name: name.removeprefix("detector_model.") for name in tensors}
+    return {names[n]: v for n, v in tensors.items() if not n.startswith("tracker_")}
 
 
 @pytest.fixture(scope="module")
 def meta(hf):
-    return files.hf_to_meta(hf, json.loads((TINY / "config.json").read_text()))
+    return files.hf_to_meta(hf, detector_config())
 
 
 @pytest.fixture
@@ -53,6 +61,7 @@ def folder(tmp_path):
         for file in TINY.iterdir():
             if file.suffix in (".json", ".txt"):
                 shutil.copy(file, path)
+        (path / "config.json").write_text(json.dumps(detector_config()))
         if tensors is not None:
             write_safetensors(path / "model.safetensors", tensors)
         return path

@@ -290,6 +290,7 @@ ModelConfig FakeGraphs::config() {
   config.pad_token_id = 0;
   TrackerConfig tracker;
   tracker.vision_width = kVisionWidth;
+  tracker.width = kWidth;
   tracker.memory_channels = kWidth / 2;
   tracker.num_maskmem = 3;
   tracker.max_cond_frames = 1;

@@ -7,6 +7,7 @@
 
 #include "checkpoint/config_json.hpp"
 #include "checkpoint/config_shapes.hpp"
+#include "checkpoint/names.hpp"
 #include "checkpoint/plan.hpp"
 #include "checkpoint/wrapped_names.hpp"
 #include "model_files.hpp"
@@ -217,6 +218,40 @@ TEST(TrackerConfigJson, NumbersComeFromTheFile) {
   EXPECT_EQ(tracker("/new_det_thresh", 0.25).new_det_thresh, 0.25);
   EXPECT_FALSE(tracker("/recondition_on_trk_masks", false).recondition_on_trk_masks);
   EXPECT_FALSE(parse_config_json(with("/hotstart_delay", 3), "config.json").tracker);
+}
+
+/// A detector of 256 channels with a tracker of `width`.
+nlohmann::json with_tracker_width(int64_t width) {
+  nlohmann::json config = {{"model_type", "sam3_video"}};
+  for (const char* field :
+       {"vision_config/fpn_hidden_size", "prompt_encoder_config/hidden_size",
+        "mask_decoder_config/hidden_size", "memory_attention_hidden_size",
+        "memory_encoder_hidden_size", "mask_downsampler_embed_dim", "memory_fuser_embed_dim"}) {
+    config[nlohmann::json::json_pointer("/tracker_config/" + std::string(field))] = width;
+  }
+  return config;
+}
+
+TEST(TrackerConfigJson, ItsWidthNeedNotBeTheDetectors) {
+  const Sam3Config config = parse_config_json(with_tracker_width(128), "config.json", true);
+  EXPECT_EQ(config.width, 256);
+  EXPECT_EQ(config.tracker->width, 128);
+  std::map<std::string, Shape> shapes;
+  for (const NamedTensor& tensor : needed_tensors(config)) shapes[tensor.name] = tensor.shape;
+  EXPECT_EQ(shapes.at("tracker_neck.fpn_layers.2.proj1.weight"), (Shape{128, 1024, 1, 1}));
+  EXPECT_EQ(shapes.at("vision_encoder.neck.fpn_layers.2.proj1.weight"), (Shape{256, 1024, 1, 1}));
+  EXPECT_EQ(shapes.at("tracker_model.no_memory_embedding"), (Shape{1, 1, 128}));
+  EXPECT_EQ(shapes.at("tracker_model.mask_decoder.conv_s0.weight"), (Shape{16, 128, 1, 1}));
+}
+
+TEST(TrackerConfigJson, AWidthWithoutWholePartsOfTheMemorysIsRefused) {
+  EXPECT_THAT(error_of([&] {
+                static_cast<void>(parse_config_json(with_tracker_width(96), "config.json", true));
+              }),
+              AllOf(HasSubstr("tracker_config.vision_config.fpn_hidden_size"),
+                    HasSubstr("a multiple of 64"), HasSubstr("96")));
+  EXPECT_THAT(refusal("/tracker_config/vision_config/fpn_hidden_size", 128),
+              HasSubstr("tracker_config.vision_config.fpn_hidden_size = 128"));
 }
 
 TEST(TrackerConfigJson, WhatNoGraphExpressesIsRefusedByItsField) {

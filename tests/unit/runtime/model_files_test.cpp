@@ -199,6 +199,7 @@ TEST(ModelConfig, NumbersOfTheTrackerAreReadAndChecked) {
   EXPECT_FALSE(parse_model_config(json.dump(), "x.onnx").tracker);
   TrackerConfig tracker;
   tracker.vision_width = 64;
+  tracker.width = 48;
   tracker.memory_channels = 16;
   tracker.mask_tokens = 4;
   tracker.new_det_thresh = 0.75;
@@ -208,6 +209,10 @@ TEST(ModelConfig, NumbersOfTheTrackerAreReadAndChecked) {
   const auto found = parse_model_config(json.dump(), "x.onnx").tracker;
   ASSERT_TRUE(found);
   EXPECT_EQ(found->vision_width, 64);
+  EXPECT_EQ(found->width, 48);
+  Json older = json;
+  older["tracker"].erase("width");
+  EXPECT_EQ(parse_model_config(older.dump(), "x.onnx").tracker->width, 32);
   EXPECT_EQ(found->new_det_thresh, 0.75);
   EXPECT_EQ(found->min_trk_keep_alive, -1);
   json["tracker"].erase("new_det_thresh");
