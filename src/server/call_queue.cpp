@@ -92,18 +92,19 @@ std::vector<Call*> CallQueue::choose(size_t device, bool& may_grow) const {
 
 std::vector<Call*> CallQueue::take(size_t device) {
   std::unique_lock lock(mutex_);
-  std::optional<Clock::time_point> until;
+  constexpr auto kNotYet = Clock::time_point::max();
+  Clock::time_point until = kNotYet;  // that others are waited for
   while (!stopped_) {
     bool may_grow = false;
     std::vector<Call*> chosen = choose(device, may_grow);
     if (chosen.empty()) {
-      until.reset();
+      until = kNotYet;
       work_.wait(lock);
       continue;
     }
-    if (may_grow && !until) until = Clock::now() + limits_.batch_wait;
-    if (may_grow && Clock::now() < *until) {
-      work_.wait_until(lock, *until);
+    if (may_grow && until == kNotYet) until = Clock::now() + limits_.batch_wait;
+    if (may_grow && Clock::now() < until) {
+      work_.wait_until(lock, until);
       continue;
     }
     for (Call* call : chosen) {
