@@ -176,7 +176,12 @@ def test_paths_are_read_below_allowed_folders_only(server, allowed, picture):
         ({"prompts": [{"text": "x"}]}, 422, "missing_field", "image"),
         ({"prompts": [{"text": "x"}], "image": {}}, 422, "bad_field", "image"),
         ({"prompts": [{"text": "x"}], "image": {"base64": "!"}}, 422, "bad_field", "image.base64"),
-        ({"prompts": [{"text": "x"}], "image": {"base64": "AAAA"}}, 415, "not_an_image", "image"),
+        (
+            {"prompts": [{"text": "x"}], "image": {"base64": "AAAA"}},
+            415,
+            "not_an_image",
+            "image.base64",
+        ),
         (
             {"prompts": [{"text": "x"}], "image": {"features": "f"}},
             404,
