@@ -26,20 +26,20 @@ struct Described {
 };
 
 const std::vector<Described>& inputs() {
-  static const std::vector<Described> all{{"image", "BYTES", {1}},
-                                          {"text", "BYTES", {-1}},
-                                          {"boxes", "FP32", {-1, 4}},
-                                          {"box_labels", "INT32", {-1}},
-                                          {"threshold", "FP32", {1}}};
-  return all;
+  static const std::vector<Described> kAll{{"image", "BYTES", {1}},
+                                           {"text", "BYTES", {-1}},
+                                           {"boxes", "FP32", {-1, 4}},
+                                           {"box_labels", "INT32", {-1}},
+                                           {"threshold", "FP32", {1}}};
+  return kAll;
 }
 
 const std::vector<Described>& outputs() {
-  static const std::vector<Described> all{{"scores", "FP32", {-1}},
-                                          {"boxes", "FP32", {-1, 4}},
-                                          {"labels", "INT32", {-1}},
-                                          {"rle", "BYTES", {-1}}};
-  return all;
+  static const std::vector<Described> kAll{{"scores", "FP32", {-1}},
+                                           {"boxes", "FP32", {-1, 4}},
+                                           {"labels", "INT32", {-1}},
+                                           {"rle", "BYTES", {-1}}};
+  return kAll;
 }
 
 const Described* find(const std::vector<Described>& all, const std::string& name) {
