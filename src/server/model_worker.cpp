@@ -175,18 +175,19 @@ void ModelWorker::answer(const Encoded& encoded, std::span<const Placed> calls) 
                 [](const Placed& placed) { return placed.call->kind == Call::Kind::kEncode; });
   while (!rest.empty()) {
     const Call& first = *rest.front().call;
-    const auto goes_apart = std::ranges::stable_partition(rest, [&](const Placed& placed) {
-      return placed.call->kind == first.kind &&
-             (first.kind == Call::Kind::kDetect ? same(placed.call->detect, first.detect)
-                                                : same(placed.call->interact, first.interact));
-    });
-    const std::span<const Placed> together(rest.begin(), goes_apart.begin());
+    const auto goes_apart =
+        std::stable_partition(rest.begin(), rest.end(), [&](const Placed& placed) {
+          return placed.call->kind == first.kind &&
+                 (first.kind == Call::Kind::kDetect ? same(placed.call->detect, first.detect)
+                                                    : same(placed.call->interact, first.interact));
+        });
+    const std::span<const Placed> together(rest.begin(), goes_apart);
     if (first.kind == Call::Kind::kDetect) {
       detect(encoded, together);
     } else {
       interact(encoded, together);
     }
-    rest.erase(rest.begin(), goes_apart.begin());
+    rest.erase(rest.begin(), goes_apart);
   }
 }
 

@@ -52,45 +52,45 @@ void check_count(const std::string& field, size_t count, size_t most) {
 
 class Service::Impl {
  public:
-  Impl(std::vector<Model> models, std::string name, const ServiceLimits& limits, RunHeader header)
-      : models_(std::move(models)),
-        info_(describe(models_.front(), std::move(name), limits, std::move(header))),
-        decoder_(info_.limits, limits.pixel_bytes + limits.cache_bytes),
-        cache_(limits.cache_bytes),
-        queue_(info_.limits, info_.batch, cache_) {
-    for (size_t device = 0; device < models_.size(); ++device) {
-      for (size_t i = 0; i < sessions_of(models_[device], limits); ++i) {
-        workers_.push_back(
-            std::make_unique<ModelWorker>(models_[device], device, queue_, cache_, counts_));
+  Impl(std::vector<Model> loaded, std::string name, const ServiceLimits& limits, RunHeader header)
+      : models(std::move(loaded)),
+        info(describe(models.front(), std::move(name), limits, std::move(header))),
+        decoder(info.limits, limits.pixel_bytes + limits.cache_bytes),
+        cache(limits.cache_bytes),
+        queue(info.limits, info.batch, cache) {
+    for (size_t device = 0; device < models.size(); ++device) {
+      for (size_t i = 0; i < sessions_of(models[device], limits); ++i) {
+        workers.push_back(
+            std::make_unique<ModelWorker>(models[device], device, queue, cache, counts));
       }
     }
-    warming_ = workers_.size();
-    for (const auto& worker : workers_) {
-      threads_.emplace_back([this, &worker = *worker] {
-        if (info_.limits.warm_up) worker.warm_up();
-        --warming_;
+    warming = workers.size();
+    for (const auto& worker : workers) {
+      threads.emplace_back([this, &worker = *worker] {
+        if (info.limits.warm_up) worker.warm_up();
+        --warming;
         worker.run();
       });
     }
   }
   ~Impl() {
-    queue_.stop();
-    for (std::thread& thread : threads_) thread.join();
+    queue.stop();
+    for (std::thread& thread : threads) thread.join();
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
   ServedImage decode(std::string_view file_bytes) {
-    const size_t limit = info_.limits.max_file_bytes;
+    const size_t limit = info.limits.max_file_bytes;
     if (file_bytes.size() > limit) {
       throw HttpError(413, "image_too_large",
                       "the image's file is larger than " + std::to_string(limit >> 20U) + " MiB");
     }
-    const CallQueue::Announcement coming(queue_);
+    const CallQueue::Announcement coming(queue);
     std::string digest = sha256_hex(std::as_bytes(std::span(file_bytes)));
-    if (auto kept = cache_.find(digest)) return kept->served;
+    if (auto kept = cache.find(digest)) return kept->served;
     const auto begin = std::chrono::steady_clock::now();
-    ServedImage served{decoder_.decode(file_bytes), std::move(digest), 0};
+    ServedImage served{decoder.decode(file_bytes), std::move(digest), 0};
     served.decode_ms =
         std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
     return served;
@@ -98,7 +98,7 @@ class Service::Impl {
 
   /// The results, or the first error.
   std::vector<ImageResult> run(std::span<Call> calls, const HttpRequest& request) {
-    queue_.run(calls, request.gone);
+    queue.run(calls, request.gone);
     std::vector<ImageResult> results;
     for (Call& call : calls) {
       if (call.error) std::rethrow_exception(call.error);
@@ -107,17 +107,17 @@ class Service::Impl {
     return results;
   }
 
-  std::vector<Model> models_;
-  ModelInfo info_;
-  ImageDecoder decoder_;
-  FeatureCache cache_;
-  CallQueue queue_;
-  WorkCounts counts_;
-  std::vector<std::unique_ptr<ModelWorker>> workers_;
-  std::vector<std::thread> threads_;
-  std::atomic<size_t> warming_ = 0;
-  std::atomic<size_t> videos_ = 0;
-  std::atomic<size_t> next_device_ = 0;
+  std::vector<Model> models;
+  ModelInfo info;
+  ImageDecoder decoder;
+  FeatureCache cache;
+  CallQueue queue;
+  WorkCounts counts;
+  std::vector<std::unique_ptr<ModelWorker>> workers;
+  std::vector<std::thread> threads;
+  std::atomic<size_t> warming = 0;
+  std::atomic<size_t> videos = 0;
+  std::atomic<size_t> next_device = 0;
 };
 
 Service::Service(std::vector<Model> models, std::string name, const ServiceLimits& limits,
@@ -129,7 +129,7 @@ Service::~Service() = default;
 ServedImage Service::decode(std::string_view file_bytes) { return impl_->decode(file_bytes); }
 
 ServedImage Service::image_of(const std::string& digest) {
-  if (auto kept = impl_->cache_.find(digest)) {
+  if (auto kept = impl_->cache.find(digest)) {
     kept->served.decode_ms = 0;
     return kept->served;
   }
@@ -140,7 +140,7 @@ ServedImage Service::image_of(const std::string& digest) {
 std::vector<ImageResult> Service::detect(std::span<const ServedImage> images,
                                          std::span<const Prompt> prompts,
                                          const DetectOptions& options, const HttpRequest& request) {
-  check_count("prompts", prompts.size(), impl_->info_.limits.max_prompts);
+  check_count("prompts", prompts.size(), impl_->info.limits.max_prompts);
   std::vector<Call> calls(images.size());
   for (size_t i = 0; i < images.size(); ++i) {
     calls[i].kind = Call::Kind::kDetect;
@@ -158,7 +158,7 @@ ImageResult Service::detect(const ServedImage& image, std::span<const Prompt> pr
 
 ImageResult Service::interact(const ServedImage& image, std::span<const ObjectPrompt> objects,
                               const InteractOptions& options, const HttpRequest& request) {
-  check_count("objects", objects.size(), impl_->info_.limits.max_prompts);
+  check_count("objects", objects.size(), impl_->info.limits.max_prompts);
   Call call;
   call.kind = Call::Kind::kInteract;
   call.image = image;
@@ -174,38 +174,38 @@ void Service::encode(const ServedImage& image, const HttpRequest& request) {
   static_cast<void>(impl_->run({&call, 1}, request));
 }
 
-Service::VideoPlace::~VideoPlace() { --service_->impl_->videos_; }
+Service::VideoPlace::~VideoPlace() { --service_->impl_->videos; }
 
 std::unique_ptr<Service::VideoPlace> Service::take_video_place() {
   Impl& impl = *impl_;
-  if (!impl.info_.video) {
+  if (!impl.info.video) {
     throw HttpError(422, "not_available", "the model of this server does not track videos");
   }
-  if (impl.queue_.is_stopped()) throw HttpError(503, "stopping", "the server stops", {}, 1);
-  if (impl.videos_.fetch_add(1) >= impl.info_.limits.videos) {
-    --impl.videos_;
+  if (impl.queue.is_stopped()) throw HttpError(503, "stopping", "the server stops", {}, 1);
+  if (impl.videos.fetch_add(1) >= impl.info.limits.videos) {
+    --impl.videos;
     throw HttpError(503, "queue_full", "as many videos as may be are tracked already", {}, 10);
   }
-  const size_t device = impl.next_device_++ % impl.models_.size();
-  return std::make_unique<VideoPlace>(*this, impl.models_[device]);
+  const size_t device = impl.next_device++ % impl.models.size();
+  return std::make_unique<VideoPlace>(*this, impl.models[device]);
 }
 
 ServiceStats Service::stats() const {
   ServiceStats stats;
-  stats.waiting = impl_->queue_.waiting();
-  stats.videos = impl_->videos_;
-  stats.cache_bytes = impl_->cache_.bytes();
-  stats.cache_images = impl_->cache_.images();
-  const std::scoped_lock lock(impl_->counts_.mutex);
-  stats.cache_hits = impl_->counts_.hits;
-  stats.cache_misses = impl_->counts_.misses;
-  stats.batches = impl_->counts_.batches;
+  stats.waiting = impl_->queue.waiting();
+  stats.videos = impl_->videos;
+  stats.cache_bytes = impl_->cache.bytes();
+  stats.cache_images = impl_->cache.images();
+  const std::scoped_lock lock(impl_->counts.mutex);
+  stats.cache_hits = impl_->counts.hits;
+  stats.cache_misses = impl_->counts.misses;
+  stats.batches = impl_->counts.batches;
   return stats;
 }
 
-const ModelInfo& Service::info() const { return impl_->info_; }
-bool Service::ready() const { return impl_->warming_ == 0 && !impl_->queue_.is_stopped(); }
-bool Service::is_stopping() const { return impl_->queue_.is_stopped(); }
-void Service::stop() { impl_->queue_.stop(); }
+const ModelInfo& Service::info() const { return impl_->info; }
+bool Service::ready() const { return impl_->warming == 0 && !impl_->queue.is_stopped(); }
+bool Service::is_stopping() const { return impl_->queue.is_stopped(); }
+void Service::stop() { impl_->queue.stop(); }
 
 }  // namespace sam3trt
