@@ -133,6 +133,7 @@ void ModelWorker::work(std::span<Call* const> calls) {
 void ModelWorker::encode_and_answer(std::span<Call* const> calls,
                                     const std::vector<ServedImage>& images) {
   std::vector<ImageView> views;
+  views.reserve(images.size());
   for (const ServedImage& image : images) views.push_back(view_of(*image.image));
   Encoded encoded;
   const Clock::time_point begin = Clock::now();
@@ -162,6 +163,7 @@ void ModelWorker::encode_and_answer(std::span<Call* const> calls,
   }
   cache_.add(device_, images, encoded.features);
   std::vector<Placed> placed;
+  placed.reserve(calls.size());
   for (Call* call : calls) {
     const auto image = std::ranges::find(images, call->image.digest, &ServedImage::digest);
     placed.push_back({call, static_cast<size_t>(image - images.begin())});
@@ -194,6 +196,7 @@ void ModelWorker::answer(const Encoded& encoded, std::span<const Placed> calls) 
 void ModelWorker::detect(const Encoded& encoded, std::span<const Placed> calls) {
   Merged<Prompt> merged(encoded.features->images());
   std::vector<size_t> first;
+  first.reserve(calls.size());
   for (const Placed& placed : calls) {
     first.push_back(merged.add(placed.index, placed.call->prompts));
   }
@@ -223,6 +226,7 @@ void ModelWorker::detect(const Encoded& encoded, std::span<const Placed> calls) 
 void ModelWorker::interact(const Encoded& encoded, std::span<const Placed> calls) {
   Merged<ObjectPrompt> merged(encoded.features->images());
   std::vector<size_t> first;
+  first.reserve(calls.size());
   for (const Placed& placed : calls) {
     first.push_back(merged.add(placed.index, placed.call->objects));
   }
