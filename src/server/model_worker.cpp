@@ -193,16 +193,16 @@ void ModelWorker::answer(const Encoded& encoded, std::span<const Placed> calls) 
   }
 }
 
-void ModelWorker::detect(const Encoded& encoded, std::span<const Placed> calls) {
-  Merged<Prompt> merged(encoded.features->images());
+template <typename Asked, typename Found, typename Run>
+void ModelWorker::answer_merged(const Encoded& encoded, std::span<const Placed> calls,
+                                std::span<const Asked> Call::*asked,
+                                std::vector<Found> ImageResult::*found, const Run& run) {
+  Merged<Asked> merged(encoded.features->images());
   std::vector<size_t> first;
   first.reserve(calls.size());
-  for (const Placed& placed : calls) {
-    first.push_back(merged.add(placed.index, placed.call->prompts));
-  }
+  for (const Placed& placed : calls) first.push_back(merged.add(placed.index, placed.call->*asked));
   try {
-    std::vector<ImageResult> results =
-        session_.detect(*encoded.features, merged.spans(), calls.front().call->detect);
+    std::vector<ImageResult> results = run(merged.spans());
     const bool failed =
         std::ranges::any_of(results, [](const ImageResult& one) { return one.error.has_value(); });
     if (!failed || calls.size() == 1) {
@@ -210,7 +210,8 @@ void ModelWorker::detect(const Encoded& encoded, std::span<const Placed> calls) 
         Call& call = *calls[i].call;
         ImageResult& all = results[calls[i].index];
         call.result = frame_of(all, encoded.milliseconds, call);
-        if (!all.error) call.result.prompts = part_of(all.prompts, first[i], call.prompts.size());
+        if (all.error) continue;
+        call.result.*found = part_of(all.*found, first[i], (call.*asked).size());
       }
       return;
     }
@@ -220,37 +221,24 @@ void ModelWorker::detect(const Encoded& encoded, std::span<const Placed> calls) 
       return;
     }
   }
-  for (const Placed& placed : calls) detect(encoded, {&placed, 1});  // one of them fails
+  for (const Placed& placed : calls) {  // one of them fails
+    answer_merged(encoded, {&placed, 1}, asked, found, run);
+  }
+}
+
+void ModelWorker::detect(const Encoded& encoded, std::span<const Placed> calls) {
+  answer_merged(encoded, calls, &Call::prompts, &ImageResult::prompts,
+                [&](std::span<const std::span<const Prompt>> prompts) {
+                  return session_.detect(*encoded.features, prompts, calls.front().call->detect);
+                });
 }
 
 void ModelWorker::interact(const Encoded& encoded, std::span<const Placed> calls) {
-  Merged<ObjectPrompt> merged(encoded.features->images());
-  std::vector<size_t> first;
-  first.reserve(calls.size());
-  for (const Placed& placed : calls) {
-    first.push_back(merged.add(placed.index, placed.call->objects));
-  }
-  try {
-    std::vector<ImageResult> results =
-        session_.interact(*encoded.features, merged.spans(), calls.front().call->interact);
-    const bool failed =
-        std::ranges::any_of(results, [](const ImageResult& one) { return one.error.has_value(); });
-    if (!failed || calls.size() == 1) {
-      for (size_t i = 0; i < calls.size(); ++i) {
-        Call& call = *calls[i].call;
-        ImageResult& all = results[calls[i].index];
-        call.result = frame_of(all, encoded.milliseconds, call);
-        if (!all.error) call.result.objects = part_of(all.objects, first[i], call.objects.size());
-      }
-      return;
-    }
-  } catch (...) {
-    if (calls.size() == 1) {
-      calls.front().call->error = std::current_exception();
-      return;
-    }
-  }
-  for (const Placed& placed : calls) interact(encoded, {&placed, 1});
+  answer_merged(encoded, calls, &Call::objects, &ImageResult::objects,
+                [&](std::span<const std::span<const ObjectPrompt>> objects) {
+                  return session_.interact(*encoded.features, objects,
+                                           calls.front().call->interact);
+                });
 }
 
 }  // namespace sam3trt

@@ -52,6 +52,12 @@ class ModelWorker {
   void work(std::span<Call* const> calls);
   void encode_and_answer(std::span<Call* const> calls, const std::vector<ServedImage>& images);
   void answer(const Encoded& encoded, std::span<const Placed> calls);
+  /// Runs what the calls ask for in one go and gives each its part of what was found; one by one,
+  /// where one of them fails. `run` takes what is asked of each image of the features.
+  template <typename Asked, typename Found, typename Run>
+  void answer_merged(const Encoded& encoded, std::span<const Placed> calls,
+                     std::span<const Asked> Call::*asked, std::vector<Found> ImageResult::*found,
+                     const Run& run);
   void detect(const Encoded& encoded, std::span<const Placed> calls);
   void interact(const Encoded& encoded, std::span<const Placed> calls);
 

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "tracking/association.hpp"
 #include "tracking/track.hpp"
 
 namespace sam3trt {
@@ -30,5 +31,17 @@ struct TextTracks {
   /// Frames on which two tracks, the earlier one first, shared a detection.
   std::map<std::pair<int64_t, int64_t>, int64_t> shared{};
 };
+
+/// Adds a track that the detection begins.
+inline TextTrack& begin_track(TextTracks& all, int64_t id, const FoundObject& object, int64_t frame,
+                              int64_t keep_alive) {
+  TextTrack& track = all.tracks.emplace_back();
+  track.id = id;
+  track.concept_index = object.concept_index;
+  track.score = object.score;
+  track.first_frame = frame;
+  track.keep_alive = keep_alive;
+  return track;
+}
 
 }  // namespace sam3trt

@@ -136,12 +136,8 @@ void TextTracker::add_new(TextTracks& all, std::span<const FoundObject> found,
     memories.push_back({resize_logits(mask_logits(masks[i]), sizes.image, sizes.memory_mask_side()),
                         true, view.object_score});
     whose.push_back(all.tracks.size());
-    TextTrack& track = all.tracks.emplace_back();
-    track.id = options.next_id + static_cast<int64_t>(i);
-    track.concept_index = object.concept_index;
-    track.score = object.score;
-    track.first_frame = time.frame;
-    track.keep_alive = config_.init_trk_keep_alive;
+    TextTrack& track = begin_track(all, options.next_id + static_cast<int64_t>(i), object,
+                                   time.frame, config_.init_trk_keep_alive);
     track.bank.put({time.frame, nullptr, view.pointer, view.object_score,
                     std::make_shared<const Logits>(view.mask)},
                    true);

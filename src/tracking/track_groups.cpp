@@ -197,12 +197,8 @@ void TextTracker::add_group(TextTracks& all, std::span<const FoundObject> found,
   std::vector<FrameMemory> encoded = model_.remember(memories);
   for (size_t i = 0; i < fresh.size(); ++i) {
     const FoundObject& object = found[fresh[i]];
-    TextTrack& track = all.tracks.emplace_back();
-    track.id = options.next_id + static_cast<int64_t>(i);
-    track.concept_index = object.concept_index;
-    track.score = object.score;
-    track.first_frame = time.frame;
-    track.keep_alive = config_.init_trk_keep_alive;
+    TextTrack& track = begin_track(all, options.next_id + static_cast<int64_t>(i), object,
+                                   time.frame, config_.init_trk_keep_alive);
     FrameRecord record{time.frame, std::move(encoded[i]), views[i].pointer, views[i].object_score,
                        std::make_shared<const Logits>(views[i].mask)};
     record.quality = quality_of(views[i]);

@@ -21,7 +21,7 @@ import meta_tracker
 import numpy as np
 import torch
 import tracker_model
-from make_object_goldens import CASES, NEAR, SCENE, run_lengths
+from make_object_goldens import NEAR, SCENE, run_lengths, write_goldens
 from PIL import Image
 
 CONFIGS = ("video_a", "video_b")
@@ -115,6 +115,9 @@ class Objects(make_object_goldens.Objects):
             ],
         } | self.margins(case, 0, scores)
 
+    def low_res_logits(self, case: str) -> np.ndarray:
+        return self.results[case][0]
+
 
 def make(name: str, output: Path) -> None:
     golden = golden_store.GoldenFile(
@@ -128,28 +131,7 @@ def make(name: str, output: Path) -> None:
             "near_zero": f"pixels of a mask whose logit lies within {NEAR} of 0",
         }
     )
-    objects = Objects(name)
-    documents = []
-    for case in CASES:
-        document = objects.run(case)
-        documents.append(document)
-        print(
-            name,
-            case["name"],
-            [
-                (
-                    e["object_score_logit"],
-                    e.get("stability"),
-                    [(m["score"], m["area"], m["near_zero"]) for m in e["masks"]],
-                )
-                for e in document["expected"]
-            ],
-        )
-        if case["name"] in ("one_click", "refined"):
-            key = f"{case['name']}/low_res_logits"
-            golden.add(key, objects.results[case["name"]][0], whole=True)
-            document["low_res_logits"] = key
-    golden.write(output, f"{name}.objects", documents)
+    write_goldens(golden, Objects(name), output)
 
 
 def main() -> None:

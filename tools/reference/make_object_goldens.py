@@ -214,6 +214,35 @@ class Objects:
             "score_margin": round(float(ranked[0] - ranked[1]), 6),
         }
 
+    def low_res_logits(self, case: str) -> np.ndarray:
+        """Of the case's first object, for refinement."""
+        return self.results[case][0, 0].numpy()
+
+
+def write_goldens(golden: golden_store.GoldenFile, objects, output: Path) -> None:
+    """Runs all cases with `objects` and writes what they gave to NAME.objects."""
+    documents = []
+    for case in CASES:
+        document = objects.run(case)
+        documents.append(document)
+        print(
+            objects.name,
+            case["name"],
+            [
+                (
+                    e["object_score_logit"],
+                    e.get("stability"),
+                    [(m["score"], m["area"], m["near_zero"]) for m in e["masks"]],
+                )
+                for e in document["expected"]
+            ],
+        )
+        if case["name"] in ("one_click", "refined"):
+            key = f"{case['name']}/low_res_logits"
+            golden.add(key, objects.low_res_logits(case["name"]), whole=True)
+            document["low_res_logits"] = key
+    golden.write(output, f"{objects.name}.objects", documents)
+
 
 def make(name: str, output: Path) -> None:
     golden = golden_store.GoldenFile(
@@ -229,28 +258,7 @@ def make(name: str, output: Path) -> None:
             "near_zero": f"pixels of a mask whose logit lies within {NEAR} of 0",
         }
     )
-    objects = Objects(name)
-    documents = []
-    for case in CASES:
-        document = objects.run(case)
-        documents.append(document)
-        print(
-            name,
-            case["name"],
-            [
-                (
-                    e["object_score_logit"],
-                    e.get("stability"),
-                    [(m["score"], m["area"], m["near_zero"]) for m in e["masks"]],
-                )
-                for e in document["expected"]
-            ],
-        )
-        if case["name"] in ("one_click", "refined"):
-            key = f"{case['name']}/low_res_logits"
-            golden.add(key, objects.results[case["name"]][0, 0].numpy(), whole=True)
-            document["low_res_logits"] = key
-    golden.write(output, f"{name}.objects", documents)
+    write_goldens(golden, Objects(name), output)
 
 
 def main() -> None:

@@ -70,15 +70,23 @@ GOALS = {
 }
 
 
-def table(figures: dict[str, float]) -> str:
+def table(figures: dict[str, float], goals: dict[str, tuple[str, float]]) -> str:
     lines = []
     for name, value in figures.items():
         shown = f"{value:.4f}" if isinstance(value, float) else str(value)
-        relation, goal = GOALS.get(name, ("", None))
+        relation, goal = goals.get(name, ("", None))
         lines.append(
             f"{name:20} {shown:>8}  {relation} {goal}" if relation else f"{name:20} {shown:>8}"
         )
     return "\n".join(lines)
+
+
+def report(figures: dict[str, float], goals: dict, options: argparse.Namespace) -> None:
+    """Prints the figures as --json asks, and writes them to the file of --output."""
+    text = json.dumps(figures, indent=1)
+    if options.output:
+        options.output.write_text(text + "\n")
+    print(text if options.json else table(figures, goals))
 
 
 def main() -> int:
@@ -86,10 +94,7 @@ def main() -> int:
     held_out = suite.build(options.seed, options.count)
     results = (run_torch if options.torch else run_program)(options, held_out)
     figures = metrics.summarise(held_out, results, exact=True)
-    text = json.dumps(figures, indent=1)
-    if options.output:
-        options.output.write_text(text + "\n")
-    print(text if options.json else table(figures))
+    report(figures, GOALS, options)
     return 0
 
 

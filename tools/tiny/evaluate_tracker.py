@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import track_metrics
 import track_suite
+from evaluate import report
 from PIL import Image
 from program_runner import call, export
 from prompts import matches
@@ -23,12 +24,12 @@ from pycocotools import mask as rle
 
 KEPT_IOU = 0.5
 GOALS = {
-    "click_iou": 0.85,
-    "box_iou": 0.92,
-    "three_clicks_iou": 0.93,
-    "j_and_f": 0.85,
-    "hota": 0.75,
-    "identity_kept": 0.90,
+    "click_iou": (">=", 0.85),
+    "box_iou": (">=", 0.92),
+    "three_clicks_iou": (">=", 0.93),
+    "j_and_f": (">=", 0.85),
+    "hota": (">=", 0.75),
+    "identity_kept": (">=", 0.90),
 }
 
 
@@ -233,15 +234,6 @@ def clip_figures(runner: Runner, clips: list, check: bool) -> dict[str, float]:
     return figures
 
 
-def table(figures: dict[str, float]) -> str:
-    lines = []
-    for name, value in figures.items():
-        shown = f"{value:.4f}" if isinstance(value, float) else str(value)
-        goal = f"  >= {GOALS[name]}" if name in GOALS else ""
-        lines.append(f"{name:20} {shown:>8}{goal}")
-    return "\n".join(lines)
-
-
 def main() -> int:
     options = parse_arguments()
     with tempfile.TemporaryDirectory(prefix="sam3trt-evaluate-") as name:
@@ -255,10 +247,7 @@ def main() -> int:
         if options.clips:
             clips = track_suite.clips(options.seed, options.clips, options.frames)
             figures |= clip_figures(runner, clips, options.check)
-    text = json.dumps(figures, indent=1)
-    if options.output:
-        options.output.write_text(text + "\n")
-    print(text if options.json else table(figures))
+    report(figures, GOALS, options)
     return 0
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import export
 import losses
 import metrics
+import schedule
 import suite
 import torch
 import torch_runner
@@ -108,22 +109,13 @@ class Trainer:
             fused=self.device == "cuda",
         )
         self.step = 0
-        self.spent = 0.0
-        self.last_clock = time.monotonic()
+        self.budget = schedule.Budget(options.minutes)
         self.generator = torch.Generator().manual_seed(options.seed)
         if options.resume:
             self.load()
 
-    def tick(self) -> float:
-        now = time.monotonic()
-        self.spent += now - self.last_clock
-        self.last_clock = now
-        return self.spent / (60 * self.options.minutes)
-
     def set_rate(self, part: float) -> float:
-        """Linear warm-up, then a cosine to a hundredth over the wall-clock budget."""
-        cosine = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(part, 1.0)))
-        rate = self.options.rate * min(1.0, (self.step + 1) / self.options.warmup) * cosine
+        rate = schedule.learning_rate(self.options, self.step, part, floor=0.01)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         return rate
@@ -157,7 +149,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "step": self.step,
-            "spent": self.spent,
+            "spent": self.budget.spent,
         }
         torch.save(state, folder / "checkpoint.part")
         (folder / "checkpoint.part").rename(folder / "checkpoint.pt")
@@ -169,7 +161,7 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
-        self.step, self.spent = state["step"], state["spent"]
+        self.step, self.budget.spent = state["step"], state["spent"]
 
     def evaluate(self, held_out: suite.Suite) -> dict[str, float]:
         processor = Sam3Processor.from_pretrained(self.options.output / "model")
@@ -180,13 +172,16 @@ class Trainer:
 def report(trainer: Trainer, sums: dict, steps: int, rate: float, pool: Pool, figures) -> None:
     """One progress line and one line of the learning curve."""
     values = {name: float(value) / steps for name, value in sums.items()}
-    line = {"step": trainer.step, "seconds": round(trainer.spent, 1), "rate": rate}
+    line = {"step": trainer.step, "seconds": round(trainer.budget.spent, 1), "rate": rate}
     line |= {"scenes": pool.rendered} | {k: round(v, 5) for k, v in values.items()}
     line |= {k: round(v, 5) for k, v in (figures or {}).items()}
     with (trainer.options.output / "curve.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")
     shown = " ".join(f"{k} {v:.3f}" for k, v in values.items())
-    print(f"{trainer.spent:6.0f} s step {trainer.step} scenes {pool.rendered} {shown}", flush=True)
+    print(
+        f"{trainer.budget.spent:6.0f} s step {trainer.step} scenes {pool.rendered} {shown}",
+        flush=True,
+    )
     if figures:
         print("   held-out " + " ".join(f"{k} {v:.3f}" for k, v in figures.items()), flush=True)
 
@@ -203,12 +198,12 @@ def main() -> None:
     trainer = Trainer(options)
     while pool.filled < min(1024, pool.capacity):
         pool.take(wait=True)
-    trainer.last_clock = time.monotonic()
-    reported = evaluated = trainer.spent
+    trainer.budget.start()
+    reported = evaluated = trainer.budget.spent
     sums: dict = {}
     steps = 0
     while True:
-        part = trainer.tick()
+        part = trainer.budget.tick()
         done = part >= 1 or trainer.step >= options.steps
         for _ in range(12):
             if not pool.take(wait=False):
@@ -218,16 +213,16 @@ def main() -> None:
         for name, value in parts.items():
             sums[name] = sums.get(name, 0.0) + value
         steps += 1
-        if done or trainer.spent - reported > 10 or trainer.step == 1:
+        if done or trainer.budget.spent - reported > 10 or trainer.step == 1:
             if not math.isfinite(float(sums["loss"])):
                 raise SystemExit(f"step {trainer.step}: the loss is not finite")
             figures = None
-            if done or trainer.spent - evaluated > options.evaluate_every:
+            if done or trainer.budget.spent - evaluated > options.evaluate_every:
                 trainer.save()
                 figures = trainer.evaluate(held_out)
-                evaluated = trainer.spent
+                evaluated = trainer.budget.spent
             report(trainer, sums, steps, rate, pool, figures)
-            reported, sums, steps = trainer.spent, {}, 0
+            reported, sums, steps = trainer.budget.spent, {}, 0
         if done:
             break
     renderers.stop()

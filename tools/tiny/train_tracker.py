@@ -18,13 +18,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import argparse
 import copy
 import json
-import math
 import shutil
 import time
 from pathlib import Path
 
 import clip_pool
 import numpy as np
+import schedule
 import torch
 from config import IMAGE_SIZE
 from moving_scenes import training_clip
@@ -99,8 +99,8 @@ class Trainer:
             sam = Sam3Model.from_pretrained(options.model, dtype=torch.float32).eval()
             self.encode = sam.vision_encoder.backbone.to(self.device).requires_grad_(False)
         self.network = TrackerNetwork(self.config).to(self.device)
-        self.step, self.spent = 0, 0.0
-        self.last_clock = time.monotonic()
+        self.step = 0
+        self.budget = schedule.Budget(options.minutes)
         self.optimizer = None
 
     def prepare(self, tokens: torch.Tensor) -> None:
@@ -128,16 +128,8 @@ class Trainer:
         if self.options.resume:
             self.load()
 
-    def tick(self) -> float:
-        now = time.monotonic()
-        self.spent += now - self.last_clock
-        self.last_clock = now
-        return self.spent / (60 * self.options.minutes)
-
     def set_rate(self, part: float) -> float:
-        """Linear warm-up, then a cosine to a fiftieth over the wall-clock budget."""
-        cosine = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(part, 1.0)))
-        rate = self.options.rate * min(1.0, (self.step + 1) / self.options.warmup) * cosine
+        rate = schedule.learning_rate(self.options, self.step, part, floor=0.02)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["part"]
         return rate
@@ -219,7 +211,7 @@ class Trainer:
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
-            "spent": self.spent,
+            "spent": self.budget.spent,
         }
         torch.save(state, folder / "checkpoint.part")
         (folder / "checkpoint.part").rename(folder / "checkpoint.pt")
@@ -230,7 +222,7 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.spent = state["step"], state["spent"]
+        self.step, self.budget.spent = state["step"], state["spent"]
 
     @torch.no_grad()
     def evaluate(self, held_out: tuple[np.ndarray, torch.Tensor]) -> dict[str, float]:
@@ -269,13 +261,13 @@ def write_folder(trainer: Trainer, folder: Path) -> None:
 def report(trainer: Trainer, sums: dict, rate: float, figures: dict | None) -> None:
     """One progress line and one line of the learning curve."""
     values = {name: float(torch.stack(part).mean()) for name, part in sums.items()}
-    line = {"step": trainer.step, "seconds": round(trainer.spent, 1), "rate": rate}
+    line = {"step": trainer.step, "seconds": round(trainer.budget.spent, 1), "rate": rate}
     line |= {k: round(v, 5) for k, v in values.items()}
     line |= {f"held_out_{k}": round(v, 5) for k, v in (figures or {}).items()}
     with (trainer.options.output / "curve.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")
     shown = " ".join(f"{k} {v:.3f}" for k, v in sorted(values.items()))
-    print(f"{trainer.spent:6.0f} s step {trainer.step} {shown}", flush=True)
+    print(f"{trainer.budget.spent:6.0f} s step {trainer.step} {shown}", flush=True)
     if figures:
         print("   held-out " + " ".join(f"{k} {v:.3f}" for k, v in figures.items()), flush=True)
 
@@ -305,25 +297,25 @@ def main() -> None:
     while len(clips.filled()) < min(4 * options.clips, options.pool):
         time.sleep(0.5)
     trainer.prepare(held_out[1][:8, 0])
-    trainer.last_clock = time.monotonic()
-    reported = saved = evaluated = trainer.spent
+    trainer.budget.start()
+    reported = saved = evaluated = trainer.budget.spent
     sums: dict[str, list] = {}
     while True:
-        part = trainer.tick()
+        part = trainer.budget.tick()
         done = part >= 1 or trainer.step + 1 >= options.steps
         rate = trainer.set_rate(part)
         for name, value in trainer.train_step(clips, part).items():
             sums.setdefault(name, []).append(value)
-        if done or trainer.spent - saved > options.save_every:
+        if done or trainer.budget.spent - saved > options.save_every:
             trainer.save()
-            saved = trainer.spent
-        if done or trainer.spent - reported > 15 or trainer.step == 1:
+            saved = trainer.budget.spent
+        if done or trainer.budget.spent - reported > 15 or trainer.step == 1:
             figures = None
-            if done or trainer.spent - evaluated > options.evaluate_every:
+            if done or trainer.budget.spent - evaluated > options.evaluate_every:
                 figures = trainer.evaluate(held_out)
-                evaluated = trainer.spent
+                evaluated = trainer.budget.spent
             report(trainer, sums, rate, figures)
-            reported, sums = trainer.spent, {}
+            reported, sums = trainer.budget.spent, {}
         if done:
             break
     for worker in workers:

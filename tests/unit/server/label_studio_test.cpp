@@ -63,14 +63,11 @@ class LabelStudioTest : public testing::Test {
   }
 
   ImageResult found(const std::vector<Prompt>& prompts, double threshold) {
-    DetectOptions options;
-    options.thresholds.score = threshold;
-    return served_.service().detect(served_.service().decode(file_), prompts, options, {});
+    return served_.found(file_, prompts, threshold);
   }
 
   ImageResult pointed(const std::vector<ObjectPrompt>& objects, bool multimask) {
-    return served_.service().interact(served_.service().decode(file_), objects,
-                                      {.multimask = multimask, .logits = false}, {});
+    return served_.pointed(file_, objects, multimask);
   }
 
   /// In percent of an image of 40 x 20 pixels.

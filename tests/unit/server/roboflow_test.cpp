@@ -43,14 +43,11 @@ class RoboflowTest : public testing::Test {
   }
 
   ImageResult found(const std::vector<Prompt>& prompts, double threshold) {
-    DetectOptions options;
-    options.thresholds.score = threshold;
-    return served_.service().detect(served_.service().decode(file_), prompts, options, {});
+    return served_.found(file_, prompts, threshold);
   }
 
   ImageResult pointed(const std::vector<ObjectPrompt>& objects, bool multimask) {
-    return served_.service().interact(served_.service().decode(file_), objects,
-                                      {.multimask = multimask}, {});
+    return served_.pointed(file_, objects, multimask);
   }
 
   static Json rle_of(const std::vector<uint32_t>& counts) {

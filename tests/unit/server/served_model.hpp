@@ -2,10 +2,12 @@
 
 #include <openssl/evp.h>
 
+#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "fake_graphs.hpp"
 #include "image/image.hpp"
@@ -33,7 +35,10 @@ inline std::string base64_of(std::string_view bytes) {
 /// The fake graphs behind a service and its routes.
 class ServedModel {
  public:
-  ServedModel() : service_({model()}, "fake", {}, {"openvino", Semantics::kHf, {}}) {}
+  /// Ready for requests: the model has run once.
+  ServedModel() : service_({model()}, "fake", {}, {"openvino", Semantics::kHf, {}}) {
+    while (!service_.ready()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
 
   [[nodiscard]] Service& service() { return service_; }
   [[nodiscard]] const RequestImages& images() const { return images_; }
@@ -51,6 +56,18 @@ class ServedModel {
 
   HttpResponse post(const std::string& path, const nlohmann::json& body) const {
     return ask("POST", path, body.dump());
+  }
+
+  /// What the service finds in an image's file, for comparison with what a route says.
+  ImageResult found(const std::string& file, const std::vector<Prompt>& prompts, double threshold) {
+    DetectOptions options;
+    options.thresholds.score = threshold;
+    return service_.detect(service_.decode(file), prompts, options, {});
+  }
+  ImageResult pointed(const std::string& file, const std::vector<ObjectPrompt>& objects,
+                      bool multimask) {
+    return service_.interact(service_.decode(file), objects,
+                             {.multimask = multimask, .logits = false}, {});
   }
 
  private:
