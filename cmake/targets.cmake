@@ -48,17 +48,29 @@ function(sam3trt_collect name collection)
   add_dependencies(${collection} ${name})
 endfunction()
 
-# sam3trt_add_test(NAME LABEL label SOURCES file... DEPENDS target...)
-# One gtest program; it is registered with ctest as a whole, so a crash fails it. Building the target
-# LABEL_tests builds all of one label.
+# sam3trt_add_test(NAME LABEL label [PARTS n] SOURCES file... DEPENDS target...)
+# One gtest program; it is registered with ctest as a whole, so a crash fails it, or, with PARTS, as
+# NAME_1 to NAME_n, which share its tests and run side by side. Building the target LABEL_tests builds
+# all of one label.
 function(sam3trt_add_test name)
-  cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "LABEL;PARTS" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE SAM3TRT_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data"
                                              SAM3TRT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL})
+  if(ARG_PARTS)
+    foreach(part RANGE 1 ${ARG_PARTS})
+      add_test(NAME ${name}_${part} COMMAND ${name})
+      math(EXPR index "${part} - 1")
+      set_tests_properties(
+        ${name}_${part}
+        PROPERTIES LABELS ${ARG_LABEL} ENVIRONMENT
+                   "GTEST_TOTAL_SHARDS=${ARG_PARTS};GTEST_SHARD_INDEX=${index}")
+    endforeach()
+  else()
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL})
+  endif()
   sam3trt_collect(${name} ${ARG_LABEL}_tests)
 endfunction()
 
