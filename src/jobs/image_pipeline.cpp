@@ -25,7 +25,8 @@ class ImagePipeline {
   ImagePipeline(const PipelineSteps& steps, const PipelineLimits& limits)
       : steps_(steps), limits_(limits) {
     if (limits_.threads == 0) {
-      limits_.threads = std::clamp<size_t>(std::thread::hardware_concurrency(), 2, 16);
+      limits_.threads = std::clamp<size_t>(std::thread::hardware_concurrency(), 2,
+                                           std::max<size_t>(16, 8 * steps_.run.size()));
     }
     limits_.batch = std::max<size_t>(limits_.batch, 1);
     if (limits_.images == 0) {

@@ -40,9 +40,10 @@ struct PipelineSteps {
 };
 
 struct PipelineLimits {
-  size_t threads = 0;  ///< That load and finish; 0: one for each processor, at least 2, at most 16.
-  size_t batch = 1;    ///< Images that one call of `run` gets at most.
-  size_t images = 0;   ///< Between take and write at most; 0: what keeps every thread busy.
+  /// That load and finish; 0: one for each processor, at least 2, at most 16 or 8 for each `run`.
+  size_t threads = 0;
+  size_t batch = 1;   ///< Images that one call of `run` gets at most.
+  size_t images = 0;  ///< Between take and write at most; 0: what keeps every thread busy.
   size_t pixel_bytes = size_t{1} << 30;  ///< Decoded at a time; one image may always be.
 };
 
