@@ -51,18 +51,22 @@ def tokens_of(image: torch.Tensor) -> torch.Tensor:
 
 
 def inner_points(masks: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """A pixel x y of each mask [N, S, S], [N, 2]: half of them well inside, others anywhere."""
-    cells = F.avg_pool2d(F.avg_pool2d(masks[:, None].float(), 3), 3, 1, 1)[:, 0].cpu().numpy()
-    points = []
-    for mask, near in zip(masks.cpu().numpy(), cells):
-        deep = np.argwhere(near > 0.98) if rng.random() < 0.6 else ()
-        if len(deep):
-            y, x = 3 * deep[rng.integers(len(deep))] + rng.integers(0, 3, 2)
-        else:
-            seen = np.argwhere(mask)
-            y, x = seen[rng.integers(len(seen))] if len(seen) else (0, 0)
-        points.append([float(x), float(y)])
-    return torch.tensor(points, device=masks.device)
+    """A pixel x y of each mask [N, S, S], [N, 2]: half of them well inside, others anywhere.
+
+    The pixel with the largest of random numbers, all on the device; 0 0 for an empty mask.
+    """
+    near = F.avg_pool2d(masks[:, None].float(), 9, 1, 4, count_include_pad=False)[:, 0]
+    deep = masks & (near > 0.98) & bool_column(rng.random(len(masks)) < 0.6, masks)
+    allowed = torch.where(deep.any(2).any(1)[:, None, None], deep, masks)
+    generator = torch.Generator(masks.device).manual_seed(int(rng.integers(1 << 62)))
+    numbers = torch.rand(masks.shape, generator=generator, device=masks.device)
+    best = (numbers * allowed).flatten(1).argmax(1)
+    return torch.stack([best % masks.shape[2], best // masks.shape[2]], 1).float()
+
+
+def bool_column(values: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+    """bool [N, 1, 1] on the device of `like`."""
+    return torch.from_numpy(values).to(like.device)[:, None, None]
 
 
 def click(masks: torch.Tensor, rng) -> dict:
@@ -231,12 +235,13 @@ class Steps:
         parts |= {"track_iou": torch.stack(quality).mean(), "seen": torch.stack(seen).mean()}
         return total / batch.frames, parts
 
-    def clip_frames(self, available: int, count: int) -> np.ndarray:
-        """`count` frame numbers in order, for all clips of a batch; most steps are of one."""
-        steps = self.rng.choice([1, 1, 2, 3], count - 1)
-        numbers = np.concatenate([[0], np.cumsum(steps)])
-        while numbers[-1] >= available:
-            late = self.rng.integers(1, count)
-            if numbers[late] - numbers[late - 1] > 1:
-                numbers[late:] -= 1
-        return numbers + self.rng.integers(0, available - numbers[-1])
+
+def clip_frames(rng: np.random.Generator, available: int, count: int) -> np.ndarray:
+    """`count` frame numbers in order, for all clips of a batch; most steps are of one."""
+    steps = rng.choice([1, 1, 2, 3], count - 1)
+    numbers = np.concatenate([[0], np.cumsum(steps)])
+    while numbers[-1] >= available:
+        late = rng.integers(1, count)
+        if numbers[late] - numbers[late - 1] > 1:
+            numbers[late:] -= 1
+    return numbers + rng.integers(0, available - numbers[-1])

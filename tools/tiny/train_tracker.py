@@ -20,6 +20,7 @@ import copy
 import json
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import clip_pool
@@ -33,7 +34,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from tracker_config import build_tracker_config, whole_config
 from tracker_network import TrackerNetwork, initialise
-from tracker_steps import Batch, Steps
+from tracker_steps import Batch, Steps, clip_frames
 
 HELD_OUT_SEED = 78
 DETECTOR = "detector_model."
@@ -124,7 +125,11 @@ class Trainer:
             lr=self.options.rate,
             betas=(0.9, 0.98),
         )
-        self.steps = Steps(self.network, self.options.seed + int(time.time()))
+        seed = self.options.seed + int(time.time())
+        self.steps = Steps(self.network, seed)
+        self.reader = ThreadPoolExecutor(1)
+        self.reading = None
+        self.read_rng = np.random.default_rng(seed + 1)  # of the reading thread alone
         if self.options.resume:
             self.load()
 
@@ -143,40 +148,44 @@ class Trainer:
             tokens = self.encode(normalise(flat)).last_hidden_state.float()
         return tokens.unflatten(0, values.shape[:2])
 
-    def draw(self, clips: clip_pool.Clips, frames: int) -> Batch:
-        """Clips that the workers are not drawing again right now."""
-        rng, count = self.steps.rng, self.options.clips
+    def batch(self, clips: clip_pool.Clips, part: float) -> Batch:
+        """The clips that were read during the step before; reading those of the next one begins."""
         while True:
-            chosen = rng.choice(clips.filled(), count)
+            reading = self.reading or self.reader.submit(self.read, clips, self.frames_at(part))
+            ids, values, numbers = reading.result()
+            self.reading = self.reader.submit(self.read, clips, self.frames_at(part))
+            tokens = self.tokens_of(values)
+            batch = Batch(ids, tokens, numbers, self.options.objects, self.steps.rng, self.device)
+            if batch.rows:
+                return batch
+
+    def read(self, clips: clip_pool.Clips, frames: int) -> tuple:
+        """Clips that the workers are not drawing again right now: ids, values, frame numbers."""
+        rng = self.read_rng
+        while True:
+            chosen = rng.choice(clips.filled(), self.options.clips)
             before = clips.ready[chosen].copy()
-            numbers = self.steps.clip_frames(clip_pool.FRAMES, frames)
-            ids = np.ascontiguousarray(clips.ids[chosen][:, numbers])
-            values = np.ascontiguousarray(clips.values[chosen][:, numbers])
+            numbers = clip_frames(rng, clip_pool.FRAMES, frames)
+            ids = clips.ids[chosen[:, None], numbers]
+            values = clips.values[chosen[:, None], numbers]
             if (before == clips.ready[chosen]).all():
                 if clips.content == "image" and rng.random() < 0.5:
                     ids, values = ids[..., ::-1].copy(), values[:, :, :, ::-1].copy()
-                batch = Batch(
-                    ids, self.tokens_of(values), numbers, self.options.objects, rng, self.device
-                )
-                if batch.rows:
-                    return batch
+                return ids, values, numbers
 
     def frames_at(self, part: float) -> int:
         """1 while there is no memory, then clips that grow longer."""
         begin = self.options.images_part
-        if part < begin or self.options.frames < 2:
+        if part < begin or self.options.frames < 2 or self.steps.rng.random() < 0.15:
             return 1
         grown = 2 + (part - begin) / max(0.6 * (1 - begin), 1e-6) * (self.options.frames - 2)
         most = min(int(grown + 0.5), self.options.frames)
         return int(self.steps.rng.integers(min(most, max(2, most - 1)), most + 1))
 
     def train_step(self, clips: clip_pool.Clips, part: float) -> dict[str, torch.Tensor]:
-        frames = self.frames_at(part)
-        if frames > 1 and self.steps.rng.random() < 0.15:
-            frames = 1
-        batch = self.draw(clips, frames)
+        batch = self.batch(clips, part)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.device != "cpu"):
-            if frames == 1:
+            if batch.frames == 1:
                 loss, parts = self.steps.image_loss(batch, more=self.steps.rng.random() < 0.4)
             else:
                 loss, parts = self.steps.clip_loss(batch, taught=0.6 * max(0.0, 1 - part) + 0.05)
