@@ -46,7 +46,7 @@ class Clips:
         self.ready = map_file(folder / "ready.bin", (slots,), np.int32)
 
     def filled(self) -> np.ndarray:
-        return np.flatnonzero(self.ready)
+        return np.flatnonzero(self.ready.copy())  # workers write to it meanwhile
 
 
 def load_encoder(model: Path):
