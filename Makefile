@@ -64,7 +64,7 @@ test-clients: wheel build test-page ## wheel, server and page with a browser, tr
 	tests/clients/run
 	tests/server_clients/run
 
-demo: build ## export the small checkpoint, find and mask shapes in two pictures
+demo: build ## export the small checkpoint, find and mask shapes in two pictures, follow them through a clip
 	tools/demo
 
 PORT ?= 8080
@@ -103,6 +103,7 @@ fuzz: setup build/fuzz/build.ninja ## every fuzz target for FUZZ_SECONDS seconds
 
 eval-tiny: build ## figures of the small checkpoint on its held-out pictures
 	$(PYTHON) tools/tiny/evaluate.py --program build/sam3trt --model models/tiny --count $(EVAL_COUNT)
+	$(PYTHON) tools/tiny/evaluate_tracker.py --program build/sam3trt --model models/tiny --images $(EVAL_COUNT)
 
 clean: ## remove build/
 	rm -rf build

@@ -37,11 +37,13 @@ def theirs():
     import tiny_tokenizer
     from sam3.model.sam3_image_processor import Sam3Processor
 
-    config = json.loads((CHECKPOINT / "config.json").read_text())
+    config = json.loads((CHECKPOINT / "config.json").read_text())["detector_config"]
     lines = (CHECKPOINT / "merges.txt").read_text().splitlines()[1:]
     merges = [tuple(line.split()) for line in lines if line]
     learn, tiny_tokenizer.learn_merges = tiny_tokenizer.learn_merges, lambda count: merges
-    weights = checkpoint_files.read_safetensors(CHECKPOINT / "model.safetensors")
+    whole = checkpoint_files.read_safetensors(CHECKPOINT / "model.safetensors")
+    prefix = "detector_model."
+    weights = {n.removeprefix(prefix): v for n, v in whole.items() if n.startswith(prefix)}
     try:
         with meta_model.OnCpu():
             model = meta_model.build(config, len(merges))

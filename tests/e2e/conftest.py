@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import goldens
 import pytest
+import tiny_detector
 from shared import Shared
 
 
@@ -124,6 +125,16 @@ def exported(checkpoint, export):
 def tiny_graphs(export) -> Path:
     """The graphs of the trained small checkpoint."""
     return export("tiny", goldens.ROOT / "models/tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_detector_graphs(export, tmp_path_factory) -> Path:
+    """Those of its detector alone: whatever compares whole models is done in seconds."""
+    checkpoint = tmp_path_factory.mktemp("tiny_detector")
+    tiny_detector.write_files(checkpoint)
+    path = checkpoint / "model.safetensors"
+    tiny_detector.write_safetensors(path, tiny_detector.tensors())
+    return export("tiny_detector", checkpoint)
 
 
 @pytest.fixture(scope="session")

@@ -3,52 +3,28 @@
 import json
 import pickle
 import shutil
-import sys
 import zipfile
 
-import goldens
 import numpy as np
 import onnx
 import pytest
+import tiny_detector
+from tiny_detector import TINY, files, write_safetensors
 
-sys.path.insert(0, str(goldens.ROOT / "tools/reference"))
-import checkpoint_files as files  # noqa: E402
-
-TINY = goldens.ROOT / "models/tiny"
 POINTER = (
     "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 3439938512\n"
 )
-KINDS = {"f2": "F16", "f4": "F32", "f8": "F64", "i8": "I64", "i1": "I8", "c8": "C64"}
-
-
-def write_safetensors(path, tensors):
-    header, data = {}, b""
-    for name, values in tensors.items():
-        raw = np.ascontiguousarray(values).tobytes()
-        kind = KINDS[values.dtype.str[1:]]
-        offsets = [len(data), len(data) + len(raw)]
-        header[name] = {"dtype": kind, "shape": list(values.shape), "data_offsets": offsets}
-        data += raw
-    text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
-
-
-def detector_config():
-    config = json.loads((TINY / "config.json").read_text())
-    return config.get("detector_config", config)
 
 
 @pytest.fixture(scope="module")
 def hf():
     """The detector alone, by the names of Sam3Model."""
-    tensors = files.read_safetensors(TINY / "model.safetensors")
-    names = {name: name.removeprefix("detector_model.") for name in tensors}
-    return {names[n]: v for n, v in tensors.items() if not n.startswith("tracker_")}
+    return tiny_detector.tensors()
 
 
 @pytest.fixture(scope="module")
 def meta(hf):
-    return files.hf_to_meta(hf, detector_config())
+    return files.hf_to_meta(hf, tiny_detector.config())
 
 
 @pytest.fixture
@@ -58,10 +34,7 @@ def folder(tmp_path):
     def make(tensors=None):
         path = tmp_path / "model"
         path.mkdir()
-        for file in TINY.iterdir():
-            if file.suffix in (".json", ".txt"):
-                shutil.copy(file, path)
-        (path / "config.json").write_text(json.dumps(detector_config()))
+        tiny_detector.write_files(path)
         if tensors is not None:
             write_safetensors(path / "model.safetensors", tensors)
         return path

@@ -388,8 +388,9 @@ def test_the_fused_attention_to_the_picture_stands_for_the_operators_it_replaces
     plain, plain_report = typed_detector(recipe)
     fused = onnx.load(path)
     config = json.loads((TINY / "config.json").read_text(encoding="utf-8"))
-    layers = config["detr_decoder_config"]["num_layers"]
-    encoder_layers = config["detr_encoder_config"]["num_layers"]
+    detector = config["detector_config"]
+    layers = detector["detr_decoder_config"]["num_layers"]
+    encoder_layers = detector["detr_encoder_config"]["num_layers"]
     assert len(fused_attention.nodes(fused, fused_attention.GRID)) == layers
     assert report["low_attentions"] == others + layers
     assert plain_report["low_attentions"] == others + plain_count

@@ -18,8 +18,8 @@ TEXTS = ("--text", "red circle", "blue square")
 
 
 @pytest.fixture(scope="module")
-def graphs(tiny_graphs):
-    return tiny_graphs
+def graphs(tiny_detector_graphs):
+    return tiny_detector_graphs
 
 
 @pytest.fixture

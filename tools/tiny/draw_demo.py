@@ -1,9 +1,10 @@
-"""Draws two demo pictures of the shapes that the small model knows.
+"""Draws two demo pictures and a clip of the shapes that the small model knows.
 
     python tools/tiny/draw_demo.py FOLDER
 
-FOLDER/shapes.png has a plain background, FOLDER/shapes_photo.png one of test_images; needs numpy
-and Pillow only.
+FOLDER/shapes.png has a plain background, FOLDER/shapes_photo.png one of test_images;
+FOLDER/clip/00.png and so on are the frames of the clip, in which one red circle goes behind a
+square and another comes into view. Needs numpy and Pillow only.
 """
 
 import sys
@@ -29,11 +30,22 @@ SHAPES = [
 ]
 
 
-def draw(background: np.ndarray) -> Image.Image:
+FRAMES = 36
+# As SHAPES, with x, y and angle on the first and on the last frame; later ones cover earlier ones.
+MOVING = [
+    ("circle", (0.86, 0.12, 0.12), "plain", (0.20, 1.24), (0.46, 0.66), 0.13, (0.0, 0.0)),
+    ("circle", (0.86, 0.12, 0.12), "plain", (1.62, 1.16), (0.20, 0.18), 0.11, (0.0, 0.0)),
+    ("star", (0.13, 0.28, 0.85), "plain", (1.22, 0.20), (0.82, 0.80), 0.16, (0.0, 2.0)),
+    ("ring", (0.10, 0.60, 0.25), "striped", (0.30, 0.55), (0.18, 0.17), 0.12, (0.0, 0.6)),
+    ("square", (0.55, 0.20, 0.70), "plain", (0.72, 0.74), (0.54, 0.58), 0.18, (0.1, 0.3)),
+]
+
+
+def draw(background: np.ndarray, shapes: list[tuple]) -> Image.Image:
     """The shapes over a float RGB background of SIZE."""
     width, height = SIZE
     canvas = background.copy()
-    for shape, color, fill, x, y, radius, angle in SHAPES:
+    for shape, color, fill, x, y, radius, angle in shapes:
         look = {
             "color": np.array(color, np.float32),
             "second": np.ones(3, np.float32),
@@ -46,13 +58,28 @@ def draw(background: np.ndarray) -> Image.Image:
     return Image.fromarray((np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
+def moved(part: float) -> list[tuple]:
+    """MOVING at a part of the clip, 0 to 1."""
+
+    def between(ends: tuple[float, float]) -> float:
+        return ends[0] + (ends[1] - ends[0]) * part
+
+    return [
+        (shape, color, fill, between(x), between(y), radius, between(angle))
+        for shape, color, fill, x, y, radius, angle in MOVING
+    ]
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "clip").mkdir(parents=True, exist_ok=True)
     width, height = SIZE
-    draw(np.broadcast_to(PLAIN, (height, width, 3)).copy()).save(folder / "shapes.png")
+    plain = np.broadcast_to(PLAIN, (height, width, 3))
+    draw(plain, SHAPES).save(folder / "shapes.png")
     photo = Image.open(TEST_IMAGES / "rocket.jpg").convert("RGB").resize(SIZE)
-    draw(np.asarray(photo, np.float32) / 255).save(folder / "shapes_photo.png")
+    draw(np.asarray(photo, np.float32) / 255, SHAPES).save(folder / "shapes_photo.png")
+    for t in range(FRAMES):
+        draw(plain, moved(t / (FRAMES - 1))).save(folder / f"clip/{t:02}.png")
 
 
 if __name__ == "__main__":
