@@ -167,7 +167,7 @@ BOX = [34, 52, 158, 177]
         ({"image": None, "text": ["dog"]}, "image"),
         ({"image": [b"dog"], "text": ["dog"]}, "not a supported image"),
         ({"image": [b"\x89PNG\r\n\x1a\n cut"], "text": ["dog"]}, "image"),
-        ({"image": [b"a", b"b"], "text": ["dog"]}, "expected .1., got .2."),
+        ({"image": [b"a", b"b"], "text": ["dog"]}, "Expected .1., got .2."),
         ({"text": [b"\xff"]}, "UTF-8"),
         ({"text": [""]}, "empty"),
         ({"text": ["dog"] * 65}, "at most 64"),
@@ -299,8 +299,8 @@ def test_several_sequences_run_beside_each_other(triton, clicks_model, clip, fra
 
 
 def test_masks_and_boxes_point_at_objects(asking, clicks_model, clip, frames, tmp_path):
-    mask = {"size": [64, 96], "counts": [64 * 10 + 8, 20] + [44, 20] * 19 + [64 * 67 - 8 - 20 + 20]}
-    assert sum(mask["counts"]) == 64 * 96
+    counts = [64 * 10 + 8, 20] + [44, 20] * 19  # 20 columns from the 11th on, rows 8 to 27
+    mask = {"size": [64, 96], "counts": [*counts, 64 * 96 - sum(counts)]}
     objects = [{"id": 3, "mask": mask}, {"id": 5, "box": [70, 10, 90, 30]}]
     answers = follow(asking, 10, frames, objects=[json.dumps(one) for one in objects])
     prompts = tmp_path / "prompts.json"
@@ -321,7 +321,7 @@ def test_masks_and_boxes_point_at_objects(asking, clicks_model, clip, frames, tm
         ({"objects": ['{"id": 1, "point": [1, 2]}']}, "unknown 'point'"),
         ({"objects": ['{"id": -1, "points": [[1, 2]]}']}, "object_id"),
         ({"objects": ['{"id": 1, "points": [["a", 2]]}']}, "points"),
-        ({"objects": ['{"id": 1, "points": [[1000, 2]]}']}, "point"),
+        ({"objects": ['{"id": 1, "points": [[1000, 2]]}']}, "outside the image"),
         ({"objects": ['{"id": 1, "mask": {"size": [64, 96], "counts": "?"}}']}, "mask"),
         ({"objects": ['{"id": 1, "mask": {"size": [9e9, 9e9], "counts": "1"}}']}, "mask"),
         ({"objects": ['{"id": 1, "mask": {"size": [64, 96], "counts": [-1, 6145]}}']}, "mask"),
