@@ -73,12 +73,13 @@ class TritonPythonModel:
         images = [image for _, image, _ in asked]
         try:
             found = self.segmenter(images, text, boxes, labels, threshold, errors="return")
+            answers = [one if isinstance(one, Exception) else tensors_of(one) for one in found]
         except Exception as error:  # the question is wrong
-            found = [error] * len(asked)
+            answers = [error] * len(asked)
         self.batches.value.increment(1)
         self.images.value.increment(len(images))
-        for (sender, _, _), one in zip(asked, found):
-            send(sender, one if isinstance(one, Exception) else tensors_of(one))
+        for (sender, _, _), answer in zip(asked, answers):
+            send(sender, answer)
 
 
 def question_of(request):

@@ -83,7 +83,7 @@ def masks_of(found):
 
 
 def send(sender, answer):
-    """Answers a request: arrays by the names of their outputs, or an error."""
+    """Answers a request: arrays by the names of their outputs, or an error. Never raises."""
     if isinstance(answer, Exception):
         codes = [
             (ValueError, pb_utils.TritonError.INVALID_ARG),
@@ -97,4 +97,7 @@ def send(sender, answer):
     else:
         tensors = [pb_utils.Tensor(name, array) for name, array in answer.items()]
         response = pb_utils.InferenceResponse(tensors)
-    sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+    try:
+        sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+    except Exception as error:
+        pb_utils.Logger.log_error(f"sam3trt: an answer was not sent: {error}")
