@@ -80,13 +80,10 @@ class MetricFamily:
         self.numbers[name] = 0
 
     def Metric(self, labels):
-        return SimpleNamespace(increment=self.increment, set=self.set)
+        return SimpleNamespace(increment=self.increment)
 
     def increment(self, value):
         self.numbers[self.name] += value
-
-    def set(self, value):
-        self.numbers[self.name] = value
 
 
 class Segmenter:
@@ -125,12 +122,17 @@ class VideoSession:
         self.added.append(prompt)
 
     def step(self, image, index):
-        if image == b"bad\x00":
-            raise sam3trt.BadInputError("not an image")
+        assert image == ("read", IMAGE)
         return [sam3trt.FrameResult(frame=index, size=(2, 2), objects=[])]
 
     def finish(self):
         return []
+
+
+def to_input(image):
+    if image == b"bad\x00":
+        raise sam3trt.BadInputError("not an image")
+    return "read", image
 
 
 def load(name: str, monkeypatch) -> ModuleType:
@@ -150,6 +152,7 @@ def load(name: str, monkeypatch) -> ModuleType:
     monkeypatch.syspath_prepend(SOURCES)
     monkeypatch.setattr(sam3trt, "Segmenter", Segmenter)
     monkeypatch.setattr(sam3trt, "VideoSession", VideoSession)
+    monkeypatch.setattr(sam3trt.intake, "to_input", to_input)
     for module in (name, "sam3trt_triton"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     return importlib.import_module(name)
@@ -311,6 +314,19 @@ def test_an_idle_sequence_is_freed(start):
     assert MetricFamily.numbers["sam3_sequences"] == 0
 
 
+def test_a_frame_that_cannot_be_read_changes_nothing(start):
+    model = start("video_model")
+    click = json.dumps({"id": 4, "points": [[1, 1]]})
+    first, second = Request(1, START), Request(1, image=[b"bad\x00"], text=["dog"], objects=[click])
+    model.execute([first, second])
+    assert second.sender.error().code == TritonError.INVALID_ARG
+    third = Request(1, objects=[click])
+    model.execute([third])
+    assert third.sender.answer()["final_frames"].tolist() == [2]
+    (added,) = model.sequences[1].session.added
+    assert (added["object_id"], added["frame"]) == (4, 2)
+
+
 def test_prompts_reach_the_session(start):
     model = start("video_model")
     mask = {"size": [2, 2], "counts": [1, 2, 1]}
@@ -321,4 +337,5 @@ def test_prompts_reach_the_session(start):
     text, clicked, masked = model.sequences[1].session.added
     assert text["text"] == ["dog"]
     assert (clicked["object_id"], clicked["points"], clicked["labels"]) == (4, [[1, 1]], [0])
+    assert clicked["frame"] == masked["frame"] == 0
     assert masked["mask"].tolist() == [[False, True], [True, False]]

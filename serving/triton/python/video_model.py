@@ -12,6 +12,7 @@ import numpy as np
 import sam3trt
 import triton_python_backend_utils as pb_utils
 from sam3trt import rle
+from sam3trt.intake import to_input
 from sam3trt_triton import Metric, boxes_of, image_of, load_segmenter, masks_of, send, texts_of
 
 MAX_WAITING = 8  # frames of one sequence
@@ -81,7 +82,7 @@ class TritonPythonModel:
         sequence = Sequence(sam3trt.VideoSession(self.segmenter, **options))
         with self.lock:
             self.sequences[name] = sequence
-            self.followed.value.set(len(self.sequences))
+            self.followed.value.increment(1)
         return sequence
 
     def find(self, name):
@@ -105,7 +106,7 @@ class TritonPythonModel:
             if sequence is None or (only is not None and sequence is not only):
                 return
             del self.sequences[name]
-            self.followed.value.set(len(self.sequences))
+            self.followed.value.increment(-1)
         sequence.thread.shutdown(wait=False)
 
     def sweep(self):
@@ -149,12 +150,13 @@ class Frame:
         self.ends = ends
 
     def step(self, session):
-        """The frames that are final now."""
+        """The frames that are final now. An image that cannot be read changes nothing."""
+        image = to_input(self.image) if self.image else None
         if self.texts or self.boxes:
             session.add(text=self.texts or None, boxes=self.boxes, labels=self.labels)
         for one in self.objects:
-            session.add(**one)
-        found = session.step(self.image, self.index) if self.image else []
+            session.add(**one, frame=self.index)
+        found = session.step(image, self.index) if self.image else []
         return found + session.finish() if self.ends else found
 
 
