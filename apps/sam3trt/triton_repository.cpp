@@ -14,6 +14,7 @@ namespace {
 struct Options {
   std::string model;
   std::string model_on_server;  ///< Empty: the model's own path.
+  std::string backend = "python";
   TritonRepository repository;
 };
 
@@ -34,6 +35,7 @@ void run_triton_repository(Options options, const CommandContext& context) {
       options.model_on_server.empty()
           ? std::filesystem::absolute(options.model).lexically_normal().string()
           : options.model_on_server;
+  if (options.backend == "sam3trt") options.repository.backend = TritonBackend::kSam3trt;
   const auto written = write_triton_repository(files, options.repository);
   if (context.json) {
     nlohmann::json paths = nlohmann::json::array();
@@ -61,6 +63,12 @@ void add_triton_repository_command(CLI::App& app, CommandContext& context) {
   command->add_option("--model-on-server", options->model_on_server,
                       "Where servers find the model's folder, such as in a container (default: "
                       "where it is here)");
+  command
+      ->add_option("--backend", options->backend,
+                   "What answers in Triton: python, over the package sam3trt; or sam3trt, the "
+                   "backend that is built with SAM3TRT_TRITON_BACKEND")
+      ->check(CLI::IsMember({"python", "sam3trt"}))
+      ->capture_default_str();
   command->add_flag("--allow-unverified", options->repository.allow_unverified,
                     "Let servers load engines that were not verified or failed it");
   command->footer(

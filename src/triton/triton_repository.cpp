@@ -139,12 +139,19 @@ std::vector<fs::path> write_triton_repository(const ModelFiles& files,
   }
   const std::vector<Part> parts = parts_of(tracks(files));
   for (const Part& part : parts) check_replaceable(output / part.path);
+  const bool python = repository.backend == TritonBackend::kPython;
   Folders folders;
   AtomicFiles written;
   for (const Part& part : parts) {
     const fs::path path = output / part.path;
+    // The folder of a version must be there, whether anything is in it or not.
     folders.all.emplace_back(path.parent_path(), path.string());
+    if (!python && path.extension() == ".py") {
+      written.remove_last(path);
+      continue;
+    }
     std::string text = source_text(part.source);
+    replace(text, "@BACKEND@", python ? "python" : "sam3trt");
     replace(text, "@KIND@", files.form == ModelForm::kEngines ? "KIND_GPU" : "KIND_CPU");
     replace(text, "@MODEL@", quoted(repository.model_folder));
     replace(text, "@ALLOW_UNVERIFIED@", repository.allow_unverified ? "true" : "false");

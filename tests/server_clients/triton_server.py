@@ -12,18 +12,24 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from run_server import free_port
 
 SITE = Path(sysconfig.get_path("purelib"))
 SHIPPED = SITE / "pytriton/tritonserver"
+OWN = Path(__file__).resolve().parents[2] / "build/triton/sam3trt/libtriton_sam3trt.so"
 
 
 def make_backends(folder: Path) -> Path:
-    """The Python backend with the stub for this Python."""
+    """The Python backend with the stub for this Python, and the project's own."""
     python = folder / "python"
     shutil.copytree(SHIPPED / "backends/python", python)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     shutil.copy(SHIPPED / f"python_backend_stubs/{version}/triton_python_backend_stub", python)
+    library = Path(os.environ.get("SAM3TRT_TRITON_BACKEND", OWN))
+    if not library.is_file():
+        pytest.fail(f"{library} is not built: run 'make triton-backend'")
+    (folder / "sam3trt").symlink_to(library.resolve().parent)
     return folder
 
 
@@ -61,7 +67,7 @@ class Triton:
         with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
         for line in lines:
-            if line.startswith(name + "{"):
+            if line.startswith((name + "{", name + " ")):
                 return float(line.rsplit(" ", 1)[1])
         raise AssertionError(f"{name} is not in /metrics")
 

@@ -28,7 +28,7 @@ class TritonRepositoryFiles : public testing::Test {
   [[nodiscard]] fs::path output() const { return folder_ / "a" / "repository"; }
 
   [[nodiscard]] TritonRepository repository(const std::string& model = "/models/onnx") const {
-    return {output(), model, false};
+    return {output(), model, false, TritonBackend::kPython};
   }
 
   void let_it_track() {
@@ -82,11 +82,32 @@ TEST_F(TritonRepositoryFiles, AModelThatDetectsIsOneModel) {
 TEST_F(TritonRepositoryFiles, AModelThatTracksIsTwoModels) {
   let_it_track();
   files_.form = ModelForm::kEngines;
-  EXPECT_EQ(write_triton_repository(files_, {output(), "engines", true}).size(), 6U);
+  EXPECT_EQ(
+      write_triton_repository(files_, {output(), "engines", true, TritonBackend::kPython}).size(),
+      6U);
   const std::string config = text(output() / "sam3_video/config.pbtxt");
   EXPECT_THAT(config, testing::HasSubstr("name: \"sam3_video\""));
   EXPECT_THAT(config, testing::HasSubstr("kind: KIND_GPU"));
   EXPECT_THAT(config, testing::HasSubstr("string_value: \"true\""));
+}
+
+TEST_F(TritonRepositoryFiles, TheOwnBackendNeedsNoPython) {
+  write_triton_repository(files_, repository());
+  TritonRepository own = repository();
+  own.backend = TritonBackend::kSam3trt;
+  EXPECT_THAT(write_triton_repository(files_, own),
+              testing::ElementsAre(output() / "sam3/config.pbtxt"));
+  EXPECT_THAT(text(output() / "sam3/config.pbtxt"), testing::HasSubstr("backend: \"sam3trt\""));
+  EXPECT_TRUE(fs::is_empty(output() / "sam3/1"));
+}
+
+TEST_F(TritonRepositoryFiles, ChangedPythonIsKeptWhenTheBackendChanges) {
+  write_triton_repository(files_, repository());
+  std::ofstream(output() / "sam3/1/model.py", std::ios::app) << "# mine\n";
+  TritonRepository own = repository();
+  own.backend = TritonBackend::kSam3trt;
+  EXPECT_THAT(refusal(own), testing::HasSubstr("model.py"));
+  EXPECT_THAT(text(output() / "sam3/config.pbtxt"), testing::HasSubstr("backend: \"python\""));
 }
 
 TEST_F(TritonRepositoryFiles, PathsAreQuoted) {
