@@ -96,6 +96,16 @@ def test_a_model_that_tracks_is_two(write, exported):
     assert list(config["sequence_batching"][0]) == ["max_sequence_idle_microseconds", "oldest"]
 
 
+def test_the_own_backend_needs_no_python(write, exported):
+    output, _ = write(exported("hf", "video_a"), "--backend", "sam3trt", check=True)
+    assert files_of(output) == ["sam3/config.pbtxt", "sam3_video/config.pbtxt"]
+    # Triton asks for the folder of a version.
+    assert (output / "sam3/1").is_dir() and (output / "sam3_video/1").is_dir()
+    for name in ("sam3", "sam3_video"):
+        config = parse((output / name / "config.pbtxt").read_text(encoding="utf-8"))
+        assert config["backend"] == ["sam3trt"]
+
+
 def test_the_python_is_valid(write, exported):
     output, _ = write(exported("hf", "video_a"), check=True)
     for path in output.rglob("*.py"):
