@@ -1,5 +1,8 @@
 # libtriton_sam3trt.so, the backend "sam3trt" of Triton Inference Server. Triton's own functions are found
 # when it loads the backend; of ours it sees the entry points alone.
+if(NOT TARGET sam3trt_server)
+  message(FATAL_ERROR "SAM3TRT_TRITON_BACKEND needs SAM3TRT_PROGRAM and SAM3TRT_SERVER, whose queue it uses.")
+endif()
 execute_process(
   COMMAND "${PROJECT_SOURCE_DIR}/tools/triton_headers" OUTPUT_VARIABLE headers
   OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
