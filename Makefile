@@ -3,7 +3,7 @@
 # Every target sets up what it needs first (tools/setup); second runs are incremental.
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: help setup build install wheel deb test-deb test-clients demo serve test test-unit test-asan check-format check-tidy format fuzz eval-tiny \
+.PHONY: help setup build install wheel triton-backend deb test-deb test-clients demo serve test test-unit test-asan check-format check-tidy format fuzz eval-tiny \
         page check-page test-page clean
 
 JOBS ?= $(shell nproc)
@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 60
 EVAL_COUNT ?= 100
 PYTHON := .venv/bin/python
 
-CPP_FILES = $(shell find include src apps examples python tests bench -name '*.cpp' -o -name '*.hpp')
+CPP_FILES = $(shell find include src apps examples python serving tests bench -name '*.cpp' -o -name '*.hpp')
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -38,6 +38,10 @@ install: setup build/build.ninja ## program, library, headers into PREFIX (with 
 	cmake --build build -j $(JOBS) --target sam3trt_program sam3trt
 	cmake --install build --prefix "$(PREFIX)"
 
+triton-backend: setup build/build.ninja ## libtriton_sam3trt.so, the backend for Triton, in build/triton (needs cargo)
+	cmake -DSAM3TRT_TRITON_BACKEND=ON build
+	cmake --build build -j $(JOBS) --target triton_sam3trt
+
 wheel: setup ## the Python package, in build/wheels
 	@JOBS=$(JOBS) tools/wheel
 
@@ -60,7 +64,7 @@ test-page: build ## the page in Chromium, against the program
 	tools/setup chromium ffmpeg
 	tests/clients/page/run
 
-test-clients: wheel build test-page ## wheel, server and page with a browser, transformers, ultralytics, Ray, Label Studio and others (installs gigabytes, once)
+test-clients: wheel build triton-backend test-page ## wheel, server and page with a browser, transformers, ultralytics, Ray, Label Studio, Triton and others (installs gigabytes, once)
 	tests/clients/run
 	tests/server_clients/run
 

@@ -14,22 +14,35 @@ if(SAM3TRT_PROGRAM)
   sam3trt_embed(jobs builtin_parquet SAM3TRT_PARQUET python/sam3trt/parquet.py)
 endif()
 
+# sam3trt_embed_files(FOLDER FUNCTION HEADER FILE...): the files become part of src/FOLDER, as what FUNCTION
+# of its HEADER gives.
+function(sam3trt_embed_files folder function header)
+  set(output "${PROJECT_BINARY_DIR}/generated/${folder}/${function}.cpp")
+  string(REPLACE ";" "|" inputs "${ARGN}")
+  add_custom_command(
+    OUTPUT "${output}"
+    COMMAND "${CMAKE_COMMAND}" "-DINPUTS=${inputs}" "-DOUTPUT=${output}" -DHEADER=${header}
+            -DFUNCTION=${function} -P "${PROJECT_SOURCE_DIR}/cmake/embed_files.cmake"
+    DEPENDS ${ARGN} "${PROJECT_SOURCE_DIR}/cmake/embed_files.cmake"
+    COMMENT "Embedding ${function}"
+    VERBATIM)
+  target_sources(sam3trt_${folder} PRIVATE "${output}")
+endfunction()
+
 # The photographs that engines are calibrated and verified with where the user names none.
 set(photographs "${PROJECT_SOURCE_DIR}/test_images/cat.jpg"
                 "${PROJECT_SOURCE_DIR}/test_images/example.jpg"
                 "${PROJECT_SOURCE_DIR}/test_images/rocket.jpg")
-string(REPLACE ";" "|" photographs_argument "${photographs}")
-add_custom_command(
-  OUTPUT "${PROJECT_BINARY_DIR}/generated/verify/builtin_photographs.cpp"
-  COMMAND
-    "${CMAKE_COMMAND}" "-DINPUTS=${photographs_argument}"
-    "-DOUTPUT=${PROJECT_BINARY_DIR}/generated/verify/builtin_photographs.cpp"
-    -DHEADER=verify/photographs.hpp -DFUNCTION=builtin_photographs -P
-    "${PROJECT_SOURCE_DIR}/cmake/embed_files.cmake"
-  DEPENDS ${photographs} "${PROJECT_SOURCE_DIR}/cmake/embed_files.cmake"
-  COMMENT "Embedding photographs"
-  VERBATIM)
-target_sources(sam3trt_verify PRIVATE "${PROJECT_BINARY_DIR}/generated/verify/builtin_photographs.cpp")
+sam3trt_embed_files(verify builtin_photographs verify/photographs.hpp ${photographs})
+
+# What `sam3trt triton-repository` writes.
+if(SAM3TRT_PROGRAM)
+  set(triton "${PROJECT_SOURCE_DIR}/serving/triton")
+  sam3trt_embed_files(
+    triton builtin_triton_files triton/triton_repository.hpp "${triton}/sam3.pbtxt"
+    "${triton}/sam3_video.pbtxt" "${triton}/python/model.py" "${triton}/python/video_model.py"
+    "${triton}/python/sam3trt_triton.py")
+endif()
 
 # The page of `sam3trt serve`, as web/ built it (web/dist is in the repository), and its OpenAPI file.
 if(TARGET sam3trt_server)

@@ -10,6 +10,8 @@ option(SAM3TRT_HUB "Let the program download checkpoints; needs libcurl." ON)
 option(SAM3TRT_CONFIG_FILES "Let the program read --config FILE; needs yaml-cpp." ON)
 option(SAM3TRT_OVERLAY "Let the program draw overlays; needs Pango and Cairo." ON)
 option(SAM3TRT_SERVER "Let the program serve; needs cpp-httplib and prometheus-cpp." ON)
+option(SAM3TRT_TRITON_BACKEND
+       "Build the backend of Triton Inference Server; needs SAM3TRT_SERVER, and cargo for its headers." OFF)
 option(SAM3TRT_AVIF "Read AVIF images; needs libavif." ON)
 option(SAM3TRT_HEIC "Read HEIC images; needs libheif." ON)
 option(SAM3TRT_WERROR "Treat warnings as errors." OFF)

@@ -28,6 +28,7 @@ struct Program {
     add_infer_command(app, context);
     add_track_command(app, context);
     add_serve_command(app, context);
+    add_triton_repository_command(app, context);
     add_verify_command(app, context);
     add_bench_command(app, context);
     add_inspect_command(app, context);

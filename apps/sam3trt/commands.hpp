@@ -16,6 +16,7 @@ void add_build_command(CLI::App& app, CommandContext& context);
 void add_infer_command(CLI::App& app, CommandContext& context);
 void add_track_command(CLI::App& app, CommandContext& context);
 void add_serve_command(CLI::App& app, CommandContext& context);
+void add_triton_repository_command(CLI::App& app, CommandContext& context);
 void add_verify_command(CLI::App& app, CommandContext& context);
 void add_bench_command(CLI::App& app, CommandContext& context);
 void add_inspect_command(CLI::App& app, CommandContext& context);

@@ -129,6 +129,15 @@ void check_numbers(const KserveTensor& tensor, const std::string& where) {
   }
 }
 
+void check_data(const KserveTensor& tensor, size_t elements, const std::string& where) {
+  const size_t found = tensor.datatype == "BYTES" ? tensor.texts.size() : tensor.numbers.size();
+  if (found != elements) {
+    throw_bad_input(where + ": its shape has " + std::to_string(elements) + " elements, its data " +
+                    std::to_string(found));
+  }
+  check_numbers(tensor, where);
+}
+
 /// Takes the tensor's binary data, if it has some, from the beginning of `rest`.
 KserveTensor parse_input(const Json& input, size_t index, std::string_view& rest) {
   std::string where = "inputs[" + std::to_string(index) + "]";
@@ -160,12 +169,7 @@ KserveTensor parse_input(const Json& input, size_t index, std::string_view& rest
     if (data == nullptr || !data->is_array()) throw_bad_input(where + ": expected a list \"data\"");
     read_json_data(*data, tensor, where);
   }
-  const size_t found = tensor.datatype == "BYTES" ? tensor.texts.size() : tensor.numbers.size();
-  if (found != elements) {
-    throw_bad_input(where + ": its shape has " + std::to_string(elements) + " elements, its data " +
-                    std::to_string(found));
-  }
-  check_numbers(tensor, where);
+  check_data(tensor, elements, where);
   return tensor;
 }
 
@@ -185,7 +189,26 @@ std::vector<KserveRequest::Output> parse_outputs(const Json& outputs, bool binar
   return asked;
 }
 
-std::string binary_of(const KserveTensor& tensor) {
+Json json_of(const KserveTensor& tensor) {
+  if (tensor.datatype == "BYTES") return tensor.texts;
+  if (tensor.datatype == "FP32") return tensor.numbers;
+  return std::vector<int32_t>(tensor.numbers.begin(), tensor.numbers.end());
+}
+
+}  // namespace
+
+void read_kserve_data(std::string_view data, KserveTensor& tensor) {
+  const std::string where = "input \"" + printable(tensor.name) + "\"";
+  const auto elements = checked_element_count(tensor.shape);
+  if (!elements || static_cast<uint64_t>(*elements) > kMaxElements) {
+    throw_bad_input(where + ": has more than " + std::to_string(kMaxElements) + " elements");
+  }
+  tensor.binary = true;
+  read_binary_data(data, tensor, where);
+  check_data(tensor, static_cast<size_t>(*elements), where);
+}
+
+std::string kserve_data_of(const KserveTensor& tensor) {
   std::string data;
   const auto append = [&](const auto value) {
     char bytes[sizeof(value)];
@@ -199,20 +222,16 @@ std::string binary_of(const KserveTensor& tensor) {
   for (const double value : tensor.numbers) {
     if (tensor.datatype == "FP32") {
       append(static_cast<float>(value));
+    } else if (tensor.datatype == "INT64") {
+      append(static_cast<int64_t>(value));
+    } else if (tensor.datatype == "BOOL") {
+      append(static_cast<uint8_t>(value));
     } else {
       append(static_cast<int32_t>(value));
     }
   }
   return data;
 }
-
-Json json_of(const KserveTensor& tensor) {
-  if (tensor.datatype == "BYTES") return tensor.texts;
-  if (tensor.datatype == "FP32") return tensor.numbers;
-  return std::vector<int32_t>(tensor.numbers.begin(), tensor.numbers.end());
-}
-
-}  // namespace
 
 KserveRequest parse_kserve_request(std::string_view body, const std::string& header_bytes) {
   size_t header = body.size();
@@ -264,7 +283,7 @@ HttpResponse kserve_response(const std::string& model, const std::string& versio
   for (const KserveTensor& tensor : outputs) {
     Json entry{{"name", tensor.name}, {"datatype", tensor.datatype}, {"shape", tensor.shape}};
     if (tensor.binary) {
-      const std::string data = binary_of(tensor);
+      const std::string data = kserve_data_of(tensor);
       entry["parameters"] = {{"binary_data_size", data.size()}};
       binary += data;
       any = true;

@@ -16,12 +16,12 @@ namespace sam3trt {
 // "binary_data_size". Binary data is little-endian; each element of BYTES has its length before
 // it, in 4 bytes.
 
-/// A tensor of FP32, INT32 or BYTES.
+/// A tensor of FP32, INT32 or BYTES; as an output also of INT64 or BOOL.
 struct KserveTensor {
   std::string name;
   std::string datatype;
   std::vector<int64_t> shape;
-  std::vector<double> numbers{};     ///< Of FP32 and INT32.
+  std::vector<double> numbers{};     ///< Of all but BYTES.
   std::vector<std::string> texts{};  ///< Of BYTES.
   bool binary = false;               ///< It came, or goes, as binary data.
 };
@@ -44,6 +44,13 @@ struct KserveRequest {
 /// other datatypes, data behind the last tensor, shared memory.
 [[nodiscard]] KserveRequest parse_kserve_request(std::string_view body,
                                                  const std::string& header_bytes);
+
+/// Fills in the elements out of binary data; name, datatype and shape are there. Throws
+/// Error(kBadInput) for data that does not fit them.
+void read_kserve_data(std::string_view data, KserveTensor& tensor);
+
+/// The elements as binary data.
+[[nodiscard]] std::string kserve_data_of(const KserveTensor& tensor);
 
 /// {"model_name", "model_version", "id", "outputs"}, with the binary tensors behind it.
 [[nodiscard]] HttpResponse kserve_response(const std::string& model, const std::string& version,

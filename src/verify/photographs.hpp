@@ -1,20 +1,13 @@
 #pragma once
 
-#include <cstddef>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "base/embedded_file.hpp"
 #include "image/image.hpp"
 
 namespace sam3trt {
-
-/// A file inside the program.
-struct EmbeddedFile {
-  std::string_view name;
-  std::span<const std::byte> bytes;
-};
 
 /// The photographs of test_images at build time, by name, so that the images that engines are
 /// calibrated and verified with are the same everywhere.

@@ -10,7 +10,19 @@ from pathlib import Path
 import goldens
 import pytest
 
-COMMANDS = ["download", "export", "build", "infer", "track", "verify", "bench", "inspect", "doctor"]
+COMMANDS = [
+    "download",
+    "export",
+    "build",
+    "infer",
+    "track",
+    "serve",
+    "triton-repository",
+    "verify",
+    "bench",
+    "inspect",
+    "doctor",
+]
 
 
 def assert_usage_error(result, *texts):
