@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -78,7 +79,8 @@ struct Exchange {
   int64_t sent = connection.sent();
   HttpRequest request;
   Routes::Match match;
-  bool unread = false;  ///< The body was not read to its end: the connection cannot go on.
+  /// The head or the body was not read to its end: the connection cannot go on.
+  bool unread = true;
   size_t body_bytes = 0;
   uint64_t file_bytes = 0;
   std::optional<HttpProblem> problem;  ///< Why reading the body ended.
@@ -94,8 +96,23 @@ struct BodyLength {
   uint64_t bytes = 0;
 };
 
+/// A token of RFC 9110: what else is a name here may be one that says where the body ends to
+/// others.
+bool is_header_name(const std::string& name) {
+  constexpr std::string_view kSigns = "!#$%&'*+-.^_`|~";
+  return !name.empty() && std::ranges::all_of(name, [&](unsigned char c) {
+    return (c < 0x80 && std::isalnum(c) != 0) ||
+           kSigns.find(static_cast<char>(c)) != std::string_view::npos;
+  });
+}
+
 /// Throws HttpError(400, 501) for heads whose end of the body is doubtful.
 BodyLength body_length(const httplib::Headers& headers) {
+  for (const auto& [name, value] : headers) {
+    if (!is_header_name(name)) {
+      throw HttpError(400, "bad_request", "a header has a name that cannot be one");
+    }
+  }
   const auto lengths = headers.equal_range("Content-Length");
   const auto encodings = headers.equal_range("Transfer-Encoding");
   BodyLength length;
@@ -297,6 +314,8 @@ class HttpServer::Impl : public httplib::Server {
     return to_response(*exchange.problem, route == nullptr ? ErrorForm() : route->errors);
   }
 
+  static HttpProblem too_slow() { return {408, "too_slow", "the request did not come in time"}; }
+
   static HttpError too_large(size_t limit) {
     return {413, "body_too_large",
             "the request is larger than " + std::to_string(limit >> 20U) + " MiB"};
@@ -332,7 +351,10 @@ class HttpServer::Impl : public httplib::Server {
             return HandlerResponse::Unhandled;
           }
           const int status = response.status < 400 ? 400 : response.status;
-          put(to_response({status, "bad_request", "the request is not HTTP as it should be"}),
+          const bool late = current != nullptr && current->connection.is_late();
+          put(to_response(late ? too_slow()
+                               : HttpProblem{status, "bad_request",
+                                             "the request is not HTTP as it should be"}),
               response);
           return HandlerResponse::Handled;
         }));
@@ -400,7 +422,9 @@ class HttpServer::Impl : public httplib::Server {
       exchange.unread = false;
     } else if (!exchange.problem) {
       exchange.problem =
-          HttpProblem{400, "bad_request", "the body of the request is cut off or malformed"};
+          exchange.connection.is_late()
+              ? too_slow()
+              : HttpProblem{400, "bad_request", "the body of the request is cut off or malformed"};
     }
   }
 
