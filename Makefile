@@ -35,7 +35,7 @@ build: setup build/build.ninja ## the program, build/sam3trt
 
 PREFIX ?= /usr/local
 install: setup build/build.ninja ## program, library, headers into PREFIX (with DESTDIR before it)
-	cmake --build build -j $(JOBS) --target sam3trt_program sam3trt
+	cmake --build build -j $(JOBS) --target sam3trt_program libsam3trt.so
 	cmake --install build --prefix "$(PREFIX)"
 
 triton-backend: setup build/build.ninja ## libtriton_sam3trt.so, the backend for Triton, in build/triton (needs cargo)
@@ -46,10 +46,10 @@ wheel: setup ## the Python package, in build/wheels
 	@JOBS=$(JOBS) tools/wheel
 
 deb: setup build/build.ninja ## .deb packages of this distribution, in build/packages
-	cmake --build build -j $(JOBS) --target sam3trt_program sam3trt
+	cmake --build build -j $(JOBS) --target sam3trt_program libsam3trt.so
 	cd build && cpack --config CPackConfig.cmake -B packages
 
-test-deb: deb ## as root: the packages installed and run in an empty root
+test-deb: deb ## as root: the packages and the steps of the container file in an empty root
 	tools/setup debootstrap
 	$(PYTHON) -m pytest -q -rs tests/deb
 
@@ -64,7 +64,7 @@ test-page: build ## the page in Chromium, against the program
 	tools/setup chromium ffmpeg
 	tests/clients/page/run
 
-test-clients: wheel build triton-backend test-page ## wheel, server and page with a browser, transformers, ultralytics, Ray, Label Studio, Triton and others (installs gigabytes, once)
+test-clients: wheel build triton-backend test-page test-deb ## wheel, server and page with a browser, transformers, ultralytics, Ray, Label Studio, Triton and others (installs gigabytes, once)
 	tests/clients/run
 	tests/server_clients/run
 

@@ -19,14 +19,14 @@ ImageView view_of(const Image& image) {
 void check_image_size(int64_t width, int64_t height, const std::string& name, int64_t max_pixels) {
   const std::string size = std::to_string(width) + "x" + std::to_string(height);
   if (width <= 0 || height <= 0) {
-    throw_bad_input(name + ": an image of " + size + " pixels, expected positive numbers");
+    throw_bad_input(name + ": has " + size + " pixels, expected positive numbers");
   }
   if (width > kMaxImageSide || height > kMaxImageSide) {
-    throw_bad_input(name + ": an image of " + size + " pixels is too long: a side has at most " +
+    throw_bad_input(name + ": has " + size + " pixels, which is too long: a side has at most " +
                     std::to_string(kMaxImageSide) + " pixels; cut it into parts, or scale it down");
   }
   if (width * height > max_pixels) {
-    throw_bad_input(name + ": an image of " + size + " pixels is too large: at most " +
+    throw_bad_input(name + ": has " + size + " pixels, which is too large: at most " +
                     std::to_string(max_pixels) + " pixels are accepted; scale it down");
   }
 }

@@ -79,12 +79,9 @@ void check_origin(const HttpRequest& request, const AccessRules& rules) {
   throw HttpError(403, "cross_origin", "the request comes from a page of another origin");
 }
 
-HttpResponse token_is_missing() {
-  HttpResponse response =
-      to_response({401, "unauthorized",
-                   "the token is missing or wrong: send it as 'Authorization: Bearer TOKEN'"});
-  response.headers.emplace_back("WWW-Authenticate", "Bearer");
-  return response;
+HttpError token_is_missing() {
+  return {401, "unauthorized",
+          "the token is missing or wrong: send it as 'Authorization: Bearer TOKEN' or as api_key"};
 }
 
 }  // namespace sam3trt

@@ -24,7 +24,7 @@ struct AccessRules {
 /// Throws HttpError(403) for a request that a page of another origin makes in someone's browser.
 void check_origin(const HttpRequest& request, const AccessRules& rules);
 
-/// The 401 response.
-[[nodiscard]] HttpResponse token_is_missing();
+/// 401, of a request without the token.
+[[nodiscard]] HttpError token_is_missing();
 
 }  // namespace sam3trt

@@ -138,7 +138,10 @@ ssize_t ClientConnection::receive(char* data, size_t size, Clock::time_point dea
       if (errno == EINTR) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) return -1;
     }
-    if (!wait(wanted, deadline)) return -1;
+    if (!wait(wanted, deadline)) {
+      late_ = true;
+      return -1;
+    }
   }
 }
 
@@ -149,7 +152,8 @@ ssize_t ClientConnection::read(char* data, size_t size) {
       const auto allowed = std::chrono::milliseconds(body_bytes_ * 1000 / times_.slow_bytes);
       deadline = std::min(Clock::now() + times_.pause, started_ + times_.body + allowed);
     }
-    if (Clock::now() > deadline) return -1;
+    late_ = Clock::now() > deadline;
+    if (late_) return -1;
     const ssize_t got = receive(buffer_.data(), buffer_.size(), deadline);
     if (got <= 0) return got;
     begin_ = 0;

@@ -62,6 +62,9 @@ class ClientConnection {
   /// All of it, or -1.
   [[nodiscard]] ssize_t write(const char* data, size_t size);
 
+  /// read() gave up because the client was too slow.
+  [[nodiscard]] bool is_late() const { return late_; }
+
   /// The client has left, or ended its side.
   [[nodiscard]] bool is_gone() const;
 
@@ -94,6 +97,7 @@ class ClientConnection {
   Clock::time_point started_{};
   int64_t received_ = 0;
   int64_t sent_ = 0;
+  bool late_ = false;
 };
 
 }  // namespace sam3trt

@@ -65,6 +65,14 @@ HttpProblem describe(const std::exception_ptr& error) {
   return {500, "internal", "the server failed; its log says why"};
 }
 
+std::string body_of(const HttpProblem& problem) {
+  using Json = nlohmann::ordered_json;
+  Json error = {{"code", problem.code}, {"message", problem.message}};
+  if (!problem.field.empty()) error["field"] = problem.field;
+  return Json{{"error", std::move(error)}}.dump(-1, ' ', false, Json::error_handler_t::replace) +
+         "\n";
+}
+
 }  // namespace
 
 bool CaseInsensitive::operator()(std::string_view a, std::string_view b) const {
@@ -96,14 +104,11 @@ HttpError::HttpError(int status, std::string code, const std::string& message, s
 
 HttpProblem problem_of(const std::exception_ptr& error) { return describe(error); }
 
-HttpResponse to_response(const HttpProblem& problem) {
-  using Json = nlohmann::ordered_json;
-  Json error = {{"code", problem.code}, {"message", problem.message}};
-  if (!problem.field.empty()) error["field"] = problem.field;
+HttpResponse to_response(HttpProblem problem, const ErrorForm& form) {
   HttpResponse response;
+  response.body = form ? form(problem) : body_of(problem);
   response.status = problem.status;
-  response.body =
-      Json{{"error", std::move(error)}}.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  if (problem.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
   if (problem.retry_after) {
     response.headers.emplace_back("Retry-After", std::to_string(*problem.retry_after));
   }
@@ -153,7 +158,7 @@ HttpResponse Routes::handle(HttpRequest& request) const {
   try {
     return (*match.handler)(request);
   } catch (...) {
-    return to_response(problem_of(std::current_exception()));
+    return to_response(problem_of(std::current_exception()), match.options->errors);
   }
 }
 

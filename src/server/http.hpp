@@ -94,8 +94,12 @@ struct HttpProblem {
 /// else 500 "internal" without details.
 [[nodiscard]] HttpProblem problem_of(const std::exception_ptr& error);
 
-/// The problem as a response, with Retry-After where it says so.
-[[nodiscard]] HttpResponse to_response(const HttpProblem& problem);
+/// Makes the body of an error, and may change its status.
+using ErrorForm = std::function<std::string(HttpProblem& problem)>;
+
+/// The problem as a response, with Retry-After and WWW-Authenticate where it needs them; without a
+/// form it is {"error": {"code", "message", "field"}}.
+[[nodiscard]] HttpResponse to_response(HttpProblem problem, const ErrorForm& form = {});
 
 /// Who may ask.
 enum class Access {
@@ -112,6 +116,8 @@ struct RouteOptions {
   /// Parts that are files are written to temporary files (HttpPart::file), with a limit of their
   /// own in place of that of bodies.
   bool files_on_disk = false;
+  /// What the route's clients expect as an error, also as one that keeps them from the handler.
+  ErrorForm errors{};
 };
 
 class Routes {

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -78,7 +79,8 @@ struct Exchange {
   int64_t sent = connection.sent();
   HttpRequest request;
   Routes::Match match;
-  bool unread = false;  ///< The body was not read to its end: the connection cannot go on.
+  /// The head or the body was not read to its end: the connection cannot go on.
+  bool unread = true;
   size_t body_bytes = 0;
   uint64_t file_bytes = 0;
   std::optional<HttpProblem> problem;  ///< Why reading the body ended.
@@ -94,8 +96,23 @@ struct BodyLength {
   uint64_t bytes = 0;
 };
 
+/// A token of RFC 9110: what else is a name here may be one that says where the body ends to
+/// others.
+bool is_header_name(const std::string& name) {
+  constexpr std::string_view kSigns = "!#$%&'*+-.^_`|~";
+  return !name.empty() && std::ranges::all_of(name, [&](unsigned char c) {
+    return (c < 0x80 && std::isalnum(c) != 0) ||
+           kSigns.find(static_cast<char>(c)) != std::string_view::npos;
+  });
+}
+
 /// Throws HttpError(400, 501) for heads whose end of the body is doubtful.
 BodyLength body_length(const httplib::Headers& headers) {
+  for (const auto& [name, value] : headers) {
+    if (!is_header_name(name)) {
+      throw HttpError(400, "bad_request", "a header has a name that cannot be one");
+    }
+  }
   const auto lengths = headers.equal_range("Content-Length");
   const auto encodings = headers.equal_range("Transfer-Encoding");
   BodyLength length;
@@ -281,7 +298,7 @@ class HttpServer::Impl : public httplib::Server {
     if (route == nullptr) return;
     const bool asks_token = route->access == Access::kToken && !route->token;
     if (asks_token && !brings_token(exchange.request, options_.access.token)) {
-      throw HttpError(401, "unauthorized", "");
+      throw token_is_missing();
     }
     const size_t limit = limit_of(*route);
     if (length.bytes > limit) throw too_large(limit);
@@ -291,6 +308,14 @@ class HttpServer::Impl : public httplib::Server {
     return route.files_on_disk ? options_.max_upload_bytes : options_.max_body_bytes;
   }
 
+  /// What the problem is, as the route's clients expect it.
+  static HttpResponse refusal(const Exchange& exchange) {
+    const RouteOptions* route = exchange.match.options;
+    return to_response(*exchange.problem, route == nullptr ? ErrorForm() : route->errors);
+  }
+
+  static HttpProblem too_slow() { return {408, "too_slow", "the request did not come in time"}; }
+
   static HttpError too_large(size_t limit) {
     return {413, "body_too_large",
             "the request is larger than " + std::to_string(limit >> 20U) + " MiB"};
@@ -299,7 +324,7 @@ class HttpServer::Impl : public httplib::Server {
   void add_handlers() {
     set_expect_100_continue_handler([](const httplib::Request&, httplib::Response& response) {
       if (!current->problem) return 100;
-      put(to_response(*current->problem), response);
+      put(refusal(*current), response);
       return response.status;
     });
     set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
@@ -326,7 +351,10 @@ class HttpServer::Impl : public httplib::Server {
             return HandlerResponse::Unhandled;
           }
           const int status = response.status < 400 ? 400 : response.status;
-          put(to_response({status, "bad_request", "the request is not HTTP as it should be"}),
+          const bool late = current != nullptr && current->connection.is_late();
+          put(to_response(late ? too_slow()
+                               : HttpProblem{status, "bad_request",
+                                             "the request is not HTTP as it should be"}),
               response);
           return HandlerResponse::Handled;
         }));
@@ -362,8 +390,7 @@ class HttpServer::Impl : public httplib::Server {
       check_body_token(exchange);
     }
     if (exchange.problem) {
-      put(exchange.problem->status == 401 ? token_is_missing() : to_response(*exchange.problem),
-          response);
+      put(refusal(exchange), response);
       return;
     }
     put(routes_.handle(exchange.request), response);
@@ -376,7 +403,7 @@ class HttpServer::Impl : public httplib::Server {
       if (equal_in_constant_time(exchange.match.options->token(exchange.request), token)) return;
     } catch (const Error&) {  // a body that cannot be read has none
     }
-    exchange.problem = HttpProblem{401, "unauthorized", ""};
+    exchange.problem = problem_of(std::make_exception_ptr(token_is_missing()));
   }
 
   void read_body(Exchange& exchange, const httplib::Request& request,
@@ -395,7 +422,9 @@ class HttpServer::Impl : public httplib::Server {
       exchange.unread = false;
     } else if (!exchange.problem) {
       exchange.problem =
-          HttpProblem{400, "bad_request", "the body of the request is cut off or malformed"};
+          exchange.connection.is_late()
+              ? too_slow()
+              : HttpProblem{400, "bad_request", "the body of the request is cut off or malformed"};
     }
   }
 
@@ -411,8 +440,7 @@ class HttpServer::Impl : public httplib::Server {
           }
           parts.push_back({head.name, head.filename, head.content_type, {}});
           if (on_disk && !head.filename.empty()) {
-            exchange.files.push_back(std::make_unique<TemporaryFile>(
-                std::filesystem::temp_directory_path(), "the upload"));
+            exchange.files.push_back(upload_file());
             parts.back().file = exchange.files.back()->path();
           }
           return true;
@@ -421,6 +449,31 @@ class HttpServer::Impl : public httplib::Server {
           if (parts.back().file.empty()) return take(exchange, parts.back().body, {data, size});
           return save(exchange, {data, size});
         });
+  }
+
+  /// An upload that has no room is the server's trouble, which others have to hear of: its folder
+  /// and the reason are in the log only.
+  static HttpError not_kept(int error) {
+    log(LogLevel::kWarning, std::string("an upload cannot be kept: ") + std::strerror(error));
+    const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
+    if (!full) return {500, "internal", "the server cannot keep the upload; its log says why"};
+    return {507, "disk_full", "the server has no room for the upload"};
+  }
+
+  static std::unique_ptr<TemporaryFile> upload_file() {
+    std::error_code missing;
+    const std::filesystem::path folder = std::filesystem::temp_directory_path(missing);
+    if (missing) {
+      log(LogLevel::kWarning, "TMPDIR does not name a folder, where uploads are kept");
+      throw not_kept(missing.value());
+    }
+    try {
+      return std::make_unique<TemporaryFile>(folder, "an upload");
+    } catch (const Error& error) {
+      const int reason = errno;
+      log(LogLevel::kWarning, error.what());
+      throw not_kept(reason);
+    }
   }
 
   /// Adds to a body in memory.
@@ -443,12 +496,7 @@ class HttpServer::Impl : public httplib::Server {
     while (!piece.empty()) {
       const ssize_t put = ::write(exchange.files.back()->descriptor(), piece.data(), piece.size());
       if (put < 0 && errno == EINTR) continue;
-      if (put < 0) {
-        const bool full = errno == ENOSPC || errno == EDQUOT;
-        log(LogLevel::kWarning, std::string("an upload cannot be kept: ") + std::strerror(errno));
-        throw HttpError(full ? 507 : 500, full ? "disk_full" : "internal",
-                        "the server cannot keep the upload");
-      }
+      if (put < 0) throw not_kept(errno);
       piece.remove_prefix(static_cast<size_t>(put));
     }
     return true;

@@ -14,13 +14,15 @@ namespace sam3trt {
 namespace {
 
 /// Decodes within the limit. An image that is only too large is told from what is not an image.
-Image decode_within(std::span<const std::byte> bytes, int64_t max_pixels) {
+Image decode_within(std::span<const std::byte> bytes, int64_t max_pixels,
+                    const std::string& where) {
   try {
-    return decode_image(bytes, "the image", max_pixels);
+    return decode_image(bytes, where, max_pixels);
   } catch (const Error& error) {
     const std::string message = error.what();
-    const bool too_large = message.find("pixels") != std::string::npos;
-    throw HttpError(too_large ? 413 : 415, too_large ? "image_too_large" : "not_an_image", message);
+    const bool too_large = message.find("which is too", where.size()) != std::string::npos;
+    throw HttpError(too_large ? 413 : 415, too_large ? "image_too_large" : "not_an_image", message,
+                    where);
   }
 }
 
@@ -31,7 +33,8 @@ ImageDecoder::ImageDecoder(const ServiceLimits& limits, size_t pixel_bytes)
       pixel_bytes_(pixel_bytes),
       at_a_time_(std::max(2U, std::thread::hardware_concurrency())) {}
 
-std::shared_ptr<const Image> ImageDecoder::decode(std::string_view file_bytes) {
+std::shared_ptr<const Image> ImageDecoder::decode(std::string_view file_bytes,
+                                                  const std::string& where) {
   {
     std::unique_lock lock(room_->mutex);
     const bool has_room = room_->changed.wait_for(lock, limits_.timeout, [&] {
@@ -51,7 +54,7 @@ std::shared_ptr<const Image> ImageDecoder::decode(std::string_view file_bytes) {
   std::unique_ptr<Image> image;
   try {
     image = std::make_unique<Image>(
-        decode_within(std::as_bytes(std::span(file_bytes)), limits_.max_pixels));
+        decode_within(std::as_bytes(std::span(file_bytes)), limits_.max_pixels, where));
   } catch (...) {
     leave(0);
     throw;

@@ -20,8 +20,9 @@ class ImageDecoder {
   ImageDecoder(const ServiceLimits& limits, size_t pixel_bytes);
 
   /// Throws HttpError(413) for more pixels than the limits allow, 415 for what is not an image, 503
-  /// when there is no room for too long.
-  [[nodiscard]] std::shared_ptr<const Image> decode(std::string_view file_bytes);
+  /// when there is no room for too long; messages and fields name the image as `where`.
+  [[nodiscard]] std::shared_ptr<const Image> decode(std::string_view file_bytes,
+                                                    const std::string& where);
 
  private:
   struct Room {

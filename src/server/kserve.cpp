@@ -7,7 +7,6 @@
 
 #include "base/error.hpp"
 #include "checkpoint/stored_tensor.hpp"
-#include "server/foreign_errors.hpp"
 #include "server/kserve_model.hpp"
 #include "server/kserve_tensors.hpp"
 
@@ -73,6 +72,12 @@ void check_model(const HttpRequest& request) {
   }
 }
 
+/// Errors are a text, and what is wrong with a request is 400.
+std::string error_text(HttpProblem& problem) {
+  if (problem.status == 422) problem.status = 400;
+  return Json{{"error", problem.message}}.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 HttpResponse readiness(const Service& service) {
   HttpResponse response = answer({{"ready", service.ready()}});
   if (!service.ready()) response.status = 503;
@@ -84,14 +89,8 @@ HttpResponse readiness(const Service& service) {
 void add_kserve_routes(Routes& routes, Service& service, const RequestImages& images) {
   const auto add = [&](const std::string& method, const std::string& pattern, Handler handler,
                        Access access = Access::kToken) {
-    routes.add(method, pattern,
-               with_errors(std::move(handler),
-                           [](HttpProblem& problem) {
-                             if (problem.status == 422) problem.status = 400;
-                             return Json{{"error", problem.message}}.dump(
-                                 -1, ' ', false, Json::error_handler_t::replace);
-                           }),
-               {.access = access});
+    routes.add(method, pattern, std::move(handler),
+               {.access = access, .token = {}, .errors = error_text});
   };
   add("GET", "/v2", [&service](const HttpRequest&) {
     return answer({{"name", "sam3trt"},

@@ -21,17 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Errors of the service about an image name the image's place.
-template <typename Action>
-auto named(const std::string& where, const Action& action) {
-  try {
-    return action();
-  } catch (const HttpError& error) {
-    throw HttpError(error.status(), error.name(), where + ": " + error.what(), where,
-                    error.retry_after());
-  }
-}
-
 /// The text behind "data:image/png;base64,", or all of it.
 std::string_view without_data_url(std::string_view text) {
   constexpr size_t kMaxHead = 256;
@@ -66,7 +55,7 @@ RequestImages::RequestImages(Service& service, ImageAccess access)
 }
 
 RequestImage RequestImages::of_bytes(std::string_view bytes, const std::string& where) const {
-  return {named(where, [&] { return service_.decode(bytes); }), {}};
+  return {service_.decode(bytes, where), {}};
 }
 
 RequestImage RequestImages::of_file(const HttpPart& part, const std::string& where) const {
@@ -148,7 +137,7 @@ RequestImage RequestImages::read(const nlohmann::json& json, const std::string& 
     return of_base64(text->get_ref<const std::string&>(), where + ".base64");
   }
   if (const auto digest = fields.text("features")) {
-    return {named(where, [&] { return service_.image_of(*digest); }), {}};
+    return {service_.image_of(*digest, where), {}};
   }
   if (const auto path = fields.text("path")) return of_path(*path, where + ".path");
   if (const auto url = fields.text("url")) return of_url(*url, {}, where + ".url");

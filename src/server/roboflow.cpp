@@ -8,7 +8,6 @@
 #include "image/polygon.hpp"
 #include "image/rle.hpp"
 #include "runtime/rounded.hpp"
-#include "server/foreign_errors.hpp"
 #include "server/foreign_json.hpp"
 #include "server/mask_nms.hpp"
 
@@ -277,6 +276,13 @@ HttpResponse embed_image(const HttpRequest& http, Service& service, const Reques
                  {"time", seconds_since(begin)}});
 }
 
+/// The usual form, and "message", which these clients show.
+std::string error_with_message(HttpProblem& problem) {
+  Json body = Json::parse(to_response(problem).body);
+  body["message"] = problem.message;
+  return body.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 /// `api_key` of the body, where these clients have it.
 std::string key_of(const HttpRequest& request) {
   try {
@@ -292,16 +298,11 @@ std::string key_of(const HttpRequest& request) {
 void add_roboflow_routes(Routes& routes, Service& service, const RequestImages& images) {
   using Route = HttpResponse (*)(const HttpRequest&, Service&, const RequestImages&);
   const auto add = [&](const std::string& path, Route route) {
-    routes.add(
-        "POST", path,
-        with_errors([&service, &images,
-                     route](const HttpRequest& request) { return route(request, service, images); },
-                    [](HttpProblem& problem) {
-                      Json body = Json::parse(to_response(problem).body);
-                      body["message"] = problem.message;
-                      return body.dump(-1, ' ', false, Json::error_handler_t::replace);
-                    }),
-        {.token = key_of});
+    routes.add("POST", path,
+               [&service, &images, route](const HttpRequest& request) {
+                 return route(request, service, images);
+               },
+               {.token = key_of, .errors = error_with_message});
   };
   add("/sam3/concept_segment", concept_segment);
   add("/sam3/visual_segment", visual_segment);

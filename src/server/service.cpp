@@ -80,17 +80,18 @@ class Service::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  ServedImage decode(std::string_view file_bytes) {
+  ServedImage decode(std::string_view file_bytes, const std::string& where) {
     const size_t limit = info.limits.max_file_bytes;
     if (file_bytes.size() > limit) {
       throw HttpError(413, "image_too_large",
-                      "the image's file is larger than " + std::to_string(limit >> 20U) + " MiB");
+                      where + ": the file is larger than " + std::to_string(limit >> 20U) + " MiB",
+                      where);
     }
     const CallQueue::Announcement coming(queue);
     std::string digest = sha256_hex(std::as_bytes(std::span(file_bytes)));
     if (auto kept = cache.find(digest)) return kept->served;
     const auto begin = std::chrono::steady_clock::now();
-    ServedImage served{decoder.decode(file_bytes), std::move(digest), 0};
+    ServedImage served{decoder.decode(file_bytes, where), std::move(digest), 0};
     served.decode_ms =
         std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
     return served;
@@ -126,15 +127,17 @@ Service::Service(std::vector<Model> models, std::string name, const ServiceLimit
 }
 Service::~Service() = default;
 
-ServedImage Service::decode(std::string_view file_bytes) { return impl_->decode(file_bytes); }
+ServedImage Service::decode(std::string_view file_bytes, const std::string& where) {
+  return impl_->decode(file_bytes, where);
+}
 
-ServedImage Service::image_of(const std::string& digest) {
+ServedImage Service::image_of(const std::string& digest, const std::string& where) {
   if (auto kept = impl_->cache.find(digest)) {
     kept->served.decode_ms = 0;
     return kept->served;
   }
   throw HttpError(404, "unknown_features",
-                  "these features are not kept (any more); send the image again");
+                  where + ": these features are not kept (any more); send the image again", where);
 }
 
 std::vector<ImageResult> Service::detect(std::span<const ServedImage> images,

@@ -81,11 +81,12 @@ class Service {
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
 
-  /// The image in a file's bytes. One whose digest is kept is not decoded again.
-  [[nodiscard]] ServedImage decode(std::string_view file_bytes);
+  /// The image in a file's bytes. One whose digest is kept is not decoded again. `where` names it
+  /// in messages, and is their field: its place in the request.
+  [[nodiscard]] ServedImage decode(std::string_view file_bytes, const std::string& where = "image");
 
-  /// The image of features that are kept.
-  [[nodiscard]] ServedImage image_of(const std::string& digest);
+  /// The image of features that are kept; `where` as above.
+  [[nodiscard]] ServedImage image_of(const std::string& digest, const std::string& where = "image");
 
   /// What the prompts find in each of the images, which go through the model together as far as it
   /// takes them.

@@ -1,73 +1,15 @@
 """The .deb packages of `make deb`, installed and run in a root that holds nothing else.
 
-`make test-deb` runs this as root. The empty root is made by debootstrap once per distribution and
-kept as a tarball in the user's cache folder; apt-get fetches what the packages depend on.
+`make test-deb` runs this as root; apt-get fetches what the packages depend on.
 """
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = Path(os.environ.get("SAM3TRT_BUILD", ROOT / "build")) / "packages"
-
-
-def call(*command, **options) -> str:
-    done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, check=False, **options
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-    return done.stdout
-
-
-def codename() -> str:
-    lines = Path("/etc/os-release").read_text().splitlines()
-    values = dict(line.split("=", 1) for line in lines if "=" in line)
-    return values["VERSION_CODENAME"].strip('"')
-
-
-@pytest.fixture(scope="module")
-def empty_root(tmp_path_factory) -> Path:
-    """A minimal system of this distribution."""
-    if os.geteuid() != 0:
-        pytest.skip("a root of its own needs chroot: run as root")
-    if shutil.which("debootstrap") is None:
-        pytest.skip("no debootstrap: apt-get install debootstrap")
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sam3trt"
-    tarball = cache / f"{codename()}-minbase.tar"
-    root = tmp_path_factory.mktemp("root")
-    if not tarball.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        call("debootstrap", "--variant=minbase", codename(), root)
-        partial = tarball.with_suffix(f".{os.getpid()}")
-        call("tar", "--create", "--one-file-system", "--file", partial, "--directory", root, ".")
-        partial.rename(tarball)
-    else:
-        call("tar", "--extract", "--file", tarball, "--directory", root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def inside(empty_root):
-    """Runs a command in the root, with nothing of this machine but its name servers."""
-    shutil.copy("/etc/resolv.conf", empty_root / "etc/resolv.conf")
-    environment = {
-        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": "/root",
-        "LC_ALL": "C.UTF-8",
-        "DEBIAN_FRONTEND": "noninteractive",
-    }
-
-    def run(*command) -> str:
-        own_processes = ("unshare", "--mount", "--pid", "--fork", f"--mount-proc={empty_root}/proc")
-        return call(*own_processes, "chroot", empty_root, *command, env=environment)
-
-    return run
+from conftest import PACKAGES, ROOT, call
 
 
 @pytest.fixture(scope="module")

@@ -41,29 +41,13 @@ def multipart(parts: list[tuple[str, bytes | str, str | None]]) -> tuple[str, by
     return f"multipart/form-data; boundary={boundary}", body + f"--{boundary}--\r\n".encode()
 
 
-class Server:
-    """The running program; `stop()` ends it as a user would."""
+class Client:
+    """Requests to a URL, each on a connection of its own."""
 
-    def __init__(
-        self, program: Path, model: Path, *arguments, context: ssl.SSLContext | None = None
-    ):
-        command = [program, "serve", "--model", model, "--port", "0", *map(str, arguments)]
-        variables = {**os.environ, "HOME": "/nonexistent", "XDG_CACHE_HOME": "/nonexistent"}
+    def __init__(self, url: str, context: ssl.SSLContext | None = None):
+        self.url = url
+        self.address = urllib.parse.urlsplit(url)
         self.context = context
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
-        )
-        self.url = self.process.stdout.readline().strip()
-        if not self.url:
-            raise AssertionError(self.process.stderr.read())
-        self.address = urllib.parse.urlsplit(self.url)
-        self.stderr = ""
-        self.reader = threading.Thread(target=self._read)
-        self.reader.start()
-
-    def _read(self) -> None:
-        for line in self.process.stderr:
-            self.stderr += line
 
     def connect(self, timeout: float = 60) -> http.client.HTTPConnection:
         where = (self.address.hostname, self.address.port)
@@ -104,6 +88,30 @@ class Server:
             if line.startswith(name + " "):
                 return float(line.rsplit(" ", 1)[1])
         raise AssertionError(f"{name} is not in /metrics")
+
+
+class Server(Client):
+    """The running program; `stop()` ends it as a user would."""
+
+    def __init__(
+        self, program: Path, model: Path, *arguments, context: ssl.SSLContext | None = None
+    ):
+        command = [program, "serve", "--model", model, "--port", "0", *map(str, arguments)]
+        variables = {**os.environ, "HOME": "/nonexistent", "XDG_CACHE_HOME": "/nonexistent"}
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
+        )
+        url = self.process.stdout.readline().strip()
+        if not url:
+            raise AssertionError(self.process.stderr.read())
+        super().__init__(url, context)
+        self.stderr = ""
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+
+    def _read(self) -> None:
+        for line in self.process.stderr:
+            self.stderr += line
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         if self.process.poll() is None:

@@ -134,3 +134,4 @@ def test_the_api_key_is_the_token(model, image, tmp_path):
                 assert status == 200
             except HTTPCallErrorError as error:
                 assert error.status_code == status
+                assert "the token is missing or wrong" in error.api_message

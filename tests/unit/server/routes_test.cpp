@@ -78,6 +78,22 @@ TEST(Routes, ErrorsAreJsonThatNamesThem) {
   EXPECT_THAT(answer(routes, "GET", "/secret").body, testing::Not(HasSubstr("/etc")));
 }
 
+TEST(Routes, ErrorsHaveTheFormOfTheirRoute) {
+  const ErrorForm form = [](HttpProblem& problem) {
+    if (problem.status == 422) problem.status = 400;
+    return "<" + problem.message + ">";
+  };
+  Routes routes;
+  routes.add("GET", "/a", throws(std::make_exception_ptr(Error(ErrorCode::kBadInput, "box"))),
+             {.errors = form});
+  EXPECT_EQ(answer(routes, "GET", "/a").status, 400);
+  EXPECT_EQ(answer(routes, "GET", "/a").body, "<box>");
+  const HttpResponse refused = to_response({401, "unauthorized", "no token"}, form);
+  EXPECT_EQ(refused.body, "<no token>");
+  EXPECT_THAT(refused.headers,
+              ElementsAre(std::pair<std::string, std::string>("WWW-Authenticate", "Bearer")));
+}
+
 TEST(Request, HeadersAreFoundWhateverTheirCase) {
   HttpRequest request;
   request.headers.emplace("content-TYPE", "Application/JSON; charset=utf-8");

@@ -36,7 +36,8 @@ inline std::string base64_of(std::string_view bytes) {
 class ServedModel {
  public:
   /// Ready for requests: the model has run once.
-  ServedModel() : service_({model()}, "fake", {}, {"openvino", Semantics::kHf, {}}) {
+  explicit ServedModel(const ServiceLimits& limits = {})
+      : service_({model()}, "fake", limits, {"openvino", Semantics::kHf, {}}) {
     while (!service_.ready()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 

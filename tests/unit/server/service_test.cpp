@@ -314,6 +314,29 @@ TEST_F(ServiceTest, ImagesThatAreTooLargeAndWhatIsNoImageAreRefusedApart) {
   EXPECT_EQ(status_of([&] { static_cast<void>(service->decode("")); }), 415);
 }
 
+TEST_F(ServiceTest, WhatIsWrongWithAnImageIsToldByTheReasonAndNotByItsName) {
+  const auto service = this->service();
+  for (const std::string where : {"tasks[0].data.pixels", "image which is too large"}) {
+    EXPECT_EQ(status_of([&] { static_cast<void>(service->decode("no image", where)); }), 415);
+  }
+  // A header of 512x512 pixels, and not one of them.
+  std::string bmp(54, '\0');
+  bmp.replace(0, 2, "BM");
+  for (const auto& [at, value] : {std::pair{10, 54}, {14, 40}, {26, 1}, {28, 24}}) {
+    bmp.at(static_cast<size_t>(at)) = static_cast<char>(value);
+  }
+  bmp.at(19) = bmp.at(23) = 2;
+  try {
+    static_cast<void>(service->decode(bmp, "image"));
+    ADD_FAILURE() << "decoded";
+  } catch (const HttpError& error) {
+    EXPECT_EQ(error.status(), 415);
+    EXPECT_EQ(error.field(), "image");
+    EXPECT_THAT(error.what(), HasSubstr("image: is not a readable BMP file"));
+    EXPECT_THAT(error.what(), HasSubstr("too short for 512x512 pixels"));
+  }
+}
+
 TEST_F(ServiceTest, PromptsAreCounted) {
   limits_.max_prompts = 2;
   const auto service = this->service();
