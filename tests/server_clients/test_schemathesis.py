@@ -81,8 +81,6 @@ def test_with_a_token_every_route_asks_for_it(clicks_model, images, tmp_path):
 def test_requests_at_random_for_a_long_time(clicks_model, images, tmp_path):
     print(f"SAM3TRT_RANDOM_SEED={SEED}")
     with serve(PROGRAM, clicks_model) as server:
-        ask_at_random(
-            server, images, tmp_path, "--max-time", SECONDS, "--max-examples", 1000, "--workers", 4
-        )
+        ask_at_random(server, images, tmp_path, "--max-time", SECONDS, "--max-examples", 1000)
         assert "ERROR: AddressSanitizer" not in server.stderr
         assert "WARNING: ThreadSanitizer" not in server.stderr
