@@ -2,8 +2,7 @@
 
 The hub is a local one that holds models/tiny under the name of the published model. Without a GPU
 `build` must get as far as asking for one; its output is then replaced by the graph that it was
-given, as the README says. The small checkpoint has no tracker, so that commands with clicks and
-videos run on the graphs of a random one.
+given, as the README says.
 """
 
 import os
@@ -41,10 +40,6 @@ def hub():
     server.close()
 
 
-def needs_tracker(words: list[str]) -> bool:
-    return words[1] == "track" or "--point" in words or "--everything" in words
-
-
 def ask_as_curl(running: server.Server, folder: Path) -> None:
     """Asks what the README's curl command asks."""
     text = (goldens.ROOT / "README.md").read_text()
@@ -64,7 +59,7 @@ def option(words: list[str], name: str) -> str:
     return words[words.index(name) + 1]
 
 
-def test_the_commands_of_the_readme_work_in_their_order(program, hub, exported, tmp_path):
+def test_the_commands_of_the_readme_work_in_their_order(program, hub, tmp_path):
     frames = clips.write_frames(tmp_path / "frames", 4)
     clips.encode(frames, tmp_path / "street.mp4", "-c:v", "mpeg4")
     shutil.copytree(goldens.ROOT / "test_images", tmp_path / "test_images")
@@ -79,13 +74,11 @@ def test_the_commands_of_the_readme_work_in_their_order(program, hub, exported, 
         met.add(command)
         replaced = [graph_of.get(word, word) for word in words[1:]]
         if command == "serve":
-            running = server.Server(program, exported("hf", "video_a"))
+            running = server.Server(program, tmp_path / option(words, "--model"))
             running.wait_until_ready()
             ask_as_curl(running, tmp_path)
             assert running.stop() == 0
             continue
-        if needs_tracker(words):
-            replaced[replaced.index("--model") + 1] = str(exported("hf", "video_a"))
         done = subprocess.run(
             [program, *replaced],
             cwd=tmp_path,

@@ -47,8 +47,8 @@ def allowed(tmp_path_factory, picture) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(program, tiny_graphs, allowed):
-    server = Server(program, tiny_graphs, "--max-body-mb", 2, "--allow-folder", allowed)
+def server(program, tiny_detector_graphs, allowed):
+    server = Server(program, tiny_detector_graphs, "--max-body-mb", 2, "--allow-folder", allowed)
     yield server
     assert server.stop() == 0, server.stderr
 
@@ -79,8 +79,16 @@ def without_times(document: dict) -> list[dict]:
     return images
 
 
-def test_infer_answers_what_the_command_does(run, server, tiny_graphs, picture):
-    arguments = ("--model", tiny_graphs, "--image", picture, "--text", "red circle", "blue star")
+def test_infer_answers_what_the_command_does(run, server, tiny_detector_graphs, picture):
+    arguments = (
+        "--model",
+        tiny_detector_graphs,
+        "--image",
+        picture,
+        "--text",
+        "red circle",
+        "blue star",
+    )
     expected = json.loads(run("infer", *arguments, check=True).stdout)
     parts = ask_text(server, picture, "red circle", "blue star")
     assert parts.status == 200, parts.body
@@ -94,10 +102,10 @@ def test_infer_answers_what_the_command_does(run, server, tiny_graphs, picture):
     assert [again.json[key] for key in ("version", "backend", "semantics")] == [1, "openvino", "hf"]
 
 
-def test_boxes_and_thresholds_are_those_of_the_command(run, server, tiny_graphs, picture):
+def test_boxes_and_thresholds_are_those_of_the_command(run, server, tiny_detector_graphs, picture):
     box = "34,52,157,176"
     options = ("--box", box, "--threshold", 0.3, "--mask-threshold", 0.4)
-    arguments = ("--model", tiny_graphs, "--image", picture, *options)
+    arguments = ("--model", tiny_detector_graphs, "--image", picture, *options)
     expected = json.loads(run("infer", *arguments, check=True).stdout)
     parts = server.post_parts(
         "/v1/infer",
@@ -327,8 +335,10 @@ def test_health_model_and_metrics(server, picture):
         assert line in text
 
 
-def test_the_log_has_a_line_for_each_request_and_nothing_of_it(program, tiny_graphs, picture):
-    server = Server(program, tiny_graphs)
+def test_the_log_has_a_line_for_each_request_and_nothing_of_it(
+    program, tiny_detector_graphs, picture
+):
+    server = Server(program, tiny_detector_graphs)
     ask_text(server, picture, "secret words")
     server.get("/nothing?api_key=hidden", Authorization="Bearer hidden")
     assert server.stop(signal.SIGINT) == 0
@@ -343,11 +353,13 @@ def test_the_log_has_a_line_for_each_request_and_nothing_of_it(program, tiny_gra
     assert "hidden" not in server.stderr
 
 
-def test_the_token_is_asked_for_everywhere_but_for_health_and_page(program, tiny_graphs, tmp_path):
+def test_the_token_is_asked_for_everywhere_but_for_health_and_page(
+    program, tiny_detector_graphs, tmp_path
+):
     token = tmp_path / "token"
     token.write_text("s3cret\n")
     token.chmod(0o644)
-    server = Server(program, tiny_graphs, "--token-file", token)
+    server = Server(program, tiny_detector_graphs, "--token-file", token)
     server.wait_until_ready()
     for path, methods in OPENAPI["paths"].items():
         for method, about in methods.items():
@@ -369,7 +381,7 @@ def test_the_token_is_asked_for_everywhere_but_for_health_and_page(program, tiny
     assert f"--token-file {token}: other users can read it" in server.stderr
 
 
-def test_tls_with_a_certificate_of_ones_own(program, run, tiny_graphs, tmp_path, picture):
+def test_tls_with_a_certificate_of_ones_own(program, run, tiny_detector_graphs, tmp_path, picture):
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
@@ -380,7 +392,7 @@ def test_tls_with_a_certificate_of_ones_own(program, run, tiny_graphs, tmp_path,
     )
     context = ssl.create_default_context(cafile=certificate)
     files = ("--tls-cert", certificate, "--tls-key", key)
-    server = Server(program, tiny_graphs, *files, context=context)
+    server = Server(program, tiny_detector_graphs, *files, context=context)
     assert server.url.startswith("https://")
     assert ask_text(server, picture, "triangle").status == 200
     with server.raw() as plain:  # no TLS: dropped, and the next one is served
@@ -389,13 +401,17 @@ def test_tls_with_a_certificate_of_ones_own(program, run, tiny_graphs, tmp_path,
             plain.recv(1000)
     assert server.get("/healthz").status == 200
     assert server.stop() == 0
-    bad = run("serve", "--model", tiny_graphs, "--port", 0, "--tls-cert", key, "--tls-key", key)
+    bad = run(
+        "serve", "--model", tiny_detector_graphs, "--port", 0, "--tls-cert", key, "--tls-key", key
+    )
     assert (bad.code, "--tls-cert" in bad.stderr) == (2, True)
 
 
-def test_bad_options_are_said_before_anything_is_served(run, server, tiny_graphs, tmp_path):
+def test_bad_options_are_said_before_anything_is_served(
+    run, server, tiny_detector_graphs, tmp_path
+):
     def refused(*arguments) -> str:
-        result = run("serve", "--model", tiny_graphs, *arguments)
+        result = run("serve", "--model", tiny_detector_graphs, *arguments)
         assert (result.code, result.stdout) == (2, ""), result.stderr
         return result.stderr
 
@@ -410,8 +426,8 @@ def test_bad_options_are_said_before_anything_is_served(run, server, tiny_graphs
     assert "no model" in run("serve", "--port", 0).stderr
 
 
-def test_listening_for_others_without_a_token_is_warned_of(program, tiny_graphs):
-    server = Server(program, tiny_graphs, "--host", "0.0.0.0")
+def test_listening_for_others_without_a_token_is_warned_of(program, tiny_detector_graphs):
+    server = Server(program, tiny_detector_graphs, "--host", "0.0.0.0")
     assert server.stop() == 0
     assert "everyone who reaches this address may use the server" in server.stderr
 
@@ -421,8 +437,8 @@ def slow_request(picture: Path, texts: int = 64) -> dict:
     return {"image": image_of(picture), "prompts": prompts}
 
 
-def test_what_runs_when_the_server_stops_is_answered(program, tiny_graphs, picture):
-    server = Server(program, tiny_graphs)
+def test_what_runs_when_the_server_stops_is_answered(program, tiny_detector_graphs, picture):
+    server = Server(program, tiny_detector_graphs)
     answers = []
     client = threading.Thread(
         target=lambda: answers.append(server.post_json("/v1/infer", slow_request(picture)))
@@ -438,8 +454,8 @@ def test_what_runs_when_the_server_stops_is_answered(program, tiny_graphs, pictu
         server.raw()
 
 
-def test_a_client_that_leaves_frees_its_place(program, tiny_graphs, picture):
-    server = Server(program, tiny_graphs, "--queue", 1)
+def test_a_client_that_leaves_frees_its_place(program, tiny_detector_graphs, picture):
+    server = Server(program, tiny_detector_graphs, "--queue", 1)
     with ThreadPoolExecutor(1) as pool:
         long = pool.submit(server.post_json, "/v1/infer", slow_request(picture))
         while server.metric("sam3trt_cache_misses_total") == 0 and not long.done():
@@ -457,8 +473,8 @@ def test_a_client_that_leaves_frees_its_place(program, tiny_graphs, picture):
     assert server.stop() == 0
 
 
-def test_a_full_queue_is_said_with_a_time_to_come_back(program, tiny_graphs, picture):
-    server = Server(program, tiny_graphs, "--queue", 1)
+def test_a_full_queue_is_said_with_a_time_to_come_back(program, tiny_detector_graphs, picture):
+    server = Server(program, tiny_detector_graphs, "--queue", 1)
     with ThreadPoolExecutor(12) as pool:
         requests = [slow_request(picture, count) for count in range(40, 52)]
         answers = list(pool.map(lambda value: server.post_json("/v1/infer", value), requests))

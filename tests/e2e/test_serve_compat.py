@@ -19,8 +19,8 @@ CONFIG = (
 
 
 @pytest.fixture(scope="module")
-def server(program, tiny_graphs):
-    with run_server.serve(program, tiny_graphs) as running:
+def server(program, tiny_detector_graphs):
+    with run_server.serve(program, tiny_detector_graphs) as running:
         yield running
 
 
@@ -35,9 +35,11 @@ def image(tmp_path_factory):
 
 
 @pytest.fixture
-def expected(run, tiny_graphs, image):
+def expected(run, tiny_detector_graphs, image):
     """(index of the prompt, instance) of all that the program finds."""
-    done = run("infer", "--model", tiny_graphs, "--image", image, "--text", *TEXTS, check=True)
+    done = run(
+        "infer", "--model", tiny_detector_graphs, "--image", image, "--text", *TEXTS, check=True
+    )
     prompts = json.loads(done.stdout)["images"][0]["prompts"]
     rows = [(i, one) for i, prompt in enumerate(prompts) for one in prompt["instances"]]
     assert len(rows) >= 2
@@ -151,7 +153,7 @@ def test_label_studio_connects(server):
     assert server.post_json("/webhook", {"action": "ANNOTATION_CREATED"}).status == 200
 
 
-def test_label_studio_images_come_from_allowed_hosts_only(program, tiny_graphs, image):
+def test_label_studio_images_come_from_allowed_hosts_only(program, tiny_detector_graphs, image):
     config = CONFIG.format(tag="RectangleLabels")
     with run_server.files(image.parent, token="secret") as host:
         setup = {
@@ -165,11 +167,11 @@ def test_label_studio_images_come_from_allowed_hosts_only(program, tiny_graphs, 
             "tasks": [{"data": {"image": f"/{image.name}"}}],
             "label_config": config,
         }
-        with run_server.serve(program, tiny_graphs) as server:
+        with run_server.serve(program, tiny_detector_graphs) as server:
             server.post_json("/setup", setup)
             refused = server.post_json("/predict", body)
             assert refused.status == 422 and "--allow-host" in refused.json["error"]["message"]
-        with run_server.serve(program, tiny_graphs, "--allow-host", host) as server:
+        with run_server.serve(program, tiny_detector_graphs, "--allow-host", host) as server:
             without = server.post_json("/predict", body | {"project": "other"})
             assert without.status == 422
             server.post_json("/setup", setup)

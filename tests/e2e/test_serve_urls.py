@@ -26,16 +26,16 @@ def host(folder):
 
 
 @pytest.fixture(scope="module")
-def server(program, tiny_graphs, host):
+def server(program, tiny_detector_graphs, host):
     with run_server.serve(
-        program, tiny_graphs, "--allow-host", host, "--max-body-mb", 1
+        program, tiny_detector_graphs, "--allow-host", host, "--max-body-mb", 1
     ) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def closed_server(program, tiny_graphs):
-    with run_server.serve(program, tiny_graphs) as running:
+def closed_server(program, tiny_detector_graphs):
+    with run_server.serve(program, tiny_detector_graphs) as running:
         yield running
 
 

@@ -76,14 +76,17 @@ def parameters_of(config: dict) -> dict:
     return {one["key"][0]: one["value"][0]["string_value"][0] for one in config["parameters"]}
 
 
-def test_a_model_that_detects_is_one_model_for_triton(write, tiny_graphs):
-    output, result = write(tiny_graphs, check=True)
+def test_a_model_that_detects_is_one_model_for_triton(write, tiny_detector_graphs):
+    output, result = write(tiny_detector_graphs, check=True)
     assert files_of(output) == DETECTS
     assert sorted(result.stdout.split()) == [str(output / name) for name in DETECTS]
     config = parse((output / "sam3/config.pbtxt").read_text(encoding="utf-8"))
     assert (config["name"], config["backend"]) == (["sam3"], ["python"])
     assert config["instance_group"] == [{"count": [1], "kind": ["KIND_CPU"]}]
-    assert parameters_of(config) == {"model": str(tiny_graphs), "allow_unverified": "false"}
+    assert parameters_of(config) == {
+        "model": str(tiny_detector_graphs),
+        "allow_unverified": "false",
+    }
 
 
 def test_a_model_that_tracks_is_two(write, exported):
@@ -112,10 +115,10 @@ def test_the_python_is_valid(write, exported):
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
 
-def test_the_tensors_are_those_of_the_server(write, program, tiny_graphs):
-    output, _ = write(tiny_graphs, check=True)
+def test_the_tensors_are_those_of_the_server(write, program, tiny_detector_graphs):
+    output, _ = write(tiny_detector_graphs, check=True)
     config = parse((output / "sam3/config.pbtxt").read_text(encoding="utf-8"))
-    with run_server.serve(program, tiny_graphs) as server:
+    with run_server.serve(program, tiny_detector_graphs) as server:
         metadata = server.get("/v2/models/sam3").json
     for fields, known in [("input", "inputs"), ("output", "outputs")]:
         found = [
@@ -133,20 +136,20 @@ def test_the_tensors_are_those_of_the_server(write, program, tiny_graphs):
     assert config["max_batch_size"] == [0]
 
 
-def test_the_model_may_be_elsewhere_on_the_server(write, tiny_graphs):
-    output, _ = write(tiny_graphs, "--model-on-server", "/models/a b", check=True)
+def test_the_model_may_be_elsewhere_on_the_server(write, tiny_detector_graphs):
+    output, _ = write(tiny_detector_graphs, "--model-on-server", "/models/a b", check=True)
     config = parse((output / "sam3/config.pbtxt").read_text(encoding="utf-8"))
     assert parameters_of(config)["model"] == "/models/a b"
 
 
-def test_it_is_written_again_but_not_over_changes(write, tiny_graphs):
-    output, _ = write(tiny_graphs, check=True)
-    write(tiny_graphs, "--model-on-server", "/elsewhere", check=True)
+def test_it_is_written_again_but_not_over_changes(write, tiny_detector_graphs):
+    output, _ = write(tiny_detector_graphs, check=True)
+    write(tiny_detector_graphs, "--model-on-server", "/elsewhere", check=True)
     config = output / "sam3/config.pbtxt"
     assert "/elsewhere" in config.read_text(encoding="utf-8")
     changed = config.read_text(encoding="utf-8").replace("256", "16")
     config.write_text(changed, encoding="utf-8")
-    _, result = write(tiny_graphs)
+    _, result = write(tiny_detector_graphs)
     assert result.code == 2
     assert f"{config}: was not written by" in result.stderr
     assert config.read_text(encoding="utf-8") == changed
@@ -163,9 +166,9 @@ def test_what_is_not_a_model_is_refused(write, tmp_path, model):
     assert not output.exists()
 
 
-def test_an_output_that_is_a_file_is_refused(write, tiny_graphs, tmp_path):
+def test_an_output_that_is_a_file_is_refused(write, tiny_detector_graphs, tmp_path):
     (tmp_path / "repository").write_text("mine", encoding="utf-8")
-    output, result = write(tiny_graphs)
+    output, result = write(tiny_detector_graphs)
     assert result.code == 2
     assert str(output) in result.stderr
     assert output.read_text(encoding="utf-8") == "mine"
