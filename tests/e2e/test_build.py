@@ -33,9 +33,9 @@ def build(run):
 
 
 @pytest.fixture
-def graphs(tiny_graphs, tmp_path):
+def graphs(tiny_detector_graphs, tmp_path):
     """A copy of the exported graphs, because FP8 leaves its calibration beside them."""
-    return Path(shutil.copytree(tiny_graphs, tmp_path / "graphs"))
+    return Path(shutil.copytree(tiny_detector_graphs, tmp_path / "graphs"))
 
 
 @needs_rtx
@@ -244,16 +244,16 @@ def test_ctrl_c_stops_a_build_and_leaves_nothing_half_written(program, graphs, t
     assert names == ["vision_encoder.engine", "vision_encoder.engine.json"]
 
 
-def test_without_a_gpu_build_says_what_is_missing(run, tiny_graphs, tmp_path):
+def test_without_a_gpu_build_says_what_is_missing(run, tiny_detector_graphs, tmp_path):
     if Path("/proc/driver/nvidia").exists():
         pytest.skip("this machine has an NVIDIA GPU")
-    done = run("build", "--onnx", tiny_graphs, "--output", tmp_path / "engines", "--fp16")
+    done = run("build", "--onnx", tiny_detector_graphs, "--output", tmp_path / "engines", "--fp16")
     assert done.code == 3
     assert "libcuda.so.1" in done.stderr
 
 
-def test_wrong_options_are_refused(run, tiny_graphs, tmp_path):
-    graph = tiny_graphs / "vision_encoder.onnx"
+def test_wrong_options_are_refused(run, tiny_detector_graphs, tmp_path):
+    graph = tiny_detector_graphs / "vision_encoder.onnx"
     cases = [
         (("--fp16", "--fp8"), tmp_path / "x.engine", "one of --fp32"),
         (("--compute-capability", "8.9"), tmp_path / "x.engine", "--target rtx"),
