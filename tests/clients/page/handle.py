@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
@@ -40,6 +41,15 @@ class Handle:
         assert len(self.requests(path)) == count
         self.quiet()
         return self.requests(path)
+
+    def wait_until_asked(self, path: str, is_it: Callable[[dict], bool]) -> dict:
+        """The body of the last request, once it is the one that is waited for and answered."""
+        for _ in range(600):
+            if is_it(self.requests(path)[-1]):
+                break
+            self.page.wait_for_timeout(50)
+        self.quiet()
+        return self.requests(path)[-1]
 
     def open(self, *files: Path, size=(640, 440)) -> None:
         self.page.set_input_files("#chooser", files)
