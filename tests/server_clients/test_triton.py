@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import subprocess
 import threading
 import time
@@ -73,6 +74,7 @@ def repository(backend, model, clicks_model, tmp_path_factory) -> Path:
     """sam3 of the trained checkpoint, sam3_video of random weights."""
     folder = write_repository(backend, model, tmp_path_factory.mktemp("triton") / "repository")
     video = write_repository(backend, clicks_model, tmp_path_factory.mktemp("triton") / "video")
+    shutil.rmtree(folder / "sam3_video")
     (video / "sam3_video").rename(folder / "sam3_video")
     return folder
 
