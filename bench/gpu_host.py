@@ -171,17 +171,23 @@ def trt_attention(host: Host) -> None:
     time_engine(host, "trt_attention")
 
 
+def found(host: Host, name: str, engines: Path, *options: str) -> list[dict] | None:
+    """The instances of TEXT in the photograph. None when the call fails."""
+    output = host.work / f"{name}.json"
+    # fmt: off
+    arguments = ["infer", "--model", str(engines), "--image", host.photo, "--text", TEXT, *options,
+                 "--allow-unverified", "--output", str(output)]
+    # fmt: on
+    if host.sam3trt(name, *arguments) is None:
+        return None
+    image = json.loads(output.read_text(encoding="utf-8"))["images"][0]
+    return image["prompts"][0]["instances"]
+
+
 def threshold_for_few(host: Host, engines: Path) -> str:
     """A threshold that about ten finds of the random detector pass: a photograph's worth."""
-    output = host.work / "scores.json"
-    # fmt: off
-    arguments = ["infer", "--model", str(engines), "--image", host.photo, "--text", TEXT,
-                 "--threshold", "0.01", "--allow-unverified", "--output", str(output)]
-    # fmt: on
-    if host.sam3trt("scores", *arguments) is None:
-        return "0.5"
-    image = json.loads(output.read_text(encoding="utf-8"))["images"][0]
-    scores = sorted((i["score"] for i in image["prompts"][0]["instances"]), reverse=True)
+    instances = found(host, "scores", engines, "--threshold", "0.01") or []
+    scores = sorted((instance["score"] for instance in instances), reverse=True)
     return str(scores[10]) if len(scores) > 10 else "0.5"
 
 
@@ -191,26 +197,21 @@ def mask_threshold_for_blobs(host: Host, engines: Path, threshold: str) -> str:
     Random weights make masks of noise with a hundred thousand runs each; packing these, not the
     model, would be what is measured from files.
     """
-    output = host.work / "runs.json"
     low, high = 0.0, 32.0  # logits
     for _ in range(12):
         middle = (low + high) / 2
-        mask_threshold = 1.0 / (1.0 + math.exp(-middle))
-        # fmt: off
-        arguments = ["infer", "--model", str(engines), "--image", host.photo, "--text", TEXT,
-                     "--threshold", threshold, "--mask-threshold", str(mask_threshold),
-                     "--allow-unverified", "--output", str(output)]
-        # fmt: on
-        if host.sam3trt("runs", *arguments) is None:
+        mask_threshold = str(1.0 / (1.0 + math.exp(-middle)))
+        options = ("--threshold", threshold, "--mask-threshold", mask_threshold)
+        instances = found(host, "runs", engines, *options)
+        if instances is None:
             return "0.5"
-        image = json.loads(output.read_text(encoding="utf-8"))["images"][0]
-        sizes = [len(i["mask"]["counts"]) for i in image["prompts"][0]["instances"]]
+        sizes = [len(instance["mask"]["counts"]) for instance in instances]
         mean = sum(sizes) / max(len(sizes), 1)
         host.results["mask_threshold"] = {"threshold": mask_threshold, "bytes": mean}
         if MASK_BYTES[0] <= mean <= MASK_BYTES[1]:
             break
         low, high = (middle, high) if mean > MASK_BYTES[1] else (low, middle)
-    return str(mask_threshold)
+    return mask_threshold
 
 
 def bench(host: Host, name: str, *runs: str) -> None:

@@ -45,12 +45,7 @@ SharedModel::SharedModel(std::shared_ptr<SharedEngines> engines, Tokenizer token
 
 CallLimits SharedModel::limits() const { return gpu_ ? gpu_->limits() : make_backend()->limits(); }
 
-bool SharedModel::can_track() const {
-  return std::ranges::all_of(components(), [&](const ComponentInfo& info) {
-    if (!serves(info.id, Task::kTrack)) return true;
-    return gpu_ ? gpu_->has(info.id) : engines_->engines.has(info.id);
-  });
-}
+bool SharedModel::can_track() const { return has_all_of(Task::kTrack); }
 
 uint64_t SharedModel::device_memory() const { return gpu_ ? gpu_->device().used_memory() : 0; }
 
