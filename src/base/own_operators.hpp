@@ -36,6 +36,20 @@ inline constexpr const char* kGridAttention = "Sam3trtGridAttention";
 /// Most hidden values (M) of its MLPs.
 inline constexpr int64_t kMaxBoxBiasHidden = 256;
 
+/// Attention to what is remembered of an object, one head of kMemoryHeadDim channels (D), as one
+/// node and one TensorRT plugin of this name. Inputs: queries [O, Q, D], which carry the factor
+/// 1/sqrt(D); frames' keys [O, F, Q, D]; further keys [O, P, D]; values [O, F * Q + P, X] of both;
+/// cos and sin, float32 of Q * D / 2 values. Output: [O, Q, X]. X is one of kMemoryValueDims.
+/// Queries and the keys of each frame are rotated, channel i with channel i + D / 2; further keys
+/// are not.
+inline constexpr const char* kMemoryAttention = "Sam3trtMemoryAttention";
+
+/// The same of an image to itself: queries, keys and values are [O, Q, D], all keys are rotated.
+inline constexpr const char* kRotatedAttention = "Sam3trtRotatedAttention";
+
+inline constexpr int kMemoryHeadDim = 256;
+inline constexpr std::array<int64_t, 2> kMemoryValueDims = {64, kMemoryHeadDim};
+
 /// What tells the decoder's queries where their boxes lie: an MLP with ReLU of sines and cosines of
 /// the boxes, as one node and one TensorRT plugin of this name. All float32. Inputs: boxes
 /// [P, B, 4], cx cy w h; frequencies [F]; weights [8 * F, M], [M], [M, D] and [D]. Output:
@@ -51,7 +65,8 @@ inline constexpr int64_t kMaxQueryPositionHidden = 256;
 inline constexpr std::array<int64_t, 3> kAttentionHeadDims = {16, 32, 64};
 
 [[nodiscard]] constexpr bool is_own_attention(std::string_view op_type) {
-  return op_type == kPlainAttention || op_type == kRotaryAttention || op_type == kGridAttention;
+  return op_type == kPlainAttention || op_type == kRotaryAttention || op_type == kGridAttention ||
+         op_type == kMemoryAttention || op_type == kRotatedAttention;
 }
 
 [[nodiscard]] constexpr bool is_own_operator(std::string_view op_type) {
@@ -60,6 +75,11 @@ inline constexpr std::array<int64_t, 3> kAttentionHeadDims = {16, 32, 64};
 
 [[nodiscard]] constexpr bool has_attention_kernel(int64_t head_dim) {
   return std::ranges::find(kAttentionHeadDims, head_dim) != kAttentionHeadDims.end();
+}
+
+[[nodiscard]] constexpr bool has_memory_kernel(int64_t heads, int64_t head_dim, int64_t value_dim) {
+  return heads == 1 && head_dim == kMemoryHeadDim &&
+         std::ranges::find(kMemoryValueDims, value_dim) != kMemoryValueDims.end();
 }
 
 }  // namespace sam3trt

@@ -120,6 +120,7 @@ std::string CudaDeviceInfo::compute_capability() const {
 std::vector<CudaDeviceInfo> list_cuda_devices(const CudaDriver& driver) {
   constexpr int kCapabilityMajor = 75;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
   constexpr int kCapabilityMinor = 76;
+  constexpr int kMultiprocessors = 16;  // CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT
   int count = 0;
   driver.device_get_count(&count);
   if (count <= 0) throw Error(ErrorCode::kUnavailable, std::string("no NVIDIA GPU") + kAdvice);
@@ -134,6 +135,7 @@ std::vector<CudaDeviceInfo> list_cuda_devices(const CudaDriver& driver) {
     driver.device_total_mem(&memory, device);
     driver.device_get_attribute(&info.major, kCapabilityMajor, device);
     driver.device_get_attribute(&info.minor, kCapabilityMinor, device);
+    driver.device_get_attribute(&info.multiprocessors, kMultiprocessors, device);
     info.ordinal = ordinal;
     info.name = name.data();
     info.memory_bytes = memory;

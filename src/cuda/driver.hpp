@@ -123,6 +123,7 @@ struct CudaDeviceInfo {
   std::string name;
   int major = 0;  ///< Of the compute capability.
   int minor = 0;
+  int multiprocessors = 0;
   uint64_t memory_bytes = 0;
 
   /// "9.0"

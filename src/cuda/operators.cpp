@@ -12,11 +12,13 @@
 #include "cuda/kernels.hpp"
 #include "cuda/kernels/attention_warpgroup.hpp"
 #include "cuda/kernels/box_bias.hpp"
+#include "cuda/kernels/memory_attention.hpp"
 #include "cuda/kernels/query_position.hpp"
 
 namespace sam3trt {
 namespace {
 
+constexpr std::array<const char*, 2> kTypeNames = {"f16", "bf16"};
 constexpr int64_t kWarpgroupHeadDim = 64;
 // Of a block, as the kernels are compiled.
 constexpr int64_t kRotateThreads = 256;
@@ -28,9 +30,6 @@ constexpr unsigned kWarpgroupShared = kWarpgroupSharedElements * sizeof(uint16_t
 constexpr int kMaxDynamicShared = 8;   // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 constexpr int64_t kMaxGrid = 65535;    // of y and z
 constexpr int64_t kMaxRows = 1 << 30;  // of queries and keys
-
-bool has_kernels(const CudaDeviceInfo& gpu) { return gpu.major >= 8; }
-bool has_warpgroups(const CudaDeviceInfo& gpu) { return gpu.major == 9 && gpu.minor == 0; }
 
 template <typename Element>
 AttentionRows<Element> rows(DevicePointer data, int64_t batch, int64_t row, int64_t head) {
@@ -157,6 +156,10 @@ void check(const GridAttention& a) {
 
 }  // namespace
 
+bool has_form(const CudaDeviceInfo& gpu, AttentionForm form) {
+  return form == AttentionForm::kMma ? gpu.major >= 8 : gpu.major == 9 && gpu.minor == 0;
+}
+
 uint64_t RotaryAttention::scratch_bytes() const {
   return static_cast<uint64_t>(windows_of(*this) * window * heads * head_dim) * sizeof(uint16_t);
 }
@@ -203,33 +206,36 @@ OperatorKernels::~OperatorKernels() { unload(); }
 void OperatorKernels::load() {
   driver_.library_load_data(&library_, operator_fatbin().data(), nullptr, nullptr, 0, nullptr,
                             nullptr, 0);
+  const auto has_warpgroups = [](const CudaDeviceInfo& gpu) {
+    return has_form(gpu, AttentionForm::kWarpgroup);
+  };
   if (std::ranges::any_of(gpus_, has_warpgroups)) {
     driver_.library_load_data(&warpgroup_library_, warpgroup_attention_fatbin().data(), nullptr,
                               nullptr, 0, nullptr, nullptr, 0);
   }
   box_bias_ = kernel(library_, "sam3trt_box_bias");
   query_position_ = kernel(library_, "sam3trt_query_position");
-  const std::array<std::string, kTypes> types = {"f16", "bf16"};
   for (size_t t = 0; t < kTypes; ++t) {
     for (size_t s = 0; s < kSizes; ++s) {
-      const std::string name = types[t] + "_" + std::to_string(kAttentionHeadDims[s]);
+      const std::string name =
+          std::string(kTypeNames[t]) + "_" + std::to_string(kAttentionHeadDims[s]);
       Functions& functions = functions_[t][s];
       functions.attention = kernel(library_, "sam3trt_attention_" + name);
       functions.rotate_keys = kernel(library_, "sam3trt_rotate_keys_" + name);
       functions.grid_attention = kernel(library_, "sam3trt_grid_attention_" + name);
-      allow_shared(functions.grid_attention, kGridShared, has_kernels);
+      allow_shared(functions.grid_attention, kGridShared, AttentionForm::kMma);
       if (warpgroup_library_ == nullptr || kAttentionHeadDims[s] != kWarpgroupHeadDim) continue;
       functions.warpgroup_attention =
           kernel(warpgroup_library_, "sam3trt_warpgroup_attention_" + name);
-      allow_shared(functions.warpgroup_attention, kWarpgroupShared, has_warpgroups);
+      allow_shared(functions.warpgroup_attention, kWarpgroupShared, AttentionForm::kWarpgroup);
     }
   }
+  load_memory_attention();
 }
 
-void OperatorKernels::allow_shared(void* kernel, int64_t bytes,
-                                   bool (*runs)(const CudaDeviceInfo&)) const {
+void OperatorKernels::allow_shared(void* kernel, int64_t bytes, AttentionForm form) const {
   for (size_t gpu = 0; gpu < gpus_.size(); ++gpu) {
-    if (!runs(gpus_[gpu])) continue;
+    if (!has_form(gpus_[gpu], form)) continue;
     driver_.kernel_set_attribute(kMaxDynamicShared, static_cast<int>(bytes), kernel,
                                  static_cast<int>(gpu));
   }
@@ -247,11 +253,15 @@ void* OperatorKernels::kernel(void* library, const std::string& name) const {
   return kernel;
 }
 
-AttentionForm OperatorKernels::best_form(const RotaryAttention& attention) const {
+const CudaDeviceInfo& OperatorKernels::current_gpu() const {
   int device = 0;
   driver_.context_get_device(&device);
-  const bool warpgroups = attention.head_dim == kWarpgroupHeadDim &&
-                          has_warpgroups(gpus_.at(static_cast<size_t>(device)));
+  return gpus_.at(static_cast<size_t>(device));
+}
+
+AttentionForm OperatorKernels::best_form(const RotaryAttention& attention) const {
+  const bool warpgroups =
+      attention.head_dim == kWarpgroupHeadDim && has_form(current_gpu(), AttentionForm::kWarpgroup);
   return warpgroups ? AttentionForm::kWarpgroup : AttentionForm::kMma;
 }
 

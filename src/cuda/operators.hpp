@@ -109,9 +109,33 @@ struct GridAttention {
   [[nodiscard]] bool fits() const;
 };
 
+/// The operators kMemoryAttention and kRotatedAttention (base/own_operators.hpp) in device memory.
+struct MemoryAttention {
+  DType type = DType::kF16;       ///< kF16 or kBF16
+  DevicePointer query = 0;        ///< [B, Q, D], D = kMemoryHeadDim; carries the factor 1/sqrt(D)
+  DevicePointer rotated_key = 0;  ///< [B, R, D]; key r is rotated as query r % Q is
+  DevicePointer plain_key = 0;    ///< [B, P, D], not rotated
+  DevicePointer value = 0;        ///< [B, R + P, X]
+  DevicePointer cos = 0;          ///< float32 [Q, D / 2]; channel i rotates with i + D / 2
+  DevicePointer sin = 0;
+  DevicePointer result = 0;   ///< [B, Q, X]
+  DevicePointer scratch = 0;  ///< scratch_bytes(), a multiple of 128
+  int64_t batches = 0;        ///< B
+  int64_t queries = 0;        ///< Q
+  int64_t rotated_keys = 0;   ///< R, at least one
+  int64_t plain_keys = 0;     ///< P
+  int64_t value_dim = 0;      ///< X
+
+  [[nodiscard]] bool fits() const;
+  /// For tiles of keys and values and for shares of query tiles, on any GPU.
+  [[nodiscard]] uint64_t scratch_bytes() const;
+};
+
 /// Which instructions multiply: mma.sync, which all GPUs have, or wgmma, which is faster and which
-/// GPUs of compute capability 9.0 have for heads of 64 channels.
+/// GPUs of compute capability 9.0 have for heads of 64 channels and for attention to memories.
 enum class AttentionForm { kMma, kWarpgroup };
+
+[[nodiscard]] bool has_form(const CudaDeviceInfo& gpu, AttentionForm form);
 
 /// The kernels of operators.cu and attention_warpgroup.cu (src/cuda/kernels), for the context that
 /// is current when they are launched.
@@ -125,6 +149,7 @@ class OperatorKernels {
 
   /// The fastest form that the GPU of the current context has for these sizes.
   [[nodiscard]] AttentionForm best_form(const RotaryAttention& attention) const;
+  [[nodiscard]] AttentionForm best_form(const MemoryAttention& attention) const;
 
   /// Puts the work into a stream (CUstream) and returns; it neither waits nor allocates. Throws
   /// Error(kInternal) for sizes that make no sense, and for a form that there is none of.
@@ -136,6 +161,10 @@ class OperatorKernels {
   void launch(const BoxBias& bias, void* stream) const;
   void launch(const QueryPosition& position, void* stream) const;
   void launch(const GridAttention& attention, void* stream) const;
+  void launch(const MemoryAttention& attention, void* stream, AttentionForm form) const;
+  void launch(const MemoryAttention& attention, void* stream) const {
+    launch(attention, stream, best_form(attention));
+  }
 
  private:
   struct Functions {
@@ -145,10 +174,21 @@ class OperatorKernels {
     void* grid_attention = nullptr;
   };
 
+  /// Of attention to memories.
+  struct MemoryFunctions {
+    void* prepare = nullptr;
+    void* attend = nullptr;
+    void* warpgroup_attend = nullptr;  ///< Null where there is none.
+    void* join = nullptr;
+  };
+
   [[nodiscard]] const Functions& functions(DType type, int64_t head_dim) const;
+  [[nodiscard]] const MemoryFunctions& functions(const MemoryAttention& attention) const;
+  [[nodiscard]] const CudaDeviceInfo& current_gpu() const;
   [[nodiscard]] void* kernel(void* library, const std::string& name) const;
   void load();
-  void allow_shared(void* kernel, int64_t bytes, bool (*runs)(const CudaDeviceInfo&)) const;
+  void load_memory_attention();
+  void allow_shared(void* kernel, int64_t bytes, AttentionForm form) const;
   void rotate_keys(const RotaryAttention& attention, void* stream) const;
   void start(void* kernel, const std::array<int64_t, 3>& grid, unsigned threads, void* stream,
              void* arguments, unsigned shared_bytes = 0) const;
@@ -164,6 +204,7 @@ class OperatorKernels {
   void* box_bias_ = nullptr;
   void* query_position_ = nullptr;
   Functions functions_[kTypes][kSizes];
+  MemoryFunctions memory_functions_[kTypes][kMemoryValueDims.size()];
 };
 
 /// Of the machine code of all of them. What was verified with some says nothing about others.

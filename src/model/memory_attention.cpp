@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "model/graphs.hpp"
@@ -14,10 +15,9 @@ const std::string kTracker = "tracker_model.";
 
 /// What an object remembers: frames, then pointers.
 struct Memory {
-  Value frame_keys;      ///< [O, F, N, X]: features with their position.
-  Value frame_values;    ///< [O, F, N, X]
-  Value pointer_keys;    ///< [O, W * D / X, X]: pointers with their position in time.
-  Value pointer_values;  ///< [O, W * D / X, X]
+  Value frame_keys;    ///< [O, F, N, X]: features with their position.
+  Value pointer_keys;  ///< [O, W * D / X, X]: pointers with their position in time.
+  Value values;        ///< [O, F * N + W * D / X, X] of both.
 };
 
 /// Current features attend to themselves and to the memory, pre-norm. The image's own positions are
@@ -111,11 +111,16 @@ class MemoryAttention {
     return add_transpose(graph_, name, x, {0, 2, 1, 3});
   }
 
-  Value attend(const std::string& name, const std::string& prefix, const Value& q, const Value& k,
-               const Value& v) {
-    const AttentionSpec spec{prefix, stack_.heads};
+  /// Queries [P, heads, n, d], keys [P, m, heads, d] and values [P, heads or 1, m, c] to
+  /// [P, n, heads * c].
+  Value attend(const std::string& name, const Value& q, const Value& k, const Value& v) {
     const Value keys = add_transpose(graph_, name + "/k", k, {0, 2, 3, 1});
-    return add_attention(model_, name, spec, {q, keys, by_head(name + "/v", v)}, Value{});
+    const Value scores = add_matmul(graph_, name + "/scores", q, keys);
+    const Value weights = add_softmax(graph_, name + "/softmax", scores);
+    const Value mixed = add_matmul(graph_, name + "/mix", weights, v);
+    const Value joined = by_head(name + "/join", mixed);
+    return add_reshape(graph_, name + "/flat", joined,
+                       {joined.dim(0), joined.dim(1), joined.dim(3).times(joined.dim(2).value())});
   }
 
   Value self_attention(const std::string& name, const std::string& prefix, const Value& x) {
@@ -124,9 +129,12 @@ class MemoryAttention {
         heads(name + "/k", rotated_projection(name + "/k_proj", prefix + ".k_proj", x, 1.0)),
         rotation_);
     const Value v = heads(name + "/v", add_linear(model_, name + "/v_proj", x, prefix + ".v_proj"));
-    return attend(name, prefix, queries(name, prefix, x), k, v);
+    const Value mixed = attend(name, queries(name, prefix, x), k, by_head(name + "/v", v));
+    return add_linear(model_, name + "/o_proj", mixed, prefix + ".o_proj");
   }
 
+  /// Weights of a query sum up to 1, so that what is mixed may be projected after it as well as
+  /// before: memories have far fewer channels than heads do, and there are many of them.
   Value cross_attention(const std::string& name, const std::string& prefix, const Value& x,
                         const Memory& memory) {
     const Value frame_k = add_rotation(
@@ -137,18 +145,39 @@ class MemoryAttention {
     const Value pointer_k = heads(
         name + "/pointer_k",
         rotated_projection(name + "/pointer_k_proj", prefix + ".k_proj", memory.pointer_keys, 1.0));
-    const auto values = [&](const char* part, const Value& source) {
-      const std::string path = name + "/" + part;
-      return heads(path, add_linear(model_, path + "_proj", source, prefix + ".v_proj"));
-    };
     const Value k = add_concat(graph_, name + "/k_all",
                                {one_row(name + "/frame_k_row", frame_k), pointer_k}, 1);
-    const Value v =
-        add_concat(graph_, name + "/v_all",
-                   {one_row(name + "/frame_v_row", values("frame_v", memory.frame_values)),
-                    values("pointer_v", memory.pointer_values)},
-                   1);
-    return attend(name, prefix, queries(name, prefix, x), k, v);
+    const Value v = add_unsqueeze(graph_, name + "/v", memory.values, 1);
+    const Value mixed = attend(name, queries(name, prefix, x), k, v);
+    const Value values = value_projection(name + "/v_proj", prefix + ".v_proj", mixed);
+    return add_linear(model_, name + "/o_proj", values, prefix + ".o_proj");
+  }
+
+  /// The projection of values, applied to each head's channels: [O, N, heads * X] to
+  /// [O, N, heads * d].
+  Value value_projection(const std::string& name, const std::string& prefix, const Value& x) {
+    const auto in = static_cast<size_t>(x.shape.back().value());
+    const WeightView weight = model_.checkpoint.weight(prefix + ".weight");
+    const WeightView bias = model_.checkpoint.weight(prefix + ".bias");
+    const auto head_dim = static_cast<size_t>(head_dim_);
+    const auto by_heads = [weight, in, head_dim, heads = static_cast<size_t>(stack_.heads)]() {
+      const std::vector<float> values = weight.to_f32();
+      const size_t channels = in / heads;
+      std::vector<float> result(heads * head_dim * in);
+      for (size_t row = 0; row < heads * head_dim; ++row) {
+        const auto from = values.begin() + static_cast<std::ptrdiff_t>(row * channels);
+        std::copy_n(
+            from, channels,
+            result.begin() + static_cast<std::ptrdiff_t>(row * in + row / head_dim * channels));
+      }
+      return result;
+    };
+    return add_linear(model_, name, x,
+                      {.name = prefix,
+                       .out = inner_,
+                       .in = static_cast<int64_t>(in),
+                       .weight = by_heads,
+                       .bias = [bias]() { return bias.to_f32(); }});
   }
 
   /// Frames [O, F, N, heads, d] as [O, F * N, heads, d].
@@ -203,7 +232,6 @@ Memory add_memory(ModelGraph& model) {
   const Value placed = add_add(graph, "/memory/frames/position",
                                add_gather(graph, "/memory/frames/time", table, time, 0), position);
   Memory memory;
-  memory.frame_values = features;
   memory.frame_keys = add_add(graph, "/memory/frames/key", features, placed);
 
   // A pointer is as many tokens as it has times the memory's channels.
@@ -213,8 +241,12 @@ Memory add_memory(ModelGraph& model) {
   };
   const Value split = add_reshape(graph, "/memory/pointers/split", pointers,
                                   {pointers.dim(0), pointers.dim(1), parts, channels});
-  memory.pointer_values = tokens("/memory/pointers/value", split);
-  memory.pointer_keys = memory.pointer_values;
+  const Value pointer_values = tokens("/memory/pointers/value", split);
+  const Value frame_values =
+      add_reshape(graph, "/memory/frames/value", features,
+                  {features.dim(0), features.dim(1).times(grid * grid), channels});
+  memory.values = add_concat(graph, "/memory/values", {frame_values, pointer_values}, 1);
+  memory.pointer_keys = pointer_values;
   if (model.config().tracker_sizes.pointer_time_encoding) {
     memory.pointer_keys = tokens(
         "/memory/pointers/key",

@@ -20,8 +20,9 @@ namespace {
 using Attributes = std::vector<std::pair<std::string, int64_t>>;
 
 const FusionForm& form_of(const std::string& path) {
-  for (const FusionForm* form : {&self_form(), &grid_form(), &position_form()}) {
-    if (path.ends_with(form->ending)) return *form;
+  for (const FusionForm* form :
+       {&rotated_form(), &memory_form(), &self_form(), &grid_form(), &position_form()}) {
+    if (path.starts_with(form->beginning) && path.ends_with(form->ending)) return *form;
   }
   return rotary_form();
 }
@@ -132,6 +133,7 @@ class Fusion {
       }
       return Attributes{{"unboxed", dims_of(path, "/decoder/zeros")[0]}};
     }
+    if (form.op == kMemoryAttention || form.op == kRotatedAttention) return memory_sizes(path);
     const bool windows = form.op == kRotaryAttention;
     const std::string shape_name = path + (windows ? "/heads/shape" : "/q_heads/shape");
     const std::vector<int64_t> shape = heads_shape(path, shape_name, windows);
@@ -149,6 +151,14 @@ class Fusion {
     return attributes;
   }
 
+  [[nodiscard]] std::optional<Attributes> memory_sizes(const std::string& path) const {
+    const std::vector<int64_t> heads = shape_of(path, path + "/q/heads/shape", 4);
+    const std::vector<int64_t> flat = shape_of(path, path + "/flat/shape", 3);
+    if (heads[2] < 1) fail(path, "its heads are not [batch, tokens, heads, size]");
+    if (!has_memory_kernel(heads[2], heads[3], flat[2] / heads[2])) return std::nullopt;
+    return Attributes{{"head_dim", heads[3]}, {"value_dim", flat[2]}};
+  }
+
   /// Both sizes of a constant matrix.
   [[nodiscard]] std::array<int64_t, 2> dims_of(const std::string& path,
                                                const std::string& name) const {
@@ -160,17 +170,24 @@ class Fusion {
     fail(path, name + " is not a matrix");
   }
 
-  /// [-1, N, 3, H, D] or [0, N, H, D].
-  [[nodiscard]] std::vector<int64_t> heads_shape(const std::string& path, const std::string& name,
-                                                 bool windows) const {
+  /// A constant of `count` numbers.
+  [[nodiscard]] std::vector<int64_t> shape_of(const std::string& path, const std::string& name,
+                                              size_t count) const {
     const auto found = constants_.find(name);
-    std::vector<int64_t> shape(windows ? 5 : 4);
+    std::vector<int64_t> shape(count);
     const size_t bytes = shape.size() * sizeof(int64_t);
     if (found == constants_.end() || found->second->data_type() != onnx::TensorProto::INT64 ||
         found->second->raw_data().size() != bytes) {
       fail(path, "there is no " + name + " of " + std::to_string(shape.size()) + " numbers");
     }
     std::memcpy(shape.data(), found->second->raw_data().data(), bytes);
+    return shape;
+  }
+
+  /// [-1, N, 3, H, D] or [0, N, H, D].
+  [[nodiscard]] std::vector<int64_t> heads_shape(const std::string& path, const std::string& name,
+                                                 bool windows) const {
+    std::vector<int64_t> shape = shape_of(path, name, windows ? 5 : 4);
     const bool positive =
         std::all_of(shape.begin() + 1, shape.end(), [](int64_t n) { return n > 0; });
     if (!positive || (windows && shape[2] != 3)) {

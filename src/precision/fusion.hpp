@@ -11,10 +11,10 @@ namespace sam3trt {
 /// Replaces the nodes of the parts whose path fits one of `patterns` by one node each, an operator
 /// of base/own_operators.hpp, as precision/fusion_forms.hpp says: an attention of the vision
 /// encoder by PATH/rotary_mha, a self-attention of the fusion encoder by PATH/plain_mha, the
-/// decoder's attention to the picture by PATH/grid_mha, the positions of its queries by PATH/embed.
-/// Parts of sizes that have no kernel stay. Returns how
-/// many were replaced. Throws Error(kBadInput), naming the path, when a node is missing or is not
-/// what was expected.
+/// decoder's attention to the picture by PATH/grid_mha, the positions of its queries by PATH/embed,
+/// memory attention's attentions to the image by PATH/rotated_mha and to memories by
+/// PATH/memory_mha. Parts of sizes that have no kernel stay. Returns how many were replaced. Throws
+/// Error(kBadInput), naming the path, when a node is missing or is not what was expected.
 int64_t fuse_nodes(onnx::GraphProto& graph, const std::vector<std::string>& patterns,
                    const std::string& where);
 

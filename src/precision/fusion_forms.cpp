@@ -51,8 +51,99 @@ std::vector<FusionStep> head_steps(const std::string& at) {
   return steps;
 }
 
+/// What src/model/rotary.cpp writes of the rotation of `source` to `at`.
+std::vector<FusionStep> rotation_steps(const std::string& at, const std::string& source) {
+  return {{at + "/halves", "Split", {source, ""}},
+          {at + "/ac", "Mul", {at + "/halves.0", "$cos"}},
+          {at + "/bs", "Mul", {at + "/halves.1", "$sin"}},
+          {at + "/as", "Mul", {at + "/halves.0", "$sin"}},
+          {at + "/bc", "Mul", {at + "/halves.1", "$cos"}},
+          {at + "/first", "Sub", {at + "/ac", at + "/bs"}},
+          {at + "/second", "Add", {at + "/as", at + "/bc"}},
+          {at, "Concat", {at + "/first", at + "/second"}}};
+}
+
+void append(std::vector<FusionStep>& steps, std::vector<FusionStep> more) {
+  for (FusionStep& step : more) steps.push_back(std::move(step));
+}
+
+FusionForm make_rotary_form() {
+  FusionForm form{"",
+                  "",
+                  {{"heads", "Reshape", {"qkv", ""}},
+                   {"order", "Transpose", {"heads"}},
+                   {"split", "Split", {"order", ""}},
+                   {"q_in", "Squeeze", {"split.0", ""}},
+                   {"k_in", "Squeeze", {"split.1", ""}},
+                   {"v", "Squeeze", {"split.2", ""}},
+                   {"k_t", "Transpose", {"k"}},
+                   {"scores", "MatMul", {"q", "k_t"}},
+                   {"softmax", "Softmax", {"scores"}},
+                   {"mix", "MatMul", {"softmax", "v"}},
+                   {"join", "Transpose", {"mix"}},
+                   {"flat", "Reshape", {"join", ""}}},
+                  kRotaryAttention,
+                  "rotary_mha",
+                  {"qkv", "$cos", "$sin"},
+                  "flat"};
+  append(form.steps, rotation_steps("q", "q_in"));
+  append(form.steps, rotation_steps("k", "k_in"));
+  return form;
+}
+
+/// What src/model/memory_attention.cpp writes of rotated queries and of their attention to keys and
+/// values that are there.
+std::vector<FusionStep> attend_steps(const std::string& at, const std::string& keys) {
+  std::vector<FusionStep> steps = {{at + "/q/heads", "Reshape", {at + "/q_proj", ""}},
+                                   {at + "/q", "Transpose", {at + "/q_rotated"}},
+                                   {at + "/k", "Transpose", {keys}},
+                                   {at + "/scores", "MatMul", {at + "/q", at + "/k"}},
+                                   {at + "/softmax", "Softmax", {at + "/scores"}},
+                                   {at + "/mix", "MatMul", {at + "/softmax", at + "/v"}},
+                                   {at + "/join", "Transpose", {at + "/mix"}},
+                                   {at + "/flat", "Reshape", {at + "/join", ""}}};
+  append(steps, rotation_steps(at + "/q_rotated", at + "/q/heads"));
+  return steps;
+}
+
+FusionForm make_rotated_form() {
+  const std::string at = "self_attn";
+  FusionForm form{"/memory/",
+                  "/self_attn",
+                  attend_steps(at, at + "/k_rotated"),
+                  kRotatedAttention,
+                  at + "/rotated_mha",
+                  {at + "/q_proj", at + "/k_proj", at + "/v_proj", "$cos", "$sin"},
+                  at + "/flat"};
+  append(form.steps, {{at + "/k/heads", "Reshape", {at + "/k_proj", ""}},
+                      {at + "/v/heads", "Reshape", {at + "/v_proj", ""}},
+                      {at + "/v", "Transpose", {at + "/v/heads"}}});
+  append(form.steps, rotation_steps(at + "/k_rotated", at + "/k/heads"));
+  return form;
+}
+
+FusionForm make_memory_form() {
+  const std::string at = "cross_attn";
+  FusionForm form{
+      "/memory/",
+      "/cross_attn",
+      attend_steps(at, at + "/k_all"),
+      kMemoryAttention,
+      at + "/memory_mha",
+      {at + "/q_proj", at + "/frame_k_proj", at + "/pointer_k_proj", "@values", "$cos", "$sin"},
+      at + "/flat"};
+  append(form.steps, {{at + "/frame_k/heads", "Reshape", {at + "/frame_k_proj", ""}},
+                      {at + "/frame_k_row", "Reshape", {at + "/frame_k_rotated", ""}},
+                      {at + "/pointer_k/heads", "Reshape", {at + "/pointer_k_proj", ""}},
+                      {at + "/k_all", "Concat", {at + "/frame_k_row", at + "/pointer_k/heads"}},
+                      {at + "/v", "Unsqueeze", {"@values", ""}}});
+  append(form.steps, rotation_steps(at + "/frame_k_rotated", at + "/frame_k/heads"));
+  return form;
+}
+
 FusionForm make_self_form() {
-  FusionForm form{"/self_attn",
+  FusionForm form{"",
+                  "/self_attn",
                   head_steps("self_attn"),
                   kPlainAttention,
                   "self_attn/plain_mha",
@@ -63,7 +154,8 @@ FusionForm make_self_form() {
 }
 
 FusionForm make_grid_form() {
-  FusionForm form{"/image_attn",
+  FusionForm form{"",
+                  "/image_attn",
                   head_steps("image_attn"),
                   kGridAttention,
                   "image_attn/grid_mha",
@@ -87,39 +179,17 @@ FusionForm make_grid_form() {
 }  // namespace
 
 const FusionForm& rotary_form() {
-  static const FusionForm kForm = {"",
-                                   {{"heads", "Reshape", {"qkv", ""}},
-                                    {"order", "Transpose", {"heads"}},
-                                    {"split", "Split", {"order", ""}},
-                                    {"q_in", "Squeeze", {"split.0", ""}},
-                                    {"q/halves", "Split", {"q_in", ""}},
-                                    {"q/ac", "Mul", {"q/halves.0", "$cos"}},
-                                    {"q/bs", "Mul", {"q/halves.1", "$sin"}},
-                                    {"q/as", "Mul", {"q/halves.0", "$sin"}},
-                                    {"q/bc", "Mul", {"q/halves.1", "$cos"}},
-                                    {"q/first", "Sub", {"q/ac", "q/bs"}},
-                                    {"q/second", "Add", {"q/as", "q/bc"}},
-                                    {"q", "Concat", {"q/first", "q/second"}},
-                                    {"k_in", "Squeeze", {"split.1", ""}},
-                                    {"k/halves", "Split", {"k_in", ""}},
-                                    {"k/ac", "Mul", {"k/halves.0", "$cos"}},
-                                    {"k/bs", "Mul", {"k/halves.1", "$sin"}},
-                                    {"k/as", "Mul", {"k/halves.0", "$sin"}},
-                                    {"k/bc", "Mul", {"k/halves.1", "$cos"}},
-                                    {"k/first", "Sub", {"k/ac", "k/bs"}},
-                                    {"k/second", "Add", {"k/as", "k/bc"}},
-                                    {"k", "Concat", {"k/first", "k/second"}},
-                                    {"v", "Squeeze", {"split.2", ""}},
-                                    {"k_t", "Transpose", {"k"}},
-                                    {"scores", "MatMul", {"q", "k_t"}},
-                                    {"softmax", "Softmax", {"scores"}},
-                                    {"mix", "MatMul", {"softmax", "v"}},
-                                    {"join", "Transpose", {"mix"}},
-                                    {"flat", "Reshape", {"join", ""}}},
-                                   kRotaryAttention,
-                                   "rotary_mha",
-                                   {"qkv", "$cos", "$sin"},
-                                   "flat"};
+  static const FusionForm kForm = make_rotary_form();
+  return kForm;
+}
+
+const FusionForm& rotated_form() {
+  static const FusionForm kForm = make_rotated_form();
+  return kForm;
+}
+
+const FusionForm& memory_form() {
+  static const FusionForm kForm = make_memory_form();
   return kForm;
 }
 
@@ -135,6 +205,7 @@ const FusionForm& self_form() {
 
 const FusionForm& position_form() {
   static const FusionForm kForm = {
+      "",
       "/query_position",
       {{"query_position/yxwh", "Gather", {"@boxes", ""}},
        {"query_position/flat", "Reshape", {"query_position/yxwh", ""}},

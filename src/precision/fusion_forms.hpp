@@ -18,6 +18,7 @@ struct FusionStep {
 /// Nodes as export writes them, and the operator (base/own_operators.hpp) that takes their place.
 /// Names are relative to a base, the path without `ending`.
 struct FusionForm {
+  std::string beginning;  ///< Of the path; "": any.
   std::string ending;
   std::vector<FusionStep> steps;
   std::string op;
@@ -41,6 +42,13 @@ struct FusionForm {
 /// The decoder's attention to the picture, from the projections and the boxes to the joined heads,
 /// as src/model/detector.cpp writes it.
 [[nodiscard]] const FusionForm& grid_form();
+
+/// The self-attention of memory attention, from the projections to the joined heads, as
+/// src/model/memory_attention.cpp writes it.
+[[nodiscard]] const FusionForm& rotated_form();
+
+/// Its attention to memories, from the projections and the values to the joined heads.
+[[nodiscard]] const FusionForm& memory_form();
 
 /// The positions of the decoder's queries, from the boxes, as src/model/detector.cpp writes them.
 [[nodiscard]] const FusionForm& position_form();

@@ -11,6 +11,7 @@ std::optional<OperatorTyping> typing_of(std::string_view op_type) {
   // The other inputs are axes, sizes, indices or scales.
   constexpr OperatorTyping kComputeFirst{.moves_data = false, .typed_inputs = 1};
   constexpr OperatorTyping kComputeFirst3{.moves_data = false, .typed_inputs = 3};
+  constexpr OperatorTyping kComputeFirst4{.moves_data = false, .typed_inputs = 4};
   constexpr OperatorTyping kMove{.moves_data = true};
   constexpr OperatorTyping kMoveFirst{.moves_data = true, .typed_inputs = 1};
   static const std::map<std::string_view, OperatorTyping> kOperators = {
@@ -49,6 +50,8 @@ std::optional<OperatorTyping> typing_of(std::string_view op_type) {
       {kRotaryAttention, kComputeFirst},
       {kGridAttention, kComputeFirst3},
       {kQueryPosition, kCompute},
+      {kRotatedAttention, kComputeFirst3},
+      {kMemoryAttention, kComputeFirst4},
   };
   const auto found = kOperators.find(op_type);
   if (found == kOperators.end()) return std::nullopt;

@@ -9,6 +9,8 @@ PLAIN = "Sam3trtAttention"
 ROTARY = "Sam3trtRotaryAttention"
 GRID = "Sam3trtGridAttention"
 POSITION = "Sam3trtQueryPosition"
+MEMORY = "Sam3trtMemoryAttention"
+ROTATED = "Sam3trtRotatedAttention"
 
 
 def nodes(model: onnx.ModelProto, operator: str) -> list[onnx.NodeProto]:
@@ -45,6 +47,16 @@ class _Expansion:
 
     def rounded(self, x: str) -> str:
         return self.wide(self.op("Cast", x, to=self.element_type))
+
+    def rotated(self, x: str, cos: str, sin: str, dim: int) -> str:
+        """(a, b) to (a cos - b sin, a sin + b cos), a and b the halves of the channels."""
+        axes = self.ints(f"axes{len(self.nodes)}", [-1])
+        bounds = [self.ints(f"bound{len(self.nodes)}.{n}", [n]) for n in (0, dim // 2, dim)]
+        a = self.op("Slice", x, bounds[0], bounds[1], axes)
+        b = self.op("Slice", x, bounds[1], bounds[2], axes)
+        first = self.op("Sub", self.op("Mul", a, cos), self.op("Mul", b, sin))
+        second = self.op("Add", self.op("Mul", a, sin), self.op("Mul", b, cos))
+        return self.op("Concat", first, second, axis=-1)
 
     def parts(self, node: onnx.NodeProto, shape: list[int]) -> list[str]:
         """Queries, keys and values, the first inputs, as [B, H, T, D] in float32."""
@@ -86,15 +98,25 @@ class _Rotary(_Expansion):
         mixed = self.op("MatMul", self.op("Softmax", scores, axis=-1), value)
         self.finish(mixed, [-1, tokens, heads * dim], node)
 
-    def rotated(self, x: str, cos: str, sin: str, dim: int) -> str:
-        """(a, b) to (a cos - b sin, a sin + b cos), a and b the halves of the channels."""
-        axes = self.ints(f"axes{len(self.nodes)}", [3])
-        bounds = [self.ints(f"bound{len(self.nodes)}.{n}", [n]) for n in (0, dim // 2, dim)]
-        a = self.op("Slice", x, bounds[0], bounds[1], axes)
-        b = self.op("Slice", x, bounds[1], bounds[2], axes)
-        first = self.op("Sub", self.op("Mul", a, cos), self.op("Mul", b, sin))
-        second = self.op("Add", self.op("Mul", a, sin), self.op("Mul", b, cos))
-        return self.op("Concat", first, second, axis=3)
+
+class _Memory(_Expansion):
+    """One head; frames' keys [O, F, Q, D] are rotated as the queries are, other keys are not."""
+
+    def __init__(self, node: onnx.NodeProto, element_type: int) -> None:
+        super().__init__(node, element_type)
+        dim = self.sizes["head_dim"]
+        *parts, cos, sin = node.input
+        query, key, *others, value = (self.wide(x) for x in parts)
+        half = self.ints("half", [-1, dim // 2])
+        tables = [self.op("Reshape", x, half) for x in (cos, sin)]
+        query, key = (self.rounded(self.rotated(x, *tables, dim)) for x in (query, key))
+        row = self.ints("row", [0, -1, dim])
+        key = self.op("Concat", self.op("Reshape", key, row), *others, axis=1)
+        scores = self.op("MatMul", query, self.op("Transpose", key, perm=[0, 2, 1]))
+        mixed = self.op("MatMul", self.op("Softmax", scores, axis=-1), value)
+        self.nodes.append(
+            helper.make_node("Cast", [mixed], list(node.output), to=self.element_type)
+        )
 
 
 class _Grid(_Expansion):
@@ -189,6 +211,8 @@ def in_standard_operators(model: onnx.ModelProto, element_type: int) -> onnx.Mod
             expansion = _Grid(node, element_type)
         elif node.op_type == POSITION:
             expansion = _Position(node, element_type)
+        elif node.op_type in (MEMORY, ROTATED):
+            expansion = _Memory(node, element_type)
         else:
             result.graph.node.append(node)
             continue

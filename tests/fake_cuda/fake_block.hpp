@@ -24,7 +24,9 @@ class FakeBlock {
   static constexpr int kLanes = 32;
 
   FakeBlock(int threads, std::array<unsigned, 3> index)
-      : index_(index), warps_(static_cast<size_t>(threads / kLanes)) {
+      : index_(index),
+        warps_(static_cast<size_t>(threads / kLanes)),
+        groups_(static_cast<size_t>((threads + 127) / 128)) {
     for (int i = 0; i < threads; ++i) fibers_.push_back(std::make_unique<Fiber>());
   }
 
@@ -64,6 +66,8 @@ class FakeBlock {
   }
 
   void sync() { wait(block_, static_cast<int>(fibers_.size())); }
+  /// Of the caller's 128 threads.
+  void sync_group() { wait(groups_[static_cast<size_t>(current_ / 128)], 128); }
   void sync_warp() { wait(warps_[static_cast<size_t>(current_ / kLanes)].barrier, kLanes); }
 
   /// Until no other thread can go on.
@@ -158,6 +162,7 @@ class FakeBlock {
   std::array<unsigned, 3> index_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Warp> warps_;
+  std::vector<Barrier> groups_;
   Barrier block_;
   std::map<const void*, MemoryBarrier> barriers_;
   ucontext_t scheduler_{};
@@ -336,10 +341,21 @@ class FakeWarpgroup : public FakeWarp<Type> {
     }
   }
 
-  void multiply_shared(float (&d)[8][4], const uint16_t* a, const uint16_t* b, int k) {
+  void sync_group() { this->block().sync_group(); }
+
+  /// As late as it may.
+  template <int kElements>
+  void copy_bulk(uint16_t* to, const uint16_t* from, const uint64_t* barrier) {
+    std::memset(to, 0xFF, kElements * sizeof(uint16_t));  // NaN
+    this->block().let_others_go_on();
+    std::memcpy(to, from, kElements * sizeof(uint16_t));
+    arrive(barrier);
+  }
+
+  void multiply_shared(float (&d)[8][4], const uint16_t* a, const uint16_t* b, int k, bool add) {
     const auto first = static_cast<size_t>(16 * k);
-    products_.push_back([this, &d, a, b, first] {
-      for_each_sum(d, first == 0, [&](size_t row, size_t column, size_t step) {
+    products_.push_back([this, &d, a, b, first, add] {
+      for_each_sum(d, !add, [&](size_t row, size_t column, size_t step) {
         return static_cast<double>(this->element(a, row, first + step)) *
                static_cast<double>(this->element(b, column, first + step));
       });

@@ -192,7 +192,16 @@ int cuDeviceTotalMem_v2(size_t* bytes, int) {
 
 int cuDeviceGetAttribute(int* value, int attribute, int) {
   const Lock lock(driver_mutex);
-  *value = attribute == 75 ? 9 : 0;
+  switch (attribute) {
+    case 75:  // compute capability, before the dot
+      *value = 9;
+      break;
+    case 16:  // multiprocessors
+      *value = 3;
+      break;
+    default:
+      *value = 0;
+  }
   return 0;
 }
 

@@ -12,6 +12,8 @@
 #include "cuda/kernels/attention_warpgroup.hpp"
 #include "cuda/kernels/box_bias.hpp"
 #include "cuda/kernels/mask.hpp"
+#include "cuda/kernels/memory_attention_mma.hpp"
+#include "cuda/kernels/memory_attention_warpgroup.hpp"
 #include "cuda/kernels/query_position.hpp"
 #include "cuda/kernels/resize.hpp"
 #include "cuda/kernels/select.hpp"
@@ -90,9 +92,9 @@ struct Scores {
 };
 
 /// A kernel whose threads work together as warps.
-template <typename Attention, typename Warp>
+template <typename Attention, typename Warp, typename Args = AttentionArgs>
 Work attention(Grid grid, void* parameters) {
-  return [=, args = *static_cast<const AttentionArgs*>(parameters)] {
+  return [=, args = *static_cast<const Args*>(parameters)] {
     check_addresses(args);
     for_each_block(grid, [&](KernelThread at) {
       FakeBlock block(Attention::kThreads, {at.block_x, at.block_y, at.block_z});
@@ -125,6 +127,24 @@ template <typename Type>
 Work warpgroup_attention(Grid grid, void* parameters) {
   using Warp = FakeWarpgroup<Type>;
   return attention<WarpgroupAttention<Warp>, Warp>(grid, parameters);
+}
+
+/// The kernels of attention to memories, by name.
+template <int kValueDim, typename Type>
+std::map<std::string, Kernel> memory_kernels(const std::string& name) {
+  using Warp = FakeWarp<Type>;
+  using Mma = MmaMemoryAttention<kValueDim, Warp>;
+  using Warpgroup = WarpgroupMemoryAttention<kValueDim, FakeWarpgroup<Type>>;
+  return {{"sam3trt_memory_prepare_" + name,
+           {plain<MemoryPrepareArgs>([](const MemoryPrepareArgs& args, KernelThread at) {
+             memory_prepare_body<kValueDim, Warp>(args, at.x());
+           })}},
+          {"sam3trt_memory_attention_" + name,
+           {attention<Mma, Warp, MemoryAttentionArgs>, Mma::kThreads}},
+          {"sam3trt_memory_join_" + name,
+           {plain<MemoryAttentionArgs>(memory_join_body<kValueDim, Warp>)}},
+          {"sam3trt_warpgroup_memory_attention_" + name,
+           {attention<Warpgroup, FakeWarpgroup<Type>, MemoryAttentionArgs>, Warpgroup::kThreads}}};
 }
 
 template <int kDim, typename Type>
@@ -181,6 +201,14 @@ std::map<std::string, Kernel>& kernels() {
       {"sam3trt_rotate_keys_bf16_64", {plain<RotateArgs>(rotate_keys<64, FakeBFloat16>)}},
       {"sam3trt_grid_attention_bf16_64", {grid_attention<64, FakeBFloat16>, kGridThreads}},
   };
+  static const bool kMore = [] {
+    all.merge(memory_kernels<64, FakeFloat16>("f16_64"));
+    all.merge(memory_kernels<256, FakeFloat16>("f16_256"));
+    all.merge(memory_kernels<64, FakeBFloat16>("bf16_64"));
+    all.merge(memory_kernels<256, FakeBFloat16>("bf16_256"));
+    return true;
+  }();
+  static_cast<void>(kMore);
   return all;
 }
 

@@ -46,7 +46,11 @@ void run_plain_attention_cases(const CudaDevice& device, const CaseOptions& opti
 void run_grid_attention_cases(const CudaDevice& device, const CaseOptions& options,
                               const std::function<void(const CaseResult&)>& report);
 
-/// The same of that attention's bias.
+/// The same of attention to memories.
+void run_memory_attention_cases(const CudaDevice& device, const CaseOptions& options,
+                                const std::function<void(const CaseResult&)>& report);
+
+/// The same of the bias of attention to a grid.
 void run_box_bias_cases(const CudaDevice& device, const CaseOptions& options,
                         const std::function<void(const CaseResult&)>& report);
 

@@ -30,6 +30,7 @@ int run(int ordinal, int launches) {
   sam3trt::run_attention_cases(device, {.exact = false, .timed_launches = launches}, report);
   sam3trt::run_plain_attention_cases(device, {.exact = false, .timed_launches = launches}, report);
   sam3trt::run_grid_attention_cases(device, {.exact = false, .timed_launches = launches}, report);
+  sam3trt::run_memory_attention_cases(device, {.exact = false, .timed_launches = launches}, report);
   sam3trt::run_box_bias_cases(device, {.exact = false, .timed_launches = launches}, report);
   sam3trt::run_query_position_cases(device, {.exact = false, .timed_launches = launches}, report);
   std::cout << nlohmann::ordered_json{{"gpu", device.info().name},

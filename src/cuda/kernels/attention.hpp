@@ -1,10 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 
 #include "base/host_device.hpp"
 #include "base/own_operators.hpp"
+#include "cuda/kernels/softmax.hpp"
 
 namespace sam3trt {
 
@@ -32,7 +32,7 @@ struct HeadRows {
 };
 
 /// softmax(rotate(Q) K^T + bias) V per batch and head, with float32 sums: scores never leave the
-/// multiprocessor (FlashAttention-2: Dao 2023, algorithm 1). Queries carry the factor 1/sqrt(dim),
+/// multiprocessor. Queries carry the factor 1/sqrt(dim),
 /// keys are rotated already. Rotation pairs channel i with channel i + dim / 2. Keys that are the
 /// cells of a grid, row by row, may have a bias: that of the cell's row plus that of its column.
 struct AttentionArgs {
@@ -66,9 +66,6 @@ template <typename Count>
 [[nodiscard]] SAM3TRT_HOST_DEVICE constexpr Count tiles_of(Count count, Count size) {
   return (count + size - 1) / size;
 }
-
-/// Of a key that is not there.
-inline constexpr float kNoScore = -std::numeric_limits<float>::infinity();
 
 /// 8 elements, which move together.
 struct alignas(16) AttentionChunk {
@@ -171,8 +168,8 @@ class AttentionCore {
   static constexpr int kDim = Tile::kDim;
   static constexpr int kRows = 16 * kRowTiles;
   static constexpr int kKeyTiles = Tile::kKeys / 8;
-  static constexpr float kLog2E = 1.4426950408889634F;
-  using Scores = float[kRowTiles][kKeyTiles][4];
+  using Softmax = RunningSoftmax<kRowTiles, kKeyTiles, Warp>;
+  using Scores = typename Softmax::Scores;
 
   SAM3TRT_DEVICE AttentionCore(const AttentionArgs& args, Warp& warp, uint16_t* shared)
       : args_(args),
@@ -185,11 +182,8 @@ class AttentionCore {
         first_query_(warp.block_x() * Tile::kQueries),
         key_(rows_of(args.key)),
         value_(rows_of(args.value)) {
+    softmax_.start();
     for (int m = 0; m < kRowTiles; ++m) {
-      for (int r = 0; r < 2; ++r) {
-        top_[m][r] = kNoScore;
-        sum_[m][r] = 0;
-      }
       for (int n = 0; n < kDim / 8; ++n) {
         for (int i = 0; i < 4; ++i) mixed_[m][n][i] = 0;
       }
@@ -275,55 +269,18 @@ class AttentionCore {
     }
   }
 
-  /// scores become exp(score - largest so far); `scale_` is what the sums and products so far have
-  /// to be multiplied by.
+  /// Scores become exp(score - largest so far).
   SAM3TRT_DEVICE void soften(Scores& scores, int tile) {
     if ((tile + 1) * Tile::kKeys > args_.keys) hide_missing_keys(scores, tile);
-    for (int m = 0; m < kRowTiles; ++m) {
-      for (int r = 0; r < 2; ++r) {
-        float top = top_[m][r];
-        for (int n = 0; n < kKeyTiles; ++n) {
-          top = Warp::max(top, Warp::max(scores[m][n][2 * r], scores[m][n][2 * r + 1]));
-        }
-        top = Warp::max(top, warp_.exchange(top, 1));
-        top = Warp::max(top, warp_.exchange(top, 2));
-        const float base = top * kLog2E;
-        scale_[m][r] = Warp::exp2(Warp::multiply_add(top_[m][r], kLog2E, -base));
-        top_[m][r] = top;
-        float sum = 0;
-        for (int n = 0; n < kKeyTiles; ++n) {
-          for (int i = 2 * r; i < 2 * r + 2; ++i) {
-            scores[m][n][i] = Warp::exp2(Warp::multiply_add(scores[m][n][i], kLog2E, -base));
-            sum += scores[m][n][i];
-          }
-        }
-        sum_[m][r] = Warp::multiply_add(sum_[m][r], scale_[m][r], sum);
-      }
-    }
+    softmax_.soften(scores, warp_);
   }
 
   SAM3TRT_DEVICE void rescale() {
     for (int m = 0; m < kRowTiles; ++m) {
       for (int n = 0; n < kDim / 8; ++n) {
-        for (int i = 0; i < 4; ++i) mixed_[m][n][i] *= scale_[m][i / 2];
+        for (int i = 0; i < 4; ++i) mixed_[m][n][i] *= softmax_.scale(m, i / 2);
       }
     }
-  }
-
-  /// Two neighbouring fragments of scores are the left factor of a product over 16 keys.
-  static SAM3TRT_DEVICE void pack_scores(const Scores& scores, int m, int k, uint32_t (&a)[4]) {
-    for (int i = 0; i < 4; ++i) {
-      const float* from = scores[m][2 * k + i / 2] + i % 2 * 2;
-      a[i] = Warp::pack(from[0], from[1]);
-    }
-  }
-
-  /// The sum of a query over the keys of all lanes that share it.
-  [[nodiscard]] SAM3TRT_DEVICE float total(int m, int r) {
-    float sum = sum_[m][r];
-    sum += warp_.exchange(sum, 1);
-    sum += warp_.exchange(sum, 2);
-    return sum;
   }
 
   /// Through shared memory, whose rows of queries are this warp's own, so that whole chunks are
@@ -331,7 +288,7 @@ class AttentionCore {
   SAM3TRT_DEVICE void write() {
     for (int m = 0; m < kRowTiles; ++m) {
       for (int r = 0; r < 2; ++r) {
-        const float factor = 1.0F / total(m, r);
+        const float factor = 1.0F / softmax_.total(m, r, warp_);
         const int row = own_row_ + m * 16 + r * 8 + lane_ / 4;
         for (int n = 0; n < kDim / 8; ++n) {
           auto* to = reinterpret_cast<uint32_t*>(shared_ + Tile::place(row, n)) + lane_ % 4;
@@ -360,14 +317,14 @@ class AttentionCore {
     warp_.sync_block();  // nobody reads keys or values any more
     for (int m = 0; m < kRowTiles; ++m) {
       for (int r = 0; r < 2; ++r) {
-        const float sum = total(m, r);
+        const float sum = softmax_.total(m, r, warp_);
         const int row = own_row_ + m * 16 + r * 8 + lane_ / 4;
         for (int n = 0; n < kDim / 8; ++n) {
           float* to = own + row * kDim + n * 8 + lane_ % 4 * 2;
           to[0] = mixed_[m][n][2 * r];
           to[1] = mixed_[m][n][2 * r + 1];
         }
-        own[Tile::kQueries * kDim + row] = top_[m][r];
+        own[Tile::kQueries * kDim + row] = softmax_.top(m, r);
         own[Tile::kQueries * (kDim + 1) + row] = sum;
       }
     }
@@ -391,9 +348,7 @@ class AttentionCore {
   const HeadRows<const uint16_t> value_;
 
   float mixed_[kRowTiles][kDim / 8][4];
-  float top_[kRowTiles][2];
-  float sum_[kRowTiles][2];  // of this lane's keys
-  float scale_[kRowTiles][2];
+  Softmax softmax_;
 
  private:
   static constexpr int kBoth = 2 * Tile::kKeys * kDim;  // buffers of keys
@@ -436,7 +391,7 @@ class AttentionCore {
     float values[8] = {};
     for (int t = 0; t < Tile::kTeams; ++t) {
       const float* team = all + t * team_floats;
-      const float scale = Warp::exp2((team[Tile::kQueries * kDim + row] - top) * kLog2E);
+      const float scale = Softmax::part(team[Tile::kQueries * kDim + row], top);
       total = Warp::multiply_add(team[Tile::kQueries * (kDim + 1) + row], scale, total);
       for (int i = 0; i < 8; ++i) {
         values[i] = Warp::multiply_add(team[row * kDim + chunk * 8 + i], scale, values[i]);

@@ -104,7 +104,7 @@ class MmaAttention : public AttentionCore<Sizes, 2, Warp> {
     const int chunk = this->lane_ / 16;
     for (int k = 0; k < Tile::kKeys / 16; ++k) {
       uint32_t a[kRowTiles][4];
-      for (int m = 0; m < kRowTiles; ++m) this->pack_scores(scores_, m, k, a[m]);
+      for (int m = 0; m < kRowTiles; ++m) Core::Softmax::pack(scores_, m, k, a[m]);
       for (int n = 0; n < kDim / 8; n += 2) {
         uint32_t b[4];
         warp().load_transposed(b, values + Tile::place(16 * k + row, n + chunk));

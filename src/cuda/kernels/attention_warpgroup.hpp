@@ -166,7 +166,7 @@ class WarpgroupAttention : public AttentionCore<WarpgroupTile, 1, Warp> {
 
   SAM3TRT_DEVICE void mix(Scores& scores, int tile) {
     this->rescale();
-    for (int k = 0; k < kSteps; ++k) Core::pack_scores(scores, 0, k, packed_[k]);
+    for (int k = 0; k < kSteps; ++k) Core::Softmax::pack(scores, 0, k, packed_[k]);
     start_mixing(tile);
   }
 
@@ -175,7 +175,7 @@ class WarpgroupAttention : public AttentionCore<WarpgroupTile, 1, Warp> {
     warp().hold(scores[0]);
     warp().fence_products();
     for (int k = 0; k < kSteps; ++k) {
-      warp().multiply_shared(scores[0], queries, keys_of(tile), k);
+      warp().multiply_shared(scores[0], queries, keys_of(tile), k, k > 0);
     }
     warp().commit_products();
   }

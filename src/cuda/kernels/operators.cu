@@ -1,11 +1,13 @@
 // The attention kernels, one per type and size of a head, and those of what the decoder makes of
-// boxes. Work and layouts: attention_mma.hpp, box_bias.hpp, query_position.hpp.
+// boxes. Work and layouts: attention_mma.hpp, memory_attention_mma.hpp, box_bias.hpp,
+// query_position.hpp.
 #include "cuda/kernels/attention_mma.hpp"
 #include "cuda/kernels/box_bias.hpp"
+#include "cuda/kernels/memory_attention_mma.hpp"
 #include "cuda/kernels/query_position.hpp"
 #include "cuda/kernels/warp.cuh"
 
-extern __shared__ __align__(128) uint16_t dynamic_shared[];  // grid_shared_bytes
+extern __shared__ __align__(128) uint16_t dynamic_shared[];
 
 // Not in an unnamed namespace, whose name depends on the folder: equal sources make equal machine
 // code, by which an engine knows the kernels that it was verified with.
@@ -36,6 +38,29 @@ __device__ void rotate_keys(const RotateArgs& args) {
 
 }  // namespace sam3trt
 
+#define SAM3TRT_MEMORY_ATTENTION(name, values, type)                                               \
+  extern "C" __global__ void sam3trt_memory_prepare_##name(                                        \
+      const __grid_constant__ sam3trt::MemoryPrepareArgs args) {                                   \
+    const int64_t thread = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;            \
+    sam3trt::memory_prepare_body<values, sam3trt::GpuWarp<sam3trt::type>>(args, thread);           \
+  }                                                                                                \
+  extern "C" __global__ void __launch_bounds__(128, 1)                                             \
+      sam3trt_memory_attention_##name(const __grid_constant__ sam3trt::MemoryAttentionArgs args) { \
+    using Warp = sam3trt::GpuWarp<sam3trt::type>;                                                  \
+    Warp warp;                                                                                     \
+    sam3trt::MmaMemoryAttention<values, Warp>(args, warp, dynamic_shared).run();                   \
+  }                                                                                                \
+  extern "C" __global__ void sam3trt_memory_join_##name(                                           \
+      const __grid_constant__ sam3trt::MemoryAttentionArgs args) {                                 \
+    const sam3trt::KernelThread at{threadIdx.x, blockIdx.x, blockIdx.y};                           \
+    sam3trt::memory_join_body<values, sam3trt::GpuWarp<sam3trt::type>>(args, at);                  \
+  }
+
+SAM3TRT_MEMORY_ATTENTION(f16_64, 64, Float16)
+SAM3TRT_MEMORY_ATTENTION(f16_256, 256, Float16)
+SAM3TRT_MEMORY_ATTENTION(bf16_64, 64, BFloat16)
+SAM3TRT_MEMORY_ATTENTION(bf16_256, 256, BFloat16)
+
 extern "C" __global__ void sam3trt_box_bias(const __grid_constant__ sam3trt::BoxBiasArgs args) {
   __shared__ sam3trt::BoxBiasWeights weights;
   const sam3trt::KernelThread at{threadIdx.x, blockIdx.x, blockIdx.y, blockIdx.z, gridDim.y};
@@ -55,18 +80,18 @@ extern "C" __global__ void sam3trt_query_position(
   sam3trt::query_position_output_body(args, at, rows);
 }
 
-#define SAM3TRT_ATTENTION(name, dim, type)                                            \
-  extern "C" __global__ void __launch_bounds__(128, 2)                                \
-      sam3trt_attention_##name(const __grid_constant__ sam3trt::AttentionArgs args) { \
-    sam3trt::attention<dim, sam3trt::type>(args);                                     \
-  }                                                                                   \
-  extern "C" __global__ void __launch_bounds__(256, 2) sam3trt_grid_attention_##name( \
-      const __grid_constant__ sam3trt::AttentionArgs args) {                          \
-    sam3trt::grid_attention<dim, sam3trt::type>(args);                                \
-  }                                                                                   \
-  extern "C" __global__ void sam3trt_rotate_keys_##name(                              \
-      const __grid_constant__ sam3trt::RotateArgs args) {                             \
-    sam3trt::rotate_keys<dim, sam3trt::type>(args);                                   \
+#define SAM3TRT_ATTENTION(name, dim, type)                                                 \
+  extern "C" __global__ void __launch_bounds__(128, 2)                                     \
+      sam3trt_attention_##name(const __grid_constant__ sam3trt::AttentionArgs args) {      \
+    sam3trt::attention<dim, sam3trt::type>(args);                                          \
+  }                                                                                        \
+  extern "C" __global__ void __launch_bounds__(256, 2)                                     \
+      sam3trt_grid_attention_##name(const __grid_constant__ sam3trt::AttentionArgs args) { \
+    sam3trt::grid_attention<dim, sam3trt::type>(args);                                     \
+  }                                                                                        \
+  extern "C" __global__ void sam3trt_rotate_keys_##name(                                   \
+      const __grid_constant__ sam3trt::RotateArgs args) {                                  \
+    sam3trt::rotate_keys<dim, sam3trt::type>(args);                                        \
   }
 
 SAM3TRT_ATTENTION(f16_16, 16, Float16)

@@ -10,27 +10,27 @@ namespace sam3trt {
 /// wgmma m64n64k16 with float32 sums, of one type: A from shared memory or registers, B from shared
 /// memory (by channels of its rows, or by rows). A compiler for other GPUs does not know it.
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-#define SAM3TRT_WGMMA_SUMS                                                                       \
-  "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "  \
+#define SAM3TRT_WGMMA_SUMS                                                                      \
+  "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, " \
   "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}"
 #define SAM3TRT_WGMMA_ROW(i) "+f"(d[i][0]), "+f"(d[i][1]), "+f"(d[i][2]), "+f"(d[i][3])
-#define SAM3TRT_WGMMA_RESULT                                                                     \
-  SAM3TRT_WGMMA_ROW(0), SAM3TRT_WGMMA_ROW(1), SAM3TRT_WGMMA_ROW(2), SAM3TRT_WGMMA_ROW(3),        \
+#define SAM3TRT_WGMMA_RESULT                                                              \
+  SAM3TRT_WGMMA_ROW(0), SAM3TRT_WGMMA_ROW(1), SAM3TRT_WGMMA_ROW(2), SAM3TRT_WGMMA_ROW(3), \
       SAM3TRT_WGMMA_ROW(4), SAM3TRT_WGMMA_ROW(5), SAM3TRT_WGMMA_ROW(6), SAM3TRT_WGMMA_ROW(7)
-#define SAM3TRT_WGMMA(type)                                                                      \
-  static __device__ void start_shared(float (&d)[8][4], uint64_t a, uint64_t b, int add) {       \
-    asm volatile(                                                                                \
-        "{ .reg .pred p; setp.ne.b32 p, %34, 0; "                                                \
-        "wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type " " SAM3TRT_WGMMA_SUMS       \
-        ", %32, %33, p, 1, 1, 0, 0; }"                                                           \
-        : SAM3TRT_WGMMA_RESULT                                                                   \
-        : "l"(a), "l"(b), "r"(add));                                                             \
-  }                                                                                              \
-  static __device__ void start_packed(float (&d)[8][4], const uint32_t (&a)[4], uint64_t b) {    \
-    asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type " "                 \
-                 SAM3TRT_WGMMA_SUMS ", {%32, %33, %34, %35}, %36, 1, 1, 1, 1;"                   \
-                 : SAM3TRT_WGMMA_RESULT                                                          \
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));                          \
+#define SAM3TRT_WGMMA(type)                                                                 \
+  static __device__ void start_shared(float(&d)[8][4], uint64_t a, uint64_t b, int add) {   \
+    asm volatile(                                                                           \
+        "{ .reg .pred p; setp.ne.b32 p, %34, 0; "                                           \
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type " " SAM3TRT_WGMMA_SUMS  \
+        ", %32, %33, p, 1, 1, 0, 0; }"                                                      \
+        : SAM3TRT_WGMMA_RESULT                                                              \
+        : "l"(a), "l"(b), "r"(add));                                                        \
+  }                                                                                         \
+  static __device__ void start_packed(float(&d)[8][4], const uint32_t(&a)[4], uint64_t b) { \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type                \
+                 " " SAM3TRT_WGMMA_SUMS ", {%32, %33, %34, %35}, %36, 1, 1, 1, 1;"          \
+                 : SAM3TRT_WGMMA_RESULT                                                     \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));                     \
   }
 #else
 #define SAM3TRT_WGMMA(type)
@@ -142,15 +142,15 @@ struct GpuWarpgroup : GpuWarp<Type> {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
   }
   static __device__ void init_barrier(uint64_t* barrier, int arrivals) {
-    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(
-                     GpuWarp<Type>::shared_address(barrier)),
-                 "r"(arrivals)
-                 : "memory");
+    asm volatile(
+        "mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(GpuWarp<Type>::shared_address(barrier)),
+        "r"(arrivals)
+        : "memory");
   }
   static __device__ void arrive(uint64_t* barrier) {
-    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(
-                     GpuWarp<Type>::shared_address(barrier))
-                 : "memory");
+    asm volatile(
+        "mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(GpuWarp<Type>::shared_address(barrier))
+        : "memory");
   }
   /// Until the barrier's phase of this parity is complete.
   static __device__ void wait_barrier(uint64_t* barrier, int parity) {
@@ -159,6 +159,25 @@ struct GpuWarpgroup : GpuWarp<Type> {
         "@done bra ready; bra wait; ready: }" ::"r"(GpuWarp<Type>::shared_address(barrier)),
         "r"(parity)
         : "memory");
+  }
+  /// Copies from global to shared memory; the barrier, whose one arrival this is, completes with
+  /// them. Both are multiples of 16 bytes. Matrix instructions see what was copied without a fence.
+  template <int kElements>
+  static __device__ void copy_bulk(uint16_t* to, const uint16_t* from, uint64_t* barrier) {
+    constexpr int kBytes = kElements * 2;
+    const uint32_t address = GpuWarp<Type>::shared_address(barrier);
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(address),
+                 "n"(kBytes)
+                 : "memory");
+    asm volatile(
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, "
+        "[%3];" ::"r"(GpuWarp<Type>::shared_address(to)),
+        "l"(from), "n"(kBytes), "r"(address)
+        : "memory");
+  }
+  /// Until all 128 threads of the warpgroup are here.
+  static __device__ void sync_group() {
+    asm volatile("bar.sync %0, 128;" ::"r"(static_cast<int>(threadIdx.x) / 128 + 1) : "memory");
   }
   /// From now on each thread of the warpgroup has this many registers: fewer than before, or more,
   /// for which it waits until others give theirs.
@@ -199,10 +218,10 @@ struct GpuWarpgroup : GpuWarp<Type> {
            (GpuWarp<Type>::shared_address(tile) & 0x3FFFF) >> 4;
   }
 
-  /// d = A B^T over channels 16 k to 16 k + 15, added to d unless k is 0. Starts it.
+  /// d = A B^T over channels 16 k to 16 k + 15, or that added to d. Starts it.
   static __device__ void multiply_shared(float (&d)[8][4], const uint16_t* a, const uint16_t* b,
-                                         int k) {
-    Type::start_shared(d, describe(a + 16 * k), describe(b + 16 * k), k > 0 ? 1 : 0);
+                                         int k, bool add) {
+    Type::start_shared(d, describe(a + 16 * k), describe(b + 16 * k), add ? 1 : 0);
   }
 
   /// d += A B over rows 16 k to 16 k + 15 of B; A as mma.m16n8k16 has it. Starts it; `a` must stay

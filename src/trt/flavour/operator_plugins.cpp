@@ -71,7 +71,7 @@ struct PlainOperator : AttentionOperator<2> {
     call.head_dim = head_dim();
     return call;
   }
-  [[nodiscard]] static size_t scratch_bytes(const nvinfer1::Dims& /*query*/) { return 0; }
+  [[nodiscard]] static size_t scratch_bytes(const Inputs& /*inputs*/) { return 0; }
   void launch(DType type, const Inputs& inputs, const void* const* in, void* result,
               void* /*workspace*/, cudaStream_t stream) const {
     PlainAttention call = call_for(inputs);
@@ -108,8 +108,8 @@ struct RotaryOperator : AttentionOperator<3> {
     call.head_dim = head_dim();
     return call;
   }
-  [[nodiscard]] size_t scratch_bytes(const nvinfer1::Dims& packed) const {
-    return call_for(packed).scratch_bytes();
+  [[nodiscard]] size_t scratch_bytes(const std::array<nvinfer1::Dims, kInputs>& inputs) const {
+    return call_for(inputs[0]).scratch_bytes();
   }
   void launch(DType type, const std::array<nvinfer1::Dims, kInputs>& inputs, const void* const* in,
               void* result, void* workspace, cudaStream_t stream) const {
@@ -181,8 +181,8 @@ struct GridOperator : AttentionOperator<4> {
     return call;
   }
   /// For the bias: that of the rows, then that of the columns.
-  [[nodiscard]] size_t scratch_bytes(const nvinfer1::Dims& query) const {
-    return row_bias_bytes(query) + lines_bytes(query, columns());
+  [[nodiscard]] size_t scratch_bytes(const Inputs& inputs) const {
+    return row_bias_bytes(inputs[0]) + lines_bytes(inputs[0], columns());
   }
   [[nodiscard]] size_t row_bias_bytes(const nvinfer1::Dims& query) const {
     constexpr size_t kAlignment = 256;
@@ -251,7 +251,7 @@ struct PositionOperator {
     call.width = elements(inputs[5]);
     return call;
   }
-  [[nodiscard]] static size_t scratch_bytes(const nvinfer1::Dims& /*boxes*/) { return 0; }
+  [[nodiscard]] static size_t scratch_bytes(const Inputs& /*inputs*/) { return 0; }
   void launch(DType /*type*/, const Inputs& inputs, const void* const* in, void* result,
               void* /*workspace*/, cudaStream_t stream) const {
     QueryPosition call = call_for(inputs);
@@ -262,6 +262,103 @@ struct PositionOperator {
     call.weight = address(in[4]);
     call.bias = address(in[5]);
     call.result = address(result);
+    operator_kernels().launch(call, stream);
+  }
+};
+
+/// What kMemoryAttention and kRotatedAttention have in common; `head_dim`, then `value_dim`.
+struct MemoryFields {
+  std::array<Field, 2> fields = {{{"head_dim", 0}, {"value_dim", 0}}};
+
+  [[nodiscard]] int64_t head_dim() const { return fields[0].second; }
+  [[nodiscard]] int64_t value_dim() const { return fields[1].second; }
+  [[nodiscard]] bool is_valid() const { return has_memory_kernel(1, head_dim(), value_dim()); }
+  void set_result(nvinfer1::DimsExprs& result, nvinfer1::IExprBuilder& builder,
+                  const nvinfer1::DimsExprs* /*inputs*/) const {
+    result.d[2] = builder.constant(value_dim());
+  }
+  /// Whether queries and their tables are what they should be.
+  [[nodiscard]] bool are_queries(const nvinfer1::Dims& query, const nvinfer1::Dims& cos,
+                                 const nvinfer1::Dims& sin) const {
+    return query.nbDims == 3 && query.d[2] == head_dim() &&
+           elements(cos) == query.d[1] * head_dim() / 2 && elements(sin) == elements(cos);
+  }
+  [[nodiscard]] MemoryAttention call_for(const nvinfer1::Dims& query, int64_t frames,
+                                         int64_t plain_keys) const {
+    MemoryAttention call;
+    call.batches = query.d[0];
+    call.queries = query.d[1];
+    call.rotated_keys = frames * query.d[1];
+    call.plain_keys = plain_keys;
+    call.value_dim = value_dim();
+    return call;
+  }
+};
+
+/// The same of kMemoryAttention.
+struct MemoryOperator : MemoryFields {
+  static constexpr const char* kName = kMemoryAttention;
+  static constexpr int kInputs = 6;  ///< Queries, frames' keys, other keys, values, cos, sin.
+  static constexpr int kLowInputs = 4;
+  using Inputs = std::array<nvinfer1::Dims, kInputs>;
+
+  [[nodiscard]] bool fits(const Inputs& inputs) const {
+    const auto& [query, frames, plain, value, cos, sin] = inputs;
+    return are_queries(query, cos, sin) && frames.nbDims == 4 && plain.nbDims == 3 &&
+           value.nbDims == 3 && frames.d[0] == query.d[0] && frames.d[2] == query.d[1] &&
+           frames.d[3] == head_dim() && plain.d[0] == query.d[0] && plain.d[2] == head_dim() &&
+           value.d[0] == query.d[0] && value.d[1] == frames.d[1] * frames.d[2] + plain.d[1] &&
+           value.d[2] == value_dim() && call_of(inputs).fits();
+  }
+  [[nodiscard]] MemoryAttention call_of(const Inputs& inputs) const {
+    return call_for(inputs[0], inputs[1].d[1], inputs[2].d[1]);
+  }
+  [[nodiscard]] size_t scratch_bytes(const Inputs& inputs) const {
+    return call_of(inputs).scratch_bytes();
+  }
+  void launch(DType type, const Inputs& inputs, const void* const* in, void* result,
+              void* workspace, cudaStream_t stream) const {
+    MemoryAttention call = call_of(inputs);
+    call.type = type;
+    call.query = address(in[0]);
+    call.rotated_key = address(in[1]);
+    call.plain_key = address(in[2]);
+    call.value = address(in[3]);
+    call.cos = address(in[4]);
+    call.sin = address(in[5]);
+    call.result = address(result);
+    call.scratch = address(workspace);
+    operator_kernels().launch(call, stream);
+  }
+};
+
+/// The same of kRotatedAttention.
+struct RotatedOperator : MemoryFields {
+  static constexpr const char* kName = kRotatedAttention;
+  static constexpr int kInputs = 5;  ///< Queries, keys, values, cos, sin.
+  static constexpr int kLowInputs = 3;
+  using Inputs = std::array<nvinfer1::Dims, kInputs>;
+
+  [[nodiscard]] bool fits(const Inputs& inputs) const {
+    const auto& [query, key, value, cos, sin] = inputs;
+    return are_queries(query, cos, sin) && key.nbDims == 3 && value.nbDims == 3 &&
+           elements(key) == elements(query) && key.d[2] == head_dim() && value.d[0] == query.d[0] &&
+           value.d[1] == query.d[1] && value.d[2] == value_dim() && call_for(query, 1, 0).fits();
+  }
+  [[nodiscard]] size_t scratch_bytes(const Inputs& inputs) const {
+    return call_for(inputs[0], 1, 0).scratch_bytes();
+  }
+  void launch(DType type, const Inputs& inputs, const void* const* in, void* result,
+              void* workspace, cudaStream_t stream) const {
+    MemoryAttention call = call_for(inputs[0], 1, 0);
+    call.type = type;
+    call.query = address(in[0]);
+    call.rotated_key = address(in[1]);
+    call.value = address(in[2]);
+    call.cos = address(in[3]);
+    call.sin = address(in[4]);
+    call.result = address(result);
+    call.scratch = address(workspace);
     operator_kernels().launch(call, stream);
   }
 };
@@ -369,15 +466,13 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
                           const nvinfer1::DynamicPluginTensorDesc* /*outputs*/,
                           int32_t output_count) noexcept override {
     if (input_count != kInputs || output_count != 1) return -1;
-    std::array<nvinfer1::Dims, kInputs> dims;
-    for (size_t i = 0; i < dims.size(); ++i) dims[i] = inputs[i].max;
-    return op_.fits(dims) ? 0 : -1;
+    return op_.fits(most_of(inputs)) ? 0 : -1;
   }
 
   size_t getWorkspaceSize(const nvinfer1::DynamicPluginTensorDesc* inputs, int32_t /*input_count*/,
                           const nvinfer1::DynamicPluginTensorDesc* /*outputs*/,
                           int32_t /*output_count*/) const noexcept override {
-    return op_.scratch_bytes(inputs[0].max);
+    return op_.scratch_bytes(most_of(inputs));
   }
 
   const char* getTimingCacheID() noexcept override { return timing_id_.c_str(); }
@@ -421,6 +516,13 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
 
  private:
   static constexpr int kInputs = Operator::kInputs;
+
+  static std::array<nvinfer1::Dims, kInputs> most_of(
+      const nvinfer1::DynamicPluginTensorDesc* inputs) {
+    std::array<nvinfer1::Dims, kInputs> dims;
+    for (size_t i = 0; i < dims.size(); ++i) dims[i] = inputs[i].max;
+    return dims;
+  }
 
   static std::array<nvinfer1::Dims, kInputs> dims_of(const nvinfer1::PluginTensorDesc* inputs) {
     std::array<nvinfer1::Dims, kInputs> dims;
@@ -468,12 +570,14 @@ class OperatorCreator final : public nvinfer1::IPluginCreatorV3One {
 }  // namespace
 
 template <>
-std::array<nvinfer1::IPluginCreatorV3One*, 4> operator_plugin_creators<SAM3TRT_FLAVOUR>() {
+std::array<nvinfer1::IPluginCreatorV3One*, 6> operator_plugin_creators<SAM3TRT_FLAVOUR>() {
   static OperatorCreator<PlainOperator> plain;
   static OperatorCreator<RotaryOperator> rotary;
   static OperatorCreator<GridOperator> grid;
   static OperatorCreator<PositionOperator> position;
-  return {&plain, &rotary, &grid, &position};
+  static OperatorCreator<MemoryOperator> memory;
+  static OperatorCreator<RotatedOperator> rotated;
+  return {&plain, &rotary, &grid, &position, &memory, &rotated};
 }
 
 }  // namespace sam3trt

@@ -34,6 +34,10 @@ TEST(OperatorKernels, GiveWhatAttentionToAGridIsDefinedAs) {
   EXPECT_EQ(check_cases(run_grid_attention_cases), 7);
 }
 
+TEST(OperatorKernels, GiveWhatAttentionToMemoriesIsDefinedAs) {
+  EXPECT_EQ(check_cases(run_memory_attention_cases), 16);  // half of them with wgmma
+}
+
 TEST(OperatorKernels, GiveWhatTheBiasByBoxesIsDefinedAs) {
   EXPECT_EQ(check_cases(run_box_bias_cases), 5);
 }

@@ -1,0 +1,199 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <random>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "attention_reference.hpp"
+#include "cuda/operators.hpp"
+#include "device_bench.hpp"
+
+namespace sam3trt {
+namespace {
+
+struct Sizes {
+  DType type;
+  int64_t batches;
+  int64_t queries;
+  int64_t frames;
+  int64_t plain_keys;
+  int64_t value_dim;
+
+  [[nodiscard]] int64_t keys() const { return frames * queries + plain_keys; }
+};
+
+/// One query, a whole tile of keys and one more, tiles that blocks share and tiles that they do
+/// not, no further keys, more query tiles than blocks.
+constexpr std::array<Sizes, 8> kCases = {{{DType::kF16, 1, 1, 1, 0, 64},
+                                          {DType::kF16, 1, 30, 2, 4, 64},
+                                          {DType::kBF16, 2, 65, 1, 0, 256},
+                                          {DType::kF16, 1, 130, 2, 8, 64},
+                                          {DType::kF16, 3, 20, 3, 5, 256},
+                                          {DType::kBF16, 1, 100, 3, 12, 64},
+                                          {DType::kF16, 5, 64, 1, 0, 256},
+                                          {DType::kF16, 2, 193, 2, 16, 64}}};
+
+/// Those of SAM 3's memory attention: an image to itself; one and four objects with seven frames.
+constexpr std::array<Sizes, 4> kTimed = {{{DType::kF16, 1, 5184, 1, 0, 256},
+                                          {DType::kF16, 4, 5184, 1, 0, 256},
+                                          {DType::kF16, 1, 5184, 7, 64, 64},
+                                          {DType::kF16, 4, 5184, 7, 64, 64}}};
+
+/// Inputs and what the definition gives for them.
+class Problem {
+ public:
+  explicit Problem(const Sizes& sizes) : sizes_(sizes) {
+    query = narrow(sizes.batches * sizes.queries * kMemoryHeadDim, 0.25F);
+    rotated = narrow(sizes.batches * sizes.frames * sizes.queries * kMemoryHeadDim, 0.7F);
+    plain = narrow(sizes.batches * sizes.plain_keys * kMemoryHeadDim, 0.7F);
+    value = narrow(sizes.batches * sizes.keys() * sizes.value_dim, 0.7F);
+    std::normal_distribution<float> normal;
+    for (int64_t i = 0; i < sizes.queries * kMemoryHeadDim / 2; ++i) {
+      const float angle = 2 * normal(random_);
+      cos.push_back(std::cos(angle));
+      sin.push_back(std::sin(angle));
+    }
+  }
+
+  /// Largest difference of `result` to the definition; of some queries where there are many.
+  [[nodiscard]] double largest_difference(std::span<const uint16_t> result) const {
+    double largest = 0;
+    const int64_t most = sizes_.queries > 1000 ? 6 : 30;
+    const int64_t step = std::max<int64_t>(1, sizes_.queries / most);
+    for (int64_t b = 0; b < sizes_.batches; b += std::max<int64_t>(1, sizes_.batches / 2)) {
+      for (int64_t q = 0; q < sizes_.queries; q += step) {
+        largest = larger(largest, difference(b, q, result));
+      }
+      largest = larger(largest, difference(b, sizes_.queries - 1, result));
+    }
+    return largest;
+  }
+
+  std::vector<uint16_t> query;
+  std::vector<uint16_t> rotated;
+  std::vector<uint16_t> plain;
+  std::vector<uint16_t> value;
+  std::vector<float> cos;
+  std::vector<float> sin;
+
+ private:
+  [[nodiscard]] std::vector<uint16_t> narrow(int64_t count, float scale) {
+    std::normal_distribution<float> normal;
+    std::vector<uint16_t> values;
+    for (int64_t i = 0; i < count; ++i) {
+      values.push_back(round_to(sizes_.type, scale * normal(random_)));
+    }
+    return values;
+  }
+
+  [[nodiscard]] double rounded(double value) const {
+    return value_of(sizes_.type, round_to(sizes_.type, static_cast<float>(value)));
+  }
+
+  [[nodiscard]] std::vector<double> row(const std::vector<uint16_t>& all, int64_t index,
+                                        int64_t width) const {
+    std::vector<double> x;
+    for (int64_t i = 0; i < width; ++i) {
+      x.push_back(value_of(sizes_.type, all[static_cast<size_t>(index * width + i)]));
+    }
+    return x;
+  }
+
+  [[nodiscard]] std::vector<double> turned(std::vector<double> x, int64_t angle_row) const {
+    constexpr size_t kHalf = kMemoryHeadDim / 2;
+    for (size_t i = 0; i < kHalf; ++i) {
+      const size_t angle = static_cast<size_t>(angle_row) * kHalf + i;
+      const double c = static_cast<double>(cos[angle]);
+      const double s = static_cast<double>(sin[angle]);
+      const double a = x[i];
+      const double b = x[i + kHalf];
+      x[i] = rounded(a * c - b * s);
+      x[i + kHalf] = rounded(a * s + b * c);
+    }
+    return x;
+  }
+
+  [[nodiscard]] std::vector<double> key(int64_t b, int64_t k) const {
+    const int64_t count = sizes_.frames * sizes_.queries;
+    if (k >= count) return row(plain, b * sizes_.plain_keys + k - count, kMemoryHeadDim);
+    return turned(row(rotated, b * count + k, kMemoryHeadDim), k % sizes_.queries);
+  }
+
+  [[nodiscard]] double difference(int64_t b, int64_t q, std::span<const uint16_t> result) const {
+    const auto x = turned(row(query, b * sizes_.queries + q, kMemoryHeadDim), q);
+    std::vector<double> scores;
+    for (int64_t k = 0; k < sizes_.keys(); ++k) {
+      const std::vector<double> y = key(b, k);
+      double score = 0;
+      for (size_t c = 0; c < y.size(); ++c) score += x[c] * y[c];
+      scores.push_back(score);
+    }
+    const int64_t first = (b * sizes_.queries + q) * sizes_.value_dim;
+    return difference_to_attention(
+        sizes_.type, std::move(scores),
+        [&](size_t k, size_t channel) {
+          const int64_t at = (b * sizes_.keys() + static_cast<int64_t>(k)) * sizes_.value_dim;
+          return value_of(sizes_.type, value[static_cast<size_t>(at) + channel]);
+        },
+        result.subspan(static_cast<size_t>(first), static_cast<size_t>(sizes_.value_dim)));
+  }
+
+  std::mt19937 random_{43};
+  Sizes sizes_;
+};
+
+CaseResult run_case(const DeviceBench& bench, const OperatorKernels& kernels, const Sizes& sizes,
+                    AttentionForm form) {
+  const Problem problem(sizes);
+  const DeviceBuffer query = bench.upload(problem.query);
+  const DeviceBuffer rotated = bench.upload(problem.rotated);
+  const DeviceBuffer plain = bench.upload(problem.plain);
+  const DeviceBuffer value = bench.upload(problem.value);
+  const DeviceBuffer cos = bench.upload(problem.cos);
+  const DeviceBuffer sin = bench.upload(problem.sin);
+  const auto values = static_cast<size_t>(sizes.batches * sizes.queries * sizes.value_dim);
+  const DeviceBuffer result = bench.make<uint16_t>(values);
+  MemoryAttention call;
+  call.type = sizes.type;
+  call.query = query.data();
+  call.rotated_key = rotated.data();
+  call.plain_key = plain.data();
+  call.value = value.data();
+  call.cos = cos.data();
+  call.sin = sin.data();
+  call.result = result.data();
+  call.batches = sizes.batches;
+  call.queries = sizes.queries;
+  call.rotated_keys = sizes.frames * sizes.queries;
+  call.plain_keys = sizes.plain_keys;
+  call.value_dim = sizes.value_dim;
+  const DeviceBuffer scratch = bench.make<std::byte>(call.scratch_bytes());
+  call.scratch = scratch.data();
+  const double microseconds =
+      bench.run([&] { kernels.launch(call, bench.stream().handle(), form); });
+  const auto found = bench.download<uint16_t>(result, values);
+  const std::string name = "attention to memories " + std::string(name_of(sizes.type)) + " " +
+                           std::to_string(sizes.batches) + "x" + std::to_string(sizes.queries) +
+                           " queries to " + std::to_string(sizes.frames) + " frames and " +
+                           std::to_string(sizes.plain_keys) + " keys, values of " +
+                           std::to_string(sizes.value_dim) +
+                           (form == AttentionForm::kWarpgroup ? ", wgmma" : "");
+  return attention_result(name, sizes.type, found.size(), problem.largest_difference(found),
+                          microseconds);
+}
+
+}  // namespace
+
+void run_memory_attention_cases(const CudaDevice& device, const CaseOptions& options,
+                                const std::function<void(const CaseResult&)>& report) {
+  const OperatorKernels kernels(device.driver());
+  run_cases(device, options, kCases, kTimed, [&](const DeviceBench& bench, const Sizes& sizes) {
+    report(run_case(bench, kernels, sizes, AttentionForm::kMma));
+    if (kernels.best_form(MemoryAttention{}) == AttentionForm::kMma) return;
+    report(run_case(bench, kernels, sizes, AttentionForm::kWarpgroup));
+  });
+}
+
+}  // namespace sam3trt
