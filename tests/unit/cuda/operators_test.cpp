@@ -91,6 +91,39 @@ TEST(OperatorKernels, RefuseSizesThatMakeNoSense) {
   EXPECT_THROW(kernels.launch(plain, stream.handle()), Error);
 }
 
+TEST(OperatorKernels, RefuseAttentionToMemoriesOfSizesThatMakeNoSense) {
+  const CudaDevice device(0, fake_driver());
+  const Stream stream(device);
+  const OperatorKernels kernels(device.driver());
+  MemoryAttention good;
+  good.batches = good.queries = good.rotated_keys = 1;
+  good.value_dim = 64;
+  EXPECT_TRUE(good.fits());
+  EXPECT_EQ(kernels.best_form(good), AttentionForm::kWarpgroup);
+  for (int64_t MemoryAttention::*size :
+       {&MemoryAttention::batches, &MemoryAttention::queries, &MemoryAttention::rotated_keys,
+        &MemoryAttention::value_dim}) {
+    for (const int64_t value : {int64_t{0}, int64_t{-1}, int64_t{1} << 40}) {
+      MemoryAttention bad = good;
+      bad.*size = value;
+      EXPECT_FALSE(bad.fits());
+      EXPECT_THROW(kernels.launch(bad, stream.handle()), Error);
+    }
+  }
+  MemoryAttention bad = good;
+  bad.plain_keys = -1;
+  EXPECT_FALSE(bad.fits());
+  bad = good;
+  bad.value_dim = 32;  // no kernel
+  EXPECT_FALSE(bad.fits());
+  bad = good;
+  bad.queries = bad.rotated_keys = 1 << 24;  // more pairs of tiles than a grid has room for
+  EXPECT_FALSE(bad.fits());
+  bad = good;
+  bad.type = DType::kF32;
+  EXPECT_THROW(kernels.launch(bad, stream.handle()), Error);
+}
+
 TEST(OperatorKernels, RefuseABiasOfSizesThatMakeNoSense) {
   const CudaDevice device(0, fake_driver());
   const Stream stream(device);
