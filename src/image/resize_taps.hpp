@@ -46,14 +46,19 @@ struct ResizeTaps {
   const int64_t end = high < in_size ? high : in_size;
   const int64_t size = end < first ? 0 : end - first > stride ? stride : end - first;
   float total = 0;
-  for (int64_t j = 0; j < size; ++j) {
+  SAM3TRT_UNROLL
+  for (int64_t j = 0; j < stride; ++j) {  // which a kernel knows, so that weights are in registers
+    if (j >= size) break;
     const float offset = static_cast<float>(j + first) - center;
     const auto distance = static_cast<float>((static_cast<double>(offset) + 0.5) * inverse);
     const float weight = 1.0F - (distance < 0.0F ? -distance : distance);
     weights[j] = weight > 0.0F ? weight : 0.0F;
     total += weights[j];
   }
-  for (int64_t j = 0; j < size && total != 0.0F; ++j) weights[j] /= total;
+  SAM3TRT_UNROLL
+  for (int64_t j = 0; j < stride; ++j) {
+    if (j < size && total != 0.0F) weights[j] /= total;
+  }
   return size;
 }
 

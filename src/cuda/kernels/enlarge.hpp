@@ -42,7 +42,9 @@ SAM3TRT_HOST_DEVICE inline EnlargeTaps enlarge_taps(const EnlargeArgs& args, int
   taps.size = float_taps(scale, index, args.last(), kEnlargeTaps, taps.first, taps.weights);
   if (args.through == 0) return taps;
   const float before = static_cast<float>(args.from) / static_cast<float>(args.through);
-  for (int64_t i = 0; i < taps.size; ++i) {
+  SAM3TRT_UNROLL
+  for (int64_t i = 0; i < kEnlargeTaps; ++i) {
+    if (i >= taps.size) break;
     taps.before[i] = bilinear_tap(before, taps.first + i, args.from);
   }
   return taps;
@@ -73,9 +75,13 @@ SAM3TRT_HOST_DEVICE inline void enlarge_body(const EnlargeArgs& args, KernelThre
   for (int64_t y = at.block_y; y < args.to; y += at.blocks_y) {
     const EnlargeTaps rows = enlarge_taps(args, y);
     float sum = 0;
-    for (int64_t row = 0; row < rows.size; ++row) {
+    SAM3TRT_UNROLL
+    for (int64_t row = 0; row < kEnlargeTaps; ++row) {
+      if (row >= rows.size) break;
       float narrow = 0;
-      for (int64_t column = 0; column < columns.size; ++column) {
+      SAM3TRT_UNROLL
+      for (int64_t column = 0; column < kEnlargeTaps; ++column) {
+        if (column >= columns.size) break;
         const float value = enlarge_input(args, plane, rows, row, columns, column);
         const float weight = columns.weights[column];
         narrow = column == 0 ? value * weight
