@@ -53,8 +53,9 @@ std::vector<std::shared_ptr<const KeptTensor>> GpuKept::keep(const Stream& strea
                                                              const std::string& if_broken) {
   SlotPool& pool = pool_of(count);
   const auto slots = pool.take(rows);
-  std::vector<DevicePointer> addresses;
-  for (const auto& slot : slots) addresses.push_back(slot->address());
+  std::vector<DevicePointer> addresses(rows);
+  std::ranges::transform(slots, addresses.begin(),
+                         [](const auto& slot) { return slot->address(); });
   const size_t flags = rows * sizeof(int32_t);
   broken_.grow(stream, flags);
   host_broken_.reserve(flags);

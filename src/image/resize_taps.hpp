@@ -40,10 +40,12 @@ struct ResizeTaps {
   const auto center =
       static_cast<float>(static_cast<double>(scale) * (static_cast<double>(index) + 0.5));
   // Truncated, not rounded, as the reference does it.
-  const auto low = static_cast<int64_t>(static_cast<double>(center - support) + 0.5);
-  const auto high = static_cast<int64_t>(static_cast<double>(center + support) + 0.5);
-  first = low > 0 ? low : 0;
-  const int64_t end = high < in_size ? high : in_size;
+  const double low = static_cast<double>(center - support) + 0.5;
+  const double high = static_cast<double>(center + support) + 0.5;
+  const auto begin = static_cast<int64_t>(low);
+  const auto behind = static_cast<int64_t>(high);
+  first = begin > 0 ? begin : 0;
+  const int64_t end = behind < in_size ? behind : in_size;
   const int64_t size = end < first ? 0 : end - first > stride ? stride : end - first;
   float total = 0;
   SAM3TRT_UNROLL
