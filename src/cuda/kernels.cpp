@@ -13,7 +13,9 @@ namespace {
 
 constexpr int64_t kMaxGridY = 65535;  // limit of every compute capability, also in z
 
-int64_t blocks_for(int64_t threads) { return (threads + kBlockThreads - 1) / kBlockThreads; }
+int64_t tiles(int64_t count, int64_t size) { return (count + size - 1) / size; }
+
+int64_t blocks_for(int64_t threads) { return tiles(threads, kBlockThreads); }
 
 void require(bool condition, const char* kernel, const char* rule) {
   if (condition) return;
@@ -38,6 +40,9 @@ KernelLibrary::KernelLibrary(const CudaDevice& device) {
   mask_scan_columns_ = function("sam3trt_mask_scan_columns");
   mask_scan_tasks_ = function("sam3trt_mask_scan_tasks");
   mask_write_ = function("sam3trt_mask_write");
+  keep_rows_ = function("sam3trt_keep_rows");
+  gather_rows_ = function("sam3trt_gather_rows");
+  enlarge_ = function("sam3trt_enlarge");
 }
 
 void* KernelLibrary::function(const char* name) const {
@@ -103,6 +108,23 @@ void KernelLibrary::mask_run_lengths(const Stream& stream, const MaskArgs& args,
   launch(stream, mask_scan_columns_, {args.count, 1, 1}, args);
   launch(stream, mask_scan_tasks_, {1, 1, 1}, args);
   launch(stream, mask_write_, {columns, 1, args.count}, args);
+}
+
+void KernelLibrary::keep_rows(const Stream& stream, const KeepArgs& args) const {
+  require(args.rows > 0 && args.count > 0, "keep_rows", "at least one number");
+  launch(stream, keep_rows_, {blocks_for(tiles(args.count, kKeptTogether)), args.rows, 1}, args);
+}
+
+void KernelLibrary::gather_rows(const Stream& stream, const GatherArgs& args) const {
+  require(args.rows > 0 && args.count > 0, "gather_rows", "at least one number");
+  launch(stream, gather_rows_, {blocks_for(tiles(args.count, kKeptTogether)), args.rows, 1}, args);
+}
+
+void KernelLibrary::enlarge(const Stream& stream, const EnlargeArgs& args) const {
+  require(args.planes > 0 && args.planes <= kMaxGridY, "enlarge", "1 to 65535 planes");
+  require(args.from > 0 && args.through >= 0, "enlarge", "planes of at least 1x1");
+  require(args.to >= args.last(), "enlarge", "a side that is not smaller");
+  launch(stream, enlarge_, {blocks_for(args.to), tiles(args.to, kEnlargedRows), args.planes}, args);
 }
 
 ResizeAxis PackedTaps::at(DevicePointer address) const {

@@ -6,6 +6,8 @@
 
 #include "cuda/buffer.hpp"
 #include "cuda/device.hpp"
+#include "cuda/kernels/enlarge.hpp"
+#include "cuda/kernels/kept.hpp"
 #include "cuda/kernels/mask.hpp"
 #include "cuda/kernels/resize.hpp"
 #include "cuda/kernels/select.hpp"
@@ -46,6 +48,15 @@ class KernelLibrary {
   void mask_run_lengths(const Stream& stream, const MaskArgs& args,
                         const std::vector<MaskTask>& tasks) const;
 
+  /// Fills what args.slots points to, and sets `broken` of rows that are not finite.
+  void keep_rows(const Stream& stream, const KeepArgs& args) const;
+
+  /// Fills args.target.
+  void gather_rows(const Stream& stream, const GatherArgs& args) const;
+
+  /// Fills args.target.
+  void enlarge(const Stream& stream, const EnlargeArgs& args) const;
+
  private:
   /// Blocks of a launch.
   struct Grid {
@@ -70,6 +81,9 @@ class KernelLibrary {
   void* mask_scan_columns_;
   void* mask_scan_tasks_;
   void* mask_write_;
+  void* keep_rows_;
+  void* gather_rows_;
+  void* enlarge_;
 };
 
 /// ResizeTaps of one axis as the GPU wants them: one block of words, to be copied there as a whole.

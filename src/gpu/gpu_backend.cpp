@@ -54,7 +54,8 @@ GpuBackend::GpuBackend(std::shared_ptr<const GpuModel> model)
           model_->limits().images),
       detections_(model_->device(), model_->kernels(), model_->config().num_queries),
       masks_(model_->device(), model_->kernels(), model_->semantics()),
-      object_masks_(model_->device(), model_->kernels(), Semantics::kMeta) {
+      object_masks_(model_->device(), model_->kernels(), Semantics::kMeta),
+      kept_(model_->device(), model_->kernels()) {
   for (const ComponentInfo& info : components()) {
     const bool detects = serves(info.id, Task::kDetect) && info.id != Component::kTextEncoder;
     if (detects) static_cast<void>(stage(info.id));
@@ -141,6 +142,22 @@ void GpuBackend::put_zeros(const std::string& name, const Shape& shape) {
   tensors_[name] = {shape, buffer.data()};
 }
 
+void GpuBackend::put_resized(Component component, const std::string& name,
+                             std::span<const ResizedPlane> planes, int64_t side) {
+  const std::string memory = std::string(name_of(component)) + "/" + name;
+  tensors_[name] = {{static_cast<int64_t>(planes.size()), 1, side, side},
+                    kept_.resize(stream_, uploader_, memory, planes, side)};
+}
+
+void GpuBackend::put_kept(Component component, const std::string& name,
+                          std::span<const std::shared_ptr<const KeptTensor>> kept,
+                          const Shape& shape) {
+  const std::string memory = std::string(name_of(component)) + "/" + name;
+  const auto type = stage(component).type_of(name).value_or(DType::kF32);
+  tensors_[name] = {shape, kept_.gather(stream_, uploader_, memory, kept,
+                                        static_cast<size_t>(element_count(shape)), type)};
+}
+
 const GpuBackend::Placed& GpuBackend::placed(Component component, const std::string& name) const {
   const auto found = tensors_.find(name);
   if (found != tensors_.end()) return found->second;
@@ -165,13 +182,33 @@ void GpuBackend::run(Component component, const AxisSizes& sizes) {
   }
 }
 
-Tensor GpuBackend::get(Component component, const std::string& output) {
+const GpuBackend::Placed& GpuBackend::given(Component component, const std::string& output) const {
   const auto run = given_.find(component);
   if (run == given_.end() || !run->second.contains(output)) {
     throw Error(ErrorCode::kInternal,
                 "the " + std::string(name_of(component)) + " has not given " + output);
   }
-  const Placed& given = run->second.at(output);
+  return run->second.at(output);
+}
+
+std::vector<std::shared_ptr<const KeptTensor>> GpuBackend::keep_rows(Component component,
+                                                                     const std::string& output) {
+  const Placed& rows = given(component, output);
+  const auto type = stage(component).type_of(output).value_or(DType::kF32);
+  const auto count = static_cast<size_t>(rows.shape.at(0));
+  return kept_.keep(
+      stream_, uploader_, {rows.address, type}, count,
+      static_cast<size_t>(element_count(rows.shape)) / count,
+      "the " + std::string(name_of(component)) + " gave non-finite numbers in " + output);
+}
+
+std::shared_ptr<const KeptTensor> GpuBackend::restore(std::span<const uint16_t> values) {
+  model_->device().make_current();
+  return kept_.restore(stream_, uploader_, values);
+}
+
+Tensor GpuBackend::get(Component component, const std::string& output) {
+  const Placed& given = this->given(component, output);
   const DType type = stage(component).type_of(output).value_or(DType::kF32);
   Tensor tensor(type, given.shape);
   copy_to_host(stream_, tensor.bytes(), given.address);

@@ -7,6 +7,7 @@
 
 #include "gpu/gpu_detections.hpp"
 #include "gpu/gpu_images.hpp"
+#include "gpu/gpu_kept.hpp"
 #include "gpu/gpu_masks.hpp"
 #include "gpu/gpu_model.hpp"
 #include "gpu/gpu_stage.hpp"
@@ -36,8 +37,17 @@ class GpuBackend : public Backend {
   void put(Component component, const std::string& name, const Tensor& tensor) override;
   void put_texts(const PromptBatch& batch, const PreparedCall& call) override;
   void put_zeros(const std::string& name, const Shape& shape) override;
+  void put_resized(Component component, const std::string& name,
+                   std::span<const ResizedPlane> planes, int64_t side) override;
+  void put_kept(Component component, const std::string& name,
+                std::span<const std::shared_ptr<const KeptTensor>> kept,
+                const Shape& shape) override;
   void run(Component component, const AxisSizes& sizes) override;
   [[nodiscard]] Tensor get(Component component, const std::string& output) override;
+  [[nodiscard]] std::vector<std::shared_ptr<const KeptTensor>> keep_rows(
+      Component component, const std::string& output) override;
+  [[nodiscard]] std::shared_ptr<const KeptTensor> restore(
+      std::span<const uint16_t> values) override;
   [[nodiscard]] std::vector<PromptDetections> detections(
       std::span<const std::array<int64_t, 2>> sizes, float threshold) override;
   [[nodiscard]] std::vector<FoundMask> masks(std::span<const MaskPlane> wanted, int64_t planes,
@@ -68,6 +78,8 @@ class GpuBackend : public Backend {
   /// Made at the first use, which may load the engine.
   [[nodiscard]] GpuStage& stage(Component component);
   [[nodiscard]] const Placed& placed(Component component, const std::string& name) const;
+  /// Of the component's last run.
+  [[nodiscard]] const Placed& given(Component component, const std::string& output) const;
 
   std::shared_ptr<const GpuModel> model_;
   Stream stream_;
@@ -79,7 +91,8 @@ class GpuBackend : public Backend {
   GpuImages images_;
   GpuDetections detections_;
   GpuMasks masks_;
-  GpuMasks object_masks_;                  ///< Logits are resized, whatever the semantics.
+  GpuMasks object_masks_;  ///< Logits are resized, whatever the semantics.
+  GpuKept kept_;
   std::map<std::string, Placed> tensors_;  ///< Of the call.
   /// What each component gave in its last run, also where another one gives a tensor of that name.
   std::map<Component, std::map<std::string, Placed>> given_;

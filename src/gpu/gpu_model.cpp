@@ -55,6 +55,15 @@ void check_type(const LoadedPlan& plan, Component component, const ComponentTens
                   std::string(name_of(*type)) + "; export and build it again");
 }
 
+/// What this program's kernels read or write as any float.
+constexpr std::string_view kAnyFloat[] = {"pixel_values", "memory_features", "frame_memory"};
+
+bool is_any_float(const LoadedPlan& plan, std::string_view tensor) {
+  const auto type = type_of(plan, std::string(tensor));
+  return std::ranges::find(kAnyFloat, tensor) != std::end(kAnyFloat) &&
+         (type == DType::kF32 || type == DType::kF16 || type == DType::kBF16);
+}
+
 /// Tensors that another component gives, and the host in its place.
 constexpr std::string_view kHostGivesToo[] = {"object_features", "mask_input", "object_score"};
 
@@ -63,16 +72,16 @@ void check_plans(const GpuPlans& plans) {
   for (const auto& [component, plan] : plans) {
     const ComponentInfo& info = info_of(component);
     for (const ComponentTensor& input : info.inputs) {
-      const bool any_float = input.name == "pixel_values";
       const bool by_host = !producer_of(input.name) ||
                            std::ranges::find(kHostGivesToo, input.name) != std::end(kHostGivesToo);
-      if (!any_float && by_host) check_type(*plan, component, input);
+      if (by_host && !is_any_float(*plan, input.name)) check_type(*plan, component, input);
     }
     for (const ComponentTensor& output : info.outputs) {
       const auto reads = [&](const Connection& connection) {
         return connection.tensor == output.name;
       };
-      if (std::ranges::none_of(connections(), reads)) check_type(*plan, component, output);
+      if (std::ranges::any_of(connections(), reads)) continue;
+      if (!is_any_float(*plan, output.name)) check_type(*plan, component, output);
     }
   }
 }

@@ -93,47 +93,18 @@ struct FloatTaps {
   int64_t stride = 0;
 };
 
-/// As PyTorch computes them: what is not stored goes through double precision.
 FloatTaps make_float_taps(int64_t in_size, int64_t out_size) {
   const float scale = static_cast<float>(in_size) / static_cast<float>(out_size);
-  const float support = std::max(scale, 1.0F);
-  const double inverse = 1.0F / support;
   FloatTaps taps;
-  taps.stride = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
+  taps.stride = static_cast<int64_t>(std::ceil(std::max(scale, 1.0F))) * 2 + 1;
   taps.weights.resize(static_cast<size_t>(out_size * taps.stride));
   for (int64_t i = 0; i < out_size; ++i) {
-    const auto center =
-        static_cast<float>(static_cast<double>(scale) * (static_cast<double>(i) + 0.5));
-    // Truncated, not rounded, as the reference does it.
-    const double low = static_cast<double>(center - support) + 0.5;
-    const double high = static_cast<double>(center + support) + 0.5;
-    const auto first = std::max(static_cast<int64_t>(low), int64_t{0});
-    const auto end = std::min(static_cast<int64_t>(high), in_size);
-    const int64_t size = std::clamp(end - first, int64_t{0}, taps.stride);
+    int64_t first = 0;
     float* weights = taps.weights.data() + i * taps.stride;
-    float total = 0;
-    for (int64_t j = 0; j < size; ++j) {
-      const float offset = static_cast<float>(j + first) - center;
-      const auto distance =
-          std::abs(static_cast<float>((static_cast<double>(offset) + 0.5) * inverse));
-      weights[j] = std::max(1.0F - distance, 0.0F);
-      total += weights[j];
-    }
-    for (int64_t j = 0; j < size && total != 0.0F; ++j) weights[j] /= total;
+    taps.size.push_back(float_taps(scale, i, in_size, taps.stride, first, weights));
     taps.first.push_back(first);
-    taps.size.push_back(size);
   }
   return taps;
-}
-
-/// Whether PyTorch's kernel adds tap j of `size` with one rounding: it takes them in fours after
-/// the first, and those are rounded before they are added.
-bool is_fused(int64_t j, int64_t size) { return j > (size - 1) / 4 * 4; }
-
-float add_product(float sum, float value, float weight, bool fused) {
-  if (!fused) return sum + value * weight;
-  return static_cast<float>(static_cast<double>(sum) +
-                            static_cast<double>(value) * static_cast<double>(weight));
 }
 
 size_t plane_size(int64_t height, int64_t width) {
@@ -279,7 +250,7 @@ void resize_bilinear_antialias(std::span<const float> source, int64_t in_height,
       const int64_t size = columns.size[x];
       float sum = size > 0 ? taps[0] * weights[0] : 0.0F;
       for (int64_t j = 1; j < size; ++j) {
-        sum = add_product(sum, taps[j], weights[j], is_fused(j, size));
+        sum = add_tap(sum, taps[j], weights[j], is_fused_tap(j, size));
       }
       to[x] = sum;
     }
@@ -291,10 +262,10 @@ void resize_bilinear_antialias(std::span<const float> source, int64_t in_height,
     for (int64_t j = 0; j < rows.size[y]; ++j) {
       const float* from = narrow.data() + static_cast<size_t>(rows.first[y] + j) * width;
       const float weight = weights[j];
-      if (j > 0 && is_fused(j, rows.size[y])) {
-        for (size_t x = 0; x < width; ++x) to[x] = add_product(to[x], from[x], weight, true);
+      if (is_fused_tap(j, rows.size[y])) {
+        for (size_t x = 0; x < width; ++x) to[x] = add_tap(to[x], from[x], weight, true);
       } else {
-        for (size_t x = 0; x < width; ++x) to[x] = add_product(to[x], from[x], weight, false);
+        for (size_t x = 0; x < width; ++x) to[x] = add_tap(to[x], from[x], weight, false);
       }
     }
   }

@@ -29,6 +29,54 @@ struct ResizeTaps {
   return static_cast<uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
+/// Taps of output `index` of the antialiased resize of floats, as PyTorch computes them: what is
+/// not stored goes through double precision. Returns their number, at most `stride`, of inputs from
+/// `first` on; `scale` is float(in_size) / float(out_size).
+[[nodiscard]] SAM3TRT_HOST_DEVICE inline int64_t float_taps(float scale, int64_t index,
+                                                            int64_t in_size, int64_t stride,
+                                                            int64_t& first, float* weights) {
+  const float support = scale > 1.0F ? scale : 1.0F;
+  const double inverse = 1.0F / support;
+  const auto center =
+      static_cast<float>(static_cast<double>(scale) * (static_cast<double>(index) + 0.5));
+  // Truncated, not rounded, as the reference does it.
+  const double low = static_cast<double>(center - support) + 0.5;
+  const double high = static_cast<double>(center + support) + 0.5;
+  const auto begin = static_cast<int64_t>(low);
+  const auto behind = static_cast<int64_t>(high);
+  first = begin > 0 ? begin : 0;
+  const int64_t end = behind < in_size ? behind : in_size;
+  const int64_t size = end < first ? 0 : end - first > stride ? stride : end - first;
+  float total = 0;
+  SAM3TRT_UNROLL
+  for (int64_t j = 0; j < stride; ++j) {  // which a kernel knows, so that weights are in registers
+    if (j >= size) break;
+    const float offset = static_cast<float>(j + first) - center;
+    const auto distance = static_cast<float>((static_cast<double>(offset) + 0.5) * inverse);
+    const float weight = 1.0F - (distance < 0.0F ? -distance : distance);
+    weights[j] = weight > 0.0F ? weight : 0.0F;
+    total += weights[j];
+  }
+  SAM3TRT_UNROLL
+  for (int64_t j = 0; j < stride; ++j) {
+    if (j < size && total != 0.0F) weights[j] /= total;
+  }
+  return size;
+}
+
+/// Whether PyTorch's kernel adds tap j of `size` with one rounding: it takes them in fours after
+/// the first, and those are rounded before they are added.
+[[nodiscard]] SAM3TRT_HOST_DEVICE inline bool is_fused_tap(int64_t j, int64_t size) {
+  return j > (size - 1) / 4 * 4;
+}
+
+[[nodiscard]] SAM3TRT_HOST_DEVICE inline float add_tap(float sum, float value, float weight,
+                                                       bool fused) {
+  if (!fused) return sum + value * weight;
+  return static_cast<float>(static_cast<double>(sum) +
+                            static_cast<double>(value) * static_cast<double>(weight));
+}
+
 /// The two inputs of one output of the plain bilinear resize, and their weights.
 struct BilinearTap {
   int64_t low = 0;

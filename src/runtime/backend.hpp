@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "components/components.hpp"
+#include "runtime/kept_tensor.hpp"
 #include "runtime/postprocess.hpp"
 #include "runtime/prepared_call.hpp"
+#include "runtime/resized_planes.hpp"
 #include "runtime/result.hpp"
 
 namespace sam3trt {
@@ -96,6 +98,15 @@ class Backend {
   /// `text_features` of the rows; a text that was seen before is not encoded again.
   virtual void put_texts(const PromptBatch& batch, const PreparedCall& call) = 0;
   virtual void put_zeros(const std::string& name, const Shape& shape) = 0;
+  /// The same of planes that are resized there: [planes, 1, side, side], as resize_planes() gives.
+  virtual void put_resized(Component component, const std::string& name,
+                           std::span<const ResizedPlane> planes, int64_t side) = 0;
+  /// Kept tensors of this backend one after another, as floats of the type that the component
+  /// takes. Throws Error(kInternal) for those of another backend, and where they do not fill the
+  /// shape.
+  virtual void put_kept(Component component, const std::string& name,
+                        std::span<const std::shared_ptr<const KeptTensor>> kept,
+                        const Shape& shape) = 0;
 
   /// `sizes` are those of the component's tensors by symbol, with model_sizes().
   virtual void run(Component component, const AxisSizes& sizes) = 0;
@@ -103,6 +114,15 @@ class Backend {
   /// An output of the last run of the component as float32 in host memory; waits. Throws
   /// Error(kInternal) when it did not run in this call or has no such output.
   [[nodiscard]] virtual Tensor get(Component component, const std::string& output) = 0;
+
+  /// Each row of an output of the component's last run, rounded to nearest even; waits. All that a
+  /// backend keeps has one size. Throws NonFiniteError for numbers that are not finite, and as
+  /// get().
+  [[nodiscard]] virtual std::vector<std::shared_ptr<const KeptTensor>> keep_rows(
+      Component component, const std::string& output) = 0;
+  /// Keeps numbers that another session kept; also outside of begin() and end().
+  [[nodiscard]] virtual std::shared_ptr<const KeptTensor> restore(
+      std::span<const uint16_t> values) = 0;
 
   /// Of the detector's outputs; `sizes[p]`: width and height in pixels of row p's image.
   [[nodiscard]] virtual std::vector<PromptDetections> detections(

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/half.hpp"
 #include "image/resize.hpp"
 #include "image/rle.hpp"
 #include "runtime/stage.hpp"
@@ -121,6 +122,29 @@ void CpuBackend::put_zeros(const std::string& name, const Shape& shape) {
   tensors_[name] = Tensor(DType::kF32, shape);
 }
 
+void CpuBackend::put_resized(Component /*component*/, const std::string& name,
+                             std::span<const ResizedPlane> planes, int64_t side) {
+  tensors_[name] = resize_planes(planes, side);
+}
+
+void CpuBackend::put_kept(Component /*component*/, const std::string& name,
+                          std::span<const std::shared_ptr<const KeptTensor>> kept,
+                          const Shape& shape) {
+  Tensor tensor(DType::kF32, shape);
+  const std::span<float> values = tensor.f32();
+  size_t filled = 0;
+  for (const auto& entry : kept) {
+    const auto* host = dynamic_cast<const HostKeptTensor*>(entry.get());
+    if (host == nullptr || host->count() > values.size() - filled) break;
+    std::ranges::transform(host->values(), values.subspan(filled).begin(), bf16_to_f32);
+    filled += host->count();
+  }
+  if (filled != values.size()) {
+    throw Error(ErrorCode::kInternal, name + ": what is kept does not fill " + to_string(shape));
+  }
+  tensors_[name] = std::move(tensor);
+}
+
 void CpuBackend::put_texts(const PromptBatch& batch, const PreparedCall& call) {
   encode_missing(batch, call);
   Tensor features(DType::kF32, {static_cast<int64_t>(batch.rows.size()), config_.context_length,
@@ -187,6 +211,24 @@ Tensor CpuBackend::get(Component component, const std::string& output) {
   if (found != tensors_.end()) return found->second;
   throw Error(ErrorCode::kInternal,
               "the " + std::string(name_of(component)) + " has not given " + output);
+}
+
+std::vector<std::shared_ptr<const KeptTensor>> CpuBackend::keep_rows(Component component,
+                                                                     const std::string& output) {
+  const Tensor tensor = get(component, output);
+  std::vector<std::shared_ptr<const KeptTensor>> kept;
+  for (size_t row = 0; row < static_cast<size_t>(tensor.dim(0)); ++row) {
+    const auto values = row_of(tensor, row);
+    std::vector<uint16_t> rounded(values.size());
+    std::ranges::transform(values, rounded.begin(), f32_to_bf16);
+    kept.push_back(std::make_shared<const HostKeptTensor>(std::move(rounded)));
+  }
+  return kept;
+}
+
+std::shared_ptr<const KeptTensor> CpuBackend::restore(std::span<const uint16_t> values) {
+  return std::make_shared<const HostKeptTensor>(
+      std::vector<uint16_t>(values.begin(), values.end()));
 }
 
 std::vector<PromptDetections> CpuBackend::detections(std::span<const std::array<int64_t, 2>> sizes,

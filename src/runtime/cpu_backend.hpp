@@ -74,8 +74,17 @@ class CpuBackend : public Backend {
   void put(Component component, const std::string& name, const Tensor& tensor) override;
   void put_texts(const PromptBatch& batch, const PreparedCall& call) override;
   void put_zeros(const std::string& name, const Shape& shape) override;
+  void put_resized(Component component, const std::string& name,
+                   std::span<const ResizedPlane> planes, int64_t side) override;
+  void put_kept(Component component, const std::string& name,
+                std::span<const std::shared_ptr<const KeptTensor>> kept,
+                const Shape& shape) override;
   void run(Component component, const AxisSizes& sizes) override;
   [[nodiscard]] Tensor get(Component component, const std::string& output) override;
+  [[nodiscard]] std::vector<std::shared_ptr<const KeptTensor>> keep_rows(
+      Component component, const std::string& output) override;
+  [[nodiscard]] std::shared_ptr<const KeptTensor> restore(
+      std::span<const uint16_t> values) override;
   [[nodiscard]] std::vector<PromptDetections> detections(
       std::span<const std::array<int64_t, 2>> sizes, float threshold) override;
   [[nodiscard]] std::vector<FoundMask> masks(std::span<const MaskPlane> wanted, int64_t planes,

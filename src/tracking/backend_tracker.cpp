@@ -1,12 +1,12 @@
 #include "tracking/backend_tracker.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <string>
 #include <tuple>
 
 #include "base/error.hpp"
-#include "base/half.hpp"
 #include "runtime/request.hpp"
 #include "runtime/stage.hpp"
 #include "tracking/decoder_calls.hpp"
@@ -208,18 +208,15 @@ void BackendTracker::put_memories(Group group) {
   const auto count = static_cast<int64_t>(group.size());
   const auto frames = static_cast<int64_t>(group.front()->memory.frames.size());
   const auto pointers = static_cast<int64_t>(group.front()->memory.pointers.size());
-  Tensor features(DType::kF32, {count, frames, sizes_.grid * sizes_.grid, sizes_.memory_channels});
+  std::vector<FrameMemory> features;
   Tensor times(DType::kI64, {count, frames});
   Tensor values(DType::kF32, {count, pointers, sizes_.width});
   Tensor pointer_times(DType::kF32, {count, pointers});
-  auto feature = features.f32().begin();
   auto time = times.i64().begin();
   auto value = values.f32().begin();
   auto pointer_time = pointer_times.f32().begin();
   for (const DecodeInput* input : group) {
-    for (const FrameMemory& memory : input->memory.frames) {
-      feature = std::ranges::transform(*memory, feature, bf16_to_f32).out;
-    }
+    features.insert(features.end(), input->memory.frames.begin(), input->memory.frames.end());
     time = std::ranges::copy(input->memory.times, time).out;
     for (const ObjectPointer& pointer : input->memory.pointers) {
       value = std::ranges::copy(*pointer, value).out;
@@ -228,7 +225,8 @@ void BackendTracker::put_memories(Group group) {
   }
   const Component attention = Component::kMemoryAttention;
   backend_.put(attention, "image_index", count_up(count, 0));
-  backend_.put(attention, "memory_features", features);
+  backend_.put_kept(attention, "memory_features", features,
+                    {count, frames, sizes_.grid * sizes_.grid, sizes_.memory_channels});
   backend_.put(attention, "memory_time", times);
   backend_.put(attention, "memory_pointers", values);
   backend_.put(attention, "pointer_time", pointer_times);
@@ -264,34 +262,25 @@ void BackendTracker::put_masks(Group group) {
 
 std::vector<FrameMemory> BackendTracker::remember(std::span<const MemoryInput> masks) {
   std::vector<FrameMemory> memories;
-  const int64_t side = sizes_.memory_mask_side();
   const size_t together = objects_together(backend_);
   for (size_t first = 0; first < masks.size(); first += together) {
     const auto part = masks.subspan(first, std::min(together, masks.size() - first));
     const auto count = static_cast<int64_t>(part.size());
-    Tensor logits(DType::kF32, {count, 1, side, side});
+    std::vector<ResizedPlane> planes;
     Tensor binary(DType::kF32, {count});
     Tensor scores(DType::kF32, {count, 1});
-    auto value = logits.f32().begin();
     for (size_t i = 0; i < part.size(); ++i) {
-      value = std::ranges::copy(part[i].mask, value).out;
+      planes.push_back({part[i].mask, part[i].side, part[i].through_image ? sizes_.image : 0});
       binary.f32()[i] = part[i].binary ? 1.0F : 0.0F;
       scores.f32()[i] = part[i].object_score;
     }
     const Component encoder = Component::kMemoryEncoder;
     backend_.put(encoder, "image_index", count_up(count, 0));
-    backend_.put(encoder, "memory_mask", logits);
+    backend_.put_resized(encoder, "memory_mask", planes, sizes_.memory_mask_side());
     backend_.put(encoder, "is_binary", binary);
     backend_.put(encoder, "object_score", scores);
     backend_.run(encoder, sizes_with({{"O", count}}));
-    const Tensor encoded =
-        checked_output(backend_, encoder, "frame_memory",
-                       {count, sizes_.grid * sizes_.grid, sizes_.memory_channels});
-    for (size_t i = 0; i < part.size(); ++i) {
-      std::vector<uint16_t> memory;
-      for (const float number : row_of(encoded, i)) memory.push_back(f32_to_bf16(number));
-      memories.push_back(std::make_shared<const std::vector<uint16_t>>(std::move(memory)));
-    }
+    std::ranges::move(backend_.keep_rows(encoder, "frame_memory"), std::back_inserter(memories));
   }
   return memories;
 }

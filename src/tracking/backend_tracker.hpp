@@ -25,6 +25,10 @@ class BackendTracker : public TrackerModel {
                                                                   float threshold) override;
   [[nodiscard]] std::vector<DecodeOutput> decode(std::span<const DecodeInput> objects) override;
   [[nodiscard]] std::vector<FrameMemory> remember(std::span<const MemoryInput> masks) override;
+  /// Also outside of Backend::begin() and end().
+  [[nodiscard]] FrameMemory restore(std::span<const uint16_t> memory) override {
+    return backend_.restore(memory);
+  }
 
  private:
   using Group = std::span<const DecodeInput* const>;

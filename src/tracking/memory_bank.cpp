@@ -47,6 +47,14 @@ void MemoryBank::remember(int64_t frame, FrameMemory memory) {
   }
 }
 
+void MemoryBank::move_memories(const std::function<FrameMemory(const FrameMemory&)>& moved) {
+  for (std::vector<FrameRecord>* records : {&conditioning_, &rolling_}) {
+    for (FrameRecord& record : *records) {
+      if (record.memory) record.memory = moved(record.memory);
+    }
+  }
+}
+
 void MemoryBank::confirm(int64_t frame) {
   const auto record = find(rolling_, frame);
   if (record == rolling_.end()) return;
@@ -164,7 +172,7 @@ size_t MemoryBank::size_bytes() const {
   size_t bytes = 0;
   for (const std::vector<FrameRecord>* records : {&conditioning_, &rolling_}) {
     for (const FrameRecord& record : *records) {
-      if (record.memory) bytes += record.memory->size() * sizeof(uint16_t);
+      if (record.memory) bytes += record.memory->size_bytes();
       if (record.pointer) bytes += record.pointer->size() * sizeof(float);
       if (record.mask) bytes += record.mask->size() * sizeof(float);
     }

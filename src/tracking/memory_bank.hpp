@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <utility>
@@ -44,6 +45,9 @@ class MemoryBank {
 
   /// Sets the memory of the frame's record, wherever it is.
   void remember(int64_t frame, FrameMemory memory);
+
+  /// Each memory becomes what `moved` gives for it.
+  void move_memories(const std::function<FrameMemory(const FrameMemory&)>& moved);
 
   /// The frame's rolling record becomes a conditioning one.
   void confirm(int64_t frame);

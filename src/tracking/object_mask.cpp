@@ -66,10 +66,8 @@ Logits resize_logits(std::span<const float> logits, int64_t from, int64_t to) {
   return resized;
 }
 
-Logits memory_mask(std::span<const float> logits, const TrackSizes& sizes) {
-  Logits whole(static_cast<size_t>(sizes.image * sizes.image));
-  resize_bilinear(logits, sizes.mask_side(), sizes.mask_side(), whole, sizes.image, sizes.image);
-  return resize_logits(whole, sizes.image, sizes.memory_mask_side());
+MemoryInput sharp_memory(Logits mask, bool binary, float object_score, const TrackSizes& sizes) {
+  return {std::move(mask), sizes.mask_side(), true, binary, object_score};
 }
 
 float quality_of(const ObjectView& view) {
@@ -91,7 +89,7 @@ MemoryInput soft_memory(Logits whole, bool binary, float object_score, const Tra
     const double inside = std::clamp(static_cast<double>(value), 0.0, 1.0);
     value = static_cast<float>(std::clamp(std::log(inside) - std::log1p(-inside), -kMost, kMost));
   }
-  return {std::move(mask), false, object_score};
+  return {std::move(mask), sizes.memory_mask_side(), false, false, object_score};
 }
 
 float mask_score(std::span<const float> logits) {

@@ -44,11 +44,11 @@ struct ObjectView {
 /// Square logits to another side, with antialias.
 [[nodiscard]] Logits resize_logits(std::span<const float> logits, int64_t from, int64_t to);
 
-/// A mask of the decoder at the memory encoder's size: through the size of the model's input, as
-/// masks that are remembered at once go.
-[[nodiscard]] Logits memory_mask(std::span<const float> logits, const TrackSizes& sizes);
+/// A mask of the decoder to remember, by way of the size of the model's input.
+[[nodiscard]] MemoryInput sharp_memory(Logits mask, bool binary, float object_score,
+                                       const TrackSizes& sizes);
 
-/// A mask of the decoder to remember, as 0..1 at the model's size and resized after that.
+/// The same as 0..1 at the model's size and resized after that.
 [[nodiscard]] MemoryInput soft_memory(const ObjectView& view, bool binary, const TrackSizes& sizes);
 
 /// The same for logits at the model's size.

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "runtime/kept_tensor.hpp"
 
 namespace sam3trt {
 
@@ -69,6 +70,11 @@ class SessionWriter {
   void shared(std::shared_ptr<const std::vector<T>>& values) {
     (*this)(values != nullptr);
     if (values) numbers(*values);
+  }
+
+  void kept(std::shared_ptr<const KeptTensor>& tensor) {
+    (*this)(tensor != nullptr);
+    if (tensor) numbers(tensor->bf16());
   }
 
  private:
@@ -147,6 +153,16 @@ class SessionReader {
     auto read = std::make_shared<std::vector<T>>();
     numbers(*read);
     values = std::move(read);
+  }
+
+  /// In host memory.
+  void kept(std::shared_ptr<const KeptTensor>& tensor) {
+    bool there = false;
+    (*this)(there);
+    if (!there) return;
+    std::vector<uint16_t> read;
+    numbers(read);
+    tensor = std::make_shared<const HostKeptTensor>(std::move(read));
   }
 
  private:

@@ -66,7 +66,7 @@ template <typename Archive>
 void visit(Archive& archive, std::vector<FrameRecord>& records) {
   archive.list(records, 15, [&](FrameRecord& record) {
     archive(record.frame);
-    archive.shared(record.memory);
+    archive.kept(record.memory);
     archive.shared(record.pointer);
     archive(record.object_score);
     archive.shared(record.mask);
@@ -218,13 +218,10 @@ class StateCheck {
     }
   }
 
-  template <typename T>
-  void sized(const std::shared_ptr<const std::vector<T>>& values, size_t size,
-             const char* what) const {
-    if (values && values->size() != size) {
-      reader_.refuse(std::string(what) + " has " + std::to_string(values->size()) +
-                     " numbers, expected " + std::to_string(size));
-    }
+  void sized(size_t count, size_t size, const char* what) const {
+    if (count == size) return;
+    reader_.refuse(std::string(what) + " has " + std::to_string(count) + " numbers, expected " +
+                   std::to_string(size));
   }
 
   void bank(const MemoryBank& bank) const {
@@ -234,16 +231,18 @@ class StateCheck {
       for (const FrameRecord& record : *records) {
         number(record.frame, "a frame");
         if (!frames.insert(record.frame).second) reader_.refuse("a frame is remembered twice");
-        sized(record.memory, sizes_.memory_size(), "a memory");
-        sized(record.pointer, static_cast<size_t>(sizes_.width), "a pointer");
-        sized(record.mask, side * side, "a mask");
+        if (record.memory) sized(record.memory->count(), sizes_.memory_size(), "a memory");
+        if (record.pointer) {
+          sized(record.pointer->size(), static_cast<size_t>(sizes_.width), "a pointer");
+        }
+        if (record.mask) sized(record.mask->size(), side * side, "a mask");
         finite(record.object_score);
         finite(record.quality);
         if (record.pointer) std::ranges::for_each(*record.pointer, [&](float v) { finite(v); });
         if (record.mask) std::ranges::for_each(*record.mask, [&](float v) { finite(v); });
         if (!record.memory) continue;
         constexpr uint16_t kExponent = 0x7f80;
-        for (const uint16_t bits : *record.memory) {
+        for (const uint16_t bits : record.memory->bf16()) {
           if ((bits & kExponent) == kExponent) reader_.refuse("a number is not finite");
         }
       }

@@ -30,7 +30,8 @@ struct SavedState {
 
 /// The inverse. Throws Error(kBadInput), beginning with `where`, for bytes that are not a saved
 /// session, are damaged, are of another version or belong to another checkpoint, and for states
-/// that no session can be in. Takes no more memory than a few times the size of the bytes.
+/// that no session can be in. Its memories are in host memory. Takes no more memory than a few
+/// times the size of the bytes.
 [[nodiscard]] SavedState read_state(std::span<const std::byte> bytes, const StateOwner& owner,
                                     const std::string& where);
 

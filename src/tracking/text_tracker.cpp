@@ -97,8 +97,8 @@ void TextTracker::remember(TextTracks& all, const FrameTime& time, Frame& frame,
   for (size_t i = 0; i < all.tracks.size(); ++i) {
     if (all_again && frame.settled[i] == 0) continue;
     whose.push_back(i);
-    inputs.push_back({resize_logits(masks[i], sizes.mask_side(), sizes.memory_mask_side()), false,
-                      mask_score(masks[i])});
+    const float score = mask_score(masks[i]);
+    inputs.push_back({std::move(masks[i]), sizes.mask_side(), false, false, score});
   }
   if (inputs.empty()) return;
   std::vector<FrameMemory> memories = model_.remember(inputs);
@@ -118,7 +118,7 @@ void TextTracker::add_new(TextTracks& all, std::span<const FoundObject> found,
   for (size_t i = 0; i < all.tracks.size(); ++i) {
     const FrameRecord* record = all.tracks[i].bank.rolling(time.frame);
     if (record == nullptr) continue;
-    memories.push_back({memory_mask(*record->mask, sizes), true, record->object_score});
+    memories.push_back(sharp_memory(*record->mask, true, record->object_score, sizes));
     whose.push_back(i);
   }
   std::vector<DecodeInput> inputs;
@@ -133,8 +133,7 @@ void TextTracker::add_new(TextTracks& all, std::span<const FoundObject> found,
   for (size_t i = 0; i < fresh.size(); ++i) {
     const FoundObject& object = found[fresh[i]];
     const ObjectView view = view_of_mask(masks[i], decoded[i], sizes, config_);
-    memories.push_back({resize_logits(mask_logits(masks[i]), sizes.image, sizes.memory_mask_side()),
-                        true, view.object_score});
+    memories.push_back({mask_logits(masks[i]), sizes.image, false, true, view.object_score});
     whose.push_back(all.tracks.size());
     TextTrack& track = begin_track(all, options.next_id + static_cast<int64_t>(i), object,
                                    time.frame, config_.init_trk_keep_alive);

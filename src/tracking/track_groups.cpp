@@ -140,7 +140,7 @@ void TextTracker::remember_groups(TextTracks& all, const FrameTime& time,
   std::vector<MemoryInput> inputs;
   for (Logits& mask : masks) {
     const float score = mask_score(mask);
-    inputs.push_back({std::move(mask), false, score});
+    inputs.push_back({std::move(mask), side, false, false, score});
   }
   std::vector<FrameMemory> memories = model_.remember(inputs);
   for (size_t i = 0; i < all.tracks.size(); ++i) {

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "runtime/kept_tensor.hpp"
 #include "sam3trt/image_view.hpp"
 #include "sam3trt/prompt.hpp"
 
@@ -31,9 +32,9 @@ struct TrackSizes {
 /// Square mask logits, row-major.
 using Logits = std::vector<float>;
 
-/// What the memory encoder made of one object on one frame: bfloat16, grid * grid tokens of
-/// `memory_channels`.
-using FrameMemory = std::shared_ptr<const std::vector<uint16_t>>;
+/// What the memory encoder made of one object on one frame: grid * grid tokens of
+/// `memory_channels`, where the model keeps them.
+using FrameMemory = std::shared_ptr<const KeptTensor>;
 /// `width` numbers.
 using ObjectPointer = std::shared_ptr<const std::vector<float>>;
 
@@ -78,9 +79,13 @@ struct DecodeOutput {
   std::vector<float> absent{};  ///< width: the pointer of an object that is not there.
 };
 
-/// A mask to remember.
+/// A mask to remember; the model resizes it to memory_mask_side.
 struct MemoryInput {
-  Logits mask;  ///< memory_mask_side * memory_mask_side.
+  Logits mask;  ///< side * side.
+  int64_t side = 0;
+  /// Resized to the model's input first, without antialias, as masks that are remembered at once go
+  /// there.
+  bool through_image = false;
   bool binary = false;
   float object_score = 0;  ///< Logit: at most 0 for an object that is hidden.
 };
@@ -92,8 +97,9 @@ struct TrackerDetection {
   Logits mask;  ///< mask_side * mask_side.
 };
 
-/// The networks behind tracking, with numbers in host memory. What is returned belongs to the frame
-/// of the last encode(). Functions throw Error(kInternal) for numbers that are not finite.
+/// The networks behind tracking, with numbers in host memory, but for memories. What is returned
+/// belongs to the frame of the last encode(). Functions throw Error(kInternal) for numbers that are
+/// not finite.
 class TrackerModel {
  public:
   TrackerModel() = default;
@@ -114,6 +120,9 @@ class TrackerModel {
   [[nodiscard]] virtual std::vector<DecodeOutput> decode(std::span<const DecodeInput> objects) = 0;
 
   [[nodiscard]] virtual std::vector<FrameMemory> remember(std::span<const MemoryInput> masks) = 0;
+
+  /// A memory of another session of the same model, `memory_size` numbers in bfloat16.
+  [[nodiscard]] virtual FrameMemory restore(std::span<const uint16_t> memory) = 0;
 };
 
 }  // namespace sam3trt

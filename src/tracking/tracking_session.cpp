@@ -94,6 +94,9 @@ void TrackingSession::use(const TrackOptions& options) {
 }
 
 void TrackingSession::restore(TrackingState state, const TrackOptions& options) {
+  const auto moved = [&](const FrameMemory& memory) { return model_.restore(memory->bf16()); };
+  for (VisualTrack& track : state.visual) track.bank.move_memories(moved);
+  for (TextTrack& track : state.text.tracks) track.bank.move_memories(moved);
   use(options);
   state_ = std::move(state);
 }

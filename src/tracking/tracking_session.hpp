@@ -29,7 +29,8 @@ class TrackingSession {
 
   [[nodiscard]] const TrackOptions& options() const { return options_; }
   [[nodiscard]] const TrackingState& state() const { return state_; }
-  /// Of a session of the same model; throws Error(kBadInput) for options out of range.
+  /// Of a session of the same model, wherever its memories are; throws Error(kBadInput) for options
+  /// out of range.
   void restore(TrackingState state, const TrackOptions& options);
 
  private:

@@ -101,10 +101,8 @@ ObjectView VisualTracker::view_of(const Job& job, const DecodeOutput& decoded) c
 MemoryInput VisualTracker::memory_of(const Job& job, const ObjectView& view, bool binary) const {
   const TrackSizes& sizes = model_.sizes();
   if (rules_.soft_memory_masks) return soft_memory(view, job.prompted, sizes);
-  Logits mask = job.mask.empty()
-                    ? memory_mask(view.mask, sizes)
-                    : resize_logits(mask_logits(job.mask), sizes.image, sizes.memory_mask_side());
-  return {std::move(mask), binary, view.object_score};
+  if (job.mask.empty()) return sharp_memory(view.mask, binary, view.object_score, sizes);
+  return {mask_logits(job.mask), sizes.image, false, binary, view.object_score};
 }
 
 std::vector<TrackStepOutput> VisualTracker::step(std::vector<VisualTrack>& tracks,

@@ -312,6 +312,8 @@ int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void* stream) {
     device_memory().require(from, bytes, "a copy to the host");
     std::memcpy(to, reinterpret_cast<const void*>(from), bytes);
   });
+  // Into memory that is not page-locked the driver returns when the copy is done.
+  if (!pinned) as_stream(stream)->run_all();
   return 0;
 }
 

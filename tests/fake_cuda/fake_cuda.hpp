@@ -5,9 +5,9 @@
 
 /// A fake libcuda.so.1: GPU memory is host memory, and kernels run their bodies of
 /// src/cuda/kernels thread by thread. Work waits in its stream until somebody waits for it: for the
-/// stream, for an event or by freeing memory. Copies read their source then; page-locked memory
-/// that was written to meanwhile, and memory that was freed, end the program with a message. Tests
-/// steer it with these functions.
+/// stream, for an event, by freeing memory or by a copy to memory that is not page-locked. Copies
+/// read their source then; page-locked memory that was written to meanwhile, and memory that was
+/// freed, end the program with a message. Tests steer it with these functions.
 extern "C" {
 
 /// The next call of the driver's function `name` returns `status`.

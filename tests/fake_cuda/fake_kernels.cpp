@@ -11,6 +11,8 @@
 #include "cuda/kernels/attention_mma.hpp"
 #include "cuda/kernels/attention_warpgroup.hpp"
 #include "cuda/kernels/box_bias.hpp"
+#include "cuda/kernels/enlarge.hpp"
+#include "cuda/kernels/kept.hpp"
 #include "cuda/kernels/mask.hpp"
 #include "cuda/kernels/memory_attention_mma.hpp"
 #include "cuda/kernels/memory_attention_warpgroup.hpp"
@@ -174,6 +176,9 @@ std::map<std::string, Kernel>& kernels() {
       {"sam3trt_mask_scan_tasks",
        {shared<MaskArgs, MaskSums>(mask_sum_tasks_body, mask_scan_tasks_body)}},
       {"sam3trt_mask_write", {plain<MaskArgs>(mask_write_body)}},
+      {"sam3trt_keep_rows", {plain<KeepArgs>(keep_rows_body)}},
+      {"sam3trt_gather_rows", {plain<GatherArgs>(gather_rows_body)}},
+      {"sam3trt_enlarge", {plain<EnlargeArgs>(enlarge_body)}},
       {"sam3trt_warpgroup_attention_f16_64", {warpgroup_attention<FakeFloat16>, kWarpgroupThreads}},
       {"sam3trt_warpgroup_attention_bf16_64",
        {warpgroup_attention<FakeBFloat16>, kWarpgroupThreads}},

@@ -33,6 +33,10 @@ struct CaseOptions {
 void run_kernel_cases(const CudaDevice& device, const CaseOptions& options,
                       const std::function<void(const CaseResult&)>& report);
 
+/// The same of what moves and resizes the tracker's memories.
+void run_kept_cases(const CudaDevice& device, const CaseOptions& options,
+                    const std::function<void(const CaseResult&)>& report);
+
 /// The same of the attention kernels, against attention in float64; those of full size only when
 /// launches are timed.
 void run_attention_cases(const CudaDevice& device, const CaseOptions& options,

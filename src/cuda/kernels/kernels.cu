@@ -1,5 +1,7 @@
 // The kernels: which thread runs which body, and where a block waits. Bodies, shapes and units are
 // in the headers beside this file.
+#include "cuda/kernels/enlarge.hpp"
+#include "cuda/kernels/kept.hpp"
 #include "cuda/kernels/mask.hpp"
 #include "cuda/kernels/resize.hpp"
 #include "cuda/kernels/select.hpp"
@@ -74,6 +76,18 @@ __global__ void sam3trt_mask_scan_tasks(const __grid_constant__ sam3trt::MaskArg
 
 __global__ void sam3trt_mask_write(const __grid_constant__ sam3trt::MaskArgs args) {
   sam3trt::mask_write_body(args, here());
+}
+
+__global__ void sam3trt_keep_rows(const __grid_constant__ sam3trt::KeepArgs args) {
+  sam3trt::keep_rows_body(args, here());
+}
+
+__global__ void sam3trt_gather_rows(const __grid_constant__ sam3trt::GatherArgs args) {
+  sam3trt::gather_rows_body(args, here());
+}
+
+__global__ void sam3trt_enlarge(const __grid_constant__ sam3trt::EnlargeArgs args) {
+  sam3trt::enlarge_body(args, here());
 }
 
 }  // extern "C"

@@ -236,6 +236,10 @@ TEST_F(LatePlansTest, OneThatTakesAnotherTypeThanItIsGivenIsRefused) {
   EXPECT_THAT(refusal(kSamDecoder, "point_labels", DType::kF32),
               HasSubstr("expected point_labels as i64"));
   EXPECT_EQ(refusal(kSamDecoder, "object_features", DType::kF32), "no error");
+  // Memories are kept by kernels, which write any float.
+  EXPECT_EQ(refusal(kMemoryAttention, "memory_features", DType::kF16), "no error");
+  EXPECT_THAT(refusal(kMemoryAttention, "memory_features", DType::kI64),
+              HasSubstr("expected memory_features as f32"));
 }
 
 }  // namespace

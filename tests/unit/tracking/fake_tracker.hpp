@@ -81,16 +81,23 @@ class FakeTracker : public TrackerModel {
     std::vector<FrameMemory> memories;
     for (const MemoryInput& mask : masks) {
       remembered.push_back(mask);
-      memories.push_back(
-          std::make_shared<const std::vector<uint16_t>>(sizes_.memory_size(), uint16_t{0x3f80}));
+      memories.push_back(std::make_shared<const HostKeptTensor>(
+          std::vector(sizes_.memory_size(), uint16_t{0x3f80})));
     }
     if (fail_on == "remember") throw Error(ErrorCode::kInternal, "remember failed");
     return memories;
   }
 
+  [[nodiscard]] FrameMemory restore(std::span<const uint16_t> memory) override {
+    ++restored;
+    return std::make_shared<const HostKeptTensor>(
+        std::vector<uint16_t>(memory.begin(), memory.end()));
+  }
+
   std::map<uint8_t, float> scores;  ///< Of detections, where it is not 0.9.
   std::string fail_on;
   int encoded = 0;
+  int restored = 0;
   std::vector<DecodeInput> decoded;     ///< All of them.
   std::vector<MemoryInput> remembered;  ///< All of them.
 

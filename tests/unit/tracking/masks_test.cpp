@@ -132,22 +132,6 @@ TEST_F(MaskChoice, APromptedMaskOfNothingHasThePointerOfNoObject) {
   EXPECT_EQ(view_of_mask(mask, decoded, sizes, config).pointer->front(), 2.0F);
 }
 
-// Expected values are those of PyTorch: interpolate to 48 without antialias, then to 16 with it.
-TEST(MemoryMask, GoesThroughTheSizeOfTheImageWithAntialiasOnTheWayDown) {
-  const TrackSizes sizes{48, 1, 2, 2, 4};
-  Logits mask;
-  for (int i = 0; i < 4; ++i) {
-    for (int j = 0; j < 4; ++j) mask.push_back(static_cast<float>((i * 5 + j * 3) % 7) - 3.0F);
-  }
-  const Logits found = memory_mask(mask, sizes);
-  const std::vector<float> expected = {
-      -3.0F,        -2.98611116F, -2.61111116F,  -1.875F,     -1.125F,      -0.374999881F,
-      0.375000119F, 1.12500024F,  1.87500024F,   2.59259295F, 2.46759248F,  1.49999976F,
-      0.499999732F, -0.48148182F, -0.981481612F, -1.0F,       -2.97685194F, -2.96311331F};
-  ASSERT_EQ(found.size(), 256U);
-  for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(found[i], expected[i], 3e-6F) << i;
-}
-
 TEST(ObjectInput, CornersComeFirstAndEveryPromptEndsWithATokenThatIsNotAPoint) {
   ObjectPrompt prompt;
   prompt.points = {{10, 5, true}, {20, 10, false}};

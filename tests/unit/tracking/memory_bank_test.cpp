@@ -16,7 +16,7 @@ using testing::UnorderedElementsAre;
 /// A record whose memory and pointer tell its frame.
 FrameRecord record_of(int64_t frame) {
   const auto number = static_cast<uint16_t>(frame);
-  return {frame, std::make_shared<const std::vector<uint16_t>>(1, number),
+  return {frame, std::make_shared<const HostKeptTensor>(std::vector{number}),
           std::make_shared<const std::vector<float>>(1, static_cast<float>(frame)), 1.0F};
 }
 
@@ -33,7 +33,7 @@ MemoryBank bank_of(std::vector<int64_t> conditioning, int64_t first, int64_t las
 std::vector<std::pair<int64_t, int64_t>> frames_of(const ObjectMemory& memory) {
   std::vector<std::pair<int64_t, int64_t>> frames;
   for (size_t i = 0; i < memory.frames.size(); ++i) {
-    frames.emplace_back(memory.frames[i]->front(), memory.times[i]);
+    frames.emplace_back(memory.frames[i]->bf16().front(), memory.times[i]);
   }
   return frames;
 }

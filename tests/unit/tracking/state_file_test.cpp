@@ -78,6 +78,7 @@ TEST_F(StateFile, ASessionGoesOnAsIfItHadNeverStopped) {
   TrackingSession other(other_model, config, {});
   SavedState state = read_state(saved(), owner, "s.bin");
   other.restore(std::move(state.state), state.options);
+  EXPECT_GE(other_model.restored, 3 * 5);  // into the model's memory
   std::string expected;
   std::string found;
   for (int64_t frame = 5; frame < 40; ++frame) {
@@ -177,7 +178,7 @@ TEST_F(StateFile, RefusesStatesThatNoSessionCanBeIn) {
               HasSubstr("nothing points at it"));
   EXPECT_THAT(message([](TrackingState& s) {
                 FrameRecord record = s.visual[0].bank.conditioning()[0];
-                record.memory = std::make_shared<const std::vector<uint16_t>>(3);
+                record.memory = std::make_shared<const HostKeptTensor>(std::vector<uint16_t>(3));
                 s.visual[0].bank.put(record, true);
               }),
               HasSubstr("a memory has 3 numbers, expected 32"));
