@@ -54,7 +54,8 @@ GpuBackend::GpuBackend(std::shared_ptr<const GpuModel> model)
           model_->limits().images),
       detections_(model_->device(), model_->kernels(), model_->config().num_queries),
       masks_(model_->device(), model_->kernels(), model_->semantics()),
-      object_masks_(model_->device(), model_->kernels(), Semantics::kMeta) {
+      object_masks_(model_->device(), model_->kernels(), Semantics::kMeta),
+      host_outputs_(model_->device()) {
   for (const ComponentInfo& info : components()) {
     const bool detects = serves(info.id, Task::kDetect) && info.id != Component::kTextEncoder;
     if (detects) static_cast<void>(stage(info.id));
@@ -165,18 +166,47 @@ void GpuBackend::run(Component component, const AxisSizes& sizes) {
   }
 }
 
-Tensor GpuBackend::get(Component component, const std::string& output) {
+const GpuBackend::Placed& GpuBackend::given(Component component, const std::string& output) const {
   const auto run = given_.find(component);
   if (run == given_.end() || !run->second.contains(output)) {
     throw Error(ErrorCode::kInternal,
                 "the " + std::string(name_of(component)) + " has not given " + output);
   }
-  const Placed& given = run->second.at(output);
-  const DType type = stage(component).type_of(output).value_or(DType::kF32);
-  Tensor tensor(type, given.shape);
-  copy_to_host(stream_, tensor.bytes(), given.address);
+  return run->second.at(output);
+}
+
+/// Page-locked memory takes all parts before anything is waited for.
+std::vector<Tensor> GpuBackend::read(Component component, std::span<const OutputPart> parts) {
+  std::vector<Tensor> tensors;
+  size_t bytes = 0;
+  for (const OutputPart& part : parts) {
+    const DType type = stage(component).type_of(part.output).value_or(DType::kF32);
+    tensors.emplace_back(type, shape_of(part, given(component, part.output).shape));
+    bytes += tensors.back().bytes().size();
+  }
+  host_outputs_.reserve(bytes);
+  std::span<std::byte> free(host_outputs_.data(), bytes);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const DevicePointer address = given(component, parts[i].output).address;
+    const size_t size = tensors[i].bytes().size();
+    const std::vector<size_t>& rows = parts[i].rows;
+    if (parts[i].row_size == 0) copy_to_host(stream_, free.first(size), address);
+    for (size_t row = 0; parts[i].row_size > 0 && row < rows.size(); ++row) {
+      const size_t row_bytes = size / rows.size();
+      copy_to_host(stream_, free.subspan(row * row_bytes, row_bytes),
+                   address + rows[row] * row_bytes);
+    }
+    free = free.subspan(size);
+  }
   uploader_.wait(stream_);
-  return type == DType::kF32 ? std::move(tensor) : cast_tensor(tensor, DType::kF32);
+  const std::byte* from = host_outputs_.data();
+  for (Tensor& tensor : tensors) {
+    std::ranges::copy_n(from, static_cast<std::ptrdiff_t>(tensor.bytes().size()),
+                        tensor.bytes().begin());
+    from += tensor.bytes().size();
+    if (tensor.dtype() != DType::kF32) tensor = cast_tensor(tensor, DType::kF32);
+  }
+  return tensors;
 }
 
 std::vector<PromptDetections> GpuBackend::detections(std::span<const std::array<int64_t, 2>> sizes,

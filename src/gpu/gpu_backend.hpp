@@ -37,7 +37,8 @@ class GpuBackend : public Backend {
   void put_texts(const PromptBatch& batch, const PreparedCall& call) override;
   void put_zeros(const std::string& name, const Shape& shape) override;
   void run(Component component, const AxisSizes& sizes) override;
-  [[nodiscard]] Tensor get(Component component, const std::string& output) override;
+  [[nodiscard]] std::vector<Tensor> read(Component component,
+                                         std::span<const OutputPart> parts) override;
   [[nodiscard]] std::vector<PromptDetections> detections(
       std::span<const std::array<int64_t, 2>> sizes, float threshold) override;
   [[nodiscard]] std::vector<FoundMask> masks(std::span<const MaskPlane> wanted, int64_t planes,
@@ -68,6 +69,7 @@ class GpuBackend : public Backend {
   /// Made at the first use, which may load the engine.
   [[nodiscard]] GpuStage& stage(Component component);
   [[nodiscard]] const Placed& placed(Component component, const std::string& name) const;
+  [[nodiscard]] const Placed& given(Component component, const std::string& output) const;
 
   std::shared_ptr<const GpuModel> model_;
   Stream stream_;
@@ -83,6 +85,7 @@ class GpuBackend : public Backend {
   std::map<std::string, Placed> tensors_;  ///< Of the call.
   /// What each component gave in its last run, also where another one gives a tensor of that name.
   std::map<Component, std::map<std::string, Placed>> given_;
+  PinnedBuffer host_outputs_;  ///< What is read; free after each read.
   std::vector<Stretch> stretches_;
   size_t used_stretches_ = 0;
   bool idle_ = true;  ///< Nothing of an earlier call is left in the stream.

@@ -6,9 +6,11 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "components/components.hpp"
+#include "runtime/output_part.hpp"
 #include "runtime/postprocess.hpp"
 #include "runtime/prepared_call.hpp"
 #include "runtime/result.hpp"
@@ -100,9 +102,16 @@ class Backend {
   /// `sizes` are those of the component's tensors by symbol, with model_sizes().
   virtual void run(Component component, const AxisSizes& sizes) = 0;
 
-  /// An output of the last run of the component as float32 in host memory; waits. Throws
-  /// Error(kInternal) when it did not run in this call or has no such output.
-  [[nodiscard]] virtual Tensor get(Component component, const std::string& output) = 0;
+  /// Parts of outputs of the last run of the component as float32 in host memory, and no more than
+  /// those is copied; waits once. Throws Error(kInternal) when it did not run in this call, or has
+  /// no such output or rows.
+  [[nodiscard]] virtual std::vector<Tensor> read(Component component,
+                                                 std::span<const OutputPart> parts) = 0;
+  /// One whole output.
+  [[nodiscard]] Tensor get(Component component, const std::string& output) {
+    const OutputPart whole{output};
+    return std::move(read(component, {&whole, 1}).front());
+  }
 
   /// Of the detector's outputs; `sizes[p]`: width and height in pixels of row p's image.
   [[nodiscard]] virtual std::vector<PromptDetections> detections(

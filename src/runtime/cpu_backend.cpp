@@ -182,11 +182,27 @@ Tensors CpuBackend::run_on(Component component, const TensorMap& inputs, const A
   return run_stage(engine, std::string(name_of(component)), inputs, outputs);
 }
 
-Tensor CpuBackend::get(Component component, const std::string& output) {
-  const auto found = tensors_.find(output);
-  if (found != tensors_.end()) return found->second;
-  throw Error(ErrorCode::kInternal,
-              "the " + std::string(name_of(component)) + " has not given " + output);
+std::vector<Tensor> CpuBackend::read(Component component, std::span<const OutputPart> parts) {
+  std::vector<Tensor> tensors;
+  for (const OutputPart& part : parts) {
+    const auto found = tensors_.find(part.output);
+    if (found == tensors_.end()) {
+      throw Error(ErrorCode::kInternal,
+                  "the " + std::string(name_of(component)) + " has not given " + part.output);
+    }
+    const Shape shape = shape_of(part, found->second.shape());
+    if (part.row_size == 0) {
+      tensors.push_back(found->second);
+      continue;
+    }
+    const auto size = static_cast<size_t>(part.row_size);
+    Tensor& rows = tensors.emplace_back(DType::kF32, shape);
+    auto target = rows.f32().begin();
+    for (const size_t row : part.rows) {
+      target = std::ranges::copy(found->second.f32().subspan(row * size, size), target).out;
+    }
+  }
+  return tensors;
 }
 
 std::vector<PromptDetections> CpuBackend::detections(std::span<const std::array<int64_t, 2>> sizes,

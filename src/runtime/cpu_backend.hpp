@@ -75,7 +75,8 @@ class CpuBackend : public Backend {
   void put_texts(const PromptBatch& batch, const PreparedCall& call) override;
   void put_zeros(const std::string& name, const Shape& shape) override;
   void run(Component component, const AxisSizes& sizes) override;
-  [[nodiscard]] Tensor get(Component component, const std::string& output) override;
+  [[nodiscard]] std::vector<Tensor> read(Component component,
+                                         std::span<const OutputPart> parts) override;
   [[nodiscard]] std::vector<PromptDetections> detections(
       std::span<const std::array<int64_t, 2>> sizes, float threshold) override;
   [[nodiscard]] std::vector<FoundMask> masks(std::span<const MaskPlane> wanted, int64_t planes,

@@ -33,6 +33,7 @@ class BackendTracker : public TrackerModel {
   [[nodiscard]] std::vector<TrackerDetection> read_masks(size_t row,
                                                          std::span<const Detection> detections);
   [[nodiscard]] std::vector<DecodeOutput> decode_group(Group group);
+  [[nodiscard]] std::vector<DecodeOutput> read_decoded(Group group) const;
   void put_features(Group group);
   void put_memories(Group group);
   void put_masks(Group group);

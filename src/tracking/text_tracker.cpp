@@ -23,18 +23,18 @@ void TextTracker::propagate(TextTracks& all, const FrameTime& time, Frame& frame
     inputs.push_back(rules_.groups
                          ? follow_seen(track.bank, time, qualities.at(group_of(track)), config_)
                          : follow(track.bank, time, config_));
+    inputs.back().multimask = use_multimask(0, false, config_);
   }
   std::vector<DecodeOutput> decoded;
   if (!inputs.empty()) decoded = model_.decode(inputs);
   auto next = decoded.begin();
-  const bool multimask = use_multimask(0, false, config_);
   for (size_t i = 0; i < all.tracks.size(); ++i) {
     MemoryBank& bank = all.tracks[i].bank;
     if (frame.settled[i] != 0) {
       const FrameRecord& record = *bank.conditioning(time.frame);
       frame.views.push_back({*record.mask, record.pointer, record.object_score});
     } else {
-      ObjectView view = choose_mask(*next++, multimask, model_.sizes(), config_);
+      ObjectView view = std::move((next++)->view);
       FrameRecord record{time.frame, nullptr, view.pointer, view.object_score,
                          std::make_shared<const Logits>(view.mask)};
       record.quality = quality_of(view);
@@ -127,12 +127,12 @@ void TextTracker::add_new(TextTracks& all, std::span<const FoundObject> found,
     Logits mask = found[index].mask;
     for (float& value : mask) value = value >= 0.5F ? 1.0F : 0.0F;
     masks.push_back(resize_logits(mask, sizes.mask_side(), sizes.image));
-    inputs.push_back(decode_mask(masks.back()));
+    inputs.push_back(decode_mask(masks.back(), true));
   }
   const std::vector<DecodeOutput> decoded = model_.decode(inputs);
   for (size_t i = 0; i < fresh.size(); ++i) {
     const FoundObject& object = found[fresh[i]];
-    const ObjectView view = view_of_mask(masks[i], decoded[i], sizes, config_);
+    const ObjectView view = view_of_mask(masks[i], decoded[i], sizes);
     memories.push_back({resize_logits(mask_logits(masks[i]), sizes.image, sizes.memory_mask_side()),
                         true, view.object_score});
     whose.push_back(all.tracks.size());

@@ -68,14 +68,24 @@ struct DecodeInput {
   /// mask_prompt takes.
   std::vector<float> mask;
   Logits previous{};  ///< Empty, or mask_side * mask_side logits to refine; not beside `mask`.
+  /// Whether the best of several masks counts, or the single one (choose_mask).
+  bool multimask = true;
 };
 
+/// What the decoder says of one object: of the mask that counts for it.
+struct ObjectView {
+  Logits mask;  ///< mask_side * mask_side; all kNoObjectLogit where there is no object.
+  ObjectPointer pointer;
+  float object_score = 0;  ///< Logit.
+  float iou = 0;           ///< Predicted, of the mask.
+};
+
+/// What masks and memories of an object that is not there hold.
+inline constexpr float kNoObjectLogit = -1024.0F;
+
 struct DecodeOutput {
-  Logits masks;                 ///< masks * mask_side * mask_side.
-  std::vector<float> ious;      ///< Predicted, one a mask.
-  std::vector<float> pointers;  ///< masks * width.
-  float object_score = 0;       ///< Logit.
-  std::vector<float> absent{};  ///< width: the pointer of an object that is not there.
+  ObjectView view;         ///< Without a mask for an object that a mask points at: it has that one.
+  ObjectPointer absent{};  ///< That of an object that is not there.
 };
 
 /// A mask to remember.

@@ -179,6 +179,33 @@ TEST_F(LatePlansTest, WhatTwoComponentsGiveIsTakenFromTheOneThatIsAsked) {
   expect_as_on_the_cpu(backend, 1);
 }
 
+TEST_F(LatePlansTest, RowsOfOutputsAreThoseOfTheCpuInTheOrderThatIsAsked) {
+  GpuBackend backend(open());
+  const Objects objects = interact(backend, 1);
+  const int64_t area = 16 * config_.grid * config_.grid;
+  const auto masks = objects.masks.f32();
+  const std::vector<OutputPart> parts = {{"iou_scores"},
+                                         {"sam_masks", area, {5, 6, 0}},
+                                         {"sam_masks", area, {}},
+                                         {"object_score", 1, {1}}};
+  const std::vector<Tensor> read = backend.read(kSamDecoder, parts);
+  ASSERT_EQ(read.size(), parts.size());
+  EXPECT_THAT(read[0].f32(),
+              testing::ElementsAreArray(backend.get(kSamDecoder, "iou_scores").f32()));
+  EXPECT_EQ(read[1].shape(), (Shape{3, area}));
+  for (size_t i = 0; i < 3; ++i) {
+    const auto size = static_cast<size_t>(area);
+    EXPECT_THAT(read[1].f32().subspan(i * size, size),
+                testing::ElementsAreArray(masks.subspan(parts[1].rows[i] * size, size)));
+  }
+  EXPECT_EQ(read[2].shape(), (Shape{0, area}));
+  EXPECT_EQ(read[3].f32()[0], backend.get(kSamDecoder, "object_score").f32()[1]);
+  for (const OutputPart& wrong : std::vector<OutputPart>{
+           {"sam_masks", area, {8}}, {"sam_masks", area - 1, {0}}, {"sam_masks", -1, {0}}, {"x"}}) {
+    EXPECT_THROW(static_cast<void>(backend.read(kSamDecoder, {&wrong, 1})), Error) << wrong.output;
+  }
+}
+
 TEST_F(LatePlansTest, OneThatCannotBeLoadedIsTriedAgain) {
   GpuBackend backend(open());
   refused_ = true;

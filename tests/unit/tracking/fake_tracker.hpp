@@ -11,6 +11,7 @@
 #include "checkpoint/config.hpp"
 #include "image/image.hpp"
 #include "runtime/request.hpp"
+#include "tracking/object_mask.hpp"
 #include "tracking/tracker_model.hpp"
 
 namespace sam3trt {
@@ -62,15 +63,17 @@ class FakeTracker : public TrackerModel {
     for (const DecodeInput& input : objects) {
       const uint8_t colour = colour_of(input);
       DecodeOutput& output = outputs.emplace_back();
-      for (int64_t mask = 0; mask < sizes_.masks; ++mask) {
-        const Logits plane = logits(colour, 8.0F + static_cast<float>(mask));
-        output.masks.insert(output.masks.end(), plane.begin(), plane.end());
-        output.pointers.insert(output.pointers.end(),
-                               {static_cast<float>(colour), static_cast<float>(mask)});
+      const std::vector<float> ious = {0.9F, 0.5F, 0.8F, 0.6F};
+      const size_t mask = choose_mask(ious, input.multimask, {}, small_tracker());
+      const bool seen = area(colour) > 0;
+      if (input.mask.empty()) {
+        output.view.mask = seen ? logits(colour, 8.0F + static_cast<float>(mask))
+                                : Logits(static_cast<size_t>(kSide * kSide), kNoObjectLogit);
       }
-      output.ious = {0.9F, 0.5F, 0.8F, 0.6F};
-      output.object_score = area(colour) > 0 ? 6.0F : -6.0F;
-      output.absent = {-1, -1};
+      output.view.pointer = pointer(colour, mask);
+      output.view.iou = ious[mask];
+      output.view.object_score = seen ? 6.0F : -6.0F;
+      output.absent = std::make_shared<const std::vector<float>>(2, -1.0F);
       decoded.push_back(input);
     }
     if (fail_on == "decode") throw Error(ErrorCode::kInternal, "decode failed");
@@ -95,6 +98,11 @@ class FakeTracker : public TrackerModel {
   std::vector<MemoryInput> remembered;  ///< All of them.
 
  private:
+  [[nodiscard]] static ObjectPointer pointer(uint8_t colour, size_t mask) {
+    return std::make_shared<const std::vector<float>>(
+        std::vector<float>{static_cast<float>(colour), static_cast<float>(mask)});
+  }
+
   [[nodiscard]] uint8_t at(int64_t x, int64_t y) const {
     x = std::clamp<int64_t>(x, 0, frame_.width - 1);
     y = std::clamp<int64_t>(y, 0, frame_.height - 1);
