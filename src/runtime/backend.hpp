@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -38,6 +39,10 @@ struct FoundMask {
   std::vector<uint32_t> counts{};  ///< Run lengths (image/rle.hpp).
   DeviceMask bits{};
 };
+
+/// Which pixels of resized logits are inside a mask: those above 0, or those of a probability above
+/// one half in single precision, which a logit just above 0 does not reach.
+enum class LogitCut { kAboveZero, kProbable };
 
 /// Outputs of the vision encoder that are kept, in the memory of a backend.
 class FeatureStore {
@@ -125,6 +130,12 @@ class Backend {
   /// Of the SAM decoder's `planes` masks of side x side: logits resized, inside where above 0.
   [[nodiscard]] virtual std::vector<FoundMask> object_masks(std::span<const MaskPlane> wanted,
                                                             int64_t planes, int64_t side) = 0;
+
+  /// Of square planes of side x side logits in host memory, resized to an image of `size`, width
+  /// and height in pixels.
+  [[nodiscard]] virtual std::vector<FoundMask> logit_masks(
+      std::span<const std::span<const float>> planes, int64_t side, std::array<int64_t, 2> size,
+      LogitCut cut) = 0;
 
   /// The vision encoder's outputs (`vision_features` where the model has them), copied; and back to
   /// where components find them.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <numeric>
 #include <utility>
 
 #include "base/error.hpp"
@@ -25,6 +24,13 @@ std::span<const float> row_of(const Tensor& tensor, size_t index) {
   return tensor.f32().subspan(index * size, size);
 }
 
+FoundMask found_mask(std::span<const uint8_t> mask, int64_t height, int64_t width) {
+  FoundMask found;
+  found.counts = rle_counts(mask, height, width);
+  found.area = rle_area(found.counts);
+  return found;
+}
+
 std::vector<FoundMask> read_masks(const Tensor& tensor, std::span<const MaskPlane> wanted,
                                   int64_t side, Semantics semantics, float threshold) {
   const auto logits = tensor.f32();
@@ -33,9 +39,7 @@ std::vector<FoundMask> read_masks(const Tensor& tensor, std::span<const MaskPlan
   for (const auto& [plane, height, width] : wanted) {
     const auto mask =
         binary_mask(logits.subspan(plane * area, area), side, width, height, semantics, threshold);
-    FoundMask& result = found.emplace_back();
-    result.area = std::accumulate(mask.begin(), mask.end(), int64_t{0});
-    result.counts = rle_counts(mask, height, width);
+    found.push_back(found_mask(mask, height, width));
   }
   return found;
 }
@@ -227,6 +231,20 @@ std::vector<FoundMask> CpuBackend::object_masks(std::span<const MaskPlane> wante
                                                 int64_t /*planes*/, int64_t side) {
   // Meta's order: logits are resized, and a probability above one half is a logit above 0.
   return read_masks(tensors_.at("sam_masks"), wanted, side, Semantics::kMeta, 0.5F);
+}
+
+std::vector<FoundMask> CpuBackend::logit_masks(std::span<const std::span<const float>> planes,
+                                               int64_t side, std::array<int64_t, 2> size,
+                                               LogitCut cut) {
+  const auto [width, height] = size;
+  std::vector<FoundMask> found;
+  for (const std::span<const float> plane : planes) {
+    const auto mask = cut == LogitCut::kAboveZero
+                          ? positive_mask(plane, side, width, height)
+                          : binary_mask(plane, side, width, height, Semantics::kMeta, 0.5F);
+    found.push_back(found_mask(mask, height, width));
+  }
+  return found;
 }
 
 std::unique_ptr<FeatureStore> CpuBackend::keep_features() {

@@ -308,6 +308,17 @@ void BackendTracker::put_masks(Group group) {
   backend_.run(Component::kMaskPrompt, sizes_with({{"O", count}}));
 }
 
+std::vector<FrameMask> BackendTracker::frame_masks(std::span<const std::span<const float>> logits,
+                                                   std::array<int64_t, 2> size) {
+  std::vector<FrameMask> masks;
+  for (FoundMask& mask :
+       backend_.logit_masks(logits, sizes_.mask_side(), size, LogitCut::kAboveZero)) {
+    if (!mask.finite) throw NonFiniteError("a followed object has non-finite numbers in its mask");
+    masks.push_back({std::move(mask.counts), mask.area});
+  }
+  return masks;
+}
+
 std::vector<FrameMemory> BackendTracker::remember(std::span<const MemoryInput> masks) {
   std::vector<FrameMemory> memories;
   const int64_t side = sizes_.memory_mask_side();

@@ -24,6 +24,8 @@ class BackendTracker : public TrackerModel {
                                                                   std::array<int64_t, 2> size,
                                                                   float threshold) override;
   [[nodiscard]] std::vector<DecodeOutput> decode(std::span<const DecodeInput> objects) override;
+  [[nodiscard]] std::vector<FrameMask> frame_masks(std::span<const std::span<const float>> logits,
+                                                   std::array<int64_t, 2> size) override;
   [[nodiscard]] std::vector<FrameMemory> remember(std::span<const MemoryInput> masks) override;
 
  private:

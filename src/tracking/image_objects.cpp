@@ -10,7 +10,6 @@
 #include "base/sigmoid.hpp"
 #include "image/resize.hpp"
 #include "image/rle.hpp"
-#include "runtime/postprocess.hpp"
 #include "runtime/stage.hpp"
 #include "tracking/decoder_calls.hpp"
 #include "tracking/everything.hpp"
@@ -50,17 +49,6 @@ std::vector<float> mask_input_of(const ObjectPrompt& prompt, int64_t side, Seman
 }
 
 bool has_mask(const ObjectPrompt& prompt) { return prompt.mask || prompt.previous; }
-
-/// A mask as Meta's interactive predictor shows it.
-FoundMask filled_mask(std::span<const float> logits, int64_t side, int64_t width, int64_t height) {
-  std::vector<float> values(logits.begin(), logits.end());
-  fill_holes(values, side, kMetaHoleArea);
-  const auto mask = binary_mask(values, side, width, height, Semantics::kMeta, 0.5F);
-  FoundMask found;
-  found.area = std::accumulate(mask.begin(), mask.end(), int64_t{0});
-  found.counts = rle_counts(mask, height, width);
-  return found;
-}
 
 /// The masks of one object that are wanted: one, or those of the multimask output.
 struct Choice {
@@ -209,7 +197,7 @@ void ImageObjects::decode(Backend& backend, const Group& group, size_t images) c
   backend.run(decoder, sizes);
 }
 
-/// Meta's interactive predictor fills holes, which the host does.
+/// Meta's interactive predictor fills holes, which the host does. `wanted` are of one image.
 std::vector<FoundMask> ImageObjects::make_masks(Backend& backend, std::span<const MaskPlane> wanted,
                                                 int64_t planes) const {
   const int64_t side = mask_side();
@@ -217,13 +205,15 @@ std::vector<FoundMask> ImageObjects::make_masks(Backend& backend, std::span<cons
   const auto area = static_cast<size_t>(side * side);
   std::vector<size_t> read;
   for (const MaskPlane& plane : wanted) read.push_back(plane.plane);
-  const Tensor logits = decoder_masks(backend, std::move(read), side);
-  std::vector<FoundMask> masks;
+  Tensor logits = decoder_masks(backend, std::move(read), side);
+  std::vector<std::span<const float>> filled;
   for (size_t i = 0; i < wanted.size(); ++i) {
-    masks.push_back(
-        filled_mask(logits.f32().subspan(i * area, area), side, wanted[i].width, wanted[i].height));
+    const auto plane = logits.f32().subspan(i * area, area);
+    fill_holes(plane, side, kMetaHoleArea);
+    filled.emplace_back(plane);
   }
-  return masks;
+  const MaskPlane& first = wanted.front();
+  return backend.logit_masks(filled, side, {first.width, first.height}, LogitCut::kProbable);
 }
 
 void ImageObjects::read_results(Backend& backend, const Group& group,

@@ -95,6 +95,12 @@ struct MemoryInput {
   float object_score = 0;  ///< Logit: at most 0 for an object that is hidden.
 };
 
+/// A mask at the size of a frame.
+struct FrameMask {
+  std::vector<uint32_t> counts;  ///< Run lengths (image/rle.hpp).
+  int64_t area = 0;
+};
+
 /// What a text or boxes found on the current frame.
 struct TrackerDetection {
   int64_t query = 0;
@@ -122,6 +128,11 @@ class TrackerModel {
       std::span<const Prompt> concepts, std::array<int64_t, 2> size, float threshold) = 0;
 
   [[nodiscard]] virtual std::vector<DecodeOutput> decode(std::span<const DecodeInput> objects) = 0;
+
+  /// Masks of mask_side * mask_side logits on a frame of `size`, width and height in pixels:
+  /// resized, inside where above 0.
+  [[nodiscard]] virtual std::vector<FrameMask> frame_masks(
+      std::span<const std::span<const float>> logits, std::array<int64_t, 2> size) = 0;
 
   [[nodiscard]] virtual std::vector<FrameMemory> remember(std::span<const MemoryInput> masks) = 0;
 };

@@ -10,6 +10,8 @@
 #include "base/tracker_config.hpp"
 #include "checkpoint/config.hpp"
 #include "image/image.hpp"
+#include "image/rle.hpp"
+#include "runtime/postprocess.hpp"
 #include "runtime/request.hpp"
 #include "tracking/object_mask.hpp"
 #include "tracking/tracker_model.hpp"
@@ -80,6 +82,19 @@ class FakeTracker : public TrackerModel {
     return outputs;
   }
 
+  [[nodiscard]] std::vector<FrameMask> frame_masks(std::span<const std::span<const float>> logits,
+                                                   std::array<int64_t, 2> size) override {
+    std::vector<FrameMask> masks;
+    for (const auto plane : logits) {
+      const auto pixels = positive_mask(plane, kSide, size[0], size[1]);
+      FrameMask& mask = masks.emplace_back();
+      mask.counts = rle_counts(pixels, size[1], size[0]);
+      mask.area = rle_area(mask.counts);
+    }
+    ++shown;
+    return masks;
+  }
+
   [[nodiscard]] std::vector<FrameMemory> remember(std::span<const MemoryInput> masks) override {
     std::vector<FrameMemory> memories;
     for (const MemoryInput& mask : masks) {
@@ -94,6 +109,7 @@ class FakeTracker : public TrackerModel {
   std::map<uint8_t, float> scores;  ///< Of detections, where it is not 0.9.
   std::string fail_on;
   int encoded = 0;
+  int shown = 0;                        ///< Calls of frame_masks().
   std::vector<DecodeInput> decoded;     ///< All of them.
   std::vector<MemoryInput> remembered;  ///< All of them.
 
