@@ -32,13 +32,12 @@ FrameResult final_result(const HeldFrame& held) {
   if (whose.size() < 2) return result;
   for (const size_t index : whose) {
     const HeldObject& object = held.objects[index];
-    masks.push_back({*object.concept_index, object.object.object_score,
-                     rle_decode(object.object.counts, held.height, held.width)});
+    masks.push_back({*object.concept_index, object.object.object_score, object.object.counts});
   }
-  part_pixels(masks);
+  part_pixels(masks, held.height, held.width);
   for (size_t i = 0; i < whose.size(); ++i) {
     TrackedObject& object = result.objects[whose[i]];
-    object.counts = rle_counts(masks[i].pixels, held.height, held.width);
+    object.counts = std::move(masks[i].counts);
     object.area = rle_area(object.counts);
   }
   return result;

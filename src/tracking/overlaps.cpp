@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <utility>
 
+#include "image/rle.hpp"
 #include "tracking/bit_mask.hpp"
 
 namespace sam3trt {
@@ -83,22 +85,21 @@ void suppress_shrunk(std::span<Logits> masks, std::span<const size_t> concepts) 
   }
 }
 
-void part_pixels(std::span<ShownMask> masks) {
+void part_pixels(std::span<ShownMask> masks, int64_t height, int64_t width) {
   if (masks.size() < 2) return;
   std::vector<size_t> concepts;
   for (const ShownMask& mask : masks) concepts.push_back(mask.concept_index);
   for (auto& [concept_index, group] : groups_of(concepts)) {
     std::ranges::stable_sort(group, std::ranges::greater{},
                              [&](size_t i) { return masks[i].object_score; });
-    std::vector<uint8_t> taken(masks.front().pixels.size());
+    const std::vector<uint32_t> nothing = {static_cast<uint32_t>(height * width)};
+    std::vector<uint32_t> taken = nothing;
     for (const size_t index : group) {
-      const bool counts = masks[index].object_score > 0.0F;
-      for (size_t pixel = 0; pixel < taken.size(); ++pixel) {
-        uint8_t& inside = masks[index].pixels[pixel];
-        if (inside == 0) continue;
-        inside = static_cast<uint8_t>(counts && taken[pixel] == 0 ? 1 : 0);
-        taken[pixel] = 1;
-      }
+      std::vector<uint32_t>& counts = masks[index].counts;
+      std::vector<uint32_t> before = rle_union(taken, counts, height, width);
+      std::swap(before, taken);
+      counts =
+          masks[index].object_score > 0.0F ? rle_subtract(counts, before, height, width) : nothing;
     }
   }
 }

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <random>
 
 #include "base/error.hpp"
 #include "fake_tracker.hpp"
+#include "image/rle.hpp"
 #include "tracking/association.hpp"
 #include "tracking/mask_cleanup.hpp"
 #include "tracking/object_input.hpp"
@@ -295,12 +297,60 @@ TEST(Overlaps, AMaskThatKeepsLittleOfItselfIsGivenUp) {
 
 TEST(Overlaps, APixelGoesToTheHigherScoreOfAConceptAndToTheFirstOfEquals) {
   std::vector<ShownMask> masks = {
-      {0, 0.5F, {1, 1, 0}}, {0, 0.9F, {0, 1, 1}}, {1, 0.1F, {1, 1, 1}}, {0, 0.9F, {0, 1, 1}}};
-  part_pixels(masks);
-  EXPECT_THAT(masks[0].pixels, ElementsAre(1, 0, 0));
-  EXPECT_THAT(masks[1].pixels, ElementsAre(0, 1, 1));
-  EXPECT_THAT(masks[2].pixels, ElementsAre(1, 1, 1));
-  EXPECT_THAT(masks[3].pixels, ElementsAre(0, 0, 0));
+      {0, 0.5F, {0, 2, 1}}, {0, 0.9F, {1, 2}}, {1, 0.1F, {0, 3}}, {0, 0.9F, {1, 2}}};
+  part_pixels(masks, 1, 3);
+  EXPECT_THAT(masks[0].counts, ElementsAre(0, 1, 2));
+  EXPECT_THAT(masks[1].counts, ElementsAre(1, 2));
+  EXPECT_THAT(masks[2].counts, ElementsAre(0, 3));
+  EXPECT_THAT(masks[3].counts, ElementsAre(3));
+}
+
+/// The rule, pixel by pixel.
+std::vector<std::vector<uint8_t>> parted(const std::vector<std::vector<uint8_t>>& masks,
+                                         const std::vector<size_t>& concepts,
+                                         const std::vector<float>& scores) {
+  std::vector<std::vector<uint8_t>> result(masks.size(), std::vector<uint8_t>(masks[0].size()));
+  for (size_t pixel = 0; pixel < masks[0].size(); ++pixel) {
+    for (size_t i = 0; i < masks.size(); ++i) {
+      bool keeps = masks[i][pixel] != 0 && scores[i] > 0.0F;
+      for (size_t j = 0; j < masks.size(); ++j) {
+        const bool first = scores[j] > scores[i] || (scores[j] == scores[i] && j < i);
+        if (first && concepts[j] == concepts[i] && masks[j][pixel] != 0) keeps = false;
+      }
+      result[i][pixel] = keeps ? 1 : 0;
+    }
+  }
+  return result;
+}
+
+TEST(Overlaps, RunsArePartedAsPixelsAre) {
+  std::mt19937 random(8);
+  constexpr int64_t kHeight = 7;
+  constexpr int64_t kWidth = 9;
+  for (int repeat = 0; repeat < 100; ++repeat) {
+    const size_t count = 2 + random() % 6;
+    std::vector<std::vector<uint8_t>> pixels;
+    std::vector<size_t> concepts;
+    std::vector<float> scores;
+    std::vector<ShownMask> masks;
+    for (size_t i = 0; i < count; ++i) {
+      auto& mask = pixels.emplace_back(kHeight * kWidth);
+      for (uint8_t& pixel : mask) pixel = random() % 2;
+      concepts.push_back(random() % 2);
+      scores.push_back(static_cast<float>(random() % 4) / 4.0F);
+      masks.push_back({concepts[i], scores[i], rle_counts(mask, kHeight, kWidth)});
+    }
+    part_pixels(masks, kHeight, kWidth);
+    const auto expected = parted(pixels, concepts, scores);
+    for (size_t i = 0; i < count; ++i) {
+      EXPECT_EQ(masks[i].counts, rle_counts(expected[i], kHeight, kWidth)) << i;
+    }
+  }
+}
+
+TEST(Overlaps, RunsThatDoNotFillTheFrameAreRefused) {
+  std::vector<ShownMask> masks = {{0, 0.5F, {0, 2, 1}}, {0, 0.9F, {1, 3}}};
+  EXPECT_THROW(part_pixels(masks, 1, 3), Error);
 }
 
 }  // namespace
