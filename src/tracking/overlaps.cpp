@@ -1,6 +1,7 @@
 #include "tracking/overlaps.hpp"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <numeric>
 #include <utility>
@@ -24,13 +25,29 @@ std::map<size_t, std::vector<size_t>> groups_of(std::span<const size_t> concepts
 
 /// Pixels that each mask of a group keeps when the highest logit, the first of equals, takes all.
 std::vector<int64_t> kept_areas(std::span<const Logits> masks, std::span<const size_t> group) {
+  // Mask by mask over few pixels at a time: they stay near the processor, which does several of
+  // them at once.
+  constexpr size_t kPixels = 4096;
+  std::array<float, kPixels> highest{};
+  std::array<int32_t, kPixels> owner{};
   std::vector<int64_t> areas(group.size());
-  for (size_t pixel = 0; pixel < masks[group.front()].size(); ++pixel) {
-    size_t best = 0;
+  const size_t size = masks[group.front()].size();
+  for (size_t first = 0; first < size; first += kPixels) {
+    const size_t count = std::min(kPixels, size - first);
+    std::copy_n(masks[group.front()].data() + first, count, highest.begin());
+    std::fill_n(owner.begin(), count, 0);
     for (size_t i = 1; i < group.size(); ++i) {
-      if (masks[group[i]][pixel] > masks[group[best]][pixel]) best = i;
+      const float* mask = masks[group[i]].data() + first;
+      const auto own = static_cast<int32_t>(i);
+      for (size_t pixel = 0; pixel < count; ++pixel) {
+        const bool higher = mask[pixel] > highest[pixel];
+        highest[pixel] = higher ? mask[pixel] : highest[pixel];
+        owner[pixel] = higher ? own : owner[pixel];
+      }
     }
-    if (masks[group[best]][pixel] > 0.0F) ++areas[best];
+    for (size_t pixel = 0; pixel < count; ++pixel) {
+      if (highest[pixel] > 0.0F) ++areas[static_cast<size_t>(owner[pixel])];
+    }
   }
   return areas;
 }
@@ -38,13 +55,11 @@ std::vector<int64_t> kept_areas(std::span<const Logits> masks, std::span<const s
 }  // namespace
 
 void suppress_recently_hidden(std::span<TextTrack> tracks, std::span<Logits> masks,
-                              std::span<const size_t> removed, const FrameTime& time,
-                              const TrackerConfig& config) {
+                              std::span<const TrackedMask> tracked, std::span<const size_t> removed,
+                              const FrameTime& time, const TrackerConfig& config) {
   const auto threshold =
       static_cast<float>(config.suppress_overlapping_based_on_recent_occlusion_threshold);
   if (!(threshold > 0.0F)) return;
-  std::vector<BitMask> bits;
-  for (const Logits& mask : masks) bits.emplace_back(mask);
   std::vector<int64_t> hidden;
   for (size_t i = 0; i < tracks.size(); ++i) {
     const bool gone = std::ranges::find(removed, i) != removed.end();
@@ -59,13 +74,13 @@ void suppress_recently_hidden(std::span<TextTrack> tracks, std::span<Logits> mas
     for (size_t j = i + 1; j < tracks.size(); ++j) {
       if (tracks[i].concept_index != tracks[j].concept_index) continue;
       if (!later(i, j) && !later(j, i)) continue;
-      if (mask_iou(bits[i], bits[j]) < threshold) continue;
+      if (mask_iou(tracked[i].bits, tracked[j].bits) < threshold) continue;
       if (later(i, j)) gives_way[i] = 1;
       if (later(j, i)) gives_way[j] = 1;
     }
   }
   for (size_t i = 0; i < tracks.size(); ++i) {
-    const bool now = bits[i].empty() || gives_way[i] != 0;
+    const bool now = tracked[i].bits.empty() || gives_way[i] != 0;
     tracks[i].last_hidden = now ? time.frame : hidden[i];
     if (gives_way[i] != 0) std::ranges::fill(masks[i], kHiddenLogit);
   }
@@ -78,7 +93,8 @@ void suppress_shrunk(std::span<Logits> masks, std::span<const size_t> concepts) 
     const std::vector<int64_t> kept = kept_areas(masks, group);
     for (size_t i = 0; i < group.size(); ++i) {
       Logits& mask = masks[group[i]];
-      const int64_t area = std::max<int64_t>(BitMask(mask).area(), 1);
+      const int64_t inside = std::ranges::count_if(mask, [](float value) { return value > 0.0F; });
+      const int64_t area = std::max<int64_t>(inside, 1);
       if (static_cast<float>(kept[i]) / static_cast<float>(area) >= kLeastKept) continue;
       for (float& value : mask) value = std::min(value, kHiddenLogit);
     }

@@ -32,16 +32,18 @@ void TextTracker::propagate(TextTracks& all, const FrameTime& time, Frame& frame
     MemoryBank& bank = all.tracks[i].bank;
     if (frame.settled[i] != 0) {
       const FrameRecord& record = *bank.conditioning(time.frame);
-      frame.views.push_back({*record.mask, record.pointer, record.object_score});
+      frame.masks.push_back(*record.mask);
+      frame.views.push_back({{}, record.pointer, record.object_score});
     } else {
       ObjectView view = std::move((next++)->view);
+      frame.masks.push_back(view.mask);
       FrameRecord record{time.frame, nullptr, view.pointer, view.object_score,
-                         std::make_shared<const Logits>(view.mask)};
+                         std::make_shared<const Logits>(std::move(view.mask))};
       record.quality = quality_of(view);
       bank.put(std::move(record), false);
       frame.views.push_back(std::move(view));
     }
-    Logits& mask = frame.masks.emplace_back(frame.views.back().mask);
+    Logits& mask = frame.masks.back();
     clean_mask(mask, model_.sizes().mask_side(), config_.fill_hole_area);
   }
   frame.shown.resize(all.tracks.size());
@@ -191,7 +193,7 @@ TextStep TextTracker::step(TextTracks& all, std::vector<FoundObject> found, cons
   } else {
     confirm(all, found, association, time, frame);
   }
-  suppress_recently_hidden(all.tracks, frame.masks, trial.removed, time, config_);
+  suppress_recently_hidden(all.tracks, frame.masks, tracked, trial.removed, time, config_);
   const size_t before = all.tracks.size();
   if (rules_.groups) {
     remember_groups(all, time, frame);
