@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/parallel.hpp"
 #include "image/resize.hpp"
 #include "image/rle.hpp"
 #include "runtime/stage.hpp"
@@ -236,14 +237,16 @@ std::vector<FoundMask> CpuBackend::object_masks(std::span<const MaskPlane> wante
 std::vector<FoundMask> CpuBackend::logit_masks(std::span<const std::span<const float>> planes,
                                                int64_t side, std::array<int64_t, 2> size,
                                                LogitCut cut) {
-  const auto [width, height] = size;
-  std::vector<FoundMask> found;
-  for (const std::span<const float> plane : planes) {
+  const int64_t width = size[0];
+  const int64_t height = size[1];
+  std::vector<FoundMask> found(planes.size());
+  run_parallel(planes.size(), 1, [&](size_t i) {
+    const auto plane = planes[i];
     const auto mask = cut == LogitCut::kAboveZero
                           ? positive_mask(plane, side, width, height)
                           : binary_mask(plane, side, width, height, Semantics::kMeta, 0.5F);
-    found.push_back(found_mask(mask, height, width));
-  }
+    found[i] = found_mask(mask, height, width);
+  });
   return found;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -130,9 +131,12 @@ std::vector<TrackerDetection> BackendTracker::read_masks(size_t row,
     backend_.put(Component::kMaskHead, "image_index", count_up(1, 0));
     backend_.put(Component::kMaskHead, "query_index", query_index);
     backend_.run(Component::kMaskHead, sizes_with({{"R", 1}, {"M", slots}}));
-    const Tensor masks =
-        checked_output(backend_, Component::kMaskHead, "pred_masks", {1, slots, side, side});
     const auto area = static_cast<size_t>(side * side);
+    WantedOutput wanted{{"pred_masks", side * side, std::vector<size_t>(count)},
+                        {static_cast<int64_t>(count), side * side}};
+    std::iota(wanted.part.rows.begin(), wanted.part.rows.end(), size_t{0});  // not the free slots
+    const Tensor masks =
+        std::move(checked_outputs(backend_, Component::kMaskHead, {&wanted, 1}).front());
     for (size_t i = 0; i < count; ++i) {
       const auto plane = masks.f32().subspan(i * area, area);
       found[first + i].mask.assign(plane.begin(), plane.end());

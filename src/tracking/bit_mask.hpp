@@ -20,6 +20,7 @@ class BitMask {
 
   [[nodiscard]] int64_t area() const { return area_; }
   [[nodiscard]] bool empty() const { return area_ == 0; }
+  [[nodiscard]] std::span<const uint64_t> words() const { return words_; }  ///< As packed.
 
   /// Pixels set in both; the masks must be of one size.
   [[nodiscard]] int64_t overlap(const BitMask& other) const;

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <map>
 #include <numeric>
 #include <utility>
 
+#include "base/parallel.hpp"
 #include "image/rle.hpp"
 #include "tracking/bit_mask.hpp"
 
@@ -24,29 +26,40 @@ std::map<size_t, std::vector<size_t>> groups_of(std::span<const size_t> concepts
 }
 
 /// Pixels that each mask of a group keeps when the highest logit, the first of equals, takes all.
-std::vector<int64_t> kept_areas(std::span<const Logits> masks, std::span<const size_t> group) {
-  // Mask by mask over few pixels at a time: they stay near the processor, which does several of
-  // them at once.
-  constexpr size_t kPixels = 4096;
-  std::array<float, kPixels> highest{};
-  std::array<int32_t, kPixels> owner{};
-  std::vector<int64_t> areas(group.size());
-  const size_t size = masks[group.front()].size();
-  for (size_t first = 0; first < size; first += kPixels) {
-    const size_t count = std::min(kPixels, size - first);
-    std::copy_n(masks[group.front()].data() + first, count, highest.begin());
-    std::fill_n(owner.begin(), count, 0);
-    for (size_t i = 1; i < group.size(); ++i) {
-      const float* mask = masks[group[i]].data() + first;
-      const auto own = static_cast<int32_t>(i);
+/// Only those that several masks have are looked at.
+std::vector<int64_t> kept_areas(std::span<const Logits> masks, std::span<const BitMask> bits,
+                                std::span<const size_t> group) {
+  constexpr size_t kBits = 64;
+  const size_t words = bits[group.front()].words().size();
+  std::vector<uint64_t> once(words);
+  std::vector<uint64_t> several(words);
+  std::vector<int64_t> areas;
+  for (const size_t index : group) {
+    areas.push_back(bits[index].area());
+    const auto own = bits[index].words();
+    for (size_t w = 0; w < words; ++w) {
+      several[w] |= once[w] & own[w];
+      once[w] |= own[w];
+    }
+  }
+  for (size_t w = 0; w < words; ++w) {
+    if (several[w] == 0) continue;
+    const size_t count = std::min(kBits, masks[group.front()].size() - w * kBits);
+    std::array<float, kBits> highest{};
+    std::array<uint32_t, kBits> owner{};
+    for (size_t i = 0; i < group.size(); ++i) {
+      const uint64_t shared = bits[group[i]].words()[w] & several[w];
+      if (shared == 0) continue;
+      areas[i] -= std::popcount(shared);
+      const float* mask = masks[group[i]].data() + w * kBits;
       for (size_t pixel = 0; pixel < count; ++pixel) {
         const bool higher = mask[pixel] > highest[pixel];
         highest[pixel] = higher ? mask[pixel] : highest[pixel];
-        owner[pixel] = higher ? own : owner[pixel];
+        owner[pixel] = higher ? static_cast<uint32_t>(i) : owner[pixel];
       }
     }
-    for (size_t pixel = 0; pixel < count; ++pixel) {
-      if (highest[pixel] > 0.0F) ++areas[static_cast<size_t>(owner[pixel])];
+    for (uint64_t rest = several[w]; rest != 0; rest &= rest - 1) {
+      ++areas[owner[static_cast<size_t>(std::countr_zero(rest))]];
     }
   }
   return areas;
@@ -88,15 +101,16 @@ void suppress_recently_hidden(std::span<TextTrack> tracks, std::span<Logits> mas
 
 void suppress_shrunk(std::span<Logits> masks, std::span<const size_t> concepts) {
   constexpr float kLeastKept = 0.3F;
+  constexpr size_t kEach = 8;  // masks that are worth a thread
+  std::vector<BitMask> bits(masks.size());
+  run_parallel(masks.size(), kEach, [&](size_t i) { bits[i] = BitMask(masks[i]); });
   for (const auto& [concept_index, group] : groups_of(concepts)) {
     if (group.size() < 2) continue;
-    const std::vector<int64_t> kept = kept_areas(masks, group);
+    const std::vector<int64_t> kept = kept_areas(masks, bits, group);
     for (size_t i = 0; i < group.size(); ++i) {
-      Logits& mask = masks[group[i]];
-      const int64_t inside = std::ranges::count_if(mask, [](float value) { return value > 0.0F; });
-      const int64_t area = std::max<int64_t>(inside, 1);
+      const int64_t area = std::max<int64_t>(bits[group[i]].area(), 1);
       if (static_cast<float>(kept[i]) / static_cast<float>(area) >= kLeastKept) continue;
-      for (float& value : mask) value = std::min(value, kHiddenLogit);
+      for (float& value : masks[group[i]]) value = std::min(value, kHiddenLogit);
     }
   }
 }

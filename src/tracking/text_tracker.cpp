@@ -1,8 +1,10 @@
 #include "tracking/text_tracker.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
+#include "base/parallel.hpp"
 #include "base/sigmoid.hpp"
 #include "tracking/hot_start.hpp"
 #include "tracking/mask_cleanup.hpp"
@@ -28,24 +30,30 @@ void TextTracker::propagate(TextTracks& all, const FrameTime& time, Frame& frame
   std::vector<DecodeOutput> decoded;
   if (!inputs.empty()) decoded = model_.decode(inputs);
   auto next = decoded.begin();
+  std::vector<std::shared_ptr<const Logits>> seen;
   for (size_t i = 0; i < all.tracks.size(); ++i) {
     MemoryBank& bank = all.tracks[i].bank;
     if (frame.settled[i] != 0) {
       const FrameRecord& record = *bank.conditioning(time.frame);
-      frame.masks.push_back(*record.mask);
+      seen.push_back(record.mask);
       frame.views.push_back({{}, record.pointer, record.object_score});
     } else {
       ObjectView view = std::move((next++)->view);
-      frame.masks.push_back(view.mask);
-      FrameRecord record{time.frame, nullptr, view.pointer, view.object_score,
-                         std::make_shared<const Logits>(std::move(view.mask))};
+      seen.push_back(std::make_shared<const Logits>(std::move(view.mask)));
+      FrameRecord record{time.frame, nullptr, view.pointer, view.object_score, seen.back()};
       record.quality = quality_of(view);
       bank.put(std::move(record), false);
       frame.views.push_back(std::move(view));
     }
-    Logits& mask = frame.masks.back();
-    clean_mask(mask, model_.sizes().mask_side(), config_.fill_hole_area);
   }
+  constexpr size_t kEach = 4;  // masks that are worth a thread
+  frame.masks.resize(seen.size());
+  frame.bits.resize(seen.size());
+  run_parallel(seen.size(), kEach, [&](size_t i) {
+    frame.masks[i] = *seen[i];
+    clean_mask(frame.masks[i], model_.sizes().mask_side(), config_.fill_hole_area);
+    frame.bits[i] = BitMask(frame.masks[i]);
+  });
   frame.shown.resize(all.tracks.size());
 }
 
@@ -182,7 +190,7 @@ TextStep TextTracker::step(TextTracks& all, std::vector<FoundObject> found, cons
   std::vector<TrackedMask> tracked;
   for (size_t i = 0; i < all.tracks.size(); ++i) {
     const size_t index = all.tracks[i].concept_index;
-    tracked.push_back({index, BitMask(frame.masks[i]), options.searched[index]});
+    tracked.push_back({index, std::move(frame.bits[i]), options.searched[index]});
   }
   const Association association = associate(found, tracked, config_);
   TextStep result;
