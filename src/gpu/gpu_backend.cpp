@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
@@ -22,6 +23,12 @@ std::vector<MaskRequest> requests_of(std::span<const MaskPlane> wanted) {
   requests.reserve(wanted.size());
   for (const auto& [plane, height, width] : wanted) requests.push_back({plane, height, width});
   return requests;
+}
+
+float logit_cut(LogitCut cut) {
+  // The smallest number above 0, or the smallest logit whose probability is above one half.
+  return cut == LogitCut::kAboveZero ? mask_cut(Semantics::kHf, 0.0F)
+                                     : mask_cut(Semantics::kMeta, 0.5F);
 }
 
 class DeviceFeatures : public FeatureStore {
@@ -55,7 +62,9 @@ GpuBackend::GpuBackend(std::shared_ptr<const GpuModel> model)
       detections_(model_->device(), model_->kernels(), model_->config().num_queries),
       masks_(model_->device(), model_->kernels(), model_->semantics()),
       object_masks_(model_->device(), model_->kernels(), Semantics::kMeta),
-      kept_(model_->device(), model_->kernels()) {
+      kept_(model_->device(), model_->kernels()),
+      host_logits_(model_->device()),
+      host_outputs_(model_->device()) {
   for (const ComponentInfo& info : components()) {
     const bool detects = serves(info.id, Task::kDetect) && info.id != Component::kTextEncoder;
     if (detects) static_cast<void>(stage(info.id));
@@ -207,13 +216,38 @@ std::shared_ptr<const KeptTensor> GpuBackend::restore(std::span<const uint16_t> 
   return kept_.restore(stream_, uploader_, values);
 }
 
-Tensor GpuBackend::get(Component component, const std::string& output) {
-  const Placed& given = this->given(component, output);
-  const DType type = stage(component).type_of(output).value_or(DType::kF32);
-  Tensor tensor(type, given.shape);
-  copy_to_host(stream_, tensor.bytes(), given.address);
+/// Page-locked memory takes all parts before anything is waited for.
+std::vector<Tensor> GpuBackend::read(Component component, std::span<const OutputPart> parts) {
+  std::vector<Tensor> tensors;
+  size_t bytes = 0;
+  for (const OutputPart& part : parts) {
+    const DType type = stage(component).type_of(part.output).value_or(DType::kF32);
+    tensors.emplace_back(type, shape_of(part, given(component, part.output).shape));
+    bytes += tensors.back().bytes().size();
+  }
+  host_outputs_.reserve(bytes);
+  std::span<std::byte> free(host_outputs_.data(), bytes);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const DevicePointer address = given(component, parts[i].output).address;
+    const size_t size = tensors[i].bytes().size();
+    const std::vector<size_t>& rows = parts[i].rows;
+    if (parts[i].row_size == 0) copy_to_host(stream_, free.first(size), address);
+    for (size_t row = 0; parts[i].row_size > 0 && row < rows.size(); ++row) {
+      const size_t row_bytes = size / rows.size();
+      copy_to_host(stream_, free.subspan(row * row_bytes, row_bytes),
+                   address + rows[row] * row_bytes);
+    }
+    free = free.subspan(size);
+  }
   uploader_.wait(stream_);
-  return type == DType::kF32 ? std::move(tensor) : cast_tensor(tensor, DType::kF32);
+  const std::byte* from = host_outputs_.data();
+  for (Tensor& tensor : tensors) {
+    std::ranges::copy_n(from, static_cast<std::ptrdiff_t>(tensor.bytes().size()),
+                        tensor.bytes().begin());
+    from += tensor.bytes().size();
+    if (tensor.dtype() != DType::kF32) tensor = cast_tensor(tensor, DType::kF32);
+  }
+  return tensors;
 }
 
 std::vector<PromptDetections> GpuBackend::detections(std::span<const std::array<int64_t, 2>> sizes,
@@ -228,14 +262,39 @@ std::vector<PromptDetections> GpuBackend::detections(std::span<const std::array<
 std::vector<FoundMask> GpuBackend::masks(std::span<const MaskPlane> wanted, int64_t planes,
                                          int64_t side, float threshold, MaskOutput output) {
   return masks_.run(stream_, uploader_, placed(Component::kMaskHead, "pred_masks").address, planes,
-                    side, requests_of(wanted), threshold, output);
+                    side, requests_of(wanted), mask_cut(model_->semantics(), threshold), output);
 }
 
 std::vector<FoundMask> GpuBackend::object_masks(std::span<const MaskPlane> wanted, int64_t planes,
                                                 int64_t side) {
-  // A probability above one half is a logit above 0.
   return object_masks_.run(stream_, uploader_, placed(Component::kSamDecoder, "sam_masks").address,
-                           planes, side, requests_of(wanted), 0.5F);
+                           planes, side, requests_of(wanted), logit_cut(LogitCut::kProbable));
+}
+
+std::vector<FoundMask> GpuBackend::logit_masks(std::span<const std::span<const float>> planes,
+                                               int64_t side, std::array<int64_t, 2> size,
+                                               LogitCut cut) {
+  constexpr size_t kTogether = 64;  // bounds memory
+  const size_t bytes = static_cast<size_t>(side * side) * sizeof(float);
+  std::vector<FoundMask> found;
+  for (size_t first = 0; first < planes.size(); first += kTogether) {
+    const auto part = planes.subspan(first, std::min(kTogether, planes.size() - first));
+    host_logits_.grow(stream_, part.size() * bytes);
+    std::vector<MaskRequest> requests;
+    for (const std::span<const float> plane : part) {
+      if (plane.size_bytes() != bytes) {
+        throw Error(ErrorCode::kInternal, "logits of a mask are not a square of that side");
+      }
+      uploader_.upload(stream_, host_logits_.data() + requests.size() * bytes,
+                       std::as_bytes(plane));
+      requests.push_back({requests.size(), size[1], size[0]});
+    }
+    auto masks =
+        object_masks_.run(stream_, uploader_, host_logits_.data(),
+                          static_cast<int64_t>(part.size()), side, requests, logit_cut(cut));
+    std::ranges::move(masks, std::back_inserter(found));
+  }
+  return found;
 }
 
 std::unique_ptr<FeatureStore> GpuBackend::keep_features() {

@@ -43,7 +43,8 @@ class GpuBackend : public Backend {
                 std::span<const std::shared_ptr<const KeptTensor>> kept,
                 const Shape& shape) override;
   void run(Component component, const AxisSizes& sizes) override;
-  [[nodiscard]] Tensor get(Component component, const std::string& output) override;
+  [[nodiscard]] std::vector<Tensor> read(Component component,
+                                         std::span<const OutputPart> parts) override;
   [[nodiscard]] std::vector<std::shared_ptr<const KeptTensor>> keep_rows(
       Component component, const std::string& output) override;
   [[nodiscard]] std::shared_ptr<const KeptTensor> restore(
@@ -55,6 +56,9 @@ class GpuBackend : public Backend {
                                              MaskOutput output) override;
   [[nodiscard]] std::vector<FoundMask> object_masks(std::span<const MaskPlane> wanted,
                                                     int64_t planes, int64_t side) override;
+  [[nodiscard]] std::vector<FoundMask> logit_masks(std::span<const std::span<const float>> planes,
+                                                   int64_t side, std::array<int64_t, 2> size,
+                                                   LogitCut cut) override;
   [[nodiscard]] std::unique_ptr<FeatureStore> keep_features() override;
   void use_features(const FeatureStore& features) override;
   [[nodiscard]] bool keep_only_texts(const PreparedCall& texts) override;
@@ -96,6 +100,8 @@ class GpuBackend : public Backend {
   std::map<std::string, Placed> tensors_;  ///< Of the call.
   /// What each component gave in its last run, also where another one gives a tensor of that name.
   std::map<Component, std::map<std::string, Placed>> given_;
+  DeviceBuffer host_logits_;   ///< Masks that the host made.
+  PinnedBuffer host_outputs_;  ///< What is read; free after each read.
   std::vector<Stretch> stretches_;
   size_t used_stretches_ = 0;
   bool idle_ = true;  ///< Nothing of an earlier call is left in the stream.

@@ -37,7 +37,7 @@ GpuMasks::GpuMasks(const CudaDevice& device, const KernelLibrary& kernels, Seman
 
 std::vector<FoundMask> GpuMasks::run(const Stream& stream, Uploader& uploader, DevicePointer logits,
                                      int64_t planes, int64_t side,
-                                     std::span<const MaskRequest> requests, float threshold,
+                                     std::span<const MaskRequest> requests, float cut,
                                      MaskOutput output) {
   constexpr size_t kAlignment = 16;
   flags_bytes_ =
@@ -55,15 +55,15 @@ std::vector<FoundMask> GpuMasks::run(const Stream& stream, Uploader& uploader, D
            words + words_of(requests[end]) <= kMaxBitWords) {
       words += words_of(requests[end++]);
     }
-    run_some(stream, uploader, logits, side, requests.subspan(first, end - first), threshold,
-             output, results);
+    run_some(stream, uploader, logits, side, requests.subspan(first, end - first), cut, output,
+             results);
     first = end;
   }
   return results;
 }
 
 void GpuMasks::run_some(const Stream& stream, Uploader& uploader, DevicePointer logits,
-                        int64_t side, std::span<const MaskRequest> requests, float threshold,
+                        int64_t side, std::span<const MaskRequest> requests, float cut,
                         MaskOutput output, std::vector<FoundMask>& results) {
   const MaskPlan plan = plan_masks(requests, side);
   const size_t count = requests.size();
@@ -89,7 +89,7 @@ void GpuMasks::run_some(const Stream& stream, Uploader& uploader, DevicePointer 
   args.tasks = device_pointer<const MaskTask>(tasks_.data());
   args.count = static_cast<int32_t>(count);
   args.side = static_cast<int32_t>(side);
-  args.cut = mask_cut(semantics_, threshold);
+  args.cut = cut;
   args.bits = device_pointer<uint32_t>(bits);
   args.changes = device_pointer<uint32_t>(changes_.data());
   args.lasts = device_pointer<uint32_t>(lasts_.data());

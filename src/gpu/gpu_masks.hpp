@@ -16,16 +16,16 @@ class GpuMasks {
  public:
   GpuMasks(const CudaDevice& device, const KernelLibrary& kernels, Semantics semantics);
 
-  /// `logits`: `planes` planes of side x side float32. One result per request. Waits for the
-  /// stream.
+  /// `logits`: `planes` planes of side x side float32; `cut` as mask_cut() gives it for the
+  /// semantics. One result per request. Waits for the stream.
   [[nodiscard]] std::vector<FoundMask> run(const Stream& stream, Uploader& uploader,
                                            DevicePointer logits, int64_t planes, int64_t side,
-                                           std::span<const MaskRequest> requests, float threshold,
+                                           std::span<const MaskRequest> requests, float cut,
                                            MaskOutput output = MaskOutput::kRunLengths);
 
  private:
   void run_some(const Stream& stream, Uploader& uploader, DevicePointer logits, int64_t side,
-                std::span<const MaskRequest> requests, float threshold, MaskOutput output,
+                std::span<const MaskRequest> requests, float cut, MaskOutput output,
                 std::vector<FoundMask>& results);
   void launch(const Stream& stream, Uploader& uploader, const MaskArgs& args,
               const std::vector<MaskTask>& tasks, uint64_t lengths);

@@ -22,6 +22,46 @@ size_t pixel_count(int64_t height, int64_t width) {
   return static_cast<size_t>(*count);
 }
 
+/// Pixels of a mask of that size; throws when the runs do not fill it exactly.
+size_t filled_size(std::span<const uint32_t> counts, int64_t height, int64_t width) {
+  const size_t pixels = pixel_count(height, width);
+  uint64_t total = 0;
+  for (const uint32_t count : counts) total += count;
+  if (total != pixels) {
+    throw_bad_input("a mask's runs have " + std::to_string(total) + " pixels, expected " +
+                    std::to_string(width) + "x" + std::to_string(height));
+  }
+  return pixels;
+}
+
+/// The pixels where `is_inside(inside a, inside b)`, which is false outside both. Runs may be
+/// empty.
+template <typename Rule>
+std::vector<uint32_t> combine(std::span<const uint32_t> a, std::span<const uint32_t> b,
+                              uint64_t pixels, Rule is_inside) {
+  std::vector<uint32_t> counts;
+  counts.reserve(a.size() + b.size());
+  uint64_t begin = 0;  // of the run that grows
+  bool current = false;
+  size_t i = 0;
+  size_t j = 0;
+  uint64_t a_end = a.empty() ? pixels : a[0];
+  uint64_t b_end = b.empty() ? pixels : b[0];
+  for (uint64_t at = 0; at < pixels;) {
+    while (a_end == at && i + 1 < a.size()) a_end += a[++i];
+    while (b_end == at && j + 1 < b.size()) b_end += b[++j];
+    const bool inside = is_inside(i % 2 == 1, j % 2 == 1);
+    if (inside != current) {
+      counts.push_back(static_cast<uint32_t>(at - begin));
+      begin = at;
+      current = inside;
+    }
+    at = std::min(a_end, b_end);
+  }
+  counts.push_back(static_cast<uint32_t>(pixels - begin));
+  return counts;
+}
+
 }  // namespace
 
 std::vector<uint32_t> rle_counts(std::span<const uint8_t> mask, int64_t height, int64_t width) {
@@ -105,14 +145,7 @@ std::vector<uint32_t> rle_from_string(std::string_view text) {
 }
 
 std::vector<uint8_t> rle_decode(std::span<const uint32_t> counts, int64_t height, int64_t width) {
-  const size_t pixels = pixel_count(height, width);
-  uint64_t total = 0;
-  for (const uint32_t count : counts) total += count;
-  if (total != pixels) {
-    throw_bad_input("a mask's runs have " + std::to_string(total) + " pixels, expected " +
-                    std::to_string(width) + "x" + std::to_string(height));
-  }
-  std::vector<uint8_t> mask(pixels, 0);
+  std::vector<uint8_t> mask(filled_size(counts, height, width), 0);
   const auto rows = static_cast<size_t>(height);
   const auto columns = static_cast<size_t>(width);
   size_t position = 0;
@@ -154,6 +187,20 @@ int64_t rle_intersection(std::span<const uint32_t> a, std::span<const uint32_t> 
     if (b_end == end && ++j < b.size()) b_end += b[j];
   }
   return both;
+}
+
+std::vector<uint32_t> rle_subtract(std::span<const uint32_t> a, std::span<const uint32_t> b,
+                                   int64_t height, int64_t width) {
+  const size_t pixels = filled_size(a, height, width);
+  static_cast<void>(filled_size(b, height, width));
+  return combine(a, b, pixels, [](bool in_a, bool in_b) { return in_a && !in_b; });
+}
+
+std::vector<uint32_t> rle_union(std::span<const uint32_t> a, std::span<const uint32_t> b,
+                                int64_t height, int64_t width) {
+  const size_t pixels = filled_size(a, height, width);
+  static_cast<void>(filled_size(b, height, width));
+  return combine(a, b, pixels, [](bool in_a, bool in_b) { return in_a || in_b; });
 }
 
 std::array<float, 4> rle_box(std::span<const uint32_t> counts, int64_t height) {

@@ -30,6 +30,17 @@ namespace sam3trt {
 /// Pixels inside both of two masks of one size.
 [[nodiscard]] int64_t rle_intersection(std::span<const uint32_t> a, std::span<const uint32_t> b);
 
+/// Run lengths of the pixels inside `a` and not inside `b`, as rle_counts would give them. Throws
+/// Error(kBadInput) when the runs of one do not fill a mask of that size exactly.
+[[nodiscard]] std::vector<uint32_t> rle_subtract(std::span<const uint32_t> a,
+                                                 std::span<const uint32_t> b, int64_t height,
+                                                 int64_t width);
+
+/// The same of the pixels inside either.
+[[nodiscard]] std::vector<uint32_t> rle_union(std::span<const uint32_t> a,
+                                              std::span<const uint32_t> b, int64_t height,
+                                              int64_t width);
+
 /// x0 y0 x1 y1: first and last column and row of the pixels inside; zeros for an empty mask.
 [[nodiscard]] std::array<float, 4> rle_box(std::span<const uint32_t> counts, int64_t height);
 

@@ -1,15 +1,18 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "components/components.hpp"
 #include "runtime/kept_tensor.hpp"
+#include "runtime/output_part.hpp"
 #include "runtime/postprocess.hpp"
 #include "runtime/prepared_call.hpp"
 #include "runtime/resized_planes.hpp"
@@ -38,6 +41,10 @@ struct FoundMask {
   std::vector<uint32_t> counts{};  ///< Run lengths (image/rle.hpp).
   DeviceMask bits{};
 };
+
+/// Which pixels of resized logits are inside a mask: those above 0, or those of a probability above
+/// one half in single precision, which a logit just above 0 does not reach.
+enum class LogitCut { kAboveZero, kProbable };
 
 /// Outputs of the vision encoder that are kept, in the memory of a backend.
 class FeatureStore {
@@ -111,9 +118,16 @@ class Backend {
   /// `sizes` are those of the component's tensors by symbol, with model_sizes().
   virtual void run(Component component, const AxisSizes& sizes) = 0;
 
-  /// An output of the last run of the component as float32 in host memory; waits. Throws
-  /// Error(kInternal) when it did not run in this call or has no such output.
-  [[nodiscard]] virtual Tensor get(Component component, const std::string& output) = 0;
+  /// Parts of outputs of the last run of the component as float32 in host memory, and no more than
+  /// those is copied; waits once. Throws Error(kInternal) when it did not run in this call, or has
+  /// no such output or rows.
+  [[nodiscard]] virtual std::vector<Tensor> read(Component component,
+                                                 std::span<const OutputPart> parts) = 0;
+  /// One whole output.
+  [[nodiscard]] Tensor get(Component component, const std::string& output) {
+    const OutputPart whole{output};
+    return std::move(read(component, {&whole, 1}).front());
+  }
 
   /// Each row of an output of the component's last run, rounded to nearest even; waits. All that a
   /// backend keeps has one size. Throws NonFiniteError for numbers that are not finite, and as
@@ -136,6 +150,12 @@ class Backend {
   /// Of the SAM decoder's `planes` masks of side x side: logits resized, inside where above 0.
   [[nodiscard]] virtual std::vector<FoundMask> object_masks(std::span<const MaskPlane> wanted,
                                                             int64_t planes, int64_t side) = 0;
+
+  /// Of square planes of side x side logits in host memory, resized to an image of `size`, width
+  /// and height in pixels.
+  [[nodiscard]] virtual std::vector<FoundMask> logit_masks(
+      std::span<const std::span<const float>> planes, int64_t side, std::array<int64_t, 2> size,
+      LogitCut cut) = 0;
 
   /// The vision encoder's outputs (`vision_features` where the model has them), copied; and back to
   /// where components find them.

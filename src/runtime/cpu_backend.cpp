@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <numeric>
 #include <utility>
 
 #include "base/error.hpp"
 #include "base/half.hpp"
+#include "base/parallel.hpp"
 #include "image/resize.hpp"
 #include "image/rle.hpp"
 #include "runtime/stage.hpp"
@@ -26,6 +26,13 @@ std::span<const float> row_of(const Tensor& tensor, size_t index) {
   return tensor.f32().subspan(index * size, size);
 }
 
+FoundMask found_mask(std::span<const uint8_t> mask, int64_t height, int64_t width) {
+  FoundMask found;
+  found.counts = rle_counts(mask, height, width);
+  found.area = rle_area(found.counts);
+  return found;
+}
+
 std::vector<FoundMask> read_masks(const Tensor& tensor, std::span<const MaskPlane> wanted,
                                   int64_t side, Semantics semantics, float threshold) {
   const auto logits = tensor.f32();
@@ -34,9 +41,7 @@ std::vector<FoundMask> read_masks(const Tensor& tensor, std::span<const MaskPlan
   for (const auto& [plane, height, width] : wanted) {
     const auto mask =
         binary_mask(logits.subspan(plane * area, area), side, width, height, semantics, threshold);
-    FoundMask& result = found.emplace_back();
-    result.area = std::accumulate(mask.begin(), mask.end(), int64_t{0});
-    result.counts = rle_counts(mask, height, width);
+    found.push_back(found_mask(mask, height, width));
   }
   return found;
 }
@@ -206,11 +211,27 @@ Tensors CpuBackend::run_on(Component component, const TensorMap& inputs, const A
   return run_stage(engine, std::string(name_of(component)), inputs, outputs);
 }
 
-Tensor CpuBackend::get(Component component, const std::string& output) {
-  const auto found = tensors_.find(output);
-  if (found != tensors_.end()) return found->second;
-  throw Error(ErrorCode::kInternal,
-              "the " + std::string(name_of(component)) + " has not given " + output);
+std::vector<Tensor> CpuBackend::read(Component component, std::span<const OutputPart> parts) {
+  std::vector<Tensor> tensors;
+  for (const OutputPart& part : parts) {
+    const auto found = tensors_.find(part.output);
+    if (found == tensors_.end()) {
+      throw Error(ErrorCode::kInternal,
+                  "the " + std::string(name_of(component)) + " has not given " + part.output);
+    }
+    const Shape shape = shape_of(part, found->second.shape());
+    if (part.row_size == 0) {
+      tensors.push_back(found->second);
+      continue;
+    }
+    const auto size = static_cast<size_t>(part.row_size);
+    Tensor& rows = tensors.emplace_back(DType::kF32, shape);
+    auto target = rows.f32().begin();
+    for (const size_t row : part.rows) {
+      target = std::ranges::copy(found->second.f32().subspan(row * size, size), target).out;
+    }
+  }
+  return tensors;
 }
 
 std::vector<std::shared_ptr<const KeptTensor>> CpuBackend::keep_rows(Component component,
@@ -253,6 +274,22 @@ std::vector<FoundMask> CpuBackend::object_masks(std::span<const MaskPlane> wante
                                                 int64_t /*planes*/, int64_t side) {
   // Meta's order: logits are resized, and a probability above one half is a logit above 0.
   return read_masks(tensors_.at("sam_masks"), wanted, side, Semantics::kMeta, 0.5F);
+}
+
+std::vector<FoundMask> CpuBackend::logit_masks(std::span<const std::span<const float>> planes,
+                                               int64_t side, std::array<int64_t, 2> size,
+                                               LogitCut cut) {
+  const int64_t width = size[0];
+  const int64_t height = size[1];
+  std::vector<FoundMask> found(planes.size());
+  run_parallel(planes.size(), 1, [&](size_t i) {
+    const auto plane = planes[i];
+    const auto mask = cut == LogitCut::kAboveZero
+                          ? positive_mask(plane, side, width, height)
+                          : binary_mask(plane, side, width, height, Semantics::kMeta, 0.5F);
+    found[i] = found_mask(mask, height, width);
+  });
+  return found;
 }
 
 std::unique_ptr<FeatureStore> CpuBackend::keep_features() {

@@ -80,7 +80,8 @@ class CpuBackend : public Backend {
                 std::span<const std::shared_ptr<const KeptTensor>> kept,
                 const Shape& shape) override;
   void run(Component component, const AxisSizes& sizes) override;
-  [[nodiscard]] Tensor get(Component component, const std::string& output) override;
+  [[nodiscard]] std::vector<Tensor> read(Component component,
+                                         std::span<const OutputPart> parts) override;
   [[nodiscard]] std::vector<std::shared_ptr<const KeptTensor>> keep_rows(
       Component component, const std::string& output) override;
   [[nodiscard]] std::shared_ptr<const KeptTensor> restore(
@@ -92,6 +93,9 @@ class CpuBackend : public Backend {
                                              MaskOutput output) override;
   [[nodiscard]] std::vector<FoundMask> object_masks(std::span<const MaskPlane> wanted,
                                                     int64_t planes, int64_t side) override;
+  [[nodiscard]] std::vector<FoundMask> logit_masks(std::span<const std::span<const float>> planes,
+                                                   int64_t side, std::array<int64_t, 2> size,
+                                                   LogitCut cut) override;
   [[nodiscard]] std::unique_ptr<FeatureStore> keep_features() override;
   void use_features(const FeatureStore& features) override;
   [[nodiscard]] bool keep_only_texts(const PreparedCall& /*texts*/) override { return false; }

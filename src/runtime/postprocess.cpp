@@ -36,4 +36,14 @@ std::vector<uint8_t> binary_mask(std::span<const float> logits, int64_t side, in
   return mask;
 }
 
+std::vector<uint8_t> positive_mask(std::span<const float> logits, int64_t side, int64_t width,
+                                   int64_t height) {
+  std::vector<float> resized(static_cast<size_t>(width) * static_cast<size_t>(height));
+  resize_bilinear(logits, side, side, resized, height, width);
+  std::vector<uint8_t> mask(resized.size());
+  std::ranges::transform(resized, mask.begin(),
+                         [](float value) { return static_cast<uint8_t>(value > 0.0F ? 1 : 0); });
+  return mask;
+}
+
 }  // namespace sam3trt

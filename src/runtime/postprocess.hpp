@@ -38,4 +38,8 @@ struct Detection {
                                                int64_t width, int64_t height, Semantics semantics,
                                                float threshold);
 
+/// The same where a resized logit is above 0.
+[[nodiscard]] std::vector<uint8_t> positive_mask(std::span<const float> logits, int64_t side,
+                                                 int64_t width, int64_t height);
+
 }  // namespace sam3trt

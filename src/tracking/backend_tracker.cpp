@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <numeric>
 #include <string>
 #include <tuple>
+#include <utility>
 
 #include "base/error.hpp"
 #include "runtime/request.hpp"
 #include "runtime/stage.hpp"
 #include "tracking/decoder_calls.hpp"
+#include "tracking/object_mask.hpp"
 
 namespace sam3trt {
 namespace {
@@ -128,9 +131,12 @@ std::vector<TrackerDetection> BackendTracker::read_masks(size_t row,
     backend_.put(Component::kMaskHead, "image_index", count_up(1, 0));
     backend_.put(Component::kMaskHead, "query_index", query_index);
     backend_.run(Component::kMaskHead, sizes_with({{"R", 1}, {"M", slots}}));
-    const Tensor masks =
-        checked_output(backend_, Component::kMaskHead, "pred_masks", {1, slots, side, side});
     const auto area = static_cast<size_t>(side * side);
+    WantedOutput wanted{{"pred_masks", side * side, std::vector<size_t>(count)},
+                        {static_cast<int64_t>(count), side * side}};
+    std::iota(wanted.part.rows.begin(), wanted.part.rows.end(), size_t{0});  // not the free slots
+    const Tensor masks =
+        std::move(checked_outputs(backend_, Component::kMaskHead, {&wanted, 1}).front());
     for (size_t i = 0; i < count; ++i) {
       const auto plane = masks.f32().subspan(i * area, area);
       found[first + i].mask.assign(plane.begin(), plane.end());
@@ -171,20 +177,64 @@ std::vector<DecodeOutput> BackendTracker::decode_group(Group group) {
   const auto tokens = static_cast<int64_t>(group.front()->tokens.size());
   backend_.run(Component::kSamDecoder,
                sizes_with({{"E", own ? count : 1}, {"O", count}, {"A", tokens}}));
+  return read_decoded(group);
+}
+
+/// The small outputs first: they say which masks count, and only those are copied.
+std::vector<DecodeOutput> BackendTracker::read_decoded(Group group) const {
+  const auto count = static_cast<int64_t>(group.size());
   const int64_t side = sizes_.mask_side();
-  const Component decoder = Component::kSamDecoder;
-  const Tensor masks =
-      checked_output(backend_, decoder, "sam_masks", {count, sizes_.masks, side, side});
-  const Tensor ious = checked_output(backend_, decoder, "iou_scores", {count, sizes_.masks});
-  const Tensor scores = checked_output(backend_, decoder, "object_score", {count, 1});
-  const Tensor pointers =
-      checked_output(backend_, decoder, "object_pointers", {count, sizes_.masks, sizes_.width});
-  const Tensor absent = checked_output(backend_, decoder, "absent_pointers", {count, sizes_.width});
-  std::vector<DecodeOutput> outputs;
+  const auto area = static_cast<size_t>(side * side);
+  const auto masks = static_cast<size_t>(sizes_.masks);
+  const std::vector<WantedOutput> wanted = {
+      {{"iou_scores"}, {count, sizes_.masks}},
+      {{"object_score"}, {count, 1}},
+      {{"object_pointers"}, {count, sizes_.masks, sizes_.width}},
+      {{"absent_pointers"}, {count, sizes_.width}}};
+  const auto numbers = checked_outputs(backend_, Component::kSamDecoder, wanted);
+  const auto pointer = [&](const Tensor& pointers, size_t row) {
+    const auto width = static_cast<size_t>(sizes_.width);
+    const auto values = pointers.f32().subspan(row * width, width);
+    return std::make_shared<const std::vector<float>>(values.begin(), values.end());
+  };
+  std::vector<DecodeOutput> outputs(group.size());
+  std::vector<size_t> shown;  // objects with a mask to read
+  std::vector<size_t> planes;
   for (size_t i = 0; i < group.size(); ++i) {
-    outputs.push_back({row_of(masks, i), row_of(ious, i), row_of(pointers, i), scores.f32()[i],
-                       row_of(absent, i)});
+    const DecodeInput& input = *group[i];
+    const auto ious = numbers[0].f32().subspan(i * masks, masks);
+    ObjectView& view = outputs[i].view;
+    view.object_score = numbers[1].f32()[i];
+    view.pointer = pointer(numbers[2], i * masks + choose_pointer(ious, input.multimask));
+    outputs[i].absent = pointer(numbers[3], i);
+    const size_t mask = choose_mask(ious, input.multimask, {}, *config_.tracker);
+    view.iou = ious[mask];
+    if (!input.mask.empty()) continue;
+    if (!(view.object_score > 0.0F)) {
+      view.mask.assign(area, kNoObjectLogit);
+      continue;
+    }
+    shown.push_back(i);
+    planes.push_back(i * masks + mask);
   }
+  const Tensor chosen = decoder_masks(backend_, planes, side);
+  std::vector<size_t> unstable;
+  std::vector<size_t> others;
+  for (size_t n = 0; n < shown.size(); ++n) {
+    const size_t i = shown[n];
+    const auto plane = chosen.f32().subspan(n * area, area);
+    const auto ious = numbers[0].f32().subspan(i * masks, masks);
+    const size_t mask = choose_mask(ious, group[i]->multimask, plane, *config_.tracker);
+    if (planes[n] == i * masks + mask) {
+      outputs[i].view.mask.assign(plane.begin(), plane.end());
+      continue;
+    }
+    outputs[i].view.iou = ious[mask];
+    unstable.push_back(i);
+    others.push_back(i * masks + mask);
+  }
+  const Tensor best = decoder_masks(backend_, std::move(others), side);
+  for (size_t n = 0; n < unstable.size(); ++n) outputs[unstable[n]].view.mask = row_of(best, n);
   return outputs;
 }
 
@@ -258,6 +308,17 @@ void BackendTracker::put_masks(Group group) {
   for (const DecodeInput* input : group) value = std::ranges::copy(input->mask, value).out;
   backend_.put(Component::kMaskPrompt, "object_mask", masks);
   backend_.run(Component::kMaskPrompt, sizes_with({{"O", count}}));
+}
+
+std::vector<FrameMask> BackendTracker::frame_masks(std::span<const std::span<const float>> logits,
+                                                   std::array<int64_t, 2> size) {
+  std::vector<FrameMask> masks;
+  for (FoundMask& mask :
+       backend_.logit_masks(logits, sizes_.mask_side(), size, LogitCut::kAboveZero)) {
+    if (!mask.finite) throw NonFiniteError("a followed object has non-finite numbers in its mask");
+    masks.push_back({std::move(mask.counts), mask.area});
+  }
+  return masks;
 }
 
 std::vector<FrameMemory> BackendTracker::remember(std::span<const MemoryInput> masks) {

@@ -24,6 +24,8 @@ class BackendTracker : public TrackerModel {
                                                                   std::array<int64_t, 2> size,
                                                                   float threshold) override;
   [[nodiscard]] std::vector<DecodeOutput> decode(std::span<const DecodeInput> objects) override;
+  [[nodiscard]] std::vector<FrameMask> frame_masks(std::span<const std::span<const float>> logits,
+                                                   std::array<int64_t, 2> size) override;
   [[nodiscard]] std::vector<FrameMemory> remember(std::span<const MemoryInput> masks) override;
   /// Also outside of Backend::begin() and end().
   [[nodiscard]] FrameMemory restore(std::span<const uint16_t> memory) override {
@@ -37,6 +39,7 @@ class BackendTracker : public TrackerModel {
   [[nodiscard]] std::vector<TrackerDetection> read_masks(size_t row,
                                                          std::span<const Detection> detections);
   [[nodiscard]] std::vector<DecodeOutput> decode_group(Group group);
+  [[nodiscard]] std::vector<DecodeOutput> read_decoded(Group group) const;
   void put_features(Group group);
   void put_memories(Group group);
   void put_masks(Group group);

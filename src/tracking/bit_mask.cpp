@@ -1,23 +1,68 @@
 #include "tracking/bit_mask.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
 namespace sam3trt {
+namespace {
+
+/// Bits that count(word) gives, without an instruction that not every processor has: in a loop the
+/// compiler does several words at once. Sums of 8 bits each, of at most 31 words.
+template <typename Word>
+int64_t count_bits(size_t begin, size_t end, const Word& word) {
+  constexpr size_t kTogether = 31;  // 8 * 31 fits a byte
+  int64_t bits = 0;
+  while (begin < end) {
+    const size_t stop = std::min(begin + kTogether, end);
+    uint64_t bytes = 0;
+    for (; begin < stop; ++begin) {
+      uint64_t x = word(begin);
+      x -= (x >> 1U) & 0x5555555555555555U;
+      x = (x & 0x3333333333333333U) + ((x >> 2U) & 0x3333333333333333U);
+      bytes += (x + (x >> 4U)) & 0x0F0F0F0F0F0F0F0FU;
+    }
+    const uint64_t pairs = (bytes & 0x00FF00FF00FF00FFU) + ((bytes >> 8U) & 0x00FF00FF00FF00FFU);
+    bits += static_cast<int64_t>((pairs * 0x0001000100010001U) >> 48U);
+  }
+  return bits;
+}
+
+}  // namespace
+
+void pack_above(std::span<const float> logits, float threshold, std::span<uint64_t> words) {
+  constexpr size_t kBits = 64;
+  for (size_t w = 0; w < words.size(); ++w) {
+    const auto part = logits.subspan(w * kBits, std::min(kBits, logits.size() - w * kBits));
+    std::array<uint8_t, kBits> inside{};
+    if (part.size() == kBits) {  // a loop of known length does several at once
+      for (size_t i = 0; i < kBits; ++i) inside[i] = part[i] > threshold ? 1 : 0;
+    } else {
+      for (size_t i = 0; i < part.size(); ++i) inside[i] = part[i] > threshold ? 1 : 0;
+    }
+    uint64_t word = 0;
+    for (size_t i = 0; i < kBits / 8; ++i) {
+      uint64_t eight = 0;
+      for (size_t k = 0; k < 8; ++k) eight |= uint64_t{inside[8 * i + k]} << (8 * k);
+      // Byte k goes to bit 56 + k.
+      word |= ((eight * 0x0102040810204080U) >> 56U) << (8 * i);
+    }
+    words[w] = word;
+  }
+}
 
 BitMask::BitMask(std::span<const float> logits, float threshold)
     : words_((logits.size() + 63) / 64) {
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (logits[i] > threshold) words_[i / 64] |= uint64_t{1} << (i % 64);
-  }
-  for (const uint64_t word : words_) area_ += std::popcount(word);
+  pack_above(logits, threshold, words_);
+  end_ = words_.size();
+  while (end_ > 0 && words_[end_ - 1] == 0) --end_;
+  while (first_ < end_ && words_[first_] == 0) ++first_;
+  area_ = count_bits(first_, end_, [&](size_t i) { return words_[i]; });
 }
 
 int64_t BitMask::overlap(const BitMask& other) const {
-  int64_t both = 0;
-  const size_t count = std::min(words_.size(), other.words_.size());
-  for (size_t i = 0; i < count; ++i) both += std::popcount(words_[i] & other.words_[i]);
-  return both;
+  return count_bits(std::max(first_, other.first_), std::min(end_, other.end_),
+                    [&](size_t i) { return words_[i] & other.words_[i]; });
 }
 
 float mask_iou(const BitMask& a, const BitMask& b) {

@@ -1,10 +1,15 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 namespace sam3trt {
+
+/// Bit i % 64 of word i / 64 says whether logit i is above the threshold; `words` are as many as
+/// that takes, and what is left of the last one is 0.
+void pack_above(std::span<const float> logits, float threshold, std::span<uint64_t> words);
 
 /// A binary mask, packed.
 class BitMask {
@@ -15,12 +20,15 @@ class BitMask {
 
   [[nodiscard]] int64_t area() const { return area_; }
   [[nodiscard]] bool empty() const { return area_ == 0; }
+  [[nodiscard]] std::span<const uint64_t> words() const { return words_; }  ///< As packed.
 
   /// Pixels set in both; the masks must be of one size.
   [[nodiscard]] int64_t overlap(const BitMask& other) const;
 
  private:
   std::vector<uint64_t> words_;
+  size_t first_ = 0;  ///< Words from first_ to end_ hold all that is set.
+  size_t end_ = 0;
   int64_t area_ = 0;
 };
 

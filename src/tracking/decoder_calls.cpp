@@ -1,27 +1,62 @@
 #include "tracking/decoder_calls.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <bit>
+#include <cstdint>
 #include <string>
+#include <utility>
 
 #include "base/error.hpp"
 #include "runtime/stage.hpp"
 
 namespace sam3trt {
+namespace {
+
+/// By exponents, without a branch: masks have many numbers.
+bool all_finite(std::span<const float> values) {
+  constexpr uint32_t kSign = 0x80000000U;
+  constexpr uint32_t kInfinity = 0x7F800000U;
+  uint32_t largest = 0;
+  for (const float value : values) {
+    largest = std::max(largest, std::bit_cast<uint32_t>(value) & ~kSign);
+  }
+  return largest < kInfinity;
+}
+
+}  // namespace
 
 Tensor checked_output(Backend& backend, Component component, const char* output,
                       const Shape& shape) {
-  Tensor tensor = backend.get(component, output);
-  if (tensor.dtype() != DType::kF32 || tensor.shape() != shape) {
-    throw Error(ErrorCode::kInternal,
-                std::string(output) + " of the " + std::string(name_of(component)) + " is " +
-                    to_string(tensor.shape()) + ", expected " + to_string(shape));
+  const WantedOutput wanted{{output}, shape};
+  return std::move(checked_outputs(backend, component, {&wanted, 1}).front());
+}
+
+std::vector<Tensor> checked_outputs(Backend& backend, Component component,
+                                    std::span<const WantedOutput> wanted) {
+  std::vector<OutputPart> parts;
+  for (const WantedOutput& output : wanted) parts.push_back(output.part);
+  std::vector<Tensor> tensors = backend.read(component, parts);
+  const std::string of = " of the " + std::string(name_of(component));
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const Tensor& tensor = tensors[i];
+    if (tensor.dtype() != DType::kF32 || tensor.shape() != wanted[i].shape) {
+      throw Error(ErrorCode::kInternal, parts[i].output + of + " is " + to_string(tensor.shape()) +
+                                            ", expected " + to_string(wanted[i].shape));
+    }
+    if (!all_finite(tensor.f32())) {
+      throw NonFiniteError("the " + std::string(name_of(component)) +
+                           " gave non-finite numbers in " + parts[i].output);
+    }
   }
-  if (!std::ranges::all_of(tensor.f32(), [](float value) { return std::isfinite(value); })) {
-    throw NonFiniteError("the " + std::string(name_of(component)) + " gave non-finite numbers in " +
-                         output);
-  }
-  return tensor;
+  return tensors;
+}
+
+Tensor decoder_masks(Backend& backend, std::vector<size_t> planes, int64_t side) {
+  const int64_t area = side * side;
+  const Shape shape = {static_cast<int64_t>(planes.size()), area};
+  if (planes.empty()) return Tensor(DType::kF32, shape);
+  const WantedOutput wanted{{"sam_masks", area, std::move(planes)}, shape};
+  return std::move(checked_outputs(backend, Component::kSamDecoder, {&wanted, 1}).front());
 }
 
 void put_tokens(Backend& backend, std::span<const std::vector<PromptToken>* const> objects) {

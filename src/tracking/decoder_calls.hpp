@@ -13,6 +13,19 @@ namespace sam3trt {
 [[nodiscard]] Tensor checked_output(Backend& backend, Component component, const char* output,
                                     const Shape& shape);
 
+/// An output, or rows of it, and the shape that what is read must have.
+struct WantedOutput {
+  OutputPart part;
+  Shape shape;
+};
+
+/// The same of several, with one wait for the backend.
+[[nodiscard]] std::vector<Tensor> checked_outputs(Backend& backend, Component component,
+                                                  std::span<const WantedOutput> wanted);
+
+/// Planes of the SAM decoder's masks by index, [planes, side * side]; nothing is copied for none.
+[[nodiscard]] Tensor decoder_masks(Backend& backend, std::vector<size_t> planes, int64_t side);
+
 /// Puts `point_coords` and `point_labels` of the SAM decoder: the tokens of each object, equally
 /// many for all.
 void put_tokens(Backend& backend, std::span<const std::vector<PromptToken>* const> objects);

@@ -1,24 +1,19 @@
 #include "tracking/frame_result.hpp"
 
-#include <algorithm>
+#include <utility>
 #include <vector>
 
-#include "image/resize.hpp"
 #include "image/rle.hpp"
 #include "tracking/overlaps.hpp"
 
 namespace sam3trt {
-std::optional<TrackedObject> shown_object(const TrackStepOutput& output, int64_t side,
-                                          int64_t width, int64_t height) {
-  std::vector<float> logits(static_cast<size_t>(width) * static_cast<size_t>(height));
-  resize_bilinear(output.mask, side, side, logits, height, width);
-  std::vector<uint8_t> pixels(logits.size());
-  std::ranges::transform(logits, pixels.begin(),
-                         [](float value) { return static_cast<uint8_t>(value > 0.0F ? 1 : 0); });
+
+std::optional<TrackedObject> shown_object(const TrackStepOutput& output, FrameMask mask,
+                                          int64_t height) {
+  if (mask.area == 0) return std::nullopt;
   TrackedObject object;
-  object.counts = rle_counts(pixels, height, width);
-  object.area = rle_area(object.counts);
-  if (object.area == 0) return std::nullopt;
+  object.counts = std::move(mask.counts);
+  object.area = mask.area;
   object.id = output.id;
   object.score = output.object_score;
   object.object_score = output.object_score;
@@ -37,13 +32,12 @@ FrameResult final_result(const HeldFrame& held) {
   if (whose.size() < 2) return result;
   for (const size_t index : whose) {
     const HeldObject& object = held.objects[index];
-    masks.push_back({*object.concept_index, object.object.object_score,
-                     rle_decode(object.object.counts, held.height, held.width)});
+    masks.push_back({*object.concept_index, object.object.object_score, object.object.counts});
   }
-  part_pixels(masks);
+  part_pixels(masks, held.height, held.width);
   for (size_t i = 0; i < whose.size(); ++i) {
     TrackedObject& object = result.objects[whose[i]];
-    object.counts = rle_counts(masks[i].pixels, held.height, held.width);
+    object.counts = std::move(masks[i].counts);
     object.area = rle_area(object.counts);
   }
   return result;

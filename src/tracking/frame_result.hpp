@@ -9,9 +9,10 @@
 
 namespace sam3trt {
 
-/// A square mask at the size of a frame; none where it is empty there. Box and area are set.
-[[nodiscard]] std::optional<TrackedObject> shown_object(const TrackStepOutput& output, int64_t side,
-                                                        int64_t width, int64_t height);
+/// An object with its mask on a frame of that height; none where the mask is empty. Box and area
+/// are set.
+[[nodiscard]] std::optional<TrackedObject> shown_object(const TrackStepOutput& output,
+                                                        FrameMask mask, int64_t height);
 
 /// The frame's final result: objects of one concept share no pixel, which the one with the higher
 /// probability keeps. Boxes stay those of the whole masks.

@@ -10,7 +10,6 @@
 #include "base/sigmoid.hpp"
 #include "image/resize.hpp"
 #include "image/rle.hpp"
-#include "runtime/postprocess.hpp"
 #include "runtime/stage.hpp"
 #include "tracking/decoder_calls.hpp"
 #include "tracking/everything.hpp"
@@ -51,17 +50,6 @@ std::vector<float> mask_input_of(const ObjectPrompt& prompt, int64_t side, Seman
 
 bool has_mask(const ObjectPrompt& prompt) { return prompt.mask || prompt.previous; }
 
-/// A mask as Meta's interactive predictor shows it.
-FoundMask filled_mask(std::span<const float> logits, int64_t side, int64_t width, int64_t height) {
-  std::vector<float> values(logits.begin(), logits.end());
-  fill_holes(values, side, kMetaHoleArea);
-  const auto mask = binary_mask(values, side, width, height, Semantics::kMeta, 0.5F);
-  FoundMask found;
-  found.area = std::accumulate(mask.begin(), mask.end(), int64_t{0});
-  found.counts = rle_counts(mask, height, width);
-  return found;
-}
-
 /// The masks of one object that are wanted: one, or those of the multimask output.
 struct Choice {
   std::vector<size_t> masks;
@@ -70,12 +58,8 @@ struct Choice {
 
 Choice choose(std::span<const float> ious, std::span<const float> single, bool multimask,
               const TrackerConfig& config) {
-  const size_t best = best_of_several(ious);
-  if (!multimask) {
-    const bool stable = !config.stability_fallback || is_stable(single, config);
-    return {{stable ? 0 : best}, 0};
-  }
-  Choice choice{std::vector<size_t>(ious.size() - 1), best - 1};
+  if (!multimask) return {{choose_mask(ious, multimask, single, config)}, 0};
+  Choice choice{std::vector<size_t>(ious.size() - 1), best_of_several(ious) - 1};
   std::iota(choice.masks.begin(), choice.masks.end(), 1);
   return choice;
 }
@@ -213,6 +197,25 @@ void ImageObjects::decode(Backend& backend, const Group& group, size_t images) c
   backend.run(decoder, sizes);
 }
 
+/// Meta's interactive predictor fills holes, which the host does. `wanted` are of one image.
+std::vector<FoundMask> ImageObjects::make_masks(Backend& backend, std::span<const MaskPlane> wanted,
+                                                int64_t planes) const {
+  const int64_t side = mask_side();
+  if (semantics_ != Semantics::kMeta) return backend.object_masks(wanted, planes, side);
+  const auto area = static_cast<size_t>(side * side);
+  std::vector<size_t> read;
+  for (const MaskPlane& plane : wanted) read.push_back(plane.plane);
+  Tensor logits = decoder_masks(backend, std::move(read), side);
+  std::vector<std::span<const float>> filled;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const auto plane = logits.f32().subspan(i * area, area);
+    fill_holes(plane, side, kMetaHoleArea);
+    filled.emplace_back(plane);
+  }
+  const MaskPlane& first = wanted.front();
+  return backend.logit_masks(filled, side, {first.width, first.height}, LogitCut::kProbable);
+}
+
 void ImageObjects::read_results(Backend& backend, const Group& group,
                                 const InteractOptions& options,
                                 std::vector<ObjectResult>& results) const {
@@ -221,37 +224,32 @@ void ImageObjects::read_results(Backend& backend, const Group& group,
   const auto per_object = static_cast<size_t>(tracker.mask_tokens);
   const int64_t side = mask_side();
   const auto area = static_cast<size_t>(side * side);
-  const Tensor ious =
-      checked_output(backend, Component::kSamDecoder, "iou_scores", {count, tracker.mask_tokens});
-  const Tensor scores = checked_output(backend, Component::kSamDecoder, "object_score", {count, 1});
-  const bool filled = semantics_ == Semantics::kMeta;
-  Tensor logits;  // only where the host has to see them
-  if (!options.multimask || options.logits || filled) {
-    logits = checked_output(backend, Component::kSamDecoder, "sam_masks",
-                            {count, tracker.mask_tokens, side, side});
+  const std::vector<WantedOutput> numbers = {{{"iou_scores"}, {count, tracker.mask_tokens}},
+                                             {{"object_score"}, {count, 1}}};
+  const auto read = checked_outputs(backend, Component::kSamDecoder, numbers);
+  const Tensor& ious = read[0];
+  const Tensor& scores = read[1];
+  std::vector<size_t> singles;  // only where the host has to see them
+  for (size_t i = 0; hangs_on_single(options.multimask, tracker) && i < group.members.size(); ++i) {
+    singles.push_back(i * per_object);
   }
+  const Tensor single = decoder_masks(backend, singles, side);
   std::vector<Choice> choices;
   std::vector<MaskPlane> wanted;
+  std::vector<size_t> best;
   for (size_t i = 0; i < group.members.size(); ++i) {
-    const auto single =
-        options.multimask
-            ? std::span<const float>()
-            : std::span<const float>(logits.f32()).subspan(i * per_object * area, area);
-    choices.push_back(choose(std::span<const float>(ious.f32()).subspan(i * per_object, per_object),
-                             single, options.multimask, tracker));
+    const auto seen =
+        singles.empty() ? std::span<const float>() : single.f32().subspan(i * area, area);
+    choices.push_back(
+        choose(ious.f32().subspan(i * per_object, per_object), seen, options.multimask, tracker));
     for (const size_t mask : choices.back().masks) {
       wanted.push_back({i * per_object + mask, group.size[1], group.size[0]});
     }
+    best.push_back(i * per_object + choices.back().masks[choices.back().best]);
   }
-  std::vector<FoundMask> masks;
-  if (filled) {
-    for (const MaskPlane& plane : wanted) {
-      masks.push_back(filled_mask(logits.f32().subspan(plane.plane * area, area), side, plane.width,
-                                  plane.height));
-    }
-  } else {
-    masks = backend.object_masks(wanted, count * tracker.mask_tokens, side);
-  }
+  std::vector<FoundMask> masks = make_masks(backend, wanted, count * tracker.mask_tokens);
+  Tensor logits;
+  if (options.logits) logits = best == singles ? single : decoder_masks(backend, best, side);
   auto mask = masks.begin();
   for (size_t i = 0; i < group.members.size(); ++i) {
     ObjectResult& result = results[group.members[i]];
@@ -273,8 +271,7 @@ void ImageObjects::read_results(Backend& backend, const Group& group,
       }
     }
     if (!options.logits) continue;
-    const auto plane =
-        logits.f32().subspan((i * per_object + choice.masks[choice.best]) * area, area);
+    const auto plane = logits.f32().subspan(i * area, area);
     result.logits = {side, {plane.begin(), plane.end()}};
   }
 }
@@ -297,27 +294,30 @@ std::vector<ObjectResult> ImageObjects::everything(Backend& backend, const Featu
 void ImageObjects::read_grid(Backend& backend, const Group& group, const EverythingOptions& options,
                              std::vector<ObjectResult>& found) const {
   const auto count = static_cast<int64_t>(group.members.size());
-  const int64_t per_object = config_.tracker->mask_tokens;
+  const auto per_object = static_cast<size_t>(config_.tracker->mask_tokens);
   const int64_t side = mask_side();
   const auto area = static_cast<size_t>(side * side);
   const auto [width, height] = group.size;
-  const Tensor ious =
-      checked_output(backend, Component::kSamDecoder, "iou_scores", {count, per_object});
-  const Tensor scores = checked_output(backend, Component::kSamDecoder, "object_score", {count, 1});
-  const Tensor logits =
-      checked_output(backend, Component::kSamDecoder, "sam_masks", {count, per_object, side, side});
+  const std::vector<WantedOutput> numbers = {
+      {{"iou_scores"}, {count, config_.tracker->mask_tokens}}, {{"object_score"}, {count, 1}}};
+  const auto read = checked_outputs(backend, Component::kSamDecoder, numbers);
+  const auto ious = read[0].f32();
+  std::vector<size_t> planes;
+  for (size_t plane = 0; plane < ious.size(); ++plane) {
+    const bool single = plane % per_object == 0;
+    if (!single && ious[plane] > options.score_threshold) planes.push_back(plane);
+  }
+  const Tensor logits = decoder_masks(backend, planes, side);
   std::vector<float> resized(static_cast<size_t>(width) * static_cast<size_t>(height));
   std::vector<uint8_t> inside(resized.size());
-  for (size_t plane = 0; plane < static_cast<size_t>(count * per_object); ++plane) {
-    const bool single = plane % static_cast<size_t>(per_object) == 0;
-    if (single || !(ious.f32()[plane] > options.score_threshold)) continue;
-    resize_bilinear(logits.f32().subspan(plane * area, area), side, side, resized, height, width);
+  for (size_t i = 0; i < planes.size(); ++i) {
+    resize_bilinear(logits.f32().subspan(i * area, area), side, side, resized, height, width);
     if (stability_of(resized) < options.stability_threshold) continue;
     std::ranges::transform(resized, inside.begin(),
                            [](float value) { return static_cast<uint8_t>(value > 0 ? 1 : 0); });
     ObjectResult& object = found.emplace_back();
-    object.score = ious.f32()[plane];
-    object.object_score = sigmoid(scores.f32()[plane / static_cast<size_t>(per_object)]);
+    object.score = ious[planes[i]];
+    object.object_score = sigmoid(read[1].f32()[planes[i] / per_object]);
     object.counts = rle_counts(inside, height, width);
     object.area = std::accumulate(inside.begin(), inside.end(), int64_t{0});
     object.box = rle_box(object.counts, height);

@@ -53,6 +53,9 @@ class ImageObjects {
                                                  size_t together) const;
   void read_grid(Backend& backend, const Group& group, const EverythingOptions& options,
                  std::vector<ObjectResult>& found) const;
+  [[nodiscard]] std::vector<FoundMask> make_masks(Backend& backend,
+                                                  std::span<const MaskPlane> wanted,
+                                                  int64_t planes) const;
   void read_results(Backend& backend, const Group& group, const InteractOptions& options,
                     std::vector<ObjectResult>& results) const;
 

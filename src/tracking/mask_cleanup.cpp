@@ -1,60 +1,110 @@
 #include "tracking/mask_cleanup.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <vector>
+
+#include "tracking/bit_mask.hpp"
 
 namespace sam3trt {
 namespace {
 
-/// Sets the small components of the pixels that are `inside` to `value`.
-class SmallComponents {
- public:
-  SmallComponents(std::span<float> logits, int64_t side)
-      : logits_(logits), side_(side), seen_(logits.size()) {}
+/// Pixels of one row that are next to one another.
+struct Run {
+  int64_t row = 0;
+  int64_t begin = 0;
+  int64_t end = 0;
+};
 
-  void replace(bool foreground, int64_t max_area, float value) {
-    std::ranges::fill(seen_, uint8_t{0});
-    const std::vector<uint8_t> inside = is_inside(foreground);
-    for (size_t start = 0; start < logits_.size(); ++start) {
-      if (inside[start] == 0 || seen_[start] != 0) continue;
-      grow(start, inside);
-      if (static_cast<int64_t>(component_.size()) > max_area) continue;
-      for (const size_t pixel : component_) logits_[pixel] = value;
+/// 8-connected components of a binary image, from the runs of its rows.
+class Components {
+ public:
+  /// Of the pixels of square logits that are above 0, or of all others.
+  Components(std::span<const float> logits, int64_t side, bool foreground)
+      : words_((static_cast<size_t>(side) + 63) / 64) {
+    const uint64_t flipped = foreground ? 0 : ~uint64_t{0};
+    size_t above = 0;  // first run of the row above
+    for (int64_t row = 0; row < side; ++row) {
+      const auto width = static_cast<size_t>(side);
+      pack_above(logits.subspan(static_cast<size_t>(row) * width, width), 0.0F, words_);
+      for (uint64_t& word : words_) word ^= flipped;
+      if (width % 64 != 0) words_.back() &= (uint64_t{1} << (width % 64)) - 1;
+      const size_t first = runs_.size();
+      find_runs(row, side);
+      join(above, first);
+      above = first;
     }
+    for (size_t i = 0; i < runs_.size(); ++i) areas_[root(i)] += runs_[i].end - runs_[i].begin;
+  }
+
+  /// Calls `use` with each run of a component of at most `max_area` pixels.
+  template <typename Use>
+  void each_small(int64_t max_area, Use use) {
+    for (size_t i = 0; i < runs_.size(); ++i) {
+      if (areas_[root(i)] <= max_area) use(runs_[i]);
+    }
+  }
+
+  [[nodiscard]] int64_t pixels() const {
+    int64_t all = 0;
+    for (const Run& run : runs_) all += run.end - run.begin;
+    return all;
   }
 
  private:
-  [[nodiscard]] std::vector<uint8_t> is_inside(bool foreground) const {
-    std::vector<uint8_t> inside(logits_.size());
-    for (size_t i = 0; i < inside.size(); ++i) {
-      inside[i] = static_cast<uint8_t>((logits_[i] > 0.0F) == foreground ? 1 : 0);
+  /// First pixel from `from` on that is set, or is not; `end` without one.
+  [[nodiscard]] int64_t next(int64_t from, int64_t end, bool set) const {
+    while (from < end) {
+      const uint64_t word = words_[static_cast<size_t>(from / 64)];
+      const uint64_t rest = (set ? word : ~word) >> static_cast<uint64_t>(from % 64);
+      if (rest != 0) return std::min(from + std::countr_zero(rest), end);
+      from = (from / 64 + 1) * 64;
     }
-    return inside;
+    return end;
   }
 
-  /// Leaves the component of `start` in component_.
-  void grow(size_t start, const std::vector<uint8_t>& inside) {
-    component_.assign(1, start);
-    seen_[start] = 1;
-    for (size_t next = 0; next < component_.size(); ++next) {
-      const int64_t y = static_cast<int64_t>(component_[next]) / side_;
-      const int64_t x = static_cast<int64_t>(component_[next]) % side_;
-      for (int64_t v = std::max<int64_t>(y - 1, 0); v <= std::min(y + 1, side_ - 1); ++v) {
-        for (int64_t u = std::max<int64_t>(x - 1, 0); u <= std::min(x + 1, side_ - 1); ++u) {
-          const auto pixel = static_cast<size_t>(v * side_ + u);
-          if (inside[pixel] == 0 || seen_[pixel] != 0) continue;
-          seen_[pixel] = 1;
-          component_.push_back(pixel);
-        }
+  void find_runs(int64_t row, int64_t side) {
+    for (int64_t x = next(0, side, true); x < side;) {
+      const int64_t end = next(x, side, false);
+      runs_.push_back({row, x, end});
+      parents_.push_back(parents_.size());
+      areas_.push_back(0);
+      x = next(end, side, true);
+    }
+  }
+
+  /// Joins the runs of a row, from `first` on, with those of the row above, which begin at `above`.
+  void join(size_t above, size_t first) {
+    size_t high = above;
+    size_t low = first;
+    while (high < first && low < runs_.size()) {
+      if (runs_[high].begin <= runs_[low].end && runs_[low].begin <= runs_[high].end) {
+        const size_t a = root(high);
+        const size_t b = root(low);
+        parents_[std::max(a, b)] = std::min(a, b);
       }
+      (runs_[high].end < runs_[low].end ? high : low) += 1;
     }
   }
 
-  std::span<float> logits_;
-  int64_t side_;
-  std::vector<uint8_t> seen_;
-  std::vector<size_t> component_;
+  [[nodiscard]] size_t root(size_t run) {
+    while (parents_[run] != run) run = parents_[run] = parents_[parents_[run]];
+    return run;
+  }
+
+  std::vector<uint64_t> words_;  ///< Of one row.
+  std::vector<Run> runs_;
+  std::vector<size_t> parents_;
+  std::vector<int64_t> areas_;  ///< Of roots.
 };
+
+/// Sets the pixels of small components to `value`.
+void replace_small(Components& components, std::span<float> logits, int64_t side, int64_t max_area,
+                   float value) {
+  components.each_small(max_area, [&](const Run& run) {
+    std::fill_n(logits.data() + run.row * side + run.begin, run.end - run.begin, value);
+  });
+}
 
 }  // namespace
 
@@ -62,15 +112,16 @@ void clean_mask(std::span<float> logits, int64_t side, int64_t max_area) {
   if (max_area < 1) return;
   constexpr float kFilled = 0.1F;
   constexpr float kTakenAway = -0.1F;
-  SmallComponents components(logits, side);
-  components.replace(false, max_area, kFilled);
-  const auto foreground = std::ranges::count_if(logits, [](float value) { return value > 0.0F; });
-  components.replace(true, std::min<int64_t>(foreground / 2, max_area), kTakenAway);
+  Components background(logits, side, false);
+  replace_small(background, logits, side, max_area, kFilled);
+  Components foreground(logits, side, true);
+  replace_small(foreground, logits, side, std::min(foreground.pixels() / 2, max_area), kTakenAway);
 }
 
 void fill_holes(std::span<float> logits, int64_t side, int64_t max_area) {
   constexpr float kInside = 10.0F;
-  SmallComponents(logits, side).replace(false, max_area, kInside);
+  Components background(logits, side, false);
+  replace_small(background, logits, side, max_area, kInside);
 }
 
 }  // namespace sam3trt

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <utility>
 
-#include "base/error.hpp"
 #include "base/sigmoid.hpp"
 #include "image/resize.hpp"
 
@@ -25,31 +24,19 @@ size_t best_of_several(std::span<const float> ious) {
   return static_cast<size_t>(std::max_element(ious.begin() + 1, ious.end()) - ious.begin());
 }
 
-ObjectView choose_mask(const DecodeOutput& decoded, bool multimask, const TrackSizes& sizes,
-                       const TrackerConfig& config) {
-  const auto area = static_cast<size_t>(sizes.mask_side() * sizes.mask_side());
-  const auto width = static_cast<size_t>(sizes.width);
-  const auto count = static_cast<size_t>(sizes.masks);
-  if (count < 2 || decoded.ious.size() != count || decoded.masks.size() != count * area ||
-      decoded.pointers.size() != count * width) {
-    throw Error(ErrorCode::kInternal, "the decoder's outputs do not have the sizes of its masks");
-  }
-  const std::span<const float> masks(decoded.masks);
-  const size_t best = best_of_several(decoded.ious);
-  size_t mask = multimask ? best : 0;
-  const auto* pointer = decoded.pointers.data() + mask * width;
-  if (!multimask && config.stability_fallback && !is_stable(masks.first(area), config)) mask = best;
-  ObjectView view;
-  view.object_score = decoded.object_score;
-  view.pointer = std::make_shared<const std::vector<float>>(pointer, pointer + width);
-  view.iou = decoded.ious[mask];
-  if (decoded.object_score > 0.0F) {
-    const auto chosen = masks.subspan(mask * area, area);
-    view.mask.assign(chosen.begin(), chosen.end());
-  } else {
-    view.mask.assign(area, kNoObjectLogit);
-  }
-  return view;
+bool hangs_on_single(bool multimask, const TrackerConfig& config) {
+  return !multimask && config.stability_fallback;
+}
+
+size_t choose_mask(std::span<const float> ious, bool multimask, std::span<const float> single,
+                   const TrackerConfig& config) {
+  const bool other =
+      hangs_on_single(multimask, config) && !single.empty() && !is_stable(single, config);
+  return multimask || other ? best_of_several(ious) : 0;
+}
+
+size_t choose_pointer(std::span<const float> ious, bool multimask) {
+  return multimask ? best_of_several(ious) : 0;
 }
 
 Logits mask_logits(std::span<const float> mask) {

@@ -8,18 +8,8 @@
 
 namespace sam3trt {
 
-/// What masks and memories of an object that is not there hold.
-inline constexpr float kNoObjectLogit = -1024.0F;
 /// Logit of an object's score where a mask decides: above 0 when it has a pixel.
 inline constexpr float kMaskScore = 10.0F;
-
-/// What the decoder says of one object.
-struct ObjectView {
-  Logits mask;  ///< mask_side * mask_side.
-  ObjectPointer pointer;
-  float object_score = 0;  ///< Logit.
-  float iou = 0;           ///< Predicted, the best of the masks that were there to choose from.
-};
 
 /// How well an object is seen: FrameRecord::quality.
 [[nodiscard]] float quality_of(const ObjectView& view);
@@ -32,11 +22,17 @@ struct ObjectView {
 /// index 0 is the single mask.
 [[nodiscard]] size_t best_of_several(std::span<const float> ious);
 
-/// Chooses among the decoder's masks: the one with the highest predicted IoU of those of multimask,
-/// or the single one unless it is unstable. The pointer is that of the mask; of the single mask
-/// always its own. Where there is no object, all logits are kNoObjectLogit.
-[[nodiscard]] ObjectView choose_mask(const DecodeOutput& decoded, bool multimask,
-                                     const TrackSizes& sizes, const TrackerConfig& config);
+/// Whether the single mask must be seen before it is known which one counts.
+[[nodiscard]] bool hangs_on_single(bool multimask, const TrackerConfig& config);
+
+/// Which of the decoder's masks counts: the one with the highest predicted IoU of those of
+/// multimask, or the single one unless it is unstable. `single` are its logits, for
+/// hangs_on_single() only; without them it counts.
+[[nodiscard]] size_t choose_mask(std::span<const float> ious, bool multimask,
+                                 std::span<const float> single, const TrackerConfig& config);
+
+/// Whose pointer is the object's: that of the best mask, or of the single one always its own.
+[[nodiscard]] size_t choose_pointer(std::span<const float> ious, bool multimask);
 
 /// 0..1 at any size as logits of -10 to 10.
 [[nodiscard]] Logits mask_logits(std::span<const float> mask);

@@ -1,9 +1,14 @@
 #include "tracking/overlaps.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <map>
 #include <numeric>
+#include <utility>
 
+#include "base/parallel.hpp"
+#include "image/rle.hpp"
 #include "tracking/bit_mask.hpp"
 
 namespace sam3trt {
@@ -21,14 +26,41 @@ std::map<size_t, std::vector<size_t>> groups_of(std::span<const size_t> concepts
 }
 
 /// Pixels that each mask of a group keeps when the highest logit, the first of equals, takes all.
-std::vector<int64_t> kept_areas(std::span<const Logits> masks, std::span<const size_t> group) {
-  std::vector<int64_t> areas(group.size());
-  for (size_t pixel = 0; pixel < masks[group.front()].size(); ++pixel) {
-    size_t best = 0;
-    for (size_t i = 1; i < group.size(); ++i) {
-      if (masks[group[i]][pixel] > masks[group[best]][pixel]) best = i;
+/// Only those that several masks have are looked at.
+std::vector<int64_t> kept_areas(std::span<const Logits> masks, std::span<const BitMask> bits,
+                                std::span<const size_t> group) {
+  constexpr size_t kBits = 64;
+  const size_t words = bits[group.front()].words().size();
+  std::vector<uint64_t> once(words);
+  std::vector<uint64_t> several(words);
+  std::vector<int64_t> areas;
+  for (const size_t index : group) {
+    areas.push_back(bits[index].area());
+    const auto own = bits[index].words();
+    for (size_t w = 0; w < words; ++w) {
+      several[w] |= once[w] & own[w];
+      once[w] |= own[w];
     }
-    if (masks[group[best]][pixel] > 0.0F) ++areas[best];
+  }
+  for (size_t w = 0; w < words; ++w) {
+    if (several[w] == 0) continue;
+    const size_t count = std::min(kBits, masks[group.front()].size() - w * kBits);
+    std::array<float, kBits> highest{};
+    std::array<uint32_t, kBits> owner{};
+    for (size_t i = 0; i < group.size(); ++i) {
+      const uint64_t shared = bits[group[i]].words()[w] & several[w];
+      if (shared == 0) continue;
+      areas[i] -= std::popcount(shared);
+      const float* mask = masks[group[i]].data() + w * kBits;
+      for (size_t pixel = 0; pixel < count; ++pixel) {
+        const bool higher = mask[pixel] > highest[pixel];
+        highest[pixel] = higher ? mask[pixel] : highest[pixel];
+        owner[pixel] = higher ? static_cast<uint32_t>(i) : owner[pixel];
+      }
+    }
+    for (uint64_t rest = several[w]; rest != 0; rest &= rest - 1) {
+      ++areas[owner[static_cast<size_t>(std::countr_zero(rest))]];
+    }
   }
   return areas;
 }
@@ -36,13 +68,11 @@ std::vector<int64_t> kept_areas(std::span<const Logits> masks, std::span<const s
 }  // namespace
 
 void suppress_recently_hidden(std::span<TextTrack> tracks, std::span<Logits> masks,
-                              std::span<const size_t> removed, const FrameTime& time,
-                              const TrackerConfig& config) {
+                              std::span<const TrackedMask> tracked, std::span<const size_t> removed,
+                              const FrameTime& time, const TrackerConfig& config) {
   const auto threshold =
       static_cast<float>(config.suppress_overlapping_based_on_recent_occlusion_threshold);
   if (!(threshold > 0.0F)) return;
-  std::vector<BitMask> bits;
-  for (const Logits& mask : masks) bits.emplace_back(mask);
   std::vector<int64_t> hidden;
   for (size_t i = 0; i < tracks.size(); ++i) {
     const bool gone = std::ranges::find(removed, i) != removed.end();
@@ -57,13 +87,13 @@ void suppress_recently_hidden(std::span<TextTrack> tracks, std::span<Logits> mas
     for (size_t j = i + 1; j < tracks.size(); ++j) {
       if (tracks[i].concept_index != tracks[j].concept_index) continue;
       if (!later(i, j) && !later(j, i)) continue;
-      if (mask_iou(bits[i], bits[j]) < threshold) continue;
+      if (mask_iou(tracked[i].bits, tracked[j].bits) < threshold) continue;
       if (later(i, j)) gives_way[i] = 1;
       if (later(j, i)) gives_way[j] = 1;
     }
   }
   for (size_t i = 0; i < tracks.size(); ++i) {
-    const bool now = bits[i].empty() || gives_way[i] != 0;
+    const bool now = tracked[i].bits.empty() || gives_way[i] != 0;
     tracks[i].last_hidden = now ? time.frame : hidden[i];
     if (gives_way[i] != 0) std::ranges::fill(masks[i], kHiddenLogit);
   }
@@ -71,34 +101,35 @@ void suppress_recently_hidden(std::span<TextTrack> tracks, std::span<Logits> mas
 
 void suppress_shrunk(std::span<Logits> masks, std::span<const size_t> concepts) {
   constexpr float kLeastKept = 0.3F;
+  constexpr size_t kEach = 8;  // masks that are worth a thread
+  std::vector<BitMask> bits(masks.size());
+  run_parallel(masks.size(), kEach, [&](size_t i) { bits[i] = BitMask(masks[i]); });
   for (const auto& [concept_index, group] : groups_of(concepts)) {
     if (group.size() < 2) continue;
-    const std::vector<int64_t> kept = kept_areas(masks, group);
+    const std::vector<int64_t> kept = kept_areas(masks, bits, group);
     for (size_t i = 0; i < group.size(); ++i) {
-      Logits& mask = masks[group[i]];
-      const int64_t area = std::max<int64_t>(BitMask(mask).area(), 1);
+      const int64_t area = std::max<int64_t>(bits[group[i]].area(), 1);
       if (static_cast<float>(kept[i]) / static_cast<float>(area) >= kLeastKept) continue;
-      for (float& value : mask) value = std::min(value, kHiddenLogit);
+      for (float& value : masks[group[i]]) value = std::min(value, kHiddenLogit);
     }
   }
 }
 
-void part_pixels(std::span<ShownMask> masks) {
+void part_pixels(std::span<ShownMask> masks, int64_t height, int64_t width) {
   if (masks.size() < 2) return;
   std::vector<size_t> concepts;
   for (const ShownMask& mask : masks) concepts.push_back(mask.concept_index);
   for (auto& [concept_index, group] : groups_of(concepts)) {
     std::ranges::stable_sort(group, std::ranges::greater{},
                              [&](size_t i) { return masks[i].object_score; });
-    std::vector<uint8_t> taken(masks.front().pixels.size());
+    const std::vector<uint32_t> nothing = {static_cast<uint32_t>(height * width)};
+    std::vector<uint32_t> taken = nothing;
     for (const size_t index : group) {
-      const bool counts = masks[index].object_score > 0.0F;
-      for (size_t pixel = 0; pixel < taken.size(); ++pixel) {
-        uint8_t& inside = masks[index].pixels[pixel];
-        if (inside == 0) continue;
-        inside = static_cast<uint8_t>(counts && taken[pixel] == 0 ? 1 : 0);
-        taken[pixel] = 1;
-      }
+      std::vector<uint32_t>& counts = masks[index].counts;
+      std::vector<uint32_t> before = rle_union(taken, counts, height, width);
+      std::swap(before, taken);
+      counts =
+          masks[index].object_score > 0.0F ? rle_subtract(counts, before, height, width) : nothing;
     }
   }
 }

@@ -13,24 +13,25 @@ namespace sam3trt {
 /// suppress_overlapping_based_on_recent_occlusion_threshold on, the one that was hidden more
 /// recently, where the other was hidden before. Notes who is hidden on this frame. Tracks that are
 /// `removed` (indices) on the first frame on which they are followed count as hidden for ever. The
-/// masks of those that give way become -10.
+/// masks of those that give way become -10; `tracked[i]` has the bits of masks[i].
 void suppress_recently_hidden(std::span<TextTrack> tracks, std::span<Logits> masks,
-                              std::span<const size_t> removed, const FrameTime& time,
-                              const TrackerConfig& config);
+                              std::span<const TrackedMask> tracked, std::span<const size_t> removed,
+                              const FrameTime& time, const TrackerConfig& config);
 
 /// Masks of one concept that keep less than 30 % of their area when every pixel goes to the highest
 /// logit become at most -10 everywhere. `concepts[i]` is that of masks[i].
 void suppress_shrunk(std::span<Logits> masks, std::span<const size_t> concepts);
 
-/// A binary mask of a frame that may have to give pixels away.
+/// A mask of a frame that may have to give pixels away.
 struct ShownMask {
   size_t concept_index = 0;
   float object_score = 0;
-  std::vector<uint8_t> pixels;  ///< 1 inside.
+  std::vector<uint32_t> counts;  ///< Run lengths (image/rle.hpp).
 };
 
-/// Every pixel goes to the mask of its concept with the highest score, the first of equals; nothing
-/// for fewer than two masks.
-void part_pixels(std::span<ShownMask> masks);
+/// Every pixel goes to the mask of its concept with the highest score, the first of equals; one
+/// whose score is not above 0 loses all. Nothing for fewer than two masks. Throws Error(kBadInput)
+/// for runs that do not fill a frame of that size.
+void part_pixels(std::span<ShownMask> masks, int64_t height, int64_t width);
 
 }  // namespace sam3trt

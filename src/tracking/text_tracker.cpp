@@ -1,8 +1,10 @@
 #include "tracking/text_tracker.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
+#include "base/parallel.hpp"
 #include "base/sigmoid.hpp"
 #include "tracking/hot_start.hpp"
 #include "tracking/mask_cleanup.hpp"
@@ -23,27 +25,35 @@ void TextTracker::propagate(TextTracks& all, const FrameTime& time, Frame& frame
     inputs.push_back(rules_.groups
                          ? follow_seen(track.bank, time, qualities.at(group_of(track)), config_)
                          : follow(track.bank, time, config_));
+    inputs.back().multimask = use_multimask(0, false, config_);
   }
   std::vector<DecodeOutput> decoded;
   if (!inputs.empty()) decoded = model_.decode(inputs);
   auto next = decoded.begin();
-  const bool multimask = use_multimask(0, false, config_);
+  std::vector<std::shared_ptr<const Logits>> seen;
   for (size_t i = 0; i < all.tracks.size(); ++i) {
     MemoryBank& bank = all.tracks[i].bank;
     if (frame.settled[i] != 0) {
       const FrameRecord& record = *bank.conditioning(time.frame);
-      frame.views.push_back({*record.mask, record.pointer, record.object_score});
+      seen.push_back(record.mask);
+      frame.views.push_back({{}, record.pointer, record.object_score});
     } else {
-      ObjectView view = choose_mask(*next++, multimask, model_.sizes(), config_);
-      FrameRecord record{time.frame, nullptr, view.pointer, view.object_score,
-                         std::make_shared<const Logits>(view.mask)};
+      ObjectView view = std::move((next++)->view);
+      seen.push_back(std::make_shared<const Logits>(std::move(view.mask)));
+      FrameRecord record{time.frame, nullptr, view.pointer, view.object_score, seen.back()};
       record.quality = quality_of(view);
       bank.put(std::move(record), false);
       frame.views.push_back(std::move(view));
     }
-    Logits& mask = frame.masks.emplace_back(frame.views.back().mask);
-    clean_mask(mask, model_.sizes().mask_side(), config_.fill_hole_area);
   }
+  constexpr size_t kEach = 4;  // masks that are worth a thread
+  frame.masks.resize(seen.size());
+  frame.bits.resize(seen.size());
+  run_parallel(seen.size(), kEach, [&](size_t i) {
+    frame.masks[i] = *seen[i];
+    clean_mask(frame.masks[i], model_.sizes().mask_side(), config_.fill_hole_area);
+    frame.bits[i] = BitMask(frame.masks[i]);
+  });
   frame.shown.resize(all.tracks.size());
 }
 
@@ -127,12 +137,12 @@ void TextTracker::add_new(TextTracks& all, std::span<const FoundObject> found,
     Logits mask = found[index].mask;
     for (float& value : mask) value = value >= 0.5F ? 1.0F : 0.0F;
     masks.push_back(resize_logits(mask, sizes.mask_side(), sizes.image));
-    inputs.push_back(decode_mask(masks.back()));
+    inputs.push_back(decode_mask(masks.back(), true));
   }
   const std::vector<DecodeOutput> decoded = model_.decode(inputs);
   for (size_t i = 0; i < fresh.size(); ++i) {
     const FoundObject& object = found[fresh[i]];
-    const ObjectView view = view_of_mask(masks[i], decoded[i], sizes, config_);
+    const ObjectView view = view_of_mask(masks[i], decoded[i], sizes);
     memories.push_back({mask_logits(masks[i]), sizes.image, false, true, view.object_score});
     whose.push_back(all.tracks.size());
     TextTrack& track = begin_track(all, options.next_id + static_cast<int64_t>(i), object,
@@ -179,7 +189,7 @@ TextStep TextTracker::step(TextTracks& all, std::vector<FoundObject> found, cons
   std::vector<TrackedMask> tracked;
   for (size_t i = 0; i < all.tracks.size(); ++i) {
     const size_t index = all.tracks[i].concept_index;
-    tracked.push_back({index, BitMask(frame.masks[i]), options.searched[index]});
+    tracked.push_back({index, std::move(frame.bits[i]), options.searched[index]});
   }
   const Association association = associate(found, tracked, config_);
   TextStep result;
@@ -190,7 +200,7 @@ TextStep TextTracker::step(TextTracks& all, std::vector<FoundObject> found, cons
   } else {
     confirm(all, found, association, time, frame);
   }
-  suppress_recently_hidden(all.tracks, frame.masks, trial.removed, time, config_);
+  suppress_recently_hidden(all.tracks, frame.masks, tracked, trial.removed, time, config_);
   const size_t before = all.tracks.size();
   if (rules_.groups) {
     remember_groups(all, time, frame);

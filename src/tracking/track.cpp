@@ -33,18 +33,18 @@ DecodeInput follow_seen(const MemoryBank& bank, const FrameTime& time, const Fra
   return input;
 }
 
-DecodeInput decode_mask(std::vector<float> mask) {
+DecodeInput decode_mask(std::vector<float> mask, bool multimask) {
   DecodeInput input;
   input.features = FrameFeatures::kRaw;
   input.tokens = no_tokens();
   input.mask = std::move(mask);
+  input.multimask = multimask;
   return input;
 }
 
 ObjectView view_of_frame_mask(std::span<const float> mask, int64_t width, int64_t height,
-                              const DecodeOutput& decoded, const TrackSizes& sizes,
-                              const TrackerConfig& config) {
-  ObjectView view = choose_mask(decoded, false, sizes, config);
+                              const DecodeOutput& decoded, const TrackSizes& sizes) {
+  ObjectView view = decoded.view;
   std::vector<float> hard(mask.size());
   std::ranges::transform(mask, hard.begin(), [](float value) {
     return value > 0.5F ? -kNoObjectLogit : kNoObjectLogit;
@@ -53,20 +53,16 @@ ObjectView view_of_frame_mask(std::span<const float> mask, int64_t width, int64_
   resize_bilinear_antialias(hard, height, width, view.mask, sizes.mask_side(), sizes.mask_side());
   view.object_score = mask_score(mask);
   view.iou = 1;
-  if (view.object_score <= 0.0F) {
-    view.pointer = std::make_shared<const std::vector<float>>(decoded.absent);
-  }
+  if (view.object_score <= 0.0F) view.pointer = decoded.absent;
   return view;
 }
 
 ObjectView view_of_mask(std::span<const float> mask, const DecodeOutput& decoded,
-                        const TrackSizes& sizes, const TrackerConfig& config) {
-  ObjectView view = choose_mask(decoded, true, sizes, config);
+                        const TrackSizes& sizes) {
+  ObjectView view = decoded.view;
   view.mask = resize_logits(mask_logits(mask), sizes.image, sizes.mask_side());
   view.object_score = mask_score(mask);
-  if (view.object_score <= 0.0F) {
-    view.pointer = std::make_shared<const std::vector<float>>(decoded.absent);
-  }
+  if (view.object_score <= 0.0F) view.pointer = decoded.absent;
   return view;
 }
 

@@ -36,17 +36,18 @@ struct TrackStepOutput {
                                       const FrameQuality& quality, const TrackerConfig& config);
 
 /// An object that a mask at the model's size (image * image values) points at: its pointer is asked
-/// of the decoder, on features without any memory.
-[[nodiscard]] DecodeInput decode_mask(std::vector<float> mask);
+/// of the decoder, on features without any memory; that of the best of several masks or of the
+/// single one.
+[[nodiscard]] DecodeInput decode_mask(std::vector<float> mask, bool multimask);
 
 /// A mask of a frame of width x height pixels, 0 or 1, as the decoder's view of an object: at the
-/// decoder's size hard logits, resized. With the pointer of the single mask.
+/// decoder's size hard logits, resized. With the pointer that the decoder gave.
 [[nodiscard]] ObjectView view_of_frame_mask(std::span<const float> mask, int64_t width,
                                             int64_t height, const DecodeOutput& decoded,
-                                            const TrackSizes& sizes, const TrackerConfig& config);
+                                            const TrackSizes& sizes);
 
 /// The mask itself as the decoder's view of the object, with the pointer that the decoder gave.
 [[nodiscard]] ObjectView view_of_mask(std::span<const float> mask, const DecodeOutput& decoded,
-                                      const TrackSizes& sizes, const TrackerConfig& config);
+                                      const TrackSizes& sizes);
 
 }  // namespace sam3trt

@@ -103,7 +103,7 @@ void TextTracker::confirm_groups(TextTracks& all, std::span<const FoundObject> f
     whose.push_back(i);
     masks.push_back(
         detected_mask(found[static_cast<size_t>(association.confirmed_by[i])].mask, sizes));
-    inputs.push_back(decode_mask(masks.back()));
+    inputs.push_back(decode_mask(masks.back(), false));
   }
   if (inputs.empty()) return;
   const std::vector<DecodeOutput> decoded = model_.decode(inputs);
@@ -114,7 +114,7 @@ void TextTracker::confirm_groups(TextTracks& all, std::span<const FoundObject> f
     }
     const auto mask = frame_mask(masks[i], sizes, options.width, options.height);
     const ObjectView view =
-        view_of_frame_mask(mask, options.width, options.height, decoded[i], sizes, config_);
+        view_of_frame_mask(mask, options.width, options.height, decoded[i], sizes);
     FrameRecord record{time.frame, nullptr, view.pointer, view.object_score,
                        std::make_shared<const Logits>(view.mask)};
     record.quality = quality_of(view);
@@ -157,7 +157,7 @@ void TextTracker::add_group(TextTracks& all, std::span<const FoundObject> found,
   std::vector<std::vector<float>> masks;
   for (const size_t index : fresh) {
     const auto mask = detected_mask(found[index].mask, sizes);
-    inputs.push_back(decode_mask(mask));
+    inputs.push_back(decode_mask(mask, false));
     masks.push_back(frame_mask(mask, sizes, options.width, options.height));
     // What a later object claims is taken from the earlier ones of its group.
     for (size_t i = 0; i + 1 < masks.size(); ++i) {
@@ -172,11 +172,10 @@ void TextTracker::add_group(TextTracks& all, std::span<const FoundObject> found,
   std::vector<ObjectView> views;
   for (size_t i = 0; i < fresh.size(); ++i) {
     ObjectView view =
-        view_of_frame_mask(masks[i], options.width, options.height, decoded[i], sizes, config_);
+        view_of_frame_mask(masks[i], options.width, options.height, decoded[i], sizes);
     // That it is there was decided before others took from it.
     view.object_score = kMaskScore;
-    const auto* pointer = decoded[i].pointers.data();
-    view.pointer = std::make_shared<const std::vector<float>>(pointer, pointer + sizes.width);
+    view.pointer = decoded[i].view.pointer;
     views.push_back(std::move(view));
     groups[found[fresh[i]].concept_index].push_back(i);
   }

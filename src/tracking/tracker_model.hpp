@@ -69,14 +69,24 @@ struct DecodeInput {
   /// mask_prompt takes.
   std::vector<float> mask;
   Logits previous{};  ///< Empty, or mask_side * mask_side logits to refine; not beside `mask`.
+  /// Whether the best of several masks counts, or the single one (choose_mask).
+  bool multimask = true;
 };
 
+/// What the decoder says of one object: of the mask that counts for it.
+struct ObjectView {
+  Logits mask;  ///< mask_side * mask_side; all kNoObjectLogit where there is no object.
+  ObjectPointer pointer;
+  float object_score = 0;  ///< Logit.
+  float iou = 0;           ///< Predicted, of the mask.
+};
+
+/// What masks and memories of an object that is not there hold.
+inline constexpr float kNoObjectLogit = -1024.0F;
+
 struct DecodeOutput {
-  Logits masks;                 ///< masks * mask_side * mask_side.
-  std::vector<float> ious;      ///< Predicted, one a mask.
-  std::vector<float> pointers;  ///< masks * width.
-  float object_score = 0;       ///< Logit.
-  std::vector<float> absent{};  ///< width: the pointer of an object that is not there.
+  ObjectView view;         ///< Without a mask for an object that a mask points at: it has that one.
+  ObjectPointer absent{};  ///< That of an object that is not there.
 };
 
 /// A mask to remember; the model resizes it to memory_mask_side.
@@ -88,6 +98,12 @@ struct MemoryInput {
   bool through_image = false;
   bool binary = false;
   float object_score = 0;  ///< Logit: at most 0 for an object that is hidden.
+};
+
+/// A mask at the size of a frame.
+struct FrameMask {
+  std::vector<uint32_t> counts;  ///< Run lengths (image/rle.hpp).
+  int64_t area = 0;
 };
 
 /// What a text or boxes found on the current frame.
@@ -118,6 +134,11 @@ class TrackerModel {
       std::span<const Prompt> concepts, std::array<int64_t, 2> size, float threshold) = 0;
 
   [[nodiscard]] virtual std::vector<DecodeOutput> decode(std::span<const DecodeInput> objects) = 0;
+
+  /// Masks of mask_side * mask_side logits on a frame of `size`, width and height in pixels:
+  /// resized, inside where above 0.
+  [[nodiscard]] virtual std::vector<FrameMask> frame_masks(
+      std::span<const std::span<const float>> logits, std::array<int64_t, 2> size) = 0;
 
   [[nodiscard]] virtual std::vector<FrameMemory> remember(std::span<const MemoryInput> masks) = 0;
 

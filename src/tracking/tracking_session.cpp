@@ -239,27 +239,41 @@ std::vector<TrackStepOutput> TrackingSession::step_objects(TrackingState& state,
   return VisualTracker(model_, config_, rules_).step(state.visual, prompts, time, width, height);
 }
 
-std::vector<FrameResult> TrackingSession::step(const ImageView& image, int64_t frame) {
-  TrackingState state = state_;
-  begin_frame(state, frame);
-  model_.encode(image);
-  const int64_t side = model_.sizes().mask_side();
-  HeldFrame held{frame, image.width, image.height, {}};
-  for (const TextOutput& text : step_texts(state, image.width, image.height)) {
-    if (text.suppressed) continue;
-    auto object = shown_object(text.output, side, image.width, image.height);
+/// The masks of all objects go to the size of the frame together.
+HeldFrame TrackingSession::hold(const TrackingState& state, const ImageView& image,
+                                std::span<const TextOutput> texts,
+                                std::span<const TrackStepOutput> objects) {
+  std::vector<std::span<const float>> logits;
+  for (const TextOutput& text : texts) logits.emplace_back(text.output.mask);
+  for (const TrackStepOutput& output : objects) logits.emplace_back(output.mask);
+  HeldFrame held{*state.last, image.width, image.height, {}};
+  if (logits.empty()) return held;
+  std::vector<FrameMask> masks = model_.frame_masks(logits, {image.width, image.height});
+  auto mask = masks.begin();
+  for (const TextOutput& text : texts) {
+    auto object = shown_object(text.output, std::move(*mask++), image.height);
     if (!object) continue;
     object->prompt = state.concepts[text.concept_index].text;
     object->score = text.score;
     object->confirmed = text.confirmed || delay(state) > 0;
     held.objects.push_back({std::move(*object), text.concept_index});
   }
-  for (const TrackStepOutput& output : step_objects(state, image.width, image.height)) {
-    auto object = shown_object(output, side, image.width, image.height);
+  for (const TrackStepOutput& output : objects) {
+    auto object = shown_object(output, std::move(*mask++), image.height);
     if (object) held.objects.push_back({std::move(*object), std::nullopt});
   }
   std::ranges::sort(held.objects, {}, [](const HeldObject& object) { return object.object.id; });
-  state.held.push_back(std::move(held));
+  return held;
+}
+
+std::vector<FrameResult> TrackingSession::step(const ImageView& image, int64_t frame) {
+  TrackingState state = state_;
+  begin_frame(state, frame);
+  model_.encode(image);
+  std::vector<TextOutput> texts = step_texts(state, image.width, image.height);
+  std::erase_if(texts, &TextOutput::suppressed);
+  const auto objects = step_objects(state, image.width, image.height);
+  state.held.push_back(hold(state, image, texts, objects));
   const size_t delayed = delay(state);
   std::vector<FrameResult> results = release(state, delayed > 0 ? delayed - 1 : 0);
   state_ = std::move(state);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/tracker_config.hpp"
@@ -40,6 +41,9 @@ class TrackingSession {
                                                    int64_t height);
   [[nodiscard]] std::vector<TrackStepOutput> step_objects(TrackingState& state, int64_t width,
                                                           int64_t height);
+  [[nodiscard]] HeldFrame hold(const TrackingState& state, const ImageView& image,
+                               std::span<const TextOutput> texts,
+                               std::span<const TrackStepOutput> objects);
   [[nodiscard]] std::vector<FrameResult> release(TrackingState& state, size_t keep) const;
   [[nodiscard]] int64_t pointers(const TrackingState& state, bool text) const;
   [[nodiscard]] size_t delay(const TrackingState& state) const;

@@ -16,7 +16,6 @@ struct VisualTracker::Job {
   VisualTrack* track = nullptr;
   bool prompted = false;
   bool first = false;
-  bool multimask = true;
   int64_t width = 0;  ///< Of `mask`.
   int64_t height = 0;
   std::vector<float> mask{};  ///< What is prompted with: at the model's size, or the frame's.
@@ -43,12 +42,11 @@ void VisualTracker::point_with_mask(Job& job, const ObjectPrompt& prompt) const 
                     ": the mask is so small that nothing is left of it at the model's size of " +
                     std::to_string(sizes.image) + " pixels; click on the object");
   }
-  job.input = decode_mask(std::move(mask));
+  job.input = decode_mask(std::move(mask), !rules_.masks_at_frame_size);
 }
 
 void VisualTracker::point_with_clicks(Job& job, const ObjectPrompt& prompt, const FrameTime& time,
                                       int64_t width, int64_t height) const {
-  job.multimask = use_multimask(count_points(prompt), job.first, config_);
   const MemoryBank& bank = job.track->bank;
   if (!rules_.corrections_condition) {
     if (!job.first) job.input = follow_track(bank, time);
@@ -65,6 +63,7 @@ void VisualTracker::point_with_clicks(Job& job, const ObjectPrompt& prompt, cons
   }
   job.input.tokens = limited_tokens(prompt_tokens(prompt, width, height, model_.sizes().image),
                                     rules_.most_points);
+  job.input.multimask = use_multimask(count_points(prompt), job.first, config_);
 }
 
 VisualTracker::Job VisualTracker::make_job(VisualTrack& track, const ObjectPrompt* prompt,
@@ -74,8 +73,8 @@ VisualTracker::Job VisualTracker::make_job(VisualTrack& track, const ObjectPromp
   job.track = &track;
   job.prompted = prompt != nullptr;
   if (prompt == nullptr) {
-    job.multimask = use_multimask(0, false, config_);
     job.input = follow_track(track.bank, time);
+    job.input.multimask = use_multimask(0, false, config_);
     return job;
   }
   check_object_prompt(*prompt, width, height);
@@ -90,11 +89,11 @@ VisualTracker::Job VisualTracker::make_job(VisualTrack& track, const ObjectPromp
   return job;
 }
 
-ObjectView VisualTracker::view_of(const Job& job, const DecodeOutput& decoded) const {
+ObjectView VisualTracker::view_of(const Job& job, DecodeOutput& decoded) const {
   const TrackSizes& sizes = model_.sizes();
-  if (job.mask.empty()) return choose_mask(decoded, job.multimask, sizes, config_);
-  if (!rules_.masks_at_frame_size) return view_of_mask(job.mask, decoded, sizes, config_);
-  return view_of_frame_mask(job.mask, job.width, job.height, decoded, sizes, config_);
+  if (job.mask.empty()) return std::move(decoded.view);
+  if (!rules_.masks_at_frame_size) return view_of_mask(job.mask, decoded, sizes);
+  return view_of_frame_mask(job.mask, job.width, job.height, decoded, sizes);
 }
 
 /// `binary`: something was pointed at on this frame.

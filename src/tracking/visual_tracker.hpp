@@ -44,7 +44,7 @@ class VisualTracker {
   void point_with_clicks(Job& job, const ObjectPrompt& prompt, const FrameTime& time, int64_t width,
                          int64_t height) const;
   [[nodiscard]] DecodeInput follow_track(const MemoryBank& bank, const FrameTime& time) const;
-  [[nodiscard]] ObjectView view_of(const Job& job, const DecodeOutput& decoded) const;
+  [[nodiscard]] ObjectView view_of(const Job& job, DecodeOutput& decoded) const;
   [[nodiscard]] MemoryInput memory_of(const Job& job, const ObjectView& view, bool binary) const;
 
   TrackerModel& model_;

@@ -26,8 +26,8 @@ class GpuMasksTest : public ::testing::Test {
     const auto planes = static_cast<int64_t>(logits.size()) / (side * side);
     logits_.reserve(logits.size() * sizeof(float));
     copy_to_device(stream_, logits_.data(), std::as_bytes(std::span(logits)));
-    std::vector<FoundMask> results =
-        masks_.run(stream_, uploader_, logits_.data(), planes, side, requests, kThreshold);
+    std::vector<FoundMask> results = masks_.run(stream_, uploader_, logits_.data(), planes, side,
+                                                requests, mask_cut(Semantics::kMeta, kThreshold));
     return results;
   }
 

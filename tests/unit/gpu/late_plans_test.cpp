@@ -3,12 +3,14 @@
 
 #include <atomic>
 #include <future>
+#include <limits>
 #include <numeric>
 
 #include "base/error.hpp"
 #include "fake_driver.hpp"
 #include "fake_graphs.hpp"
 #include "fake_plan.hpp"
+#include "image/rle.hpp"
 #include "scenes.hpp"
 
 namespace sam3trt {
@@ -177,6 +179,74 @@ TEST_F(LatePlansTest, WhatTwoComponentsGiveIsTakenFromTheOneThatIsAsked) {
   EXPECT_NE(first.f32()[0], objects.with_memory.f32()[0]);
   // The decoder took the later ones.
   expect_as_on_the_cpu(backend, 1);
+}
+
+TEST_F(LatePlansTest, RowsOfOutputsAreThoseOfTheCpuInTheOrderThatIsAsked) {
+  GpuBackend backend(open());
+  const Objects objects = interact(backend, 1);
+  const int64_t area = 16 * config_.grid * config_.grid;
+  const auto masks = objects.masks.f32();
+  const std::vector<OutputPart> parts = {{"iou_scores"},
+                                         {"sam_masks", area, {5, 6, 0}},
+                                         {"sam_masks", area, {}},
+                                         {"object_score", 1, {1}}};
+  const std::vector<Tensor> read = backend.read(kSamDecoder, parts);
+  ASSERT_EQ(read.size(), parts.size());
+  EXPECT_THAT(read[0].f32(),
+              testing::ElementsAreArray(backend.get(kSamDecoder, "iou_scores").f32()));
+  EXPECT_EQ(read[1].shape(), (Shape{3, area}));
+  for (size_t i = 0; i < 3; ++i) {
+    const auto size = static_cast<size_t>(area);
+    EXPECT_THAT(read[1].f32().subspan(i * size, size),
+                testing::ElementsAreArray(masks.subspan(parts[1].rows[i] * size, size)));
+  }
+  EXPECT_EQ(read[2].shape(), (Shape{0, area}));
+  EXPECT_EQ(read[3].f32()[0], backend.get(kSamDecoder, "object_score").f32()[1]);
+  for (const OutputPart& wrong : std::vector<OutputPart>{
+           {"sam_masks", area, {8}}, {"sam_masks", area - 1, {0}}, {"sam_masks", -1, {0}}, {"x"}}) {
+    EXPECT_THROW(static_cast<void>(backend.read(kSamDecoder, {&wrong, 1})), Error) << wrong.output;
+  }
+}
+
+TEST_F(LatePlansTest, MasksThatTheHostMadeAreThoseOfTheCpuToThePixel) {
+  GpuBackend backend(open());
+  CpuBackend cpu(std::make_shared<SharedEngines>(graphs_.all_engines()), config_, Semantics::kHf,
+                 {});
+  constexpr int64_t kSide = 6;
+  constexpr size_t kArea = 36;
+  std::vector<std::vector<float>> logits;
+  for (size_t i = 0; i < 70; ++i) {
+    logits.emplace_back();
+    for (size_t pixel = 0; pixel < kArea; ++pixel) {
+      logits.back().push_back(static_cast<float>((pixel * 7 + i * 5) % 11) - 5.0F);
+    }
+  }
+  logits[1].assign(kArea, -1.0F);
+  logits[2].assign(kArea, 1e-9F);  // above 0, but its probability in single precision is one half
+  logits[3].assign(kArea, -0.0F);
+  logits[4].assign(kArea, std::numeric_limits<float>::denorm_min());
+  const std::vector<std::span<const float>> planes(logits.begin(), logits.end());
+  for (const LogitCut cut : {LogitCut::kAboveZero, LogitCut::kProbable}) {
+    for (const std::array<int64_t, 2> size : {std::array<int64_t, 2>{19, 13}, {6, 6}, {4, 40}}) {
+      backend.begin();
+      const auto found = backend.logit_masks(planes, kSide, size, cut);
+      const auto wanted = cpu.logit_masks(planes, kSide, size, cut);
+      ASSERT_EQ(found.size(), planes.size());
+      for (size_t i = 0; i < found.size(); ++i) {
+        EXPECT_EQ(found[i].counts, wanted[i].counts) << i;
+        EXPECT_EQ(found[i].area, wanted[i].area) << i;
+        EXPECT_EQ(wanted[i].area, rle_area(wanted[i].counts));
+      }
+      EXPECT_EQ(wanted[2].area > 0, cut == LogitCut::kAboveZero);
+      EXPECT_EQ(wanted[3].area, 0);
+      backend.end();
+    }
+  }
+  backend.begin();
+  EXPECT_TRUE(backend.logit_masks({}, kSide, {4, 4}, LogitCut::kAboveZero).empty());
+  EXPECT_THROW(
+      static_cast<void>(backend.logit_masks(planes, kSide + 1, {4, 4}, LogitCut::kAboveZero)),
+      Error);
 }
 
 TEST_F(LatePlansTest, OneThatCannotBeLoadedIsTriedAgain) {

@@ -149,5 +149,64 @@ TEST(Rle, IntersectionsAreThePixelsInsideBoth) {
   EXPECT_EQ(rle_intersection({}, {}), 0);
 }
 
+/// Run lengths with empty runs in between, as files may hold them.
+std::vector<uint32_t> loosened(const std::vector<uint32_t>& counts) {
+  std::vector<uint32_t> loose;
+  for (const uint32_t count : counts) {
+    loose.insert(loose.end(), {count / 2, 0, count - count / 2});
+  }
+  loose.insert(loose.end(), {0, 0});
+  return loose;
+}
+
+TEST(Rle, SubtractsAndUnitesAsPixelsDo) {
+  std::mt19937 random(6);
+  constexpr int64_t kHeight = 9;
+  constexpr int64_t kWidth = 13;
+  for (uint32_t repeat = 0; repeat < 200; ++repeat) {
+    std::vector<uint8_t> a(kHeight * kWidth);
+    std::vector<uint8_t> b(a.size());
+    std::vector<uint8_t> less(a.size());
+    std::vector<uint8_t> either(a.size());
+    for (size_t i = 0; i < a.size(); ++i) {
+      a[i] = random() % (1 + repeat % 5) == 0;
+      b[i] = random() % (1 + repeat / 5 % 7) == 0;
+      less[i] = a[i] != 0 && b[i] == 0;
+      either[i] = a[i] != 0 || b[i] != 0;
+    }
+    const auto counts = [&](const std::vector<uint8_t>& mask) {
+      return rle_counts(mask, kHeight, kWidth);
+    };
+    EXPECT_EQ(rle_subtract(counts(a), counts(b), kHeight, kWidth), counts(less));
+    EXPECT_EQ(rle_union(counts(a), counts(b), kHeight, kWidth), counts(either));
+    EXPECT_EQ(rle_subtract(loosened(counts(a)), loosened(counts(b)), kHeight, kWidth),
+              counts(less));
+    EXPECT_EQ(rle_union(loosened(counts(a)), loosened(counts(b)), kHeight, kWidth), counts(either));
+  }
+  EXPECT_THAT(rle_union({}, {}, 0, 5), ElementsAre(0));
+  EXPECT_THAT(rle_subtract({}, {}, 5, 0), ElementsAre(0));
+}
+
+// Strings of pycocotools: encode, merge, and merge with the other way round inside.
+TEST(Rle, CombinesAsPycocotoolsMerges) {
+  const auto a = rle_from_string("111041L42KN41");
+  const auto b = rle_from_string("538NK10OO0O");
+  EXPECT_EQ(rle_to_string(rle_union(a, b, 6, 5)), "1110020O041LO40");
+  EXPECT_EQ(rle_to_string(rle_subtract(a, b, 6, 5)), "111041L20M41L01");
+}
+
+TEST(Rle, CombinesOnlyRunsThatFillTheMask) {
+  const std::vector<uint32_t> good = {1, 3};
+  for (const std::vector<uint32_t>& bad : std::vector<std::vector<uint32_t>>{
+           {}, {3}, {1, 4}, {0xFFFFFFFF, 5}, {0xFFFFFFFF, 0xFFFFFFFF, 6}}) {
+    EXPECT_THROW((void)rle_subtract(good, bad, 2, 2), Error);
+    EXPECT_THROW((void)rle_subtract(bad, good, 2, 2), Error);
+    EXPECT_THROW((void)rle_union(good, bad, 2, 2), Error);
+    EXPECT_THROW((void)rle_union(bad, good, 2, 2), Error);
+  }
+  EXPECT_THROW((void)rle_union(good, good, -2, -2), Error);
+  EXPECT_THROW((void)rle_union(good, good, int64_t{1} << 40, int64_t{1} << 40), Error);
+}
+
 }  // namespace
 }  // namespace sam3trt

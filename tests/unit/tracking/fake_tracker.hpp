@@ -10,7 +10,10 @@
 #include "base/tracker_config.hpp"
 #include "checkpoint/config.hpp"
 #include "image/image.hpp"
+#include "image/rle.hpp"
+#include "runtime/postprocess.hpp"
 #include "runtime/request.hpp"
+#include "tracking/object_mask.hpp"
 #include "tracking/tracker_model.hpp"
 
 namespace sam3trt {
@@ -62,19 +65,34 @@ class FakeTracker : public TrackerModel {
     for (const DecodeInput& input : objects) {
       const uint8_t colour = colour_of(input);
       DecodeOutput& output = outputs.emplace_back();
-      for (int64_t mask = 0; mask < sizes_.masks; ++mask) {
-        const Logits plane = logits(colour, 8.0F + static_cast<float>(mask));
-        output.masks.insert(output.masks.end(), plane.begin(), plane.end());
-        output.pointers.insert(output.pointers.end(),
-                               {static_cast<float>(colour), static_cast<float>(mask)});
+      const std::vector<float> ious = {0.9F, 0.5F, 0.8F, 0.6F};
+      const size_t mask = choose_mask(ious, input.multimask, {}, small_tracker());
+      const bool seen = area(colour) > 0;
+      if (input.mask.empty()) {
+        output.view.mask = seen ? logits(colour, 8.0F + static_cast<float>(mask))
+                                : Logits(static_cast<size_t>(kSide * kSide), kNoObjectLogit);
       }
-      output.ious = {0.9F, 0.5F, 0.8F, 0.6F};
-      output.object_score = area(colour) > 0 ? 6.0F : -6.0F;
-      output.absent = {-1, -1};
+      output.view.pointer = pointer(colour, mask);
+      output.view.iou = ious[mask];
+      output.view.object_score = seen ? 6.0F : -6.0F;
+      output.absent = std::make_shared<const std::vector<float>>(2, -1.0F);
       decoded.push_back(input);
     }
     if (fail_on == "decode") throw Error(ErrorCode::kInternal, "decode failed");
     return outputs;
+  }
+
+  [[nodiscard]] std::vector<FrameMask> frame_masks(std::span<const std::span<const float>> logits,
+                                                   std::array<int64_t, 2> size) override {
+    std::vector<FrameMask> masks;
+    for (const auto plane : logits) {
+      const auto pixels = positive_mask(plane, kSide, size[0], size[1]);
+      FrameMask& mask = masks.emplace_back();
+      mask.counts = rle_counts(pixels, size[1], size[0]);
+      mask.area = rle_area(mask.counts);
+    }
+    ++shown;
+    return masks;
   }
 
   [[nodiscard]] std::vector<FrameMemory> remember(std::span<const MemoryInput> masks) override {
@@ -98,10 +116,16 @@ class FakeTracker : public TrackerModel {
   std::string fail_on;
   int encoded = 0;
   int restored = 0;
+  int shown = 0;                        ///< Calls of frame_masks().
   std::vector<DecodeInput> decoded;     ///< All of them.
   std::vector<MemoryInput> remembered;  ///< All of them.
 
  private:
+  [[nodiscard]] static ObjectPointer pointer(uint8_t colour, size_t mask) {
+    return std::make_shared<const std::vector<float>>(
+        std::vector<float>{static_cast<float>(colour), static_cast<float>(mask)});
+  }
+
   [[nodiscard]] uint8_t at(int64_t x, int64_t y) const {
     x = std::clamp<int64_t>(x, 0, frame_.width - 1);
     y = std::clamp<int64_t>(y, 0, frame_.height - 1);

@@ -2,10 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <random>
 
 #include "base/error.hpp"
 #include "fake_tracker.hpp"
+#include "image/rle.hpp"
 #include "tracking/association.hpp"
 #include "tracking/mask_cleanup.hpp"
 #include "tracking/object_input.hpp"
@@ -60,6 +63,75 @@ TEST(MaskCleanup, IsOffForZero) {
   EXPECT_EQ(mask, holes);
 }
 
+/// The plain way: component by component, pixel by pixel.
+void replace_plainly(Logits& logits, int64_t side, bool foreground, int64_t most, float value) {
+  const Logits before = logits;
+  const auto at = [&](int64_t x, int64_t y) { return static_cast<size_t>(y * side + x); };
+  std::vector<uint8_t> seen(logits.size());
+  for (size_t start = 0; start < logits.size(); ++start) {
+    if (seen[start] != 0 || (before[start] > 0.0F) != foreground) continue;
+    std::vector<size_t> component = {start};
+    seen[start] = 1;
+    for (size_t next = 0; next < component.size(); ++next) {
+      const int64_t y = static_cast<int64_t>(component[next]) / side;
+      const int64_t x = static_cast<int64_t>(component[next]) % side;
+      for (int64_t v = std::max<int64_t>(y - 1, 0); v <= std::min(y + 1, side - 1); ++v) {
+        for (int64_t u = std::max<int64_t>(x - 1, 0); u <= std::min(x + 1, side - 1); ++u) {
+          if (seen[at(u, v)] != 0 || (before[at(u, v)] > 0.0F) != foreground) continue;
+          seen[at(u, v)] = 1;
+          component.push_back(at(u, v));
+        }
+      }
+    }
+    if (static_cast<int64_t>(component.size()) > most) continue;
+    for (const size_t pixel : component) logits[pixel] = value;
+  }
+}
+
+TEST(MaskCleanup, DecidesAsTheFillOfEachComponentDoes) {
+  std::mt19937 random(3);
+  for (const int64_t side : {1, 2, 7, 63, 64, 65, 130}) {
+    for (uint32_t share = 1; share < 8; ++share) {
+      const int64_t most = std::array<int64_t, 4>{1, 3, 16, 200}[random() % 4];
+      Logits mask(static_cast<size_t>(side * side));
+      for (float& value : mask) value = random() % 8 < share ? 2.0F : -2.0F;
+      mask[random() % mask.size()] = 0.0F;
+      Logits expected = mask;
+      Logits holes = mask;
+      Logits expected_holes = mask;
+      replace_plainly(expected, side, false, most, 0.1F);
+      const auto inside = std::ranges::count_if(expected, [](float value) { return value > 0.0F; });
+      replace_plainly(expected, side, true, std::min<int64_t>(inside / 2, most), -0.1F);
+      clean_mask(mask, side, most);
+      EXPECT_EQ(mask, expected) << side << " " << share << " " << most;
+      replace_plainly(expected_holes, side, false, most, 10.0F);
+      fill_holes(holes, side, most);
+      EXPECT_EQ(holes, expected_holes) << side << " " << share << " " << most;
+    }
+  }
+}
+
+TEST(BitMask, CountsAsPixelsDoWhateverTheSize) {
+  std::mt19937 random(4);
+  for (const size_t size : {0U, 1U, 63U, 64U, 65U, 2000U, 5184U}) {
+    Logits a(size, -1.0F);
+    Logits b(size, -1.0F);
+    for (size_t i = size / 5; i < size; ++i) {
+      a[i] = static_cast<float>(random() % 5) - 1.0F;
+      b[i] = i < size / 2 ? static_cast<float>(random() % 3) - 1.0F : -1.0F;
+    }
+    int64_t area = 0;
+    int64_t both = 0;
+    for (size_t i = 0; i < size; ++i) {
+      area += a[i] > 0.5F ? 1 : 0;
+      both += a[i] > 0.5F && b[i] > 0.5F ? 1 : 0;
+    }
+    EXPECT_EQ(BitMask(a, 0.5F).area(), area) << size;
+    EXPECT_EQ(BitMask(a, 0.5F).overlap(BitMask(b, 0.5F)), both) << size;
+    EXPECT_EQ(BitMask(b, 0.5F).overlap(BitMask(a, 0.5F)), both) << size;
+  }
+}
+
 TEST(BitMask, CountsAreasAndOverlapsBeyondOneWord) {
   Logits a(200, -1.0F);
   Logits b(200, -1.0F);
@@ -73,63 +145,51 @@ TEST(BitMask, CountsAreasAndOverlapsBeyondOneWord) {
 
 class MaskChoice : public testing::Test {
  protected:
-  MaskChoice() {
-    for (int mask = 0; mask < 4; ++mask) {
-      for (int i = 0; i < 16 * 16; ++i) {
-        decoded.masks.push_back(i < 100 ? static_cast<float>(mask + 1) : -1.0F);
-      }
-      decoded.pointers.insert(decoded.pointers.end(), {static_cast<float>(mask), 0.0F});
-    }
-    decoded.ious = {0.9F, 0.5F, 0.7F, 0.7F};
-    decoded.object_score = 1.0F;
+  MaskChoice() : single(16 * 16, -1.0F) { std::fill_n(single.begin(), 100, 1.0F); }
+
+  [[nodiscard]] size_t choose(bool multimask) const {
+    return choose_mask(ious, multimask, single, config);
   }
 
-  [[nodiscard]] ObjectView choose(bool multimask) const {
-    return choose_mask(decoded, multimask, sizes, config);
-  }
-
-  TrackSizes sizes{32, 4, 2, 2, 4};
   TrackerConfig config = small_tracker();
-  DecodeOutput decoded;
+  std::vector<float> ious = {0.9F, 0.5F, 0.7F, 0.7F};
+  Logits single;
 };
 
 TEST_F(MaskChoice, TakesTheFirstOfTheMasksWithTheHighestIou) {
-  const ObjectView view = choose(true);
-  EXPECT_EQ(view.mask.front(), 3.0F);
-  EXPECT_EQ(view.pointer->front(), 2.0F);
+  EXPECT_EQ(choose(true), 2U);
+  EXPECT_EQ(choose_pointer(ious, true), 2U);
 }
 
 TEST_F(MaskChoice, TakesTheSingleMaskWhileItIsStable) {
-  const ObjectView view = choose(false);
-  EXPECT_EQ(view.mask.front(), 1.0F);
-  EXPECT_EQ(view.pointer->front(), 0.0F);
+  EXPECT_EQ(choose(false), 0U);
+  EXPECT_EQ(choose_pointer(ious, false), 0U);
 }
 
 TEST_F(MaskChoice, AnUnstableSingleMaskGivesWayButItsPointerStays) {
-  std::fill(decoded.masks.begin() + 97, decoded.masks.begin() + 100, 0.01F);
-  const ObjectView view = choose(false);
-  EXPECT_EQ(view.mask.front(), 3.0F);
-  EXPECT_EQ(view.pointer->front(), 0.0F);
+  std::fill(single.begin() + 97, single.begin() + 100, 0.01F);
+  EXPECT_TRUE(hangs_on_single(false, config));
+  EXPECT_EQ(choose(false), 2U);
+  EXPECT_EQ(choose_pointer(ious, false), 0U);
   config.stability_fallback = false;
-  EXPECT_EQ(choose(false).mask.front(), 1.0F);
+  EXPECT_FALSE(hangs_on_single(false, config));
+  EXPECT_EQ(choose(false), 0U);
 }
 
 TEST_F(MaskChoice, AMaskOfNothingIsStable) {
-  std::fill_n(decoded.masks.begin(), 16 * 16, -1.0F);
-  EXPECT_EQ(choose(false).mask.front(), -1.0F);
+  std::ranges::fill(single, -1.0F);
+  EXPECT_EQ(choose(false), 0U);
 }
 
-TEST_F(MaskChoice, WhereThereIsNoObjectThereIsNoMask) {
-  decoded.object_score = 0.0F;
-  EXPECT_THAT(choose(true).mask, testing::Each(-1024.0F));
-}
-
-TEST_F(MaskChoice, APromptedMaskOfNothingHasThePointerOfNoObject) {
-  decoded.absent = {7, 7};
+TEST(ObjectMask, APromptedMaskOfNothingHasThePointerOfNoObject) {
+  const TrackSizes sizes{32, 4, 2, 2, 4};
+  DecodeOutput decoded;
+  decoded.view.pointer = std::make_shared<const std::vector<float>>(2, 2.0F);
+  decoded.absent = std::make_shared<const std::vector<float>>(2, 7.0F);
   std::vector<float> mask(32 * 32, 0.0F);
-  EXPECT_EQ(view_of_mask(mask, decoded, sizes, config).pointer->front(), 7.0F);
+  EXPECT_EQ(view_of_mask(mask, decoded, sizes).pointer->front(), 7.0F);
   mask[40] = 1;
-  EXPECT_EQ(view_of_mask(mask, decoded, sizes, config).pointer->front(), 2.0F);
+  EXPECT_EQ(view_of_mask(mask, decoded, sizes).pointer->front(), 2.0F);
 }
 
 TEST(ObjectInput, CornersComeFirstAndEveryPromptEndsWithATokenThatIsNotAPoint) {
@@ -245,6 +305,12 @@ TEST(Association, ATrackWhoseConceptIsNotLookedForIsNotUnmatched) {
   EXPECT_TRUE(associate({}, tracks, small_tracker()).unmatched.empty());
 }
 
+std::vector<TrackedMask> tracked_of(const std::vector<Logits>& masks) {
+  std::vector<TrackedMask> tracked;
+  for (const Logits& mask : masks) tracked.push_back({0, BitMask(mask)});
+  return tracked;
+}
+
 TextTrack hidden_track(int64_t id, std::optional<int64_t> last) {
   TextTrack track;
   track.id = id;
@@ -256,7 +322,7 @@ TEST(Overlaps, OfTwoThatOverlapTheOneHiddenMoreRecentlyGivesWay) {
   const FrameTime time{10, false, 16};
   std::vector<TextTrack> tracks = {hidden_track(0, 5), hidden_track(1, 3), hidden_track(2, {})};
   std::vector<Logits> masks = {drawn({"####"}), drawn({"####"}), drawn({"...."})};
-  suppress_recently_hidden(tracks, masks, {}, time, small_tracker());
+  suppress_recently_hidden(tracks, masks, tracked_of(masks), {}, time, small_tracker());
   EXPECT_EQ(masks[0], Logits(4, -10.0F));
   EXPECT_EQ(masks[1], drawn({"####"}));
   EXPECT_EQ(tracks[0].last_hidden, 10);
@@ -267,7 +333,7 @@ TEST(Overlaps, OfTwoThatOverlapTheOneHiddenMoreRecentlyGivesWay) {
 TEST(Overlaps, NothingGivesWayToOneThatWasNeverHidden) {
   std::vector<TextTrack> tracks = {hidden_track(0, 5), hidden_track(1, -1)};
   std::vector<Logits> masks(2, drawn({"####"}));
-  suppress_recently_hidden(tracks, masks, {}, {10, false, 16}, small_tracker());
+  suppress_recently_hidden(tracks, masks, tracked_of(masks), {}, {10, false, 16}, small_tracker());
   EXPECT_EQ(masks[0], drawn({"####"}));
   EXPECT_EQ(masks[1], drawn({"####"}));
 }
@@ -275,7 +341,7 @@ TEST(Overlaps, NothingGivesWayToOneThatWasNeverHidden) {
 TEST(Overlaps, BackwardsTheSmallerFrameIsTheMoreRecent) {
   std::vector<TextTrack> tracks = {hidden_track(0, 15), hidden_track(1, 13)};
   std::vector<Logits> masks(2, drawn({"####"}));
-  suppress_recently_hidden(tracks, masks, {}, {10, true, 16}, small_tracker());
+  suppress_recently_hidden(tracks, masks, tracked_of(masks), {}, {10, true, 16}, small_tracker());
   EXPECT_EQ(masks[0], drawn({"####"}));
   EXPECT_EQ(masks[1], Logits(4, -10.0F));
 }
@@ -289,14 +355,99 @@ TEST(Overlaps, AMaskThatKeepsLittleOfItselfIsGivenUp) {
   EXPECT_THAT(masks[2], testing::Each(9.0F));
 }
 
+TEST(Overlaps, AreasThatAreKeptAreThoseOfEveryPixelByItself) {
+  std::mt19937 random(9);
+  constexpr size_t kSize = 9001;
+  for (int repeat = 0; repeat < 10; ++repeat) {
+    std::vector<Logits> masks(3 + random() % 4);
+    std::vector<size_t> concepts;
+    for (Logits& mask : masks) {
+      concepts.push_back(random() % 2);
+      const auto share = static_cast<uint32_t>(1 + random() % 6);
+      for (size_t i = 0; i < kSize; ++i) {
+        mask.push_back(random() % 8 < share ? static_cast<float>(random() % 6) : -1.0F);
+      }
+    }
+    std::vector<Logits> expected = masks;
+    for (size_t i = 0; i < masks.size(); ++i) {
+      const auto of_concept = std::ranges::count(concepts, concepts[i]);
+      int64_t kept = 0;
+      int64_t area = 0;
+      for (size_t pixel = 0; pixel < kSize; ++pixel) {
+        bool keeps = masks[i][pixel] > 0.0F;
+        area += keeps ? 1 : 0;
+        for (size_t j = 0; j < masks.size(); ++j) {
+          if (concepts[j] != concepts[i]) continue;
+          const bool wins =
+              j < i ? masks[j][pixel] >= masks[i][pixel] : masks[j][pixel] > masks[i][pixel];
+          if (j != i && wins) keeps = false;
+        }
+        kept += keeps ? 1 : 0;
+      }
+      if (of_concept < 2 || static_cast<float>(kept) / static_cast<float>(area) >= 0.3F) continue;
+      for (float& value : expected[i]) value = std::min(value, -10.0F);
+    }
+    suppress_shrunk(masks, concepts);
+    EXPECT_EQ(masks, expected);
+  }
+}
+
 TEST(Overlaps, APixelGoesToTheHigherScoreOfAConceptAndToTheFirstOfEquals) {
   std::vector<ShownMask> masks = {
-      {0, 0.5F, {1, 1, 0}}, {0, 0.9F, {0, 1, 1}}, {1, 0.1F, {1, 1, 1}}, {0, 0.9F, {0, 1, 1}}};
-  part_pixels(masks);
-  EXPECT_THAT(masks[0].pixels, ElementsAre(1, 0, 0));
-  EXPECT_THAT(masks[1].pixels, ElementsAre(0, 1, 1));
-  EXPECT_THAT(masks[2].pixels, ElementsAre(1, 1, 1));
-  EXPECT_THAT(masks[3].pixels, ElementsAre(0, 0, 0));
+      {0, 0.5F, {0, 2, 1}}, {0, 0.9F, {1, 2}}, {1, 0.1F, {0, 3}}, {0, 0.9F, {1, 2}}};
+  part_pixels(masks, 1, 3);
+  EXPECT_THAT(masks[0].counts, ElementsAre(0, 1, 2));
+  EXPECT_THAT(masks[1].counts, ElementsAre(1, 2));
+  EXPECT_THAT(masks[2].counts, ElementsAre(0, 3));
+  EXPECT_THAT(masks[3].counts, ElementsAre(3));
+}
+
+/// The rule, pixel by pixel.
+std::vector<std::vector<uint8_t>> parted(const std::vector<std::vector<uint8_t>>& masks,
+                                         const std::vector<size_t>& concepts,
+                                         const std::vector<float>& scores) {
+  std::vector<std::vector<uint8_t>> result(masks.size(), std::vector<uint8_t>(masks[0].size()));
+  for (size_t pixel = 0; pixel < masks[0].size(); ++pixel) {
+    for (size_t i = 0; i < masks.size(); ++i) {
+      bool keeps = masks[i][pixel] != 0 && scores[i] > 0.0F;
+      for (size_t j = 0; j < masks.size(); ++j) {
+        const bool first = scores[j] > scores[i] || (scores[j] == scores[i] && j < i);
+        if (first && concepts[j] == concepts[i] && masks[j][pixel] != 0) keeps = false;
+      }
+      result[i][pixel] = keeps ? 1 : 0;
+    }
+  }
+  return result;
+}
+
+TEST(Overlaps, RunsArePartedAsPixelsAre) {
+  std::mt19937 random(8);
+  constexpr int64_t kHeight = 7;
+  constexpr int64_t kWidth = 9;
+  for (int repeat = 0; repeat < 100; ++repeat) {
+    const size_t count = 2 + random() % 6;
+    std::vector<std::vector<uint8_t>> pixels;
+    std::vector<size_t> concepts;
+    std::vector<float> scores;
+    std::vector<ShownMask> masks;
+    for (size_t i = 0; i < count; ++i) {
+      auto& mask = pixels.emplace_back(kHeight * kWidth);
+      for (uint8_t& pixel : mask) pixel = random() % 2;
+      concepts.push_back(random() % 2);
+      scores.push_back(static_cast<float>(random() % 4) / 4.0F);
+      masks.push_back({concepts[i], scores[i], rle_counts(mask, kHeight, kWidth)});
+    }
+    part_pixels(masks, kHeight, kWidth);
+    const auto expected = parted(pixels, concepts, scores);
+    for (size_t i = 0; i < count; ++i) {
+      EXPECT_EQ(masks[i].counts, rle_counts(expected[i], kHeight, kWidth)) << i;
+    }
+  }
+}
+
+TEST(Overlaps, RunsThatDoNotFillTheFrameAreRefused) {
+  std::vector<ShownMask> masks = {{0, 0.5F, {0, 2, 1}}, {0, 0.9F, {1, 3}}};
+  EXPECT_THROW(part_pixels(masks, 1, 3), Error);
 }
 
 }  // namespace

@@ -354,6 +354,7 @@ TEST_F(Texts, ClickedObjectsAreFollowedBesideThoseOfTextsAndLeftAlone) {
   ASSERT_THAT(ids_of(results.back()), ElementsAre(5, 6));
   EXPECT_EQ(results.back().objects[0].area, 16);
   EXPECT_EQ(results.back().objects[1].area, 16);
+  EXPECT_EQ(model.shown, 3);  // all masks of a frame at once
   EXPECT_THAT(refusal([&] { session().add(click(6, 3, 4), 5); }), HasSubstr("found by a text"));
   frame_base = 2;
   EXPECT_THAT(refusal([&] { (void)run(1, {}); }), HasSubstr("every frame is given once"));

@@ -1,0 +1,207 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/sigmoid.hpp"
+#include "fake_graphs.hpp"
+#include "image/rle.hpp"
+#include "runtime/cpu_backend.hpp"
+#include "runtime/postprocess.hpp"
+#include "scenes.hpp"
+#include "tracking/backend_tracker.hpp"
+#include "tracking/image_objects.hpp"
+#include "tracking/object_input.hpp"
+#include "tracking/object_mask.hpp"
+
+namespace sam3trt {
+namespace {
+
+using enum Component;
+using testing::ElementsAre;
+using testing::ElementsAreArray;
+using testing::IsEmpty;
+
+/// Notes which of the decoder's masks are copied.
+class ReadingBackend : public CpuBackend {
+ public:
+  using CpuBackend::CpuBackend;
+
+  [[nodiscard]] std::vector<Tensor> read(Component component,
+                                         std::span<const OutputPart> parts) override {
+    for (const OutputPart& part : parts) {
+      if (part.output != "sam_masks") continue;
+      if (part.row_size == 0) ADD_FAILURE() << "all masks are copied";
+      planes.insert(part.rows.begin(), part.rows.end());
+    }
+    return CpuBackend::read(component, parts);
+  }
+
+  std::multiset<size_t> planes;
+};
+
+class ChosenMasks : public testing::Test {
+ protected:
+  /// What the decoder gives, as it was; two single masks are stable, one object is absent.
+  ChosenMasks() {
+    config_.tracker->stability_delta = 0.5;
+    config_.tracker->stability_threshold = 0.98;
+    graphs_.set_damage("sam_decoder", [this](const TensorMap&, auto& outputs) {
+      const std::vector<float> scores = {1.0F, 0.5F, -1.0F, 2.0F, 3.0F, 4.0F};
+      const auto objects = static_cast<size_t>(outputs.at("object_score").dim(0));
+      std::copy_n(scores.begin(), objects, outputs.at("object_score").f32().begin());
+      for (const size_t stable : {0U, 4U}) {
+        if (stable >= objects) continue;
+        std::ranges::fill(outputs.at("sam_masks").f32().subspan(stable * kMasks * kArea, kArea),
+                          1.0F);
+      }
+      given_ = outputs;
+    });
+    backend_ =
+        std::make_unique<ReadingBackend>(std::make_shared<SharedEngines>(graphs_.all_engines()),
+                                         config_, Semantics::kHf, SessionLimits{});
+    backend_->begin();
+  }
+
+  [[nodiscard]] std::span<const float> ious(size_t object) const {
+    return given_.at("iou_scores").f32().subspan(object * kMasks, kMasks);
+  }
+  [[nodiscard]] std::span<const float> mask(size_t plane) const {
+    return given_.at("sam_masks").f32().subspan(plane * kArea, kArea);
+  }
+  [[nodiscard]] size_t best(size_t object) const {
+    return object * kMasks + best_of_several(ious(object));
+  }
+
+  static constexpr size_t kMasks = 4;
+  static constexpr size_t kSide = 8;
+  static constexpr size_t kArea = kSide * kSide;
+  FakeGraphs graphs_;
+  ModelConfig config_ = FakeGraphs::config();
+  std::map<std::string, Tensor> given_;
+  std::unique_ptr<ReadingBackend> backend_;
+};
+
+TEST_F(ChosenMasks, OfEachFollowedObjectOnlyTheMaskThatCountsIsCopied) {
+  const Tokenizer tokenizer = FakeGraphs::tokenizer();
+  BackendTracker tracker(*backend_, tokenizer, config_, Semantics::kHf);
+  const Image image = image_of(12, 10, 1);
+  tracker.encode(view_of(image));
+  std::vector<DecodeInput> objects(5);
+  for (size_t i = 0; i < objects.size(); ++i) {
+    objects[i].tokens = no_tokens();
+    objects[i].multimask = i % 2 == 1;
+  }
+  const std::vector<DecodeOutput> decoded = tracker.decode(objects);
+  // Object 0 is stable, 1 and 3 take the best, 2 is not there, 4 is stable.
+  EXPECT_THAT(backend_->planes, ElementsAre(0, best(1), best(3), 4 * kMasks));
+  const std::vector<size_t> expected = {0, best(1), 8, best(3), 16};
+  const auto width = static_cast<size_t>(tracker.sizes().width);
+  for (size_t i = 0; i < decoded.size(); ++i) {
+    const ObjectView& view = decoded[i].view;
+    EXPECT_EQ(view.iou, given_.at("iou_scores").f32()[expected[i]]) << i;
+    EXPECT_THAT(
+        *view.pointer,
+        ElementsAreArray(given_.at("object_pointers").f32().subspan(expected[i] * width, width)));
+    EXPECT_THAT(*decoded[i].absent,
+                ElementsAreArray(given_.at("absent_pointers").f32().subspan(i * width, width)));
+    if (i == 2) {
+      EXPECT_THAT(view.mask, testing::Each(kNoObjectLogit));
+    } else {
+      EXPECT_THAT(view.mask, ElementsAreArray(mask(expected[i]))) << i;
+    }
+  }
+}
+
+TEST_F(ChosenMasks, AnUnstableSingleMaskIsLookedAtBeforeTheBestIsCopied) {
+  const Tokenizer tokenizer = FakeGraphs::tokenizer();
+  BackendTracker tracker(*backend_, tokenizer, config_, Semantics::kHf);
+  const Image image = image_of(12, 10, 2);
+  tracker.encode(view_of(image));
+  std::vector<DecodeInput> objects(2);
+  for (DecodeInput& input : objects) {
+    input.tokens = no_tokens();
+    input.multimask = false;
+  }
+  const std::vector<DecodeOutput> decoded = tracker.decode(objects);
+  ASSERT_FALSE(is_stable(mask(kMasks), *config_.tracker));
+  EXPECT_THAT(backend_->planes, ElementsAre(0, kMasks, best(1)));
+  EXPECT_THAT(decoded[1].view.mask, ElementsAreArray(mask(best(1))));
+  EXPECT_EQ(decoded[1].view.iou, given_.at("iou_scores").f32()[best(1)]);
+  const auto width = static_cast<size_t>(tracker.sizes().width);
+  EXPECT_THAT(*decoded[1].view.pointer,
+              ElementsAreArray(given_.at("object_pointers").f32().subspan(kMasks * width, width)));
+}
+
+TEST_F(ChosenMasks, OfAnObjectThatAMaskPointsAtNoneIsCopied) {
+  const Tokenizer tokenizer = FakeGraphs::tokenizer();
+  BackendTracker tracker(*backend_, tokenizer, config_, Semantics::kHf);
+  const Image image = image_of(12, 10, 3);
+  tracker.encode(view_of(image));
+  DecodeInput input;
+  input.features = FrameFeatures::kRaw;
+  input.tokens = no_tokens();
+  const auto side = static_cast<size_t>(model_sizes(config_).at("Y"));
+  input.mask.assign(side * side, 1.0F);
+  const std::vector<DecodeOutput> decoded = tracker.decode({&input, 1});
+  EXPECT_THAT(backend_->planes, IsEmpty());
+  EXPECT_TRUE(decoded[0].view.mask.empty());
+}
+
+/// Clicks on an image.
+class ClickedMasks : public ChosenMasks {
+ protected:
+  std::vector<ObjectResult> click(const InteractOptions& options, Semantics semantics) {
+    const Image image = image_of(12, 10, 4);
+    const ImageView view = view_of(image);
+    backend_->load_images({&view, 1});
+    AxisSizes sizes = model_sizes(config_);
+    sizes["B"] = 1;
+    backend_->run(kVisionEncoder, sizes);
+    const auto features = backend_->keep_features();
+    std::vector<ObjectPrompt> prompts(2);
+    for (size_t i = 0; i < prompts.size(); ++i) {
+      prompts[i].id = static_cast<int64_t>(i);
+      prompts[i].points = {{3.0 + static_cast<double>(i), 4, true}};
+    }
+    const ImagePointers pointers{{12, 10}, prompts};
+    ImageObjects objects(config_, semantics);
+    return objects.run(*backend_, *features, {&pointers, 1}, options).front();
+  }
+
+  [[nodiscard]] std::vector<uint32_t> counts_of(size_t plane) const {
+    return rle_counts(binary_mask(mask(plane), kSide, 12, 10, Semantics::kMeta, 0.5F), 10, 12);
+  }
+};
+
+TEST_F(ClickedMasks, OfSeveralMasksNoneIsCopiedAndOfOneTheSingleOne) {
+  const auto several = click({true, false}, Semantics::kHf);
+  EXPECT_THAT(backend_->planes, IsEmpty());
+  for (size_t i = 0; i < several.size(); ++i) {
+    ASSERT_EQ(several[i].candidates.size(), 3U);
+    for (size_t m = 1; m < kMasks; ++m) {
+      EXPECT_EQ(several[i].candidates[m - 1].counts, counts_of(i * kMasks + m));
+    }
+    EXPECT_EQ(several[i].counts, counts_of(best(i)));
+    EXPECT_EQ(several[i].object_score, sigmoid(given_.at("object_score").f32()[i]));
+  }
+  const auto one = click({false, false}, Semantics::kHf);
+  EXPECT_THAT(backend_->planes, ElementsAre(0, kMasks));
+  EXPECT_EQ(one[0].counts, counts_of(0));
+  EXPECT_EQ(one[1].counts, counts_of(best(1)));
+}
+
+TEST_F(ClickedMasks, LogitsForRefinementAreThoseOfTheResult) {
+  const auto several = click({true, true}, Semantics::kHf);
+  EXPECT_THAT(backend_->planes, ElementsAre(best(0), best(1)));
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_THAT(several[i].logits.values, ElementsAreArray(mask(best(i))));
+  }
+  const auto one = click({false, true}, Semantics::kHf);
+  EXPECT_THAT(one[0].logits.values, ElementsAreArray(mask(0)));
+  EXPECT_THAT(one[1].logits.values, ElementsAreArray(mask(best(1))));
+}
+
+}  // namespace
+}  // namespace sam3trt
