@@ -45,6 +45,7 @@ struct BenchOptions {
   bool video = false;
   int64_t frames = 60;
   std::vector<size_t> objects = {1, 5};
+  std::vector<std::string> prompts = {"clicks", "text", "changing"};
   std::string devices = "0";
   size_t batch = 0;
   size_t io_threads = 0;
@@ -370,7 +371,8 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
     document["video"] = bench_video(*files, {.text = options.texts.front(),
                                              .load = options.load,
                                              .frames = options.frames,
-                                             .objects = options.objects});
+                                             .objects = options.objects,
+                                             .prompts = options.prompts});
   }
   if (files && !options.files.empty()) {
     document["files"] = bench_files(*files, {.files = options.files,
@@ -442,6 +444,12 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
       ->add_option("--objects", options->objects,
                    "With --video: how many objects are followed, one run for each number")
       ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  command
+      ->add_option("--prompts", options->prompts,
+                   "With --video: clicked objects (clicks), those of the first text (text), ones "
+                   "that come and go (changing)")
+      ->check(CLI::IsMember({"clicks", "text", "changing"}))
       ->capture_default_str();
   command
       ->add_option("--batch", options->batch,

@@ -66,14 +66,19 @@ class VideoRun {
                  {"height", kClipHeight},       {"frames", bench_.frames},
                  {"timed_from_frame", kFull},   {"runs", Json::array()}};
     for (const size_t objects : bench_.objects) {
-      json["runs"].push_back(measure(clicked(objects), objects));
-      json["runs"].push_back(measure(named(objects), objects));
-      json["runs"].push_back(measure(changing(objects), objects));
+      for (const std::string& prompts : bench_.prompts) {
+        json["runs"].push_back(measure(scenario(prompts, objects), objects));
+      }
     }
     return json;
   }
 
  private:
+  [[nodiscard]] Scenario scenario(const std::string& prompts, size_t objects) const {
+    if (prompts == "clicks") return clicked(objects);
+    return prompts == "text" ? named(objects) : changing(objects);
+  }
+
   [[nodiscard]] static Scenario clicked(size_t objects) {
     return {"clicks", {}, [objects](VideoSession& session, int64_t frame) {
               if (frame > 0) return;

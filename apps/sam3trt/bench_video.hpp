@@ -18,6 +18,7 @@ struct VideoBench {
   LoadOptions load;
   int64_t frames = 60;  ///< Of each run.
   std::vector<size_t> objects = {1, 5};
+  std::vector<std::string> prompts = {"clicks", "text", "changing"};  ///< Runs of each number.
 };
 
 /// How long a frame of the drawn clip takes, from pixels in memory to run lengths on the host: with
