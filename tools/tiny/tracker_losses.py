@@ -16,7 +16,7 @@ from losses import dice
 
 WEIGHTS = {"mask": 2.0, "dice": 2.0, "near": 4.0, "near_dice": 5.0}
 WEIGHTS |= {"score": 1.0, "appears": 1.5, "cells": 0.4}
-OTHERS = 0.3  # share of the masks that are not the best
+OTHERS = 1.0  # weight of the mean over several masks, beside the best one
 NEAR = 64  # points along a side of the box around an object
 SEEN, HIDDEN = 40, 3  # pixels, at least and at most
 

@@ -281,14 +281,12 @@ class Steps:
 
 
 def clip_frames(rng: np.random.Generator, available: int, count: int) -> np.ndarray:
-    """`count` frames in order of those of a clip; most steps are of one."""
-    steps = rng.choice([1, 1, 2, 3], count - 1)
-    numbers = np.concatenate([[0], np.cumsum(steps)])
-    while numbers[-1] >= available:
-        late = rng.integers(1, count)
-        if numbers[late] - numbers[late - 1] > 1:
-            numbers[late:] -= 1
-    return numbers + rng.integers(0, available - numbers[-1])
+    """`count` frames of a clip in order, some left out between them."""
+    slack = available - count
+    left_out = int(rng.integers(0, slack + 1)) if count > 1 else 0
+    gaps = rng.multinomial(left_out, np.full(count - 1, 1 / (count - 1))) if count > 1 else []
+    numbers = np.concatenate([[0], np.cumsum(1 + np.asarray(gaps, np.int64))]).astype(np.int64)
+    return numbers + rng.integers(0, slack - left_out + 1)
 
 
 def memory_times(rng: np.random.Generator, count: int) -> np.ndarray:

@@ -16,7 +16,6 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: a worker is one thread
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")  # of many shapes
 
 import argparse
 import copy
@@ -155,7 +154,7 @@ class Trainer:
             [
                 {"params": matrices, "weight_decay": 0.02, "part": 1.0},
                 {"params": vectors, "weight_decay": 0.0, "part": 1.0},
-                {"params": neck_part, "weight_decay": 0.0, "part": 0.4},
+                {"params": neck_part, "weight_decay": 0.0, "part": 0.6},
                 {"params": heads, "weight_decay": 0.0, "part": 4.0},
             ],
             lr=self.options.rate,
