@@ -53,6 +53,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=25.0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--clips", type=int, help="of FRAMES in a step, of fewer more; 72, CPU 5")
+    parser.add_argument("--step-seconds", type=float, default=0.8, help="with more, fewer clips")
     parser.add_argument("--objects", type=int, default=4, help="of each clip, at most")
     parser.add_argument("--frames", type=int, help="of a clip at most; 20 on a GPU, else 4")
     parser.add_argument("--rate", type=float, help="highest; 1.5e-3, or 8e-4 with --begin")
@@ -124,7 +125,7 @@ class Trainer:
             self.backbone = sam.vision_encoder.backbone.to(self.device).requires_grad_(False)
         self.network = TrackerNetwork(self.config).to(self.device)
         self.step = 0
-        self.clips = options.clips
+        self.clips, self.times = options.clips, []
         self.budget = schedule.Budget(options.minutes)
         self.optimizer = None
 
@@ -201,17 +202,30 @@ class Trainer:
         return int(rng.integers(min(most, max(2, most - 1)), most + 1))
 
     def train_step(self, clips, part: float) -> dict[str, torch.Tensor]:
-        """A step; where the GPU's memory is too small for it, again with fewer clips."""
+        """A step; where the GPU's memory is too small for it, again with fewer clips, and where
+        steps take too long, the next ones have fewer."""
         while True:
+            begun = time.monotonic()
             try:
-                return self.try_step(clips, part)
+                parts = self.try_step(clips, part)
+                break
             except torch.cuda.OutOfMemoryError:
                 self.optimizer.zero_grad(set_to_none=True)
                 if self.clips < 8:
                     raise
-                self.clips = self.clips * 3 // 4
-                print(f"GPU memory is full: {self.clips} clips in a step from now on", flush=True)
             torch.cuda.empty_cache()
+            self.fewer_clips("the GPU's memory is full")
+        self.times.append(time.monotonic() - begun)
+        if len(self.times) == 40:
+            slow = np.median(self.times) > self.options.step_seconds
+            if slow and self.device != "cpu" and self.clips > 16:
+                self.fewer_clips(f"steps take {np.median(self.times):.2f} s")
+            self.times = []
+        return parts
+
+    def fewer_clips(self, reason: str) -> None:
+        self.clips = self.clips * 3 // 4
+        print(f"{reason}: {self.clips} clips in a step from now on", flush=True)
 
     def try_step(self, clips, part: float) -> dict[str, torch.Tensor]:
         self.network.heads_alone = self.new_heads and self.step < HEADS_ALONE
@@ -321,6 +335,7 @@ def report(trainer: Trainer, sums: dict, rate: float, figures: dict | None) -> N
     """One progress line and one line of the learning curve."""
     values = {name: float(torch.stack(part).mean()) for name, part in sums.items()}
     line = {"step": trainer.step, "seconds": round(trainer.budget.spent, 1), "rate": rate}
+    line["clips"] = trainer.clips
     line |= {k: round(v, 5) for k, v in values.items()}
     line |= {f"held_out_{k}": round(v, 5) for k, v in (figures or {}).items()}
     with (trainer.options.output / "curve.jsonl").open("a") as file:
