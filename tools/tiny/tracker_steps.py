@@ -214,7 +214,8 @@ class Steps:
         several = kind in ("click", "mask")
         best = out["scores"][:, 1:].argmax(1) + 1 if several else torch.zeros_like(each)
         appears = out["appears"]
-        known = (for_memory(out["masks"][each, best].detach()) > 0).float()
+        known = (for_memory(out["masks"][each, best].detach()) > 0) & (appears[..., None, None] > 0)
+        known = known.float()
         if kind == "mask":
             known, appears = masks[:, None].float(), torch.full_like(appears, 10.0)
         return loss, self.entry(plain, known, appears, out["tokens"][each, best], 0, True), part
