@@ -283,9 +283,9 @@ class Trainer:
         if not path.exists():
             print(f"{path} does not exist: the training begins", flush=True)
             return
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         self.network.load_state_dict(state["network"])
-        self.average = state["average"]
+        self.average = {name: value.to(self.device) for name, value in state["average"].items()}
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.budget.spent = state["step"], state["spent"]
 
