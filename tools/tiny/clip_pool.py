@@ -1,9 +1,11 @@
 """Clips for the tracker's training: worker processes draw them into files that training maps.
 
-A slot of the pool holds one clip: what is seen at every pixel, and either the images or, because
-the vision encoder is frozen, its tokens, which the workers then compute once for all prompts that
-the clip will be used with. The files stay where they are, so that a resumed run begins with a full
-pool; a slot that is being drawn again is not taken.
+A slot of the pool holds one clip: what is seen at every pixel, how many pixels show each item, and
+either the images or, because the vision encoder is frozen, its tokens. On the CPU the workers
+compute the tokens, once for all prompts that the clip will be used with, and the pool is trained
+from where it lies; a resumed run begins with a full one. For a GPU the pool is only what is on its
+way: `Store` takes each clip once, encodes it and keeps it in the GPU's memory, and a worker draws
+the slot again when it was taken.
 """
 
 import os
@@ -13,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 from config import BACKBONE, GRID, IMAGE_SIZE
-from moving_scenes import training_clip
+from staged_clips import MOST_ITEMS, count_pixels, training_clip
 
-FRAMES = 8
+FRAMES = 20
 FIELDS = {
     "ids": ((FRAMES, IMAGE_SIZE, IMAGE_SIZE), np.int8),
+    "pixels": ((FRAMES, MOST_ITEMS), np.int32),
     "image": ((FRAMES, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8),
     "tokens": ((FRAMES, GRID * GRID, BACKBONE["hidden_size"]), np.float16),
 }
@@ -36,17 +39,83 @@ def map_file(path: Path, shape: tuple, kind: type) -> np.ndarray:
 
 
 class Clips:
-    """The pool's arrays. `ready` is 0 for a slot without a clip, else how often it was drawn."""
+    """The pool's arrays. `ready` is 0 for a slot without a clip, else how often it was drawn, and
+    `taken` the number that it had when a store took it."""
 
     def __init__(self, folder: Path, slots: int, content: str):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.slots, self.content = folder, slots, content
         self.ids = map_field(folder, "ids", slots)
         self.values = map_field(folder, content, slots)
+        self.pixels = map_field(folder, "pixels", slots)
         self.ready = map_file(folder / "ready.bin", (slots,), np.int32)
+        self.taken = map_file(folder / "taken.bin", (slots,), np.int32)
 
     def filled(self) -> np.ndarray:
         return np.flatnonzero(self.ready.copy())  # workers write to it meanwhile
+
+    def waiting(self) -> np.ndarray:
+        """Slots with a clip that no store took."""
+        ready = self.ready.copy()
+        return np.flatnonzero((ready > 0) & (ready != self.taken))
+
+    def read(self, rng: np.random.Generator, count: int, frames: np.ndarray) -> tuple:
+        """`count` clips that are not being drawn again right now: ids, tokens, pixels of frames
+        [count, T]."""
+        import torch
+
+        while True:
+            chosen = rng.choice(self.filled(), count)
+            before = self.ready[chosen].copy()
+            at = (chosen[:, None], frames)
+            ids, values, pixels = self.ids[at], self.values[at], self.pixels[at]
+            if (before == self.ready[chosen]).all():
+                return torch.from_numpy(ids), torch.from_numpy(values).float(), pixels
+
+
+class Store:
+    """Clips in a GPU's memory: ids and tokens there, pixels on the host.
+
+    `encode` gives the tokens [N, cells, width] of uint8 images [N, S, S, 3] on the device.
+    """
+
+    def __init__(self, slots: int, device: str, encode):
+        import torch
+
+        self.encode, self.device, self.slots = encode, device, slots
+        (ids, _), (tokens, _), (pixels, _) = (FIELDS[n] for n in ("ids", "tokens", "pixels"))
+        self.ids = torch.full((slots, *ids), -1, dtype=torch.int8, device=device)
+        self.tokens = torch.zeros((slots, *tokens), dtype=torch.bfloat16, device=device)
+        self.pixels = np.zeros((slots, *pixels), np.int32)
+        self.added = 0
+
+    def filled(self) -> np.ndarray:
+        return np.arange(min(self.added, self.slots))
+
+    def take(self, clips: Clips, most: int, rng: np.random.Generator) -> int:
+        """Takes up to `most` waiting clips, half of them mirrored, over the oldest; how many."""
+        import torch
+
+        waiting = clips.waiting()[:most]
+        for slot in waiting:
+            images = torch.from_numpy(clips.values[slot].copy()).to(self.device)
+            ids = torch.from_numpy(clips.ids[slot].copy()).to(self.device)
+            if rng.random() < 0.5:
+                images, ids = images.flip(2), ids.flip(2)
+            own = self.added % self.slots
+            self.pixels[own] = clips.pixels[slot]
+            self.ids[own], self.tokens[own] = ids, self.encode(images).to(torch.bfloat16)
+            self.added += 1
+            clips.taken[slot] = clips.ready[slot]
+        return len(waiting)
+
+    def read(self, rng: np.random.Generator, count: int, frames: np.ndarray) -> tuple:
+        import torch
+
+        chosen = rng.choice(self.filled(), count)
+        row = torch.from_numpy(chosen)[:, None].to(self.device)
+        at = (row, torch.from_numpy(frames).to(self.device))
+        return self.ids[at], self.tokens[at].float(), self.pixels[chosen[:, None], frames]
 
 
 def load_encoder(model: Path):
@@ -77,12 +146,18 @@ def draw_clips(folder: str, slots: int, content: str, model: str, seed: int, par
     index = part[0] + part[1] * int(time.time())  # no clip twice, also after a resume
     while os.getppid() == parent:
         slot = own[np.argmin(clips.ready[own])]
+        if content == "image" and clips.ready[slot]:
+            free = own[clips.ready[own] == clips.taken[own]]
+            if not free.size:
+                time.sleep(0.02)
+                continue
+            slot = free[0]
         images, ids = training_clip(seed, index, FRAMES, IMAGE_SIZE)
         index += part[1]
         values = encode(images) if encode else images
         number = int(clips.ready[slot]) + 1
-        clips.ready[slot] = 0
-        clips.ids[slot], clips.values[slot] = ids, values
+        clips.ready[slot] = 0  # nobody reads it now
+        clips.ids[slot], clips.values[slot], clips.pixels[slot] = ids, values, count_pixels(ids)
         clips.ready[slot] = number
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from config import GRID, MASK_SIZE
 from network import KIND_CLASSES
-from scipy.optimize import linear_sum_assignment
 from torch.nn import functional as F
 
 WEIGHTS = {
@@ -46,6 +45,8 @@ def generalised_iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 def match(scores: torch.Tensor, boxes: torch.Tensor, wanted: torch.Tensor, valid: torch.Tensor):
     """Hungarian matching. scores [L,P,Q], boxes [L,P,Q,4] cxcywh, wanted [P,N,4] corners,
     valid [P,N]. Returns layer, prompt, query and target indices of all matched pairs."""
+    from scipy.optimize import linear_sum_assignment  # the tracker's training does without
+
     x0y0, x1y1 = wanted[..., :2], wanted[..., 2:]
     target = torch.cat([(x0y0 + x1y1) / 2, x1y1 - x0y0], -1)
     l1 = (boxes[:, :, :, None] - target[None, :, None]).abs().sum(-1)

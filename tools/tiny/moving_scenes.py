@@ -117,18 +117,3 @@ def moving_scene(seed: list[int], width: int, height: int, extent, held_out: boo
     pan = rng.normal(0, 0.5 * pace, 2) * (width, height) if pans else np.zeros(2)
     noise = rng.uniform(0.01, 0.03) if rng.random() < 0.2 else 0.0
     return MovingScene(items, motions, extent, canvas, pan, rng.uniform(0.8, 1.7), noise, seed)
-
-
-def training_clip(seed: int, index: int, frames: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [T, S, S, 3] and ids int8 [T, S, S] of any aspect ratio squeezed into S x S."""
-    rng = np.random.default_rng([seed, index, 3])
-    aspect = np.exp(rng.uniform(-0.5, 0.5)) if rng.random() < 0.75 else 1.0
-    extent = (np.sqrt(aspect), 1 / np.sqrt(aspect))
-    scene = moving_scene([seed, index, 4], side, side, extent, held_out=False)
-    start = int(rng.integers(0, 40))
-    drawn = [scene.frame(start + t, side, side) for t in range(frames)]
-    ids = np.stack([ids for _, ids in drawn])
-    for number, item in enumerate(scene.items):
-        if item.color == "dull":
-            ids[ids == number] = -1
-    return np.stack([image for image, _ in drawn]), ids

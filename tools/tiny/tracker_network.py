@@ -10,8 +10,11 @@ import torch.nn.functional as F
 from config import GRID, IMAGE_SIZE, MASK_SIZE
 from torch import nn
 from tracker_config import TRACKER_WIDTH
+from transformers.models.sam3_tracker_video.modeling_sam3_tracker_video import get_1d_sine_pe
 
 MEMORY_SIZE = 4 * MASK_SIZE  # side of the masks that the memory encoder reads
+POINTER_LIMIT = 16  # as many pointers to an object as a video of some length has
+FARTHEST = 256  # frames back to which a pointer may go
 NO_OBJECT = -1024.0
 
 
@@ -25,7 +28,6 @@ class TrackerNetwork(nn.Module):
 
         self.tracker = Sam3TrackerVideoModel(config, remove_vision_encoder=True)
         self.neck = Sam3VisionNeck(config.vision_config)
-        self.decoder = self.tracker.mask_decoder
         # All masks come back from every call, with the tokens that they were made of.
         self.decoder._dynamic_multimask_via_stability = lambda masks, scores: (masks, scores)
         self.decoder.transformer.register_forward_hook(
@@ -35,10 +37,29 @@ class TrackerNetwork(nn.Module):
         # from what the decoder and the memory attention make of them.
         self.decoded_cells = nn.Linear(TRACKER_WIDTH, 1)
         self.attended_cells = nn.Linear(TRACKER_WIDTH, 1)
+        for head in (self.decoded_cells, self.attended_cells):
+            nn.init.zeros_(head.weight)
+        self.heads_alone = False  # these two learn, and nothing learns from them
         self.eval()  # without dropout, and the branch above is taken; gradients flow all the same
 
+    @property
+    def decoder(self) -> nn.Module:
+        return self.tracker.mask_decoder
+
     def levels(self, tokens: torch.Tensor) -> list[torch.Tensor]:
-        """Maps of the decoder's two fine levels and of the coarse one; tokens [N, cells, width]."""
+        """Maps of the decoder's two fine levels and of the coarse one; tokens [N, cells, width].
+        What does not depend on an object is made here, too, once for all calls that follow."""
+        tracker = self.tracker
+        self._place = tracker.get_image_wide_positional_embeddings()
+        self._nothing = tracker.prompt_encoder(
+            input_points=tokens.new_zeros(1, 1, 1, 2),
+            input_labels=torch.full((1, 1, 1), -1, device=tokens.device),
+            input_boxes=None,
+            input_masks=None,
+        )
+        back = torch.arange(FARTHEST, device=tokens.device, dtype=torch.float32)
+        sine = get_1d_sine_pe(back / (POINTER_LIMIT - 1), dim=TRACKER_WIDTH)
+        self._times = tracker.temporal_positional_encoding_projection_layer(sine)
         grid = tokens.view(len(tokens), GRID, GRID, -1).permute(0, 3, 1, 2)
         maps = [layer(grid) for layer in self.neck.fpn_layers[:3]]
         return [self.decoder.conv_s0(maps[0]), self.decoder.conv_s1(maps[1]), maps[2]]
@@ -46,20 +67,22 @@ class TrackerNetwork(nn.Module):
     def decode(self, image: torch.Tensor, fine: list[torch.Tensor], prompt: dict) -> dict:
         """One object to a row. `prompt`: points [N,1,P,2] with labels [N,1,P], boxes [N,1,4],
         masks [N,1,M,M] as logits, all optional."""
-        points, labels = prompt.get("points"), prompt.get("labels")
-        if points is None and "boxes" not in prompt:
-            points = image.new_zeros(len(image), 1, 1, 2)
-            labels = torch.full((len(image), 1, 1), -1, device=image.device)
-        sparse, dense = self.tracker.prompt_encoder(
-            input_points=points,
-            input_labels=labels,
-            input_boxes=prompt.get("boxes"),
-            input_masks=prompt.get("masks"),
-        )
-        place = self.tracker.get_image_wide_positional_embeddings()
+        if prompt:
+            points, labels = prompt.get("points"), prompt.get("labels")
+            if points is None and "boxes" not in prompt:
+                points = image.new_zeros(len(image), 1, 1, 2)
+                labels = torch.full((len(image), 1, 1), -1, device=image.device)
+            sparse, dense = self.tracker.prompt_encoder(
+                input_points=points,
+                input_labels=labels,
+                input_boxes=prompt.get("boxes"),
+                input_masks=prompt.get("masks"),
+            )
+        else:
+            sparse, dense = (part.expand(len(image), *part.shape[1:]) for part in self._nothing)
         masks, scores, _, appears = self.decoder(
             image_embeddings=image,
-            image_positional_embeddings=place.expand(len(image), -1, -1, -1),
+            image_positional_embeddings=self._place.expand(len(image), -1, -1, -1),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
             multimask_output=False,
@@ -72,8 +95,12 @@ class TrackerNetwork(nn.Module):
             "scores": scores[:, 0].float(),
             "appears": appears[:, 0].float(),
             "tokens": tokens,
-            "cells": [self.decoded_cells(cells[:, 0])[..., 0].float()],
+            "cells": [self.cells(self.decoded_cells, cells[:, 0])],
         }
+
+    def cells(self, head: nn.Module, features: torch.Tensor) -> torch.Tensor:
+        """Logits [N, cells] of one of the two auxiliary heads."""
+        return head(features.detach() if self.heads_alone else features)[..., 0].float()
 
     def without_memory(self, image: torch.Tensor) -> torch.Tensor:
         return image + self.tracker.no_memory_embedding.reshape(1, -1, 1, 1)
@@ -84,7 +111,7 @@ class TrackerNetwork(nn.Module):
         return torch.where(appears > 0, pointer, self.tracker.no_object_pointer)
 
     def remember(self, image: torch.Tensor, masks: torch.Tensor, appears: torch.Tensor):
-        """Memory [cells, N, channels] and its position. masks [N,1,*,*] from 0 to 1."""
+        """Memory [cells, N, channels], its place [cells, 1, channels]; masks [N,1,*,*] of 0..1."""
         tracker = self.tracker
         masks = F.interpolate(masks, (MEMORY_SIZE, MEMORY_SIZE), mode="bilinear")
         config = tracker.config
@@ -92,16 +119,15 @@ class TrackerNetwork(nn.Module):
         memory, place = tracker.memory_encoder(image, masks)
         hidden = tracker.occlusion_spatial_embedding_parameter[..., None, None]
         memory = memory + (appears <= 0).to(memory.dtype)[..., None, None] * hidden
-        return memory.flatten(2).permute(2, 0, 1), place.flatten(2).permute(2, 0, 1)
+        return memory.flatten(2).permute(2, 0, 1), place[:1].flatten(2).permute(2, 0, 1)
 
-    def attend(self, image: torch.Tensor, history: list[dict], now: int, limit: int):
+    def attend(self, image: torch.Tensor, history: list[dict], now: int) -> torch.Tensor:
         """The image's map [N, C, G, G] with what `history` says about the objects on frame `now`.
 
-        Entries: memory, place, pointer, t and whether they count as prompted frames. `limit` is the
-        number of pointers that the video's length allows.
+        Entries: memory, place, pointer, t and whether they count as prompted frames.
         """
         tracker = self.tracker
-        memory, place, offsets, pointers = [], [], [], []
+        memory, place, pointers, times = [], [], [], []
         for entry in history:
             back = now - entry["t"]
             if entry["prompted"]:
@@ -113,18 +139,17 @@ class TrackerNetwork(nn.Module):
             memory.append(entry["memory"])
             place.append(entry["place"] + tracker.memory_temporal_positional_encoding[index])
         for entry in history:
-            if entry["prompted"] or now - entry["t"] < limit:
-                offsets.append(now - entry["t"])
+            back = now - entry["t"]
+            if entry["prompted"] or back < POINTER_LIMIT:
+                times.append(self._times[back])
                 pointers.append(entry["pointer"])
-        tokens, token_place = tracker._process_object_pointers(
-            offsets, pointers, limit, len(image), TRACKER_WIDTH, image.device
-        )
+        tokens = torch.stack(pointers).to(memory[0].dtype)
         sine = self.neck.position_encoding(image[:1].shape, image.device, torch.float32)
         out = tracker.memory_attention(
             current_vision_features=image.flatten(2).permute(2, 0, 1),
             current_vision_position_embeddings=sine.flatten(2).permute(2, 0, 1),
-            memory=torch.cat([*memory, tokens.to(memory[0].dtype)]),
-            memory_posision_embeddings=torch.cat([*place, token_place]),
+            memory=torch.cat([*memory, tokens]),
+            memory_posision_embeddings=torch.cat([*place, torch.stack(times)[:, None]]),
             num_object_pointer_tokens=len(tokens),
         )
         return (

@@ -5,44 +5,64 @@ import torch
 import torch.nn.functional as F
 from config import IMAGE_SIZE, MASK_SIZE
 from moving_scenes import FEWEST_PIXELS
-from tracker_losses import decoded_loss
-from tracker_network import TrackerNetwork, to_side
+from tracker_losses import SEEN, Truth, decoded_loss, mean_over
+from tracker_network import MEMORY_SIZE, TrackerNetwork, to_side
 
-POINTER_LIMIT = 16
 STARTS = ("click", "box", "points", "refined", "mask")
-START_SHARES = (0.25, 0.2, 0.1, 0.1, 0.35)
+START_SHARES = (0.3, 0.15, 0.1, 0.1, 0.35)
+AGAIN = 3.0  # weight of the frames on which an object is seen again, against 1 of the others
+AGAIN_FRAMES = 4
+OUT_OF_SIGHT = 30  # pixels below which it was
+LOST = 0.5  # IoU below which a mask is not that of its object
 
 
 class Batch:
     """Objects of some clips: one row to an object, `frames` frames of each clip.
 
-    ids int8 [B, T, S, S] and tokens [B, T, cells, width] are those of the frames; numbers [T]
-    says which frames they are, the same of all clips. Only what is seen on the first of them
-    becomes a row.
+    ids int8 [B, T, S, S] and tokens [B, T, cells, width] are on the device, pixels [B, T, items]
+    on the host. `numbers` [T] are the times of the frames as memory counts them. Only what is seen
+    on a clip's first frame becomes a row.
     """
 
-    def __init__(self, ids, tokens, numbers, objects: int, rng: np.random.Generator, device):
+    def __init__(self, ids, tokens, pixels, numbers, objects: int, rng: np.random.Generator):
         clips, items = [], []
-        for clip, first in enumerate(ids[:, 0]):
-            counts = np.bincount(first[first >= 0].astype(np.int64), minlength=1)
-            found = rng.permutation(np.flatnonzero(counts >= 2 * FEWEST_PIXELS))[:objects]
+        for clip, first in enumerate(pixels[:, 0]):
+            found = rng.permutation(np.flatnonzero(first >= 2 * FEWEST_PIXELS))[:objects]
             clips += [clip] * len(found)
             items += found.tolist()
-        self.rows = len(clips)
-        self.clip = torch.tensor(clips, device=device, dtype=torch.long)
-        item = torch.tensor(items, device=device, dtype=torch.int8)
-        self.numbers = numbers
-        self.frames = ids.shape[1]
-        seen = torch.from_numpy(ids).to(device)[self.clip]
-        self.masks = seen == item[:, None, None, None]  # [N, T, S, S]
-        self.pixels = self.masks.sum((-1, -2))
+        self.rows, self.frames = len(clips), ids.shape[1]
+        self.numbers = [int(number) for number in numbers]
+        counts = pixels[clips, :, items] if clips else np.zeros((0, self.frames), np.int32)
+        table = np.concatenate([[clips, items], counts.T, self.weights(counts).T])
+        table = torch.from_numpy(table.astype(np.float32)).to(ids.device)  # one transfer
+        self.clip, item = table[0].long(), table[1].to(torch.int8)
+        self.pixels, self.weight = table[2 : 2 + self.frames].T, table[2 + self.frames :].T
+        self.again = self.weight > 1
+        self.masks = ids[self.clip] == item[:, None, None, None]  # [N, T, S, S]
         self.cover = to_side(self.masks, MASK_SIZE)
-        everything = to_side(torch.from_numpy(ids).to(device) >= 0, MASK_SIZE)
+        everything = to_side(ids >= 0, MASK_SIZE)
         self.others = (everything[self.clip] - self.cover).clamp(min=0)
         self.tokens = tokens
 
-    def loss(self, out: dict, t: int) -> tuple[torch.Tensor, dict]:
-        return decoded_loss(out, self.cover[:, t], self.others[:, t], self.pixels[:, t])
+    @staticmethod
+    def weights(pixels: np.ndarray) -> np.ndarray:
+        """[N, T]: more where an object is in sight that a few frames ago was not."""
+        hidden = pixels < OUT_OF_SIGHT
+        weight = np.ones(pixels.shape)
+        for t in range(1, pixels.shape[1]):
+            before = hidden[:, max(0, t - AGAIN_FRAMES) : t].any(1)
+            weight[before & ~hidden[:, t], t] = AGAIN
+        return weight
+
+    def truth(self, t: int | slice) -> Truth:
+        """Of one frame, or of several, one after another."""
+        parts = (self.masks, self.cover, self.others, self.pixels, self.weight)
+        if isinstance(t, slice):
+            return Truth(*(part[:, t].transpose(0, 1).flatten(0, 1) for part in parts))
+        return Truth(*(part[:, t] for part in parts))
+
+    def loss(self, out: dict, t: int | slice) -> tuple[torch.Tensor, dict]:
+        return decoded_loss(out, self.truth(t))
 
 
 def tokens_of(image: torch.Tensor) -> torch.Tensor:
@@ -88,11 +108,11 @@ def box_corners(masks: torch.Tensor) -> torch.Tensor:
 
 
 def box(masks: torch.Tensor, rng) -> dict:
-    """A box as people draw it: some pixels off, more for large objects."""
+    """A tight box, or one as people draw it: some pixels off, more for large objects."""
     corners = box_corners(masks)
     sides = torch.cat([corners[:, 2:] - corners[:, :2]] * 2, 1)
-    noise = torch.from_numpy(rng.normal(0, 0.04, corners.shape)).to(corners)
-    corners = (corners + noise * sides * (rng.random() < 0.7)).clamp(0, IMAGE_SIZE)
+    noise = torch.from_numpy(rng.normal(0, 0.03, corners.shape)).to(corners)
+    corners = (corners + noise * sides * (rng.random() < 0.5)).clamp(0, IMAGE_SIZE)
     return {"boxes": corners[:, None]}
 
 
@@ -112,6 +132,11 @@ def enlarged(masks: torch.Tensor) -> torch.Tensor:
     """Logits [N, M, M] to bool [N, S, S]."""
     size = (IMAGE_SIZE, IMAGE_SIZE)
     return F.interpolate(masks[:, None], size, mode="bilinear")[:, 0] > 0
+
+
+def for_memory(masks: torch.Tensor) -> torch.Tensor:
+    """Logits [N, M, M] as the memory encoder's [N, 1, *, *]."""
+    return F.interpolate(masks[:, None], (MEMORY_SIZE, MEMORY_SIZE), mode="bilinear")
 
 
 class Steps:
@@ -159,7 +184,7 @@ class Steps:
     def mask_prompt(self, masks: torch.Tensor) -> torch.Tensor:
         """Logits [N,1,M,M] that the tracker makes of a mask to point at its object."""
         down = self.network.tracker.mask_downsample(masks[:, None].float())
-        return F.interpolate(down, (MASK_SIZE, MASK_SIZE), mode="bilinear", antialias=True)
+        return F.interpolate(down.float(), (MASK_SIZE, MASK_SIZE), mode="bilinear", antialias=True)
 
     def start(self, kind: str, batch: Batch, levels) -> tuple[torch.Tensor, dict, dict]:
         """Loss on the first frame, what is remembered of it, and figures."""
@@ -189,7 +214,8 @@ class Steps:
         several = kind in ("click", "mask")
         best = out["scores"][:, 1:].argmax(1) + 1 if several else torch.zeros_like(each)
         appears = out["appears"]
-        known = (out["masks"][each, best][:, None] > 0).float()
+        known = (for_memory(out["masks"][each, best].detach()) > 0) & (appears[..., None, None] > 0)
+        known = known.float()
         if kind == "mask":
             known, appears = masks[:, None].float(), torch.full_like(appears, 10.0)
         return loss, self.entry(plain, known, appears, out["tokens"][each, best], 0, True), part
@@ -199,49 +225,73 @@ class Steps:
         pointer = self.network.pointer(tokens, appears)
         return {"memory": memory, "place": place, "pointer": pointer, "t": t, "prompted": prompted}
 
-    def clip_loss(self, batch: Batch, taught: float) -> tuple[torch.Tensor, dict]:
-        """A prompt on the first frame, then memory alone; with the probability `taught` a frame is
-        remembered with the true mask in place of the one that was found."""
+    def clip_loss(self, batch: Batch, taught: float, kind: str = "") -> tuple[torch.Tensor, dict]:
+        """A prompt on the first frame, of any kind unless one is said, then memory alone; with the
+        probability `taught` a frame is remembered with the true mask in place of the one that was
+        found."""
         network, rng = self.network, self.rng
         levels = network.levels(batch.tokens.flatten(0, 1))
-        kind = str(rng.choice(STARTS, p=START_SHARES))
+        kind = kind or str(rng.choice(STARTS, p=START_SHARES))
         total, first, part = self.start(kind, batch, levels)
         history, parts = [first], {f"start_{kind}": part["iou"]}
         each = torch.arange(batch.rows, device=batch.clip.device)
-        quality, seen = [], []
+        outs = []
         for t in range(1, batch.frames):
             rows = batch.clip * batch.frames + t
-            now = int(batch.numbers[t])
+            now = batch.numbers[t]
             plain = levels[2][rows]
-            image = network.attend(plain, history, now, POINTER_LIMIT)
+            image = network.attend(plain, history, now)
             out = network.decode(image, self._fine(levels, rows), {})
-            out["cells"].append(network.attended_cells(tokens_of(image))[..., 0].float())
-            loss, part = batch.loss(out, t)
-            total = total + loss
-            quality.append(part["iou"])
-            seen.append(part["seen"])
+            out["cells"].append(network.cells(network.attended_cells, tokens_of(image)))
+            outs.append(out)
             best = out["scores"][:, 1:].argmax(1) + 1
-            appears, found = out["appears"], out["masks"].detach()[each, best][:, None].sigmoid()
+            appears = out["appears"]
+            found = for_memory(out["masks"][each, best].detach()).sigmoid()
             if rng.random() < taught:
                 found = batch.cover[:, t, None]
                 appears = (batch.pixels[:, t, None] > 0).float() * 20 - 10
             found = torch.where(appears[..., None, None] > 0, found, 0.0)
-            again = rng.random() < 0.08  # a mask is given again, as when a detection agrees
+            again = rng.random() < 0.05  # a mask is given again, as when a detection agrees
             if again:
                 found = batch.masks[:, t, None].float()
                 appears = (batch.pixels[:, t, None] > 0).float() * 20 - 10
             token = out["tokens"][each, best]
             history.append(self.entry(plain, found, appears, token, now, again))
-        parts |= {"track_iou": torch.stack(quality).mean(), "seen": torch.stack(seen).mean()}
-        return total / batch.frames, parts
+        together = {
+            name: torch.cat([out[name] for out in outs]) for name in ("masks", "scores", "appears")
+        }
+        together["cells"] = [torch.cat(cells) for cells in zip(*(out["cells"] for out in outs))]
+        later = slice(1, batch.frames)
+        loss, part = batch.loss(together, later)
+        parts |= self.figures(part, batch.truth(later).pixels, batch.again[:, later])
+        return (total + loss * (batch.frames - 1)) / batch.frames, parts
+
+    def figures(self, part: dict, pixels: torch.Tensor, again: torch.Tensor) -> dict:
+        """Mean IoU on the frames after the first, on those where an object is back, and the share
+        of frames on which it is followed at all."""
+        found = part["found"]
+        seen = (pixels >= SEEN).float()
+        held = (found >= LOST).float()
+        back = again.T.flatten().float() * seen
+        return {
+            "track_iou": mean_over(found, seen),
+            "held": mean_over(held, seen),
+            "back": mean_over(held, back),
+            "seen": part["seen"],
+        }
 
 
 def clip_frames(rng: np.random.Generator, available: int, count: int) -> np.ndarray:
-    """`count` frame numbers in order, for all clips of a batch; most steps are of one."""
-    steps = rng.choice([1, 1, 2, 3], count - 1)
-    numbers = np.concatenate([[0], np.cumsum(steps)])
-    while numbers[-1] >= available:
-        late = rng.integers(1, count)
-        if numbers[late] - numbers[late - 1] > 1:
-            numbers[late:] -= 1
-    return numbers + rng.integers(0, available - numbers[-1])
+    """`count` frames of a clip in order, some left out between them."""
+    slack = available - count
+    left_out = int(rng.integers(0, slack + 1)) if count > 1 else 0
+    gaps = rng.multinomial(left_out, np.full(count - 1, 1 / (count - 1))) if count > 1 else []
+    numbers = np.concatenate([[0], np.cumsum(1 + np.asarray(gaps, np.int64))]).astype(np.int64)
+    return numbers + rng.integers(0, slack - left_out + 1)
+
+
+def memory_times(rng: np.random.Generator, count: int) -> np.ndarray:
+    """When the frames of a batch of clips were, as memory counts. Half of the time the prompt was
+    given long before the other frames, as it was in the later parts of a video."""
+    long = rng.random() < 0.5
+    return np.concatenate([[0], np.arange(1, count) + (int(rng.integers(1, 80)) if long else 0)])
