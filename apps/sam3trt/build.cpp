@@ -77,7 +77,9 @@ void print_built(const ModelPart& part) {
   const EngineManifest& manifest = part.result.manifest;
   std::cout << part.request.output.string() << ": " << manifest.recipe << ", "
             << manifest.plan_bytes / 1000000 << " MB, " << attention_text(manifest)
-            << "verification: " << name_of(manifest.verification) << std::endl;
+            << "verification: " << name_of(manifest.verification)
+            << (part.result.up_to_date ? "; it is up to date (--force builds it again)" : "")
+            << std::endl;
 }
 
 /// One bar for each engine.
@@ -207,6 +209,8 @@ void add_build_command(CLI::App& app, CommandContext& context) {
   command->add_option("--recipes", options->recipes,
                       "Precision recipes in place of the built-in ones (docs/precision.md)");
   add_size_options(*command, *options);
+  command->add_flag("--force", options->request.force,
+                    "Build and check again what is up to date, with all recipes in their order");
   command->add_flag("!--skip-verification", options->request.verify,
                     "Leave the engine unverified; 'infer' then refuses it");
   add_list(*command, "--image", options->request.verifier.images,

@@ -80,6 +80,7 @@ struct BuildArguments {
   int64_t workspace_megabytes = 0;
   int optimization_level = 3;
   bool verify = true;
+  bool force = false;
 };
 
 BuildRequest request_of(const BuildArguments& arguments, const Report& report) {
@@ -94,6 +95,7 @@ BuildRequest request_of(const BuildArguments& arguments, const Report& report) {
   request.workspace_bytes = static_cast<uint64_t>(arguments.workspace_megabytes) << 20U;
   request.optimization_level = arguments.optimization_level;
   request.verify = arguments.verify;
+  request.force = arguments.force;
   request.verifier = verifier_options(arguments.images, arguments.texts, arguments.gate, report);
   for (const auto& file : {arguments.recipes, arguments.gate}) {
     if (file) request.also_read.emplace_back(*file);
@@ -168,7 +170,8 @@ void add_build(nb::module_& module) {
       .def_rw("limits", &BuildArguments::limits)
       .def_rw("workspace_megabytes", &BuildArguments::workspace_megabytes)
       .def_rw("optimization_level", &BuildArguments::optimization_level)
-      .def_rw("verify", &BuildArguments::verify);
+      .def_rw("verify", &BuildArguments::verify)
+      .def_rw("force", &BuildArguments::force);
   module.def("build", build, nb::arg("arguments"), nb::arg("progress").none(),
              "Builds and verifies engines; the report as JSON.");
 }

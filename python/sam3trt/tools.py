@@ -68,6 +68,7 @@ def build(
     workspace: int = 0,
     optimization_level: int = 3,
     verify: bool = True,
+    force: bool = False,
     images: Sequence[PathLike] = (),
     texts: Sequence[str] = (),
     recipes: PathLike | None = None,
@@ -87,6 +88,7 @@ def build(
         workspace: MiB of GPU memory for the build; 0: TensorRT's choice.
         optimization_level: 0 (fast build) to 5.
         verify: False leaves the engines unverified; a Segmenter then refuses them.
+        force: Builds and checks again what is up to date, with all recipes in their order.
         images, texts: For calibration and verification, besides built-in ones.
         recipes, gate: Files in place of the built-in ones (docs/precision.md and verification.md).
         progress: Called with an engine's name, or "reference", and how far it is.
@@ -125,6 +127,7 @@ def build(
     arguments.workspace_megabytes = workspace
     arguments.optimization_level = optimization_level
     arguments.verify = verify
+    arguments.force = force
     return json.loads(_core.build(arguments, progress))
 
 

@@ -19,7 +19,8 @@ nlohmann::ordered_json describe(const ModelPart& part) {
       {"verification", name_of(manifest.verification)},
       {"milliseconds", part.result.milliseconds ? nlohmann::ordered_json(*part.result.milliseconds)
                                                 : nlohmann::ordered_json(nullptr)},
-      {"refused", part.result.refused}};
+      {"refused", part.result.refused},
+      {"up_to_date", part.result.up_to_date}};
 }
 
 }  // namespace
@@ -29,7 +30,8 @@ std::string to_json(const BuildOutcome& outcome) {
   for (const ModelPart& part : outcome.parts) list.push_back(describe(part));
   return nlohmann::ordered_json{{"engines", list},
                                 {"end_to_end", outcome.end_to_end.verdict},
-                                {"end_to_end_text", outcome.end_to_end.text}}
+                                {"end_to_end_text", outcome.end_to_end.text},
+                                {"end_to_end_up_to_date", outcome.end_to_end.up_to_date}}
       .dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 

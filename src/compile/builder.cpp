@@ -10,8 +10,11 @@
 #include "base/log.hpp"
 #include "base/mapped_file.hpp"
 #include "base/output_check.hpp"
+#include "base/sha256.hpp"
 #include "base/stop.hpp"
 #include "base/temporary.hpp"
+#include "compile/part_builds.hpp"
+#include "compile/work_ahead.hpp"
 #include "cuda/operators.hpp"
 #include "onnx/graph_info.hpp"
 #include "runtime/float32_engine.hpp"
@@ -118,7 +121,9 @@ class Builder {
  public:
   /// Opens the library. `first` is any graph of the plan; the model it belongs to is the reference.
   Builder(const BuildRequest& request, const BuildEvents& events, const fs::path& first)
-      : request_(request), events_(events) {
+      : request_(request),
+        events_(events),
+        forward_(request.verifier.stop, [this] { cancel_.request_stop(); }) {
     if (request.compute_capability != 0 && request.target != BuildTarget::kTensorRtRtx) {
       throw_bad_input(
           "--compute-capability: TensorRT builds for the GPU of this machine; it goes with "
@@ -133,6 +138,7 @@ class Builder {
     const bool calibrates = request.precision == Precision::kFp8;
     if (component_of(first).empty() || !(verifies() || calibrates)) return;
     VerifierOptions options = request.verifier;
+    options.stop = cancel_.get_token();
     options.limits.images = request.limits.images;
     options.limits.prompts = request.limits.prompts;
     options.limits.boxes = request.limits.boxes;
@@ -146,6 +152,29 @@ class Builder {
   /// Whether engines can be verified: not when asked not to, and not without a GPU that runs them.
   [[nodiscard]] bool verifies() const { return host_ && request_.verify; }
 
+  /// Of all graphs of the plan, with what tells their verification from others.
+  [[nodiscard]] std::vector<EngineBuildRequest> requests_for(const BuildPlan& plan) {
+    hash_graphs(plan);
+    std::vector<EngineBuildRequest> requests;
+    requests.reserve(plan.jobs.size());
+    for (const BuildJob& job : plan.jobs) requests.push_back(request_for(job));
+    return requests;
+  }
+
+  /// Engines that are up to date stay as they are.
+  [[nodiscard]] std::vector<ModelPart> build_all(const BuildPlan& plan) {
+    PartBuilds how;
+    how.force = request_.force;
+    how.build = [this](const EngineBuildRequest& request) { return build(request); };
+    how.changed = [&](const std::vector<const EngineBuildRequest*>& changed) {
+      plan_ahead(changed, plan.is_model);
+    };
+    how.done = [this](const ModelPart& part) {
+      if (events_.built && part.result.up_to_date) events_.built(part);
+    };
+    return build_parts(*api_, requests_for(plan), how);
+  }
+
   [[nodiscard]] EngineBuildRequest request_for(const BuildJob& job) {
     EngineBuildRequest request;
     request.onnx = job.onnx;
@@ -156,6 +185,8 @@ class Builder {
     request.optimization_level = request_.optimization_level;
     request.workspace_bytes = request_.workspace_bytes;
     request.compute_capability = request_.compute_capability;
+    request.force = request_.force;
+    request.graph_sha256 = hashes_.at(job.onnx);
     if (!request_.verifier.cache.empty()) request.cache = request_.verifier.cache / "timing";
     request.report = [](const std::string& message) { log(LogLevel::kWarning, message); };
     if (host_) {
@@ -169,6 +200,8 @@ class Builder {
       return verifier_->calibrate(onnx, recipe);
     };
     if (verifies()) {
+      request.verification = verification_sha256();
+      request.compiling = [this] { start_ahead(); };
       request.verify = [this, name = job.engine.string()](const Plan& plan, const Recipe& recipe,
                                                           const fs::path& typed) {
         return verify(plan, recipe, typed, name);
@@ -187,7 +220,7 @@ class Builder {
       if (events_.progress && steps > 0 && phase.find("Tactic") == std::string_view::npos) {
         events_.progress(request.output, static_cast<double>(step) / steps);
       }
-      return !request_.verifier.stop.stop_requested();
+      return !request_.verifier.stop.stop_requested() && !(ahead_ && ahead_->failed());
     };
     try {
       EngineBuildResult result = build_engine(*api_, request);
@@ -195,6 +228,7 @@ class Builder {
       return result;
     } catch (const Error&) {
       check_stop();  // whatever the library made of it
+      if (ahead_) ahead_->check();
       throw;
     }
   }
@@ -228,6 +262,10 @@ class Builder {
   [[nodiscard]] EndToEnd verify_together(const ModelFiles& files, std::vector<ModelPart>& parts) {
     use_limits(reference_limits(files));
     const Precision precision = precision_of(files);
+    const std::string wanted = set_sha256();
+    if (!request_.force) {
+      if (auto checked = find_checked_set(files, parts, wanted)) return std::move(*checked);
+    }
     const auto check = [&] {
       return verifier_->verify_results(files, {.threads = 0, .allow_unverified = true}, precision);
     };
@@ -235,16 +273,70 @@ class Builder {
                       {{},
                        [&] { return check_rounded(files, precision); },
                        [this](const EngineBuildRequest& request) { return build(request); },
-                       [](const std::string& message) { log(LogLevel::kWarning, message); }});
+                       [](const std::string& message) { log(LogLevel::kWarning, message); }},
+                      wanted);
   }
 
  private:
   void check_stop() const { throw_if_stopped(request_.verifier.stop, "the build"); }
 
+  /// The graphs of the plan, and those of the model that they are verified with.
+  void hash_graphs(const BuildPlan& plan) {
+    for (const BuildJob& job : plan.jobs) hashes_[job.onnx];
+    if (verifier_ && verifies()) {
+      for (const auto& [component, path] : verifier_->graphs().components) hashes_[path];
+    }
+    std::vector<std::function<std::string()>> calls;
+    calls.reserve(hashes_.size());
+    for (const auto& entry : hashes_) {
+      calls.emplace_back([&path = entry.first] { return hash_graph(path); });
+    }
+    const std::vector<std::string> hashes = side_by_side(calls);
+    auto hash = hashes.begin();
+    for (auto& entry : hashes_) entry.second = *hash++;
+  }
+
+  /// What stages are verified with: the graphs of the whole model, because each stage's inputs are
+  /// another's outputs.
+  [[nodiscard]] std::string verification_sha256() const {
+    std::string text = verifier_->sha256() + "\n";
+    for (const auto& [component, path] : verifier_->graphs().components) {
+      text += std::string(name_of(component)) + " " + hashes_.at(path) + "\n";
+    }
+    text += sha256_hex(MappedFile(verifier_->graphs().tokenizer).bytes());
+    return sha256_hex(std::as_bytes(std::span(text)));
+  }
+
+  /// What the engines are verified with together.
+  [[nodiscard]] std::string set_sha256() const {
+    const std::string text =
+        verification_sha256() + " frames " + std::to_string(request_.verifier.track_frames);
+    return sha256_hex(std::as_bytes(std::span(text)));
+  }
+
+  /// What the verification of these engines needs of the float32 graphs, for start_ahead.
+  void plan_ahead(const std::vector<const EngineBuildRequest*>& changed, bool is_model) {
+    if (!verifier_ || !verifies()) return;
+    for (const EngineBuildRequest* request : changed) {
+      pieces_.emplace_back([this, component = component_of(request->onnx)] {
+        static_cast<void>(verifier_->calls(component));
+      });
+    }
+    if (is_model) pieces_.emplace_back([this] { verifier_->prepare_results(); });
+  }
+
+  /// The first time, runs the reference on the CPU beside TensorRT, whose compiler is one thread.
+  void start_ahead() {
+    if (ahead_ || pieces_.empty()) return;
+    ahead_.emplace(std::move(pieces_), [this] { cancel_.request_stop(); });
+  }
+
   /// Engines that were built before may take less than those of this request.
   void use_limits(const ReferenceLimits& limits) {
     if (limits == limits_) return;
+    if (ahead_) ahead_->finish();
     VerifierOptions options = request_.verifier;
+    options.stop = cancel_.get_token();
     options.limits = limits_ = limits;
     const ModelFiles graphs = verifier_->graphs();
     verifier_.emplace(graphs, std::move(options));
@@ -283,10 +375,15 @@ class Builder {
 
   const BuildRequest& request_;
   const BuildEvents& events_;
+  std::stop_source cancel_;  ///< Of the verifier.
+  std::stop_callback<std::function<void()>> forward_;
   std::unique_ptr<TensorRtHost> host_;
   std::shared_ptr<TensorRtApi> api_;
   std::optional<Verifier> verifier_;
   ReferenceLimits limits_;  ///< Of the verifier.
+  std::map<fs::path, std::string> hashes_;
+  std::vector<WorkAhead::Piece> pieces_;
+  std::optional<WorkAhead> ahead_;  ///< Uses the verifier.
 };
 
 }  // namespace
@@ -330,11 +427,7 @@ BuildOutcome build_engines(const BuildRequest& request, const BuildEvents& event
   Builder builder(request, events, plan.jobs.front().onnx);
   ResultFolder folder(folder_of(request, plan), "--output " + request.output.string());
   BuildOutcome outcome;
-  for (const BuildJob& job : plan.jobs) {
-    EngineBuildRequest engine = builder.request_for(job);
-    EngineBuildResult result = builder.build(engine);
-    outcome.parts.push_back({std::move(engine), std::move(result)});
-  }
+  outcome.parts = builder.build_all(plan);
   copy_tokenizer(plan);
   folder.keep();
   const bool is_foreign = outcome.parts.front().result.manifest.component.empty();

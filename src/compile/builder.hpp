@@ -32,6 +32,7 @@ struct BuildRequest {
   uint64_t workspace_bytes = 0;  ///< Of GPU memory; 0: TensorRT's choice.
   int optimization_level = 3;    ///< 0 to 5.
   bool verify = true;            ///< False: the engines stay unverified.
+  bool force = false;            ///< Builds and checks what is up to date, too.
   VerifierOptions verifier;      ///< `limits` are taken from the engines'.
   /// Files that the caller read, such as recipes: no output may be one of them.
   std::vector<std::filesystem::path> also_read;
@@ -65,7 +66,9 @@ struct BuildOutcome {
 /// The report of `sam3trt build --json`.
 [[nodiscard]] std::string to_json(const BuildOutcome& outcome);
 
-/// Builds engines, verifies each by itself and then all of one model together. Where a single
+/// Builds engines, verifies each by itself and then all of one model together; engines that are
+/// what this request would give stay as they are (compile/up_to_date.hpp), and so does their
+/// verdict. What the float32 graphs give is computed while TensorRT compiles. Where a single
 /// component is built and the others already lie in its folder, the check is of them all. An engine
 /// says "stages" until that check has passed, so that one whose build ended in between is refused
 /// by those who load it. Throws Error(kUnavailable) without the library or a GPU that it needs,

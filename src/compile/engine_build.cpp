@@ -11,6 +11,8 @@
 #include "base/mapped_file.hpp"
 #include "base/output_check.hpp"
 #include "base/sha256.hpp"
+#include "compile/recipe_memory.hpp"
+#include "compile/up_to_date.hpp"
 
 namespace sam3trt {
 namespace {
@@ -106,6 +108,7 @@ EngineManifest describe(const TensorRtApi& api, const EngineBuildRequest& reques
   manifest.metadata = graph.metadata;
   manifest.graph_sha256 = std::move(graph_sha256);
   manifest.precision = name_of(request.precision);
+  manifest.request_sha256 = request_sha256_of(api, request, graph);
   manifest.flavour = name_of(api.flavour());
   manifest.tensorrt_version = api.version();
   if (request.compute_capability == 0) {
@@ -147,6 +150,7 @@ void check_output(const EngineBuildRequest& request) {
 /// Compiles with the timing cache of this GPU and version.
 Plan compile(TensorRtApi& api, const EngineBuildRequest& request, const fs::path& onnx,
              const std::vector<Profile>& profiles, PlanSettings settings) {
+  if (request.compiling) request.compiling();
   const fs::path cache = timing_cache_path(api, request);
   settings.profiles = profiles;
   settings.optimization_level = request.optimization_level;
@@ -203,29 +207,74 @@ EngineBuildResult build_foreign(TensorRtApi& api, const EngineBuildRequest& requ
   settings.strongly_typed = !weakly_typed;
   const Plan plan = compile(api, request, request.onnx, profiles, settings);
   EngineBuildResult result;
-  result.manifest = describe(api, request, graph, hash_graph(request.onnx), profiles);
+  result.manifest = describe(api, request, graph, request.graph_sha256, profiles);
   result.manifest.recipe = weakly_typed ? "weakly typed" : "none";
   write_engine(request.output, plan, result.manifest);
   return result;
 }
 
-}  // namespace
+/// The recipes in the order to try them in.
+std::vector<Recipe> recipes_to_try(const EngineBuildRequest& request,
+                                   const std::optional<RecipeOutcome>& known) {
+  const std::vector<Recipe>& variants = request.recipes.variants(request.precision);
+  if (request.force || !request.after.empty()) return variants;
+  std::vector<Recipe> order = order_recipes(variants, known);
+  if (request.report && order.front().name != variants.front().name) {
+    request.report(request.output.string() + ": recipe " + order.front().name +
+                   " is tried first, because it passed for an earlier graph of these shapes and " +
+                   variants.front().name + " was refused; --force tries all in their order");
+  }
+  return order;
+}
 
-EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& request) {
-  const GraphInfo graph = read_graph_info(request.onnx);
-  check_output(request);
-  if (!graph.metadata.contains("sam3trt.component")) return build_foreign(api, request, graph);
+/// What is known now: the recipe that passed, and those that were refused, in earlier builds too.
+RecipeOutcome outcome_of(const std::optional<RecipeOutcome>& known,
+                         const std::vector<std::string>& refused, const std::string& passed) {
+  RecipeOutcome outcome{passed, refused};
+  if (!known) return outcome;
+  for (const std::string& recipe : known->refused) {
+    if (recipe != passed && std::ranges::find(refused, recipe) == refused.end()) {
+      outcome.refused.push_back(recipe);
+    }
+  }
+  return outcome;
+}
+
+/// Of an engine that passed.
+void set_verdict(EngineManifest& manifest, const BuildVerdict& verdict,
+                 const std::vector<std::string>& refused) {
+  manifest.fused_attentions = verdict.fused_attentions;
+  manifest.verification_report = verdict.report;
+  manifest.verification = VerificationState::kStages;
+  manifest.refused = refused;
+  manifest.deviation = verdict.deviation;
+  manifest.milliseconds = verdict.milliseconds;
+}
+
+void report_unfused(const EngineBuildRequest& request, const EngineManifest& manifest) {
+  const int64_t fused = manifest.fused_attentions.value_or(manifest.attentions);
+  if (!request.report || fused >= manifest.attentions) return;
+  request.report(request.output.string() + ": TensorRT fused " + std::to_string(fused) +
+                 " of the " + std::to_string(manifest.attentions) + " attentions that recipe " +
+                 manifest.recipe +
+                 " leaves to it; the engine is right, but slower than it could be");
+}
+
+EngineBuildResult build_exported(TensorRtApi& api, const EngineBuildRequest& request,
+                                 const GraphInfo& graph) {
   const auto profiles = make_profiles(graph, request.limits);
-  const std::string graph_sha256 = hash_graph(request.onnx);
+  const fs::path memory = request.verify ? recipe_memory_path(api, request, profiles) : fs::path();
+  const auto known = recall_recipes(memory);
   EngineBuildResult result;
   std::set<std::string> tried;
+  std::vector<std::string> refused;  // by their hashes
   bool skipped = !request.after.empty();
   std::optional<double> fastest;  // of the first that was refused
-  for (const Recipe& variant : request.recipes.variants(request.precision)) {
+  for (const Recipe& variant : recipes_to_try(request, known)) {
     const Recipe recipe = for_library(variant, api);
     const TemporaryFolder folder(folder_of(request.output));
     const fs::path typed = folder.path() / "typed.onnx";
-    const auto calibration = calibration_for(request, graph, graph_sha256, recipe);
+    const auto calibration = calibration_for(request, graph, request.graph_sha256, recipe);
     const TypedGraphReport report =
         write_typed_graph(request.onnx, typed, recipe, calibration ? &*calibration : nullptr);
     const std::string component = graph.metadata.at("sam3trt.component");
@@ -239,7 +288,7 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
       continue;
     }
     const Plan plan = compile(api, request, typed, profiles, settings);
-    EngineManifest manifest = describe(api, request, graph, graph_sha256, profiles);
+    EngineManifest manifest = describe(api, request, graph, request.graph_sha256, profiles);
     manifest.component = component;
     manifest.recipe = recipe.name;
     manifest.recipe_sha256 = recipe.sha256();
@@ -249,32 +298,27 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
     if (request.verify) {
       const BuildVerdict verdict =
           request.verify(plan, recipe, standard_graph(request, recipe, calibration, typed));
-      manifest.fused_attentions = verdict.fused_attentions;
-      manifest.verification_report = verdict.report;
       result.deviation = verdict.deviation;
       result.milliseconds = verdict.milliseconds;
-      manifest.verification =
-          verdict.passed ? VerificationState::kStages : VerificationState::kFailed;
       if (!verdict.passed) {
         result.refused.push_back(recipe.name + ": " + verdict.summary);
+        refused.push_back(variant.sha256());
         if (!fastest) fastest = verdict.milliseconds;
         if (request.report) request.report("refused " + result.refused.back());
         continue;
       }
-      if (request.report &&
-          verdict.fused_attentions.value_or(manifest.attentions) < manifest.attentions) {
-        request.report(request.output.string() + ": TensorRT fused " +
-                       std::to_string(*verdict.fused_attentions) + " of the " +
-                       std::to_string(manifest.attentions) + " attentions that recipe " +
-                       recipe.name +
-                       " leaves to it; the engine is right, but slower than it could be");
-      }
+      set_verdict(manifest, verdict, result.refused);
+      report_unfused(request, manifest);
     }
     if (request.report && fastest && result.milliseconds) {
       request.report(cost_of_repair(request.output, recipe, *fastest, *result.milliseconds));
     }
     write_engine(request.output, plan, manifest);
     result.manifest = std::move(manifest);
+    // A repair of a whole model says nothing of the recipes before it.
+    if (request.after.empty()) {
+      remember_recipes(memory, outcome_of(known, refused, variant.sha256()));
+    }
     return result;
   }
   std::string message = request.onnx.string() + ": no engine in " +
@@ -282,6 +326,17 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
                         " gives the results of the float32 reference; try --fp32:";
   for (const std::string& reason : result.refused) message += "\n  " + reason;
   throw Error(ErrorCode::kVerificationFailed, message);
+}
+
+}  // namespace
+
+EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& request) {
+  const GraphInfo graph = read_graph_info(request.onnx);
+  check_output(request);
+  EngineBuildRequest known = request;
+  if (known.graph_sha256.empty()) known.graph_sha256 = hash_graph(request.onnx);
+  return graph.metadata.contains("sam3trt.component") ? build_exported(api, known, graph)
+                                                      : build_foreign(api, known, graph);
 }
 
 }  // namespace sam3trt

@@ -41,6 +41,15 @@ struct EngineBuildRequest {
   std::filesystem::path cache;         ///< Folder of timing caches; empty: none.
   BuildProgress progress;
 
+  /// hash_graph of `onnx` where the caller knows it; empty: it is computed.
+  std::string graph_sha256;
+
+  /// All recipes are tried in their order, whatever is remembered of earlier builds.
+  bool force = false;
+
+  /// Called before each time that TensorRT compiles; may be empty.
+  std::function<void()> compiling;
+
   /// Calibrates the graph for FP8: the products that `recipe` quantises. Called when a recipe
   /// quantises the graph and no calibration with the same graph and images lies beside it.
   std::function<Calibration(const std::filesystem::path& onnx, const Recipe& recipe)> calibrate;
@@ -55,6 +64,9 @@ struct EngineBuildRequest {
                              const std::filesystem::path& typed_onnx)>
       verify;
 
+  /// What tells the verification of `verify` from others: hashes of all it is given.
+  std::string verification;
+
   /// Told about each variant that was refused, and why.
   std::function<void(const std::string& message)> report;
 };
@@ -64,13 +76,16 @@ struct EngineBuildResult {
   std::vector<std::string> refused;    ///< Recipes whose engines failed, with the reason.
   double deviation = 0;                ///< Of the engine that passed.
   std::optional<double> milliseconds;  ///< Likewise; as in BuildVerdict.
+  bool up_to_date = false;             ///< It was there already (compile/up_to_date.hpp).
 };
 
 /// Types the graph by the first recipe of the precision, compiles it, verifies it, and goes on to
 /// the next safer recipe while the verification fails. Writes FILE.engine and its manifest only for
 /// an engine that passed (or when nothing verifies it). Variants that would give the same graph are
-/// tried once. Throws Error(kVerificationFailed) when no recipe passes, and what write_typed_graph
-/// and TensorRtApi::build throw.
+/// tried once. Where an earlier build of a graph of the same shapes had to go on to a safer recipe,
+/// that one is tried first, and those before it last (compile/recipe_memory.hpp). Throws
+/// Error(kVerificationFailed) when no recipe passes, and what write_typed_graph and
+/// TensorRtApi::build throw.
 ///
 /// A graph of another program is built as it is, with float16 wherever TensorRT likes (TensorRT 10)
 /// or in its own types; it stays unverified.

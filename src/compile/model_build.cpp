@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "compile/up_to_date.hpp"
 #include "verify/verify_model.hpp"
 
 namespace sam3trt {
@@ -71,7 +72,8 @@ ModelVerdict repair_model(std::vector<ModelPart>& parts, const ModelRepair& repa
 }
 
 EndToEnd verify_set(const ModelFiles& files, std::vector<ModelPart>& parts,
-                    const std::function<ResultReport()>& check, ModelRepair repair) {
+                    const std::function<ResultReport()>& check, ModelRepair repair,
+                    const std::string& request_sha256) {
   ResultReport last;
   repair.check = [&] {
     last = check();
@@ -82,8 +84,30 @@ EndToEnd verify_set(const ModelFiles& files, std::vector<ModelPart>& parts,
   result.text = summary(last);
   result.verdict =
       verdict == ModelVerdict::kUndecidable ? "undecidable" : std::string(verdict_of(last));
-  mark_as_set(files, result.verdict);
+  mark_as_set(files, result.verdict, request_sha256);
   for (ModelPart& part : parts) part.result.manifest = EngineManifest::load(part.request.output);
+  return result;
+}
+
+std::optional<EndToEnd> find_checked_set(const ModelFiles& files,
+                                         const std::vector<ModelPart>& parts,
+                                         const std::string& request_sha256) {
+  const bool changed =
+      std::ranges::any_of(parts, [](const ModelPart& part) { return !part.result.up_to_date; });
+  const std::vector<EngineManifest> manifests = load_manifests(files);
+  const bool same = std::ranges::all_of(manifests, [&](const EngineManifest& manifest) {
+    return manifest.set_request_sha256 == request_sha256 &&
+           manifest.end_to_end == manifests.front().end_to_end;
+  });
+  if (changed || !same || !set_refusal(manifests).empty()) return std::nullopt;
+  auto manifest = manifests.begin();
+  for (const auto& [component, path] : files.components) {
+    if (!has_plan_of(*manifest++, path)) return std::nullopt;
+  }
+  EndToEnd result;
+  result.verdict = manifests.front().end_to_end;
+  result.text = "as checked when these engines were built; --force checks them again";
+  result.up_to_date = true;
   return result;
 }
 

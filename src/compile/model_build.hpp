@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct EndToEnd {
   /// either side) and "undecidable": the engines may be used together.
   std::string verdict = "none";
   std::string text;
+  bool up_to_date = false;  ///< An earlier build checked the same engines with the same.
 };
 
 /// Builds one part again.
@@ -52,7 +54,15 @@ ModelVerdict repair_model(std::vector<ModelPart>& parts, const ModelRepair& repa
 /// repair_model with the report of `check` in place of a text, for the model in `files`, whose
 /// engines all passed by themselves and of which `parts` may be some. Then, and not before, all
 /// manifests say that they passed together.
+/// `request_sha256` tells what the check is given from others.
 [[nodiscard]] EndToEnd verify_set(const ModelFiles& files, std::vector<ModelPart>& parts,
-                                  const std::function<ResultReport()>& check, ModelRepair repair);
+                                  const std::function<ResultReport()>& check, ModelRepair repair,
+                                  const std::string& request_sha256);
+
+/// What came of the check of exactly these engines, where it passed and was given the same; nothing
+/// otherwise, and where a part was built anew.
+[[nodiscard]] std::optional<EndToEnd> find_checked_set(const ModelFiles& files,
+                                                       const std::vector<ModelPart>& parts,
+                                                       const std::string& request_sha256);
 
 }  // namespace sam3trt

@@ -1,6 +1,7 @@
 #include "manifest/manifest.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.hpp"
@@ -51,6 +52,26 @@ Profiles profiles_from(const Json& list) {
   return profiles;
 }
 
+void read_build(const Json& build, EngineManifest& manifest) {
+  manifest.request_sha256 = build.at("request_sha256").get<std::string>();
+  manifest.refused = build.at("refused").get<std::vector<std::string>>();
+  manifest.deviation = build.at("deviation").get<double>();
+  if (build.contains("milliseconds")) {
+    manifest.milliseconds = build.at("milliseconds").get<double>();
+  }
+}
+
+/// JSON has no other numbers.
+double finite(double value) { return std::isfinite(value) ? value : 0; }
+
+Json build_of(const EngineManifest& manifest) {
+  Json build = {{"request_sha256", manifest.request_sha256},
+                {"refused", manifest.refused},
+                {"deviation", finite(manifest.deviation)}};
+  if (manifest.milliseconds) build["milliseconds"] = finite(*manifest.milliseconds);
+  return build;
+}
+
 EngineManifest from_json(const Json& json, const std::string& where) {
   EngineManifest manifest;
   manifest.component = json.at("component").get<std::string>();
@@ -80,7 +101,9 @@ EngineManifest from_json(const Json& json, const std::string& where) {
   if (manifest.verification == VerificationState::kPassed) {
     manifest.set_sha256 = verification.at("set_sha256").get<std::string>();
     manifest.end_to_end = verification.at("end_to_end").get<std::string>();
+    manifest.set_request_sha256 = verification.value("set_request_sha256", "");
   }
+  if (json.contains("build")) read_build(json.at("build"), manifest);
   return manifest;
 }
 
@@ -160,10 +183,14 @@ std::string EngineManifest::to_json() const {
   if (verification == VerificationState::kPassed) {
     json["verification"]["set_sha256"] = set_sha256;
     json["verification"]["end_to_end"] = end_to_end;
+    if (!set_request_sha256.empty()) {
+      json["verification"]["set_request_sha256"] = set_request_sha256;
+    }
   }
   if (!verification_report.empty()) {
     json["verification"]["report"] = Json::parse(verification_report);
   }
+  if (!request_sha256.empty()) json["build"] = build_of(*this);
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -55,6 +55,13 @@ struct EngineManifest {
   std::string verification_report;  ///< JSON text; empty without a verification.
   std::string set_sha256;           ///< Of the set that passed end to end; empty but for kPassed.
   std::string end_to_end;  ///< What came out of that: "passed", "undecidable", "nothing compared".
+  /// Of what that check was given, where `build` did it; empty: not known.
+  std::string set_request_sha256;
+  /// Of all that decides what the build gives (compile/up_to_date.hpp); empty: not known.
+  std::string request_sha256;
+  std::vector<std::string> refused;      ///< Recipes whose engines failed, with the reason.
+  double deviation = 0;                  ///< The largest of any output; 0 without a verification.
+  std::optional<double> milliseconds{};  ///< Of one call with one image or prompt, when built.
 
   /// Largest size of an input's axis over all profiles; nothing when the engine has none such.
   [[nodiscard]] std::optional<int64_t> largest(const std::string& input, size_t axis) const;

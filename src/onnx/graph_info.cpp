@@ -121,4 +121,20 @@ std::string hash_graph(const std::filesystem::path& path) {
   return hash.hex_digest();
 }
 
+std::string hash_graph_shapes(const std::filesystem::path& path) {
+  const onnx::ModelProto model = read_model(path);
+  onnx::GraphProto shapes;
+  *shapes.mutable_node() = model.graph().node();
+  *shapes.mutable_input() = model.graph().input();
+  *shapes.mutable_output() = model.graph().output();
+  for (const auto& weight : model.graph().initializer()) {
+    onnx::TensorProto* tensor = shapes.add_initializer();
+    tensor->set_name(weight.name());
+    tensor->set_data_type(weight.data_type());
+    *tensor->mutable_dims() = weight.dims();
+  }
+  const std::string text = shapes.SerializeAsString();
+  return sha256_hex(std::as_bytes(std::span(text)));
+}
+
 }  // namespace sam3trt

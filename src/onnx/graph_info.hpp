@@ -32,4 +32,8 @@ struct GraphInfo {
 /// missing or do not lie beside it.
 [[nodiscard]] std::string hash_graph(const std::filesystem::path& path);
 
+/// SHA-256 of nodes, inputs, outputs, and the names, types and shapes of the weights: the same for
+/// graphs that differ in values and metadata alone.
+[[nodiscard]] std::string hash_graph_shapes(const std::filesystem::path& path);
+
 }  // namespace sam3trt

@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/mapped_file.hpp"
+#include "base/sha256.hpp"
 #include "verify/builtin_gate.hpp"
 
 namespace sam3trt {
@@ -113,6 +114,20 @@ Gate Gate::parse(std::string_view text, const std::string& where) {
 }
 
 const GateLimits& Gate::limits(Precision precision) const { return limits_.at(precision); }
+
+std::string Gate::sha256() const {
+  Json json = {{"undecidable_yardstick", undecidable_yardstick_}};
+  for (const auto& [precision, limits] : limits_) {
+    json[std::string(name_of(precision))] = {{"deviation", limits.deviation},
+                                             {"yardstick_factor", limits.yardstick_factor},
+                                             {"mask_iou", limits.mask_iou},
+                                             {"score_error", limits.score_error},
+                                             {"box_error_pixels", limits.box_error_pixels},
+                                             {"borderline_score", limits.borderline_score}};
+  }
+  const std::string text = json.dump();
+  return sha256_hex(std::as_bytes(std::span(text)));
+}
 
 OutputVerdict Gate::judge(Precision precision, const std::string& output, double deviation,
                           std::optional<double> yardstick) const {

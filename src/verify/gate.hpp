@@ -40,6 +40,9 @@ class Gate {
 
   [[nodiscard]] const GateLimits& limits(Precision precision) const;
 
+  /// Of all numbers; tells gates apart.
+  [[nodiscard]] std::string sha256() const;
+
   /// The rule. `yardstick` is the deviation of the reference itself when only its weights are
   /// rounded to the precision: where that alone changes an output much, the checkpoint is too
   /// sensitive for any engine of that precision to be judged by it.

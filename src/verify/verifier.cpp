@@ -1,9 +1,11 @@
 #include "verify/verifier.hpp"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/sha256.hpp"
 #include "base/stop.hpp"
 #include "base/temporary.hpp"
 #include "image/resize.hpp"
@@ -78,18 +80,21 @@ std::unique_ptr<Engine> Verifier::load_reference(const fs::path& path) const {
 }
 
 const ReferenceRun& Verifier::reference() {
-  if (reference_) return *reference_;
+  return reference_.get([this] { return run_reference(); });
+}
+
+ReferenceRun Verifier::run_reference() const {
+  const std::lock_guard lock(running_);
+  check_stop();
   log(LogLevel::kInfo,
       "running the float32 reference on " + std::to_string(images_.size()) + " images on the CPU");
-  ReferenceRun run = record_reference(
+  return record_reference(
       graphs_, [this](const fs::path& path) { return load_reference(path); }, images_,
       options_.texts, options_.limits,
       [this](int64_t done) {
         check_stop();
         if (options_.progress) options_.progress(done, static_cast<int64_t>(images_.size()));
       });
-  reference_ = std::move(run);
-  return *reference_;
 }
 
 std::span<const RecordedCall> Verifier::calls(const std::string& component) {
@@ -102,13 +107,15 @@ std::span<const RecordedCall> Verifier::calls(const std::string& component) {
                     component +
                     ", so an engine of one cannot be verified; export the whole checkpoint again");
   }
-  if (!tracker_) {
+  const auto& tracker = tracker_.get([&] {
+    const std::lock_guard lock(running_);
+    check_stop();
     log(LogLevel::kInfo, "running the float32 reference of clicks and videos on the CPU");
-    tracker_ = record_tracker(
+    return record_tracker(
         graphs_, [this](const fs::path& path) { return load_reference(path); },
         run.calls.at("vision_encoder"), options_.limits);
-  }
-  return tracker_->at(component);
+  });
+  return tracker.at(component);
 }
 
 std::vector<OutputReport> Verifier::verify_calls(const std::string& component,
@@ -118,6 +125,7 @@ std::vector<OutputReport> Verifier::verify_calls(const std::string& component,
   MeasureYardstick yardstick;
   if (typed && precision != Precision::kFp32) {
     yardstick = [&]() -> std::map<std::string, OutputDifference> {
+      const std::lock_guard lock(running_);
       try {
         return measure_stage(calls, *load_on_cpu(*typed));
       } catch (const StoppedError&) {
@@ -157,7 +165,12 @@ ObjectRun Verifier::run_objects(const Model& model) const {
 }
 
 const ObjectRun& Verifier::reference_objects() {
-  if (reference_objects_) return *reference_objects_;
+  return reference_objects_.get([this] { return run_reference_objects(); });
+}
+
+ObjectRun Verifier::run_reference_objects() const {
+  const std::lock_guard lock(running_);
+  check_stop();
   log(LogLevel::kInfo, "running the float32 reference of objects on the CPU: clicks on " +
                            std::to_string(images_.size()) + " images, and a clip of " +
                            std::to_string(options_.track_frames) + " frames");
@@ -167,8 +180,16 @@ const ObjectRun& Verifier::reference_objects() {
                     ": has no components of clicks, so a model that has cannot be verified; export "
                     "the whole checkpoint again");
   }
-  reference_objects_ = run_objects(model);
-  return *reference_objects_;
+  return run_objects(model);
+}
+
+void Verifier::prepare_results() {
+  static_cast<void>(reference());
+  const bool clicks =
+      graphs_.config.tracker && std::ranges::all_of(components(), [&](const ComponentInfo& info) {
+        return !serves(info.id, Task::kInteract) || graphs_.has(info.id);
+      });
+  if (clicks) static_cast<void>(reference_objects());
 }
 
 ResultReport Verifier::verify_results(const ModelFiles& files, const LoadOptions& options,
@@ -239,6 +260,19 @@ ResultReport Verifier::verify_rounded(const std::map<std::string, Recipe>& recip
   }
   return verify_results(find_model_files(folder.path(), ModelForm::kGraphs),
                         {.threads = options_.threads, .allow_unverified = false}, precision);
+}
+
+std::string Verifier::sha256() const {
+  const ReferenceLimits& limits = options_.limits;
+  const nlohmann::ordered_json json = {{"images", hash_images(images_)},
+                                       {"texts", options_.texts},
+                                       {"gate", options_.gate.sha256()},
+                                       {"openvino", openvino_version()},
+                                       {"limits",
+                                        {limits.images, limits.prompts, limits.boxes,
+                                         limits.mask_prompts, limits.masks, limits.objects}}};
+  const std::string text = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return sha256_hex(std::as_bytes(std::span(text)));
 }
 
 std::vector<std::string> Verifier::calibration_images() const { return hash_images(images_); }

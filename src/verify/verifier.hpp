@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -12,6 +13,7 @@
 
 #include "precision/calibration.hpp"
 #include "segmenter/engines.hpp"
+#include "verify/shared_result.hpp"
 #include "verify/verification.hpp"
 
 namespace sam3trt {
@@ -31,7 +33,9 @@ struct VerifierOptions {
   std::function<void(int64_t done, int64_t all)> progress;
 };
 
-/// Runs the float32 graphs on the CPU once, and holds engines against them.
+/// Runs the float32 graphs on the CPU once, and holds engines against them. What the graphs give
+/// may be asked for by several threads: whoever is first computes it, the others wait. One such run
+/// is in memory at a time, and one that failed fails again.
 class Verifier {
  public:
   /// `graphs` are the exported graphs. Reads the images at once, so that a wrong name is reported
@@ -47,6 +51,13 @@ class Verifier {
   /// first call that asks for one of them. Throws Error(kBadInput) when the graphs have no such
   /// component.
   [[nodiscard]] std::span<const RecordedCall> calls(const std::string& component);
+
+  /// Computes what verify_results will compare with.
+  void prepare_results();
+
+  /// Hash of images, texts, gate, limits and OpenVINO: what tells the verification of a stage by
+  /// the same graphs from others.
+  [[nodiscard]] std::string sha256() const;
 
   /// Holds one engine against its stage. `typed` is the graph that the engine was made from; run in
   /// float32, it gives the yardstick.
@@ -77,6 +88,8 @@ class Verifier {
  private:
   /// What the graphs make of objects; computed at the first call.
   [[nodiscard]] const ObjectRun& reference_objects();
+  [[nodiscard]] ReferenceRun run_reference() const;
+  [[nodiscard]] ObjectRun run_reference_objects() const;
   [[nodiscard]] ObjectRun run_objects(const Model& model) const;
   [[nodiscard]] std::vector<OutputReport> verify_calls(
       const std::string& component, std::span<const RecordedCall> calls, Engine& engine,
@@ -90,10 +103,11 @@ class Verifier {
 
   ModelFiles graphs_;
   VerifierOptions options_;
-  std::vector<Image> images_;  ///< The user's or the photographs first, then the built-in ones.
-  std::optional<ReferenceRun> reference_;
-  std::optional<ObjectRun> reference_objects_;
-  std::optional<std::map<std::string, std::vector<RecordedCall>>> tracker_;
+  std::vector<Image> images_;   ///< The user's or the photographs first, then the built-in ones.
+  mutable std::mutex running_;  ///< Held by what runs on the CPU.
+  SharedResult<ReferenceRun> reference_;
+  SharedResult<ObjectRun> reference_objects_;
+  SharedResult<std::map<std::string, std::vector<RecordedCall>>> tracker_;
 };
 
 /// The exported model that `onnx` belongs to: its folder must hold the graphs of the same

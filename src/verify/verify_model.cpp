@@ -143,7 +143,8 @@ ReferenceLimits reference_limits(const ModelFiles& files) {
   return limits;
 }
 
-void mark_as_set(const ModelFiles& engines, const std::string& end_to_end) {
+void mark_as_set(const ModelFiles& engines, const std::string& end_to_end,
+                 const std::string& request_sha256) {
   std::vector<EngineManifest> manifests = load_manifests(engines);
   const std::string set = set_sha256_of(manifests);
   auto manifest = manifests.begin();
@@ -151,6 +152,7 @@ void mark_as_set(const ModelFiles& engines, const std::string& end_to_end) {
     manifest->verification = VerificationState::kPassed;
     manifest->set_sha256 = set;
     manifest->end_to_end = end_to_end;
+    manifest->set_request_sha256 = request_sha256;
     (manifest++)->save(path);
   }
 }

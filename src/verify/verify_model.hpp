@@ -44,7 +44,9 @@ struct VerifyOutcome {
 [[nodiscard]] VerifyOutcome verify_model(const VerifyRequest& request);
 
 /// Writes into the manifests of all engines of the model that they passed together; `end_to_end` is
-/// "passed", "undecidable" or "nothing compared".
-void mark_as_set(const ModelFiles& engines, const std::string& end_to_end);
+/// "passed", "undecidable" or "nothing compared", `request_sha256` what tells the check from
+/// others, where that is known.
+void mark_as_set(const ModelFiles& engines, const std::string& end_to_end,
+                 const std::string& request_sha256 = {});
 
 }  // namespace sam3trt

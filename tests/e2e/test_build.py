@@ -58,6 +58,50 @@ def test_a_folder_of_graphs_becomes_a_folder_of_engines(build, graphs, tmp_path,
     assert len(names) == 2 * len(GRAPHS) + 1
 
 
+def snapshot(folder) -> dict:
+    """Which files there are, and whether any was replaced."""
+    engines = [path for path in folder.iterdir() if ".engine" in path.name]
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in engines}
+
+
+@needs_rtx
+def test_the_same_again_leaves_the_engines_as_they_are(build, graphs, tmp_path):
+    engines = tmp_path / "engines"
+    command = ("--onnx", graphs, "--output", engines, "--fp8", *RTX)
+    first = json.loads(build(*command, "--json", check=True).stdout)
+    assert not any(entry["up_to_date"] for entry in first["engines"])
+    before = snapshot(engines)
+    again = json.loads(build(*command, "--json", check=True).stdout)
+    assert snapshot(engines) == before
+    assert all(entry["up_to_date"] for entry in again["engines"])
+    assert [entry["recipe"] for entry in again["engines"]] == [
+        entry["recipe"] for entry in first["engines"]
+    ]
+    text = build(*command, check=True).stdout
+    assert text.count("it is up to date (--force builds it again)") == len(GRAPHS)
+    damaged = engines / "detector.mask_head.engine"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
+    text = build(*command, check=True).stdout
+    assert text.count("up to date") == len(GRAPHS) - 1
+    after = snapshot(engines)
+    assert {name for name in after if after[name] != before[name]} == {
+        damaged.name,
+        damaged.name + ".json",
+    }
+    build(*command, "--force", check=True)
+    assert not set(snapshot(engines).items()) & set(before.items())
+
+
+@needs_rtx
+def test_another_request_is_built(build, graphs, tmp_path):
+    output = tmp_path / "m.engine"
+    command = ("--onnx", graphs / "detector.mask_head.onnx", "--output", output, *RTX)
+    build(*command, check=True)
+    for other in (("--max-prompts", 2), ("--fp32",), ("--optimization-level", 2)):
+        assert "up to date" not in build(*command, *other, check=True).stdout
+        assert "up to date" in build(*command, *other, check=True).stdout
+
+
 @needs_rtx
 def test_inspect_shows_what_an_engine_is(build, run, graphs, tmp_path):
     output = tmp_path / "m.engine"

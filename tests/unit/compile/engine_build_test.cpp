@@ -10,6 +10,8 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "compile/recipe_memory.hpp"
+#include "fake_tensorrt_api.hpp"
 #include "onnx/graph.hpp"
 #include "onnx/ops.hpp"
 #include "precision/builtin_recipes.hpp"
@@ -20,39 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-/// Compiles anything to the bytes "plan N" and remembers what it was given.
-class FakeTensorRt : public TensorRtApi {
- public:
-  [[nodiscard]] TensorRtFlavour flavour() const override { return TensorRtFlavour::kTensorRt10; }
-  [[nodiscard]] std::string version() const override { return "10.6.0"; }
-  [[nodiscard]] Plan build(const fs::path& onnx, const PlanSettings& settings) override {
-    ++builds;
-    const auto metadata = read_graph_info(onnx).metadata;
-    if (metadata.contains("sam3trt.recipe")) recipes.push_back(metadata.at("sam3trt.recipe"));
-    strongly_typed = settings.strongly_typed;
-    tf32.push_back(settings.allow_tf32);
-    profiles = settings.profiles.size();
-    caches.push_back(settings.timing_cache.size());
-    if (settings.progress && !settings.progress("phase", 1, 2)) {
-      throw Error(ErrorCode::kInternal, "the build was cancelled");
-    }
-    const std::string text = "plan " + std::to_string(builds);
-    const auto* data = reinterpret_cast<const std::byte*>(text.data());
-    return {{data, data + text.size()}, std::vector<std::byte>(7)};
-  }
-  [[nodiscard]] std::shared_ptr<const LoadedPlan> load(
-      std::span<const std::byte> /*plan*/) override {
-    throw Error(ErrorCode::kUnavailable, "no GPU");
-  }
-
-  int builds = 0;
-  bool strongly_typed = true;
-  size_t profiles = 0;
-  std::vector<std::string> recipes;
-  std::vector<size_t> caches;
-  std::vector<bool> tf32;
-};
 
 class BuildEngine : public testing::Test {
  protected:
@@ -69,16 +38,17 @@ class BuildEngine : public testing::Test {
   ~BuildEngine() override { fs::remove_all(folder_); }
 
   /// Three nodes that the variants of fp16 widen one after the other in a detector.
-  void save_graph(const std::string& component) {
+  void save_graph(const std::string& component, const std::string& checkpoint = "abc",
+                  int64_t width = 2) const {
     Graph graph(component);
-    Value x = graph.add_input("x", DType::kF32, {Dim("P"), Dim(2)});
+    Value x = graph.add_input("x", DType::kF32, {Dim("P"), Dim(width)});
     for (const char* name : {"/encoder/layers.0/mlp", "/decoder/layers.0/image_attn/k_proj",
                              "/decoder/layers.0/self_attn/q_proj", "/y"}) {
       x = add_relu(graph, name, x);
     }
     graph.add_output("y", x);
     graph.set_metadata("sam3trt.component", component);
-    graph.set_metadata("sam3trt.checkpoint_sha256", "abc");
+    graph.set_metadata("sam3trt.checkpoint_sha256", checkpoint);
     graph.save(folder_ / "in.onnx");
   }
 
@@ -221,6 +191,116 @@ TEST_F(BuildEngine, KeepsTheTimingCachePerGpuAndVersion) {
   (void)build_engine(api_, request_);
   EXPECT_EQ(api_.caches.back(), 0U);
   EXPECT_TRUE(fs::exists(folder_ / "cache" / ".._.._NVIDIA_L4-TensorRT_10-10.6.0.timing"));
+}
+
+/// Builds whose cache remembers what came of the recipes.
+class RecipeMemory : public BuildEngine {
+ protected:
+  RecipeMemory() {
+    request_.cache = folder_ / "cache";
+    request_.report = [this](const std::string& message) { told_.push_back(message); };
+  }
+
+  /// The recipes that were compiled, in order.
+  std::vector<std::string> build() {
+    api_.recipes.clear();
+    told_.clear();
+    static_cast<void>(build_engine(api_, request_));
+    return api_.recipes;
+  }
+
+  void fine_tune() { save_graph("detector", "another checkpoint"); }
+
+  [[nodiscard]] fs::path file() const {
+    for (const auto& entry : fs::directory_iterator(request_.cache)) {
+      if (entry.path().string().ends_with(".recipes.json")) return entry.path();
+    }
+    return {};
+  }
+
+  std::vector<std::string> told_;
+};
+
+TEST_F(RecipeMemory, WhatPassedForTheSameShapesIsTriedFirst) {
+  accept({"fp16_fp32_decoder"});
+  EXPECT_THAT(build(), ElementsAre("fp16", "fp16_tf32_decoder", "fp16_fp32_decoder"));
+  fine_tune();
+  EXPECT_THAT(build(), ElementsAre("fp16_fp32_decoder"));
+  ASSERT_EQ(told_.size(), 1U);
+  EXPECT_THAT(told_[0], HasSubstr("fp16_fp32_decoder is tried first"));
+  EXPECT_THAT(told_[0], HasSubstr("fp16 was refused"));
+  EXPECT_THAT(build(), ElementsAre("fp16_fp32_decoder"));  // what was refused is still known
+}
+
+TEST_F(RecipeMemory, AWrongMemoryCostsTimeOnly) {
+  accept({"fp16_tf32_decoder"});
+  static_cast<void>(build());
+  accept({"fp16"});
+  const auto tried = build();
+  EXPECT_EQ(tried.front(), "fp16_tf32_decoder");
+  EXPECT_EQ(tried.back(), "fp16");
+  EXPECT_EQ(EngineManifest::load(request_.output).recipe, "fp16");
+  EXPECT_THAT(build(), ElementsAre("fp16"));  // learnt
+}
+
+TEST_F(RecipeMemory, ForceTriesAllInTheirOrder) {
+  accept({"fp16_tf32_decoder"});
+  static_cast<void>(build());
+  request_.force = true;
+  EXPECT_THAT(build(), ElementsAre("fp16", "fp16_tf32_decoder"));
+}
+
+TEST_F(RecipeMemory, HoldsForNothingElse) {
+  accept({"fp16_tf32_decoder"});
+  const EngineBuildRequest first = request_;
+  static_cast<void>(build());
+  const std::vector<std::function<void()>> others = {
+      [this] { request_.gpu = "NVIDIA L4"; },  [this] { request_.kernels_sha256 = "others"; },
+      [this] { request_.limits.prompts = 3; }, [this] { request_.optimization_level = 1; },
+      [this] { api_.own_version = "10.7.0"; }, [this] { save_graph("detector", "abc", 3); },
+  };
+  for (size_t i = 0; i < others.size(); ++i) {
+    request_ = first;
+    others[i]();
+    EXPECT_THAT(build(), ElementsAre("fp16", "fp16_tf32_decoder")) << i;
+  }
+}
+
+TEST_F(RecipeMemory, ADamagedFileIsNoMemory) {
+  accept({"fp16_tf32_decoder"});
+  static_cast<void>(build());
+  const nlohmann::json good = nlohmann::json::parse(std::ifstream(file()));
+  nlohmann::json other_version = good;
+  other_version["version"] = 2;
+  nlohmann::json other_recipe = good;
+  other_recipe["passed"] = "../x";
+  for (const std::string& text :
+       {std::string(), std::string("[1"), std::string("[]"), std::string(R"({"version":1})"),
+        std::string(R"({"version":1,"passed":3,"refused":[]})"),
+        std::string(R"({"version":1,"passed":"","refused":"x"})"), other_version.dump(),
+        other_recipe.dump(), good.dump() + std::string(1 << 17, ' ')}) {
+    std::ofstream(file()) << text;
+    EXPECT_THAT(build(), ElementsAre("fp16", "fp16_tf32_decoder")) << text.substr(0, 100);
+  }
+}
+
+TEST_F(RecipeMemory, ARepairOfAModelKeepsToTheOrderAndTeachesNothing) {
+  accept({"fp16_fp32_decoder"});
+  static_cast<void>(build());
+  const auto known = recall_recipes(file());
+  ASSERT_TRUE(known);
+  request_.after = "fp16";
+  accept({"fp16_tf32_decoder"});
+  EXPECT_THAT(build(), ElementsAre("fp16_tf32_decoder"));
+  EXPECT_EQ(recall_recipes(file())->passed, known->passed);
+}
+
+TEST_F(BuildEngine, SaysBeforeItCompiles) {
+  accept({"fp16_tf32_decoder"});
+  std::vector<int> builds;
+  request_.compiling = [&] { builds.push_back(api_.builds); };
+  static_cast<void>(build_engine(api_, request_));
+  EXPECT_THAT(builds, ElementsAre(0, 1));
 }
 
 TEST_F(BuildEngine, VariantsThatGiveTheSameGraphAreTriedOnce) {

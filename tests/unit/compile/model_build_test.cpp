@@ -11,7 +11,9 @@
 #include <fstream>
 
 #include "base/error.hpp"
+#include "base/sha256.hpp"
 #include "segmenter/engines.hpp"
+#include "verify/verify_model.hpp"
 
 namespace sam3trt {
 namespace {
@@ -166,7 +168,7 @@ class VerifySet : public testing::Test {
 
 TEST_F(VerifySet, EnginesPassTogetherOrNotAtAll) {
   const EndToEnd result = verify_set(
-      files_, parts_, [] { return found(7); }, repair_);
+      files_, parts_, [] { return found(7); }, repair_, "request");
   EXPECT_EQ(result.verdict, "passed");
   EXPECT_THAT(result.text, HasSubstr("7 instances compared"));
   EXPECT_THAT(states(), testing::Each("passed"));
@@ -183,7 +185,7 @@ TEST_F(VerifySet, ABuildThatIsKilledBeforeTheEndLeavesEnginesThatAreRefused) {
       ::raise(SIGKILL);
       return {};
     };
-    static_cast<void>(verify_set(files_, parts_, die, repair_));
+    static_cast<void>(verify_set(files_, parts_, die, repair_, "request"));
     ::_exit(0);
   }
   int status = 0;
@@ -195,16 +197,68 @@ TEST_F(VerifySet, ABuildThatIsKilledBeforeTheEndLeavesEnginesThatAreRefused) {
 
 TEST_F(VerifySet, AnErrorOfTheCheckLeavesThemAsTheyWere) {
   const auto fail = []() -> ResultReport { throw Error(ErrorCode::kInternal, "out of memory"); };
-  EXPECT_THROW((void)verify_set(files_, parts_, fail, repair_), Error);
+  EXPECT_THROW((void)verify_set(files_, parts_, fail, repair_, "request"), Error);
   EXPECT_THAT(states(), testing::Each("stages"));
 }
 
 TEST_F(VerifySet, WhatIsPassedWithoutInstancesSaysThatNothingWasCompared) {
   const EndToEnd result = verify_set(
-      files_, parts_, [] { return found(0); }, repair_);
+      files_, parts_, [] { return found(0); }, repair_, "request");
   EXPECT_EQ(result.verdict, "nothing compared");
   EXPECT_THAT(result.text, HasSubstr("0 instances compared"));
   EXPECT_EQ(load_manifests(files_).front().end_to_end, "nothing compared");
+}
+
+/// A set that passed, of engines that are up to date.
+class CheckedSet : public VerifySet {
+ protected:
+  CheckedSet() {
+    for (ModelPart& part : parts_) {
+      EngineManifest& manifest = part.result.manifest;
+      std::ofstream(part.request.output) << manifest.plan_sha256;
+      manifest.plan_bytes = manifest.plan_sha256.size();
+      manifest.plan_sha256 = sha256_hex(std::as_bytes(std::span(manifest.plan_sha256)));
+      manifest.save(part.request.output);
+    }
+    static_cast<void>(verify_set(
+        files_, parts_, [] { return found(7); }, repair_, "request"));
+    for (ModelPart& part : parts_) part.result.up_to_date = true;
+  }
+};
+
+TEST_F(CheckedSet, IsNotCheckedAgain) {
+  const auto checked = find_checked_set(files_, parts_, "request");
+  ASSERT_TRUE(checked);
+  EXPECT_EQ(checked->verdict, "passed");
+  EXPECT_TRUE(checked->up_to_date);
+  mark_as_set(files_, "undecidable", "request");
+  EXPECT_EQ(find_checked_set(files_, parts_, "request")->verdict, "undecidable");
+}
+
+TEST_F(CheckedSet, IsCheckedAgainWithSomethingElse) {
+  EXPECT_FALSE(find_checked_set(files_, parts_, "other images"));
+  mark_as_set(files_, "passed");  // by `verify`
+  EXPECT_FALSE(find_checked_set(files_, parts_, "request"));
+}
+
+TEST_F(CheckedSet, IsCheckedAgainWhenAPartWasBuilt) {
+  parts_.back().result.up_to_date = false;
+  EXPECT_FALSE(find_checked_set(files_, parts_, "request"));
+}
+
+TEST_F(CheckedSet, IsCheckedAgainWhenItDidNotPass) {
+  EngineManifest manifest = EngineManifest::load(parts_.front().request.output);
+  manifest.verification = VerificationState::kFailed;
+  manifest.save(parts_.front().request.output);
+  EXPECT_FALSE(find_checked_set(files_, parts_, "request"));
+}
+
+TEST_F(CheckedSet, IsCheckedAgainWhenAnEngineBesideItIsDamaged) {
+  const fs::path beside = parts_.back().request.output;
+  parts_.pop_back();
+  EXPECT_TRUE(find_checked_set(files_, parts_, "request"));
+  std::ofstream(beside) << "another plan";
+  EXPECT_FALSE(find_checked_set(files_, parts_, "request"));
 }
 
 TEST_F(VerifySet, OnlyTheEnginesOfThisBuildAreMarkedAsFailed) {
@@ -212,7 +266,7 @@ TEST_F(VerifySet, OnlyTheEnginesOfThisBuildAreMarkedAsFailed) {
   ResultReport report;
   report.problems = {"2 instances are lost"};
   EXPECT_THROW((void)verify_set(
-                   files_, parts_, [&] { return report; }, repair_),
+                   files_, parts_, [&] { return report; }, repair_, "request"),
                Error);
   EXPECT_THAT(states(), ElementsAre("failed", "stages", "stages", "stages", "stages"));
 }

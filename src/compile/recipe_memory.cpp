@@ -1,0 +1,90 @@
+#include "compile/recipe_memory.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.hpp"
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "base/mapped_file.hpp"
+#include "base/sha256.hpp"
+#include "onnx/graph_info.hpp"
+
+namespace sam3trt {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr int kVersion = 1;
+constexpr size_t kLargestFile = size_t{1} << 16;
+
+}  // namespace
+
+fs::path recipe_memory_path(const TensorRtApi& api, const EngineBuildRequest& request,
+                            const std::vector<Profile>& profiles) {
+  if (request.cache.empty()) return {};
+  Json key = {{"graph", hash_graph_shapes(request.onnx)},
+              {"precision", name_of(request.precision)},
+              {"library", {name_of(api.flavour()), api.version()}},
+              {"gpu", {request.gpu, request.gpu_compute_capability, request.compute_capability}},
+              {"kernels", request.kernels_sha256},
+              {"compiler", {request.optimization_level, request.workspace_bytes}}};
+  for (const Recipe& recipe : request.recipes.variants(request.precision)) {
+    key["recipes"].push_back(recipe.sha256());
+  }
+  for (const Profile& profile : profiles) {
+    Json inputs = Json::object();
+    for (const auto& [name, shape] : profile) inputs[name] = {shape.min, shape.opt, shape.max};
+    key["profiles"].push_back(std::move(inputs));
+  }
+  const std::string text = key.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return request.cache / (sha256_hex(std::as_bytes(std::span(text))) + ".recipes.json");
+}
+
+std::optional<RecipeOutcome> recall_recipes(const fs::path& file) {
+  std::error_code ignored;
+  if (file.empty() || !fs::is_regular_file(file, ignored)) return std::nullopt;
+  try {
+    const MappedFile mapped(file);
+    const auto bytes = mapped.bytes();
+    if (bytes.size() > kLargestFile) return std::nullopt;
+    const Json json =
+        Json::parse(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+    if (json.at("version").get<int>() != kVersion) return std::nullopt;
+    return RecipeOutcome{json.at("passed").get<std::string>(),
+                         json.at("refused").get<std::vector<std::string>>()};
+  } catch (const std::exception&) {
+    return std::nullopt;  // not a file of this form
+  }
+}
+
+void remember_recipes(const fs::path& file, const RecipeOutcome& outcome) {
+  if (file.empty()) return;
+  try {
+    std::error_code error;
+    fs::create_directories(file.parent_path(), error);
+    AtomicFile atomic(file);
+    atomic.write(
+        Json{{"version", kVersion}, {"passed", outcome.passed}, {"refused", outcome.refused}}
+            .dump() +
+        "\n");
+    atomic.commit();
+  } catch (const Error& error) {
+    log(LogLevel::kWarning, std::string("which recipe passed was not kept: ") + error.what());
+  }
+}
+
+std::vector<Recipe> order_recipes(const std::vector<Recipe>& recipes,
+                                  const std::optional<RecipeOutcome>& outcome) {
+  std::vector<Recipe> order = recipes;
+  if (!outcome) return order;
+  const auto passed = std::ranges::find(order, outcome->passed, &Recipe::sha256);
+  const bool refused = std::any_of(order.begin(), passed, [&](const Recipe& recipe) {
+    return std::ranges::find(outcome->refused, recipe.sha256()) != outcome->refused.end();
+  });
+  if (passed != order.end() && refused) std::ranges::rotate(order, passed);
+  return order;
+}
+
+}  // namespace sam3trt
