@@ -102,7 +102,11 @@ std::optional<EndToEnd> find_checked_set(const ModelFiles& files,
   if (changed || !same || !set_refusal(manifests).empty()) return std::nullopt;
   auto manifest = manifests.begin();
   for (const auto& [component, path] : files.components) {
-    if (!has_plan_of(*manifest++, path)) return std::nullopt;
+    // The files of the parts were looked at when these were found.
+    const bool is_part = std::ranges::any_of(
+        parts, [&](const ModelPart& part) { return part.request.output == path; });
+    if (!is_part && !has_plan_of(*manifest, path)) return std::nullopt;
+    ++manifest;
   }
   EndToEnd result;
   result.verdict = manifests.front().end_to_end;

@@ -67,7 +67,7 @@ def snapshot(folder) -> dict:
 @needs_rtx
 def test_the_same_again_leaves_the_engines_as_they_are(build, graphs, tmp_path):
     engines = tmp_path / "engines"
-    command = ("--onnx", graphs, "--output", engines, "--fp8", *RTX)
+    command = ("--onnx", graphs, "--output", engines, "--fp16", *RTX)
     first = json.loads(build(*command, "--json", check=True).stdout)
     assert not any(entry["up_to_date"] for entry in first["engines"])
     before = snapshot(engines)
@@ -77,19 +77,15 @@ def test_the_same_again_leaves_the_engines_as_they_are(build, graphs, tmp_path):
     assert [entry["recipe"] for entry in again["engines"]] == [
         entry["recipe"] for entry in first["engines"]
     ]
-    text = build(*command, check=True).stdout
-    assert text.count("it is up to date (--force builds it again)") == len(GRAPHS)
     damaged = engines / "detector.mask_head.engine"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
     text = build(*command, check=True).stdout
-    assert text.count("up to date") == len(GRAPHS) - 1
+    assert text.count("it is up to date (--force builds it again)") == len(GRAPHS) - 1
     after = snapshot(engines)
     assert {name for name in after if after[name] != before[name]} == {
         damaged.name,
         damaged.name + ".json",
     }
-    build(*command, "--force", check=True)
-    assert not set(snapshot(engines).items()) & set(before.items())
 
 
 @needs_rtx
@@ -100,6 +96,7 @@ def test_another_request_is_built(build, graphs, tmp_path):
     for other in (("--max-prompts", 2), ("--fp32",), ("--optimization-level", 2)):
         assert "up to date" not in build(*command, *other, check=True).stdout
         assert "up to date" in build(*command, *other, check=True).stdout
+    assert "up to date" not in build(*command, *other, "--force", check=True).stdout
 
 
 @needs_rtx

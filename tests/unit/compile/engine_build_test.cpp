@@ -11,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "compile/recipe_memory.hpp"
+#include "compile/up_to_date.hpp"
 #include "fake_tensorrt_api.hpp"
 #include "onnx/graph.hpp"
 #include "onnx/ops.hpp"
@@ -417,6 +418,23 @@ TEST_F(BuildFp8Engine, ACalibrationIsMadeOnceForTheSameImages) {
   EXPECT_EQ(kept.inputs.images, request_.calibration_images);
   EXPECT_EQ(kept.inputs.semantics, "hf");
   EXPECT_EQ(kept.sha256(), first);
+}
+
+TEST_F(BuildFp8Engine, AnEngineOfAnotherCalibrationIsNotUpToDate) {
+  static_cast<void>(build());
+  std::string reason;
+  EXPECT_TRUE(find_up_to_date(api_, request_, reason));
+  const fs::path beside = Calibration::path_beside(request_.onnx);
+  const Calibration kept = Calibration::load(beside);
+  Calibration other = kept;
+  other.amax[products_[0]] = 5.0F;
+  other.save(beside);
+  EXPECT_FALSE(find_up_to_date(api_, request_, reason));
+  EXPECT_THAT(reason, HasSubstr("another calibration"));
+  kept.save(beside);
+  EXPECT_TRUE(find_up_to_date(api_, request_, reason));
+  fs::remove(beside);
+  EXPECT_FALSE(find_up_to_date(api_, request_, reason));
 }
 
 TEST_F(BuildFp8Engine, OtherImagesCalibrateAnew) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
@@ -41,6 +42,11 @@ EngineManifest example() {
   manifest.calibration_sha256 = "ee";
   manifest.set_sha256 = "ff";
   manifest.end_to_end = "passed";
+  manifest.set_request_sha256 = "gg";
+  manifest.request_sha256 = "hh";
+  manifest.refused = {"fp16: pred_boxes"};
+  manifest.deviation = 0.125;
+  manifest.milliseconds = 1.5;
   return manifest;
 }
 
@@ -71,6 +77,28 @@ TEST(EngineManifest, SurvivesBeingWrittenAndRead) {
   EXPECT_EQ(manifest.calibration_sha256, "ee");
   EXPECT_EQ(manifest.set_sha256, "ff");
   EXPECT_EQ(manifest.end_to_end, "passed");
+  EXPECT_EQ(manifest.set_request_sha256, "gg");
+  EXPECT_EQ(manifest.request_sha256, "hh");
+  EXPECT_EQ(manifest.refused, std::vector<std::string>{"fp16: pred_boxes"});
+  EXPECT_EQ(manifest.deviation, 0.125);
+  EXPECT_EQ(manifest.milliseconds, 1.5);
+}
+
+TEST(EngineManifest, OneThatDoesNotSayItsRequestIsRead) {
+  auto json = nlohmann::json::parse(example().to_json());
+  json.erase("build");
+  json["verification"].erase("set_request_sha256");
+  const EngineManifest manifest = EngineManifest::parse(json.dump(), "file");
+  EXPECT_EQ(manifest.request_sha256, "");
+  EXPECT_EQ(manifest.set_request_sha256, "");
+  EXPECT_EQ(manifest.milliseconds, std::nullopt);
+}
+
+TEST(EngineManifest, NumbersThatAreNotFiniteCanBeRead) {
+  EngineManifest manifest = example();
+  manifest.deviation = std::numeric_limits<double>::infinity();
+  manifest.milliseconds = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(EngineManifest::parse(manifest.to_json(), "file").deviation, 0);
 }
 
 TEST(EngineManifest, OneThatPassedNamesItsSet) {
@@ -91,7 +119,7 @@ TEST(EngineManifest, OneThatPassedNamesItsSet) {
 TEST(EngineManifest, EveryMissingOrWrongFieldIsAnError) {
   const auto json = nlohmann::json::parse(example().to_json());
   for (const auto& item : json.items()) {
-    if (item.key() != "fused_attentions") {
+    if (item.key() != "fused_attentions" && item.key() != "build") {
       auto missing = json;
       missing.erase(item.key());
       EXPECT_THAT(message_of([&] { (void)EngineManifest::parse(missing.dump(), "file"); }),

@@ -57,6 +57,34 @@ class HashGraph : public testing::Test {
   onnx::ModelProto model_;
 };
 
+TEST_F(HashGraph, TheShapesAreThoseOfAllWeightsWhateverTheirValues) {
+  auto* graph = model_.mutable_graph();
+  auto* weight = graph->add_initializer();
+  weight->set_name("w");
+  weight->set_data_type(onnx::TensorProto::FLOAT);
+  weight->add_dims(1);
+  weight->set_raw_data("one.");
+  graph->add_node()->set_op_type("Relu");
+  const auto shapes = [&] {
+    write("g.onnx", model_.SerializeAsString());
+    return hash_graph_shapes(folder_ / "g.onnx");
+  };
+  const std::string before = shapes();
+  weight->set_raw_data("two.");
+  auto* metadata = model_.add_metadata_props();
+  metadata->set_key("sam3trt.checkpoint_sha256");
+  metadata->set_value("another");
+  EXPECT_EQ(shapes(), before);
+  place(weight, "w", "weights.bin");
+  weight->clear_raw_data();
+  EXPECT_EQ(shapes(), before);
+  weight->set_dims(0, 2);
+  EXPECT_NE(shapes(), before);
+  weight->set_dims(0, 1);
+  graph->mutable_node(0)->set_op_type("Sigmoid");
+  EXPECT_NE(shapes(), before);
+}
+
 TEST_F(HashGraph, EveryDataFileThatAGraphNamesCounts) {
   place(model_.mutable_graph()->add_initializer(), "a", "weights.bin");
   place(model_.mutable_graph()->add_initializer(), "b", "g.onnx.data");

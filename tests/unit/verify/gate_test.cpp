@@ -33,6 +33,19 @@ std::string message_of(const std::function<void(Json&)>& change) {
   return {};
 }
 
+TEST(Gate, EveryNumberTellsItFromOthers) {
+  const std::string builtin = Gate::builtin().sha256();
+  EXPECT_EQ(gate_with([](Json&) {}).sha256(), builtin);
+  for (const char* path :
+       {"/undecidable_yardstick", "/precisions/fp16/yardstick_factor",
+        "/precisions/fp8/deviation/*", "/precisions/fp16/result/mask_iou",
+        "/precisions/fp32/result/score_error", "/precisions/bf16/result/box_error_pixels",
+        "/precisions/fp16/result/borderline_score"}) {
+    const Gate other = gate_with([&](Json& json) { json[Json::json_pointer(path)] = 0.4321; });
+    EXPECT_NE(other.sha256(), builtin) << path;
+  }
+}
+
 TEST(Gate, ADeviationWithinTheLimitPasses) {
   const Gate gate = gate_with([](Json& json) {
     json["precisions"]["fp16"]["deviation"] = {{"*", 1e-3}, {"pred_boxes", 1e-6}};
