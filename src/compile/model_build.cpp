@@ -101,7 +101,8 @@ std::optional<EndToEnd> find_checked_set(const ModelFiles& files,
   });
   if (changed || !same || !set_refusal(manifests).empty()) return std::nullopt;
   auto manifest = manifests.begin();
-  for (const auto& [component, path] : files.components) {
+  for (const auto& entry : files.components) {
+    const std::filesystem::path& path = entry.second;
     // The files of the parts were looked at when these were found.
     const bool is_part = std::ranges::any_of(
         parts, [&](const ModelPart& part) { return part.request.output == path; });

@@ -83,7 +83,9 @@ std::vector<Recipe> order_recipes(const std::vector<Recipe>& recipes,
   const bool refused = std::any_of(order.begin(), passed, [&](const Recipe& recipe) {
     return std::ranges::find(outcome->refused, recipe.sha256()) != outcome->refused.end();
   });
-  if (passed != order.end() && refused) std::ranges::rotate(order, passed);
+  if (passed != order.end() && refused) {
+    std::rotate(order.begin(), passed, order.end());
+  }
   return order;
 }
 

@@ -160,16 +160,24 @@ def test_an_engine_of_tensorrt_rtx_is_built_from_its_package(graphs, tmp_path):
     if importlib.util.find_spec("tensorrt_rtx_libs") is None:
         pytest.skip("tensorrt-rtx-cu13-libs is not installed here")
     told = []
-    report = sam3trt.build(
-        graphs / "detector.mask_head.onnx",
-        tmp_path / "mask_head.engine",
-        target="rtx",
-        compute_capability="8.9",
-        progress=lambda *news: told.append(news),
-    )
+
+    def build(**options) -> dict:
+        return sam3trt.build(
+            graphs / "detector.mask_head.onnx",
+            tmp_path / "mask_head.engine",
+            target="rtx",
+            compute_capability="8.9",
+            progress=lambda *news: told.append(news),
+            **options,
+        )
+
+    report = build()
     assert report["engines"][0]["engine"] == str(tmp_path / "mask_head.engine")
     assert (tmp_path / "mask_head.engine").is_file()
     assert told and told[-1][0] == "mask_head.engine"
+    assert not report["engines"][0]["up_to_date"]
+    assert build()["engines"][0]["up_to_date"]
+    assert not build(force=True)["engines"][0]["up_to_date"]
 
 
 def test_the_librarys_messages_go_to_logging(tmp_path, caplog):
