@@ -182,6 +182,9 @@ void put(const HttpResponse& from, httplib::Response& to) {
         } catch (const std::exception& error) {
           log(LogLevel::kWarning, std::string("a response broke off: ") + error.what());
           return false;
+        } catch (...) {  // nothing that goes wrong with one response may end the process
+          log(LogLevel::kWarning, "a response broke off");
+          return false;
         }
         sink.done();
         return true;
@@ -285,6 +288,8 @@ class HttpServer::Impl : public httplib::Server {
                              [&](httplib::Request& request) { take_head(exchange, request); });
       } catch (const std::exception& error) {
         log(LogLevel::kWarning, std::string("a connection failed: ") + error.what());
+      } catch (...) {
+        log(LogLevel::kWarning, "a connection failed");
       }
       ok = stream.flush() && ok;
       current = nullptr;

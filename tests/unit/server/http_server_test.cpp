@@ -44,6 +44,14 @@ class HttpServerTest : public testing::Test {
       response.body = std::string(300'000, 'x');
       return response;
     });
+    routes_.add("GET", "/broken", [](const HttpRequest&) {
+      HttpResponse response;
+      response.stream = [](const std::function<bool(std::string_view)>& send) {
+        static_cast<void>(send("begun"));
+        throw 1;  // no std::exception
+      };
+      return response;
+    });
     routes_.add("GET", "/size", [](const HttpRequest&) {
       HttpResponse response;
       response.body = "some bytes";
@@ -114,6 +122,14 @@ TEST_F(HttpServerTest, AnswersWithoutABodyAndLongOnesComeWhole) {
   EXPECT_THAT(head, EndsWith("\r\n\r\n"));
   EXPECT_THAT(answer("POST /long HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"),
               EndsWith("\r\n\r\n" + std::string(300'000, 'x')));
+}
+
+TEST_F(HttpServerTest, AResponseThatBreaksOffEndsItsConnectionAlone) {
+  const std::string broken = answer("GET /broken HTTP/1.1\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(broken, HasSubstr("begun"));
+  EXPECT_THAT(broken, Not(EndsWith("0\r\n\r\n")));
+  EXPECT_THAT(answer("GET /size HTTP/1.1\r\nConnection: close\r\n\r\n"),
+              StartsWith("HTTP/1.1 200 "));
 }
 
 TEST_F(HttpServerTest, WhatIsNotHttpIsNotCalledSlow) {
