@@ -25,6 +25,8 @@ import urllib.parse
 from pathlib import Path
 from typing import NamedTuple
 
+from serve_client import form, head
+
 PATHS = {"infer": "/v1/infer", "clicks": "/v1/objects", "healthz": "/healthz"}
 PATIENCE = 120  # seconds until a request counts as not answered
 OVERSIZED = 1 << 40
@@ -66,33 +68,20 @@ class Load:
         image = Path(options.image).read_bytes()
         # Bytes behind an image's end give it another name in the cache.
         images = [image + b" " * i for i in range(options.images)]
+        _, self.media = form([])
         self.bodies = {
-            "infer": [self.parts([("image", i), ("text", options.text.encode())]) for i in images],
+            "infer": [form([("image", i), ("text", options.text.encode())])[0] for i in images],
             "clicks": [
-                self.parts([("image", i), ("request", b'{"objects": [{"points": [[20, 20]]}]}')])
+                form([("image", i), ("request", b'{"objects": [{"points": [[20, 20]]}]}')])[0]
                 for i in images
             ],
             "healthz": [b""],
         }
 
-    @staticmethod
-    def parts(fields: list[tuple[str, bytes]]) -> bytes:
-        body = b""
-        for name, content in fields:
-            file = b'; filename="a.png"' if name == "image" else b""
-            body += b'--b\r\nContent-Disposition: form-data; name="' + name.encode() + b'"' + file
-            body += b"\r\n\r\n" + content + b"\r\n"
-        return body + b"--b--\r\n"
-
     def head(self, kind: str, length: int) -> bytes:
         method = "GET" if kind == "healthz" else "POST"
-        lines = [f"{method} {PATHS[kind]} HTTP/1.1", f"Host: {self.where[0]}"]
-        if self.options.token:
-            lines.append(f"Authorization: Bearer {self.options.token}")
-        if method == "POST":
-            lines.append("Content-Type: multipart/form-data; boundary=b")
-            lines.append(f"Content-Length: {length}")
-        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+        media = None if kind == "healthz" else self.media
+        return head(self.options.url, method, PATHS[kind], length, media, self.options.token)
 
     def note(self, kind: str, answer: Answer, begin: float) -> None:
         self.statuses[kind][answer.status] += 1

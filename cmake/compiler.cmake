@@ -35,7 +35,7 @@ endif()
 # is compiled as the presets say: faster to build, and hardly slower.
 function(sam3trt_compile_for_speed)
   foreach(target IN LISTS ARGV)
-    if(SAM3TRT_SANITIZE)
+    if(SAM3TRT_SANITIZE OR SAM3TRT_SANITIZE_THREADS)
       target_compile_options(${target} PRIVATE -O1)
     elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
       target_compile_options(${target} PRIVATE -O3)

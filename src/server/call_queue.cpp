@@ -20,7 +20,8 @@ std::exception_ptr refusal(const char* code, const char* message) {
 }  // namespace
 
 void CallQueue::run(std::span<Call> calls, const std::function<bool()>& gone) {
-  const Clock::time_point deadline = Clock::now() + limits_.timeout;
+  const Clock::time_point begin = Clock::now();
+  const Clock::time_point deadline = begin + limits_.timeout;
   std::condition_variable changed;
   const auto any = [&](Call::State state) {
     return std::ranges::any_of(calls, [&](const Call& call) { return call.state_ == state; });
@@ -28,6 +29,7 @@ void CallQueue::run(std::span<Call> calls, const std::function<bool()>& gone) {
   std::unique_lock lock(mutex_);
   for (Call& call : calls) {
     call.changed_ = &changed;
+    call.since_ = begin;
     waiting_.push_back(&call);
   }
   if (stopped_) refuse_waiting(calls, refusal("stopping", "the server stops"));
@@ -64,55 +66,54 @@ void CallQueue::refuse_waiting(std::span<Call> calls, const std::exception_ptr& 
   }
 }
 
-/// The calls that take() would give now; `may_grow`: more could go with them.
-std::vector<Call*> CallQueue::choose(size_t device, bool& may_grow) const {
-  std::vector<Call*> chosen;
+/// The calls that take() would give now; `only_kept`: of those whose images' features are kept.
+CallQueue::Choice CallQueue::choose(size_t device, bool only_kept) const {
+  Choice choice;
   std::set<std::string> digests;
-  std::shared_ptr<const Features> features;
-  may_grow = false;
+  const Features* features = nullptr;
   for (Call* call : waiting_) {
-    if (chosen.size() == std::max(kMaxCalls, batch_)) break;
+    if (choice.calls.size() == std::max(kMaxCalls, batch_)) break;
     const std::string& digest = call->image.digest;
     if (busy_.contains(digest)) continue;
-    const auto kept = cache_.peek(digest);
-    if (kept && kept->device != device) continue;
-    if (chosen.empty()) {
-      if (kept) features = kept->features;
-    } else if (kept ? kept->features != features : features != nullptr) {
+    const FeatureCache::Piece kept = cache_.piece_of(digest);
+    const bool is_kept = kept.features != nullptr;
+    if (is_kept ? kept.device != device : only_kept) continue;
+    if (choice.calls.empty()) {
+      features = kept.features;
+    } else if (kept.features != features) {
       continue;
     }
-    if (!kept && !digests.contains(digest) && digests.size() == batch_) continue;
+    if (!is_kept && !digests.contains(digest) && digests.size() == batch_) continue;
     digests.insert(digest);
-    chosen.push_back(call);
+    choice.calls.push_back(call);
   }
-  may_grow = !chosen.empty() && features == nullptr && digests.size() < batch_ &&
-             (digests.size() > 1 || announced_ > 0);
-  return chosen;
+  choice.may_grow = !choice.calls.empty() && features == nullptr && digests.size() < batch_ &&
+                    (digests.size() > 1 || announced_ > 0);
+  return choice;
 }
 
 std::vector<Call*> CallQueue::take(size_t device) {
   std::unique_lock lock(mutex_);
-  constexpr auto kNotYet = Clock::time_point::max();
-  Clock::time_point until = kNotYet;  // that others are waited for
   while (!stopped_) {
-    bool may_grow = false;
-    std::vector<Call*> chosen = choose(device, may_grow);
-    if (chosen.empty()) {
-      until = kNotYet;
+    Choice choice = choose(device, false);
+    if (choice.calls.empty()) {
       work_.wait(lock);
       continue;
     }
-    if (may_grow && until == kNotYet) until = Clock::now() + limits_.batch_wait;
-    if (may_grow && Clock::now() < until) {
-      work_.wait_until(lock, until);
-      continue;
+    const Clock::time_point until = choice.calls.front()->since_ + limits_.batch_wait;
+    if (choice.may_grow && Clock::now() < until) {
+      choice = choose(device, true);
+      if (choice.calls.empty()) {
+        work_.wait_until(lock, until);
+        continue;
+      }
     }
-    for (Call* call : chosen) {
+    for (Call* call : choice.calls) {
       call->state_ = Call::State::kRunning;
       waiting_.remove(call);
       busy_.insert(call->image.digest);
     }
-    return chosen;
+    return std::move(choice.calls);
   }
   return {};
 }
@@ -124,7 +125,7 @@ void CallQueue::done(std::span<Call* const> calls) {
     call->state_ = Call::State::kDone;
     call->changed_->notify_all();
   }
-  work_.notify_all();
+  if (!waiting_.empty()) work_.notify_all();
 }
 
 void CallQueue::stop() {
@@ -152,7 +153,7 @@ CallQueue::Announcement::Announcement(CallQueue& queue) : queue_(queue) {
 CallQueue::Announcement::~Announcement() {
   const std::scoped_lock lock(queue_.mutex_);
   --queue_.announced_;
-  queue_.work_.notify_all();
+  if (!queue_.waiting_.empty()) queue_.work_.notify_all();
 }
 
 }  // namespace sam3trt

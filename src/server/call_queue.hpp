@@ -35,7 +35,8 @@ struct Call {
   friend class CallQueue;
   enum class State { kWaiting, kRunning, kDone };
   State state_ = State::kWaiting;
-  std::condition_variable* changed_ = nullptr;  ///< Of whoever waits for it.
+  std::chrono::steady_clock::time_point since_{};  ///< That it waits.
+  std::condition_variable* changed_ = nullptr;     ///< Of whoever waits for it.
 };
 
 /// Calls of any number of clients for the workers of some devices. Bounded; calls that can go
@@ -54,9 +55,10 @@ class CallQueue {
   /// For a worker: the next calls, at most 16 (or `batch`), all of one of these kinds:
   /// * their images' features are kept, in one piece;
   /// * their images have none yet: at most `batch` images.
-  /// Waits for them, and for more of the second kind at most as long as the limits say, only when
-  /// others are on their way. Empty: the queue has stopped. No other worker gets calls for the same
-  /// images until done() is called.
+  /// Waits for them, and for more of the second kind until the first has waited for as long as the
+  /// limits say, only when others are on their way; calls of the first kind do not wait for these.
+  /// Empty: the queue has stopped. No other worker gets calls for the same images until done() is
+  /// called.
   [[nodiscard]] std::vector<Call*> take(size_t device);
 
   /// The calls of take() have their results.
@@ -82,7 +84,11 @@ class CallQueue {
 
  private:
   void refuse_waiting(std::span<Call> calls, const std::exception_ptr& error);
-  [[nodiscard]] std::vector<Call*> choose(size_t device, bool& may_grow) const;
+  struct Choice {
+    std::vector<Call*> calls;
+    bool may_grow = false;  ///< More could go with them.
+  };
+  [[nodiscard]] Choice choose(size_t device, bool only_kept) const;
 
   const ServiceLimits& limits_;
   size_t batch_;

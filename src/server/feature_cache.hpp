@@ -40,6 +40,14 @@ class FeatureCache {
   /// Does not count as use.
   [[nodiscard]] std::optional<Kept> peek(const std::string& digest) const;
 
+  /// Which piece the image's features are in and whose; the piece is null where none are kept. It
+  /// is not held, and only says which images belong together.
+  struct Piece {
+    const Features* features = nullptr;
+    size_t device = 0;
+  };
+  [[nodiscard]] Piece piece_of(const std::string& digest) const;
+
   [[nodiscard]] size_t bytes() const;
   [[nodiscard]] size_t images() const;
 
@@ -55,7 +63,9 @@ class FeatureCache {
     size_t index = 0;
   };
 
-  void remove(std::list<Group>::iterator group);
+  /// Moves the group to `removed`, whose memory is given back when the lock is: that may wait for
+  /// a GPU.
+  void remove(std::list<Group>::iterator group, std::list<Group>& removed);
 
   size_t limit_;
   mutable std::mutex mutex_;

@@ -37,14 +37,39 @@ class LibraryStream : public httplib::Stream {
   [[nodiscard]] bool is_readable() const override { return true; }
   [[nodiscard]] bool is_writable() const override { return !connection_.is_gone(); }
   ssize_t read(char* data, size_t size) override { return connection_.read(data, size); }
-  ssize_t write(const char* data, size_t size) override { return connection_.write(data, size); }
+  ssize_t write(const char* data, size_t size) override {
+    if (holds_ && size <= kMaxHeld) {
+      held_.append(data, size);
+      holds_ = false;
+      return static_cast<ssize_t>(size);
+    }
+    if (held_.empty()) return connection_.write(data, size);
+    if (size > kMaxHeld) return flush() ? connection_.write(data, size) : -1;
+    held_.append(data, size);
+    return flush() ? static_cast<ssize_t>(size) : -1;
+  }
+
+  /// The next piece goes together with the one behind it, or with flush(): the library writes head
+  /// and body of a response one after the other, which would wake its client twice.
+  void hold() { holds_ = true; }
+
+  /// What is held is sent. False: the client cannot be reached.
+  bool flush() {
+    holds_ = false;
+    const std::string held = std::exchange(held_, {});
+    return held.empty() || connection_.write(held.data(), held.size()) >= 0;
+  }
+
   void get_remote_ip_and_port(std::string& ip, int& /*port*/) const override { ip.clear(); }
   void get_local_ip_and_port(std::string& ip, int& /*port*/) const override { ip.clear(); }
   /// The library refuses descriptors that do not fit select(), which it never calls on this one.
   [[nodiscard]] socket_t socket() const override { return 0; }
 
  private:
+  static constexpr size_t kMaxHeld = 64 << 10;
   ClientConnection& connection_;
+  std::string held_;
+  bool holds_ = false;
 };
 
 /// Bytes of bodies that are in memory, of all requests.
@@ -66,13 +91,14 @@ class BodyBudget {
 
 /// One request on its way.
 struct Exchange {
-  Exchange(ClientConnection& its_connection, BodyBudget& its_budget)
-      : connection(its_connection), budget(its_budget) {}
+  Exchange(ClientConnection& its_connection, LibraryStream& its_stream, BodyBudget& its_budget)
+      : connection(its_connection), stream(its_stream), budget(its_budget) {}
   ~Exchange() { budget.give_back(body_bytes); }
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
   ClientConnection& connection;
+  LibraryStream& stream;
   BodyBudget& budget;
   Clock::time_point begin = Clock::now();
   int64_t received = connection.received();
@@ -143,6 +169,7 @@ void put(const HttpResponse& from, httplib::Response& to) {
   if (!to.has_header("Cache-Control")) to.set_header("Cache-Control", "no-store");
   if (!from.stream) {
     to.set_content(from.body, from.content_type);
+    if (current != nullptr) current->stream.hold();
     return;
   }
   to.set_chunked_content_provider(
@@ -154,6 +181,9 @@ void put(const HttpResponse& from, httplib::Response& to) {
           stream(send);
         } catch (const std::exception& error) {
           log(LogLevel::kWarning, std::string("a response broke off: ") + error.what());
+          return false;
+        } catch (...) {  // nothing that goes wrong with one response may end the process
+          log(LogLevel::kWarning, "a response broke off");
           return false;
         }
         sink.done();
@@ -248,7 +278,7 @@ class HttpServer::Impl : public httplib::Server {
     ClientConnection connection(socket, stop_, tls_.get(), options_.times);
     LibraryStream stream(connection);
     while (connection.wait_for_request()) {
-      Exchange exchange(connection, budget_);
+      Exchange exchange(connection, stream, budget_);
       current = &exchange;
       const bool last = stopping_ || threads_->is_full();
       bool closed = false;
@@ -258,7 +288,10 @@ class HttpServer::Impl : public httplib::Server {
                              [&](httplib::Request& request) { take_head(exchange, request); });
       } catch (const std::exception& error) {
         log(LogLevel::kWarning, std::string("a connection failed: ") + error.what());
+      } catch (...) {
+        log(LogLevel::kWarning, "a connection failed");
       }
+      ok = stream.flush() && ok;
       current = nullptr;
       if (ok && !closed && !last && !exchange.unread && !stopping_) continue;
       connection.finish(exchange.unread || !ok);
@@ -367,6 +400,7 @@ class HttpServer::Impl : public httplib::Server {
       }
     });
     set_logger([this](const httplib::Request&, const httplib::Response& response) {
+      if (current != nullptr) static_cast<void>(current->stream.flush());  // a head without a body
       record(response.status);
     });
   }

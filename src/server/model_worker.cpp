@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "segmenter/shared_model.hpp"
 
 namespace sam3trt {
 namespace {
@@ -72,7 +73,15 @@ void ModelWorker::warm_up() {
   Image image{kSide, kSide, std::vector<uint8_t>(3 * kSide * kSide, 128)};
   const ImageView view = view_of(image);
   try {
-    static_cast<void>(session_.encode({&view, 1}));
+    const Features features = session_.encode({&view, 1});
+    const std::vector<Prompt> prompts = {{"object", {}}};
+    const std::span<const Prompt> asked(prompts);
+    static_cast<void>(session_.detect(features, {&asked, 1}, {}));
+    if (!session_.model().loaded()->can_interact()) return;
+    std::vector<ObjectPrompt> objects(1);
+    objects.front().points.push_back({kSide / 2.0, kSide / 2.0});
+    const std::span<const ObjectPrompt> pointed(objects);
+    static_cast<void>(session_.interact(features, {&pointed, 1}, {}));
   } catch (const Error& error) {
     log(LogLevel::kWarning, std::string("the first run of the model failed: ") + error.what());
   }

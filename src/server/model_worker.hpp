@@ -31,8 +31,8 @@ class ModelWorker {
               WorkCounts& counts)
       : session_(model), device_(device), queue_(queue), cache_(cache), counts_(counts) {}
 
-  /// Encodes an image of nothing, so that the first request does not pay for what a first run
-  /// costs.
+  /// Asks everything that the model can of an image of nothing, so that the first requests do not
+  /// pay for what a first run costs.
   void warm_up();
 
   /// Until the queue stops.

@@ -145,42 +145,6 @@ std::string without_path(const HttpPart& video, std::string message) {
 
 /// The work of one request, which its response streams.
 class VideoJob {
- public:
-  VideoJob(Service& service, const HttpRequest& request)
-      : service_(service),
-        asked_(read_request(request, service.info().limits.max_prompts)),
-        place_(service.take_video_place()),
-        passes_(plan_passes(asked_.plan)) {
-    const SharedModel& model = *place_->model().loaded();
-    for (const PlacedConcept& wanted : asked_.plan.concepts) {
-      check_prompt(wanted.prompt, model.tokenizer(), model.config(), model.semantics());
-    }
-    source_ = open(passes_.first);
-    video_ = source_->info();
-    video_.path = asked_.video->filename;
-    if (!passes_.second && !passes_.first.first) asked_.options.frames = video_.length;
-    tracker_ = std::make_unique<SessionTracker>(place_->model(), asked_.options);
-  }
-
-  void run(const Sink& send) {
-    Lines lines(service_, *asked_.video, send);
-    lines.send(to_header_line(service_.info().header, video_));
-    try {
-      TrackLoop loop(*tracker_, asked_.plan, lines);
-      loop.run(*source_);
-      if (passes_.second) loop.run(*open(*passes_.second));
-      for (const std::string& sentence : loop.missed()) lines.send(error_line(sentence));
-    } catch (const Lines::Left&) {  // nobody reads the rest
-    } catch (const HttpError& error) {
-      lines.send(error_line(error.what()));
-    } catch (const Error& error) {
-      const bool known = error.code() == ErrorCode::kBadInput;
-      lines.send(error_line(known ? without_path(*asked_.video, error.what())
-                                  : "the server failed; its log says why"));
-      if (!known) throw;
-    }
-  }
-
  private:
   /// Lines as frames become final.
   class Lines : public TrackSink {
@@ -209,6 +173,49 @@ class VideoJob {
     const HttpPart& video_;
     const Sink& send_;
   };
+
+ public:
+  VideoJob(Service& service, const HttpRequest& request)
+      : service_(service),
+        asked_(read_request(request, service.info().limits.max_prompts)),
+        place_(service.take_video_place()),
+        passes_(plan_passes(asked_.plan)) {
+    const SharedModel& model = *place_->model().loaded();
+    for (const PlacedConcept& wanted : asked_.plan.concepts) {
+      check_prompt(wanted.prompt, model.tokenizer(), model.config(), model.semantics());
+    }
+    source_ = open(passes_.first);
+    video_ = source_->info();
+    video_.path = asked_.video->filename;
+    if (!passes_.second && !passes_.first.first) asked_.options.frames = video_.length;
+    tracker_ = std::make_unique<SessionTracker>(place_->model(), asked_.options);
+  }
+
+  void run(const Sink& send) {
+    Lines lines(service_, *asked_.video, send);
+    try {
+      track(lines);
+    } catch (const Lines::Left&) {  // nobody reads the rest
+    }
+  }
+
+ private:
+  void track(Lines& lines) {
+    lines.send(to_header_line(service_.info().header, video_));
+    try {
+      TrackLoop loop(*tracker_, asked_.plan, lines);
+      loop.run(*source_);
+      if (passes_.second) loop.run(*open(*passes_.second));
+      for (const std::string& sentence : loop.missed()) lines.send(error_line(sentence));
+    } catch (const HttpError& error) {
+      lines.send(error_line(error.what()));
+    } catch (const Error& error) {
+      const bool known = error.code() == ErrorCode::kBadInput;
+      lines.send(error_line(known ? without_path(*asked_.video, error.what())
+                                  : "the server failed; its log says why"));
+      if (!known) throw;
+    }
+  }
 
   static std::string error_line(const std::string& message) {
     return Json{{"error", message}}.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";

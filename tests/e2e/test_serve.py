@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from pathlib import Path
 import clips
 import goldens
 import pytest
-from server import Server
+from server import Server, multipart
 
 OPENAPI = json.loads((goldens.ROOT / "src/server/openapi.json").read_text())
 
@@ -559,6 +560,26 @@ def test_what_is_wrong_with_a_video_is_said(video_server, server, video, tmp_pat
         answer = ask_video(video_server, video, request)
         assert (answer.status, answer.error["field"]) == (422, field), answer.body
     assert ask_video(server, video, asked).error["code"] == "not_available"
+
+
+def test_a_client_that_leaves_before_the_first_line_ends_no_server(video_server, video):
+    parts = (("video", video.read_bytes(), "a.mkv"), ("request", '{"texts": ["dog"]}', None))
+    media, body = multipart(list(parts))
+    head = f"POST /v1/videos HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media}\r\n"
+    lines = lambda: video_server.stderr.count('"/v1/videos"')  # noqa: E731
+    for _ in range(3):
+        before = lines()
+        client = video_server.raw()
+        client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        # Closed so that what the server sends is refused.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        deadline = time.monotonic() + 60
+        while lines() == before:
+            assert video_server.process.poll() is None, video_server.stderr[-2000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    assert video_server.post_parts("/v1/videos", *parts).status == 200
 
 
 def test_uploads_leave_nothing_behind(program, exported, video, tmp_path, monkeypatch):

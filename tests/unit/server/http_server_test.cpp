@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@ namespace {
 
 using testing::AllOf;
 using testing::AnyOf;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
@@ -37,6 +39,24 @@ class HttpServerTest : public testing::Test {
     options.port = 0;
     options.max_body_bytes = 1000;
     options.times = {.idle = kPatience, .head = kPatience, .pause = kPatience, .body = kPatience};
+    routes_.add("POST", "/long", [](const HttpRequest&) {
+      HttpResponse response;
+      response.body = std::string(300'000, 'x');
+      return response;
+    });
+    routes_.add("GET", "/broken", [](const HttpRequest&) {
+      HttpResponse response;
+      response.stream = [](const std::function<bool(std::string_view)>& send) {
+        static_cast<void>(send("begun"));
+        throw 1;  // no std::exception
+      };
+      return response;
+    });
+    routes_.add("GET", "/size", [](const HttpRequest&) {
+      HttpResponse response;
+      response.body = "some bytes";
+      return response;
+    });
     server_ = std::make_unique<HttpServer>(routes_, options);
     thread_ = std::thread([this] { server_->run(); });
   }
@@ -45,8 +65,11 @@ class HttpServerTest : public testing::Test {
     thread_.join();
   }
 
+  /// Packets with data that came with the last answer.
+  [[nodiscard]] uint32_t packets() const { return packets_; }
+
   /// All that comes back for these bytes, after which nothing is sent.
-  [[nodiscard]] std::string answer(const std::string& bytes) const {
+  [[nodiscard]] std::string answer(const std::string& bytes) {
     const int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -60,6 +83,10 @@ class HttpServerTest : public testing::Test {
     for (ssize_t got = 0; (got = ::recv(client, piece.data(), piece.size(), 0)) > 0;) {
       text.append(piece.data(), static_cast<size_t>(got));
     }
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    EXPECT_EQ(::getsockopt(client, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+    packets_ = info.tcpi_data_segs_in;
     ::close(client);
     return text;
   }
@@ -68,6 +95,7 @@ class HttpServerTest : public testing::Test {
   Routes routes_;
   std::unique_ptr<HttpServer> server_;
   std::thread thread_;
+  uint32_t packets_ = 0;
 };
 
 const std::string kHead = "POST /size HTTP/1.1\r\nConnection: close\r\n";
@@ -79,6 +107,29 @@ TEST_F(HttpServerTest, ClientsThatAreTooSlowAreToldSo) {
     EXPECT_THAT(text, HasSubstr("\"code\":\"too_slow\""));
   }
   EXPECT_THAT(answer(kHead + "Content-Length: 2\r\n\r\nab"), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST_F(HttpServerTest, AnAnswerWakesItsClientOnce) {
+  EXPECT_THAT(answer(kHead + "Content-Length: 2\r\n\r\nab"), EndsWith("\r\n\r\n2"));
+  EXPECT_EQ(packets(), 1U);
+  EXPECT_THAT(answer(kHead + "Content-Length: 5000\r\n\r\n"), StartsWith("HTTP/1.1 413 "));
+  EXPECT_EQ(packets(), 1U);
+}
+
+TEST_F(HttpServerTest, AnswersWithoutABodyAndLongOnesComeWhole) {
+  const std::string head = answer("HEAD /size HTTP/1.1\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(head, StartsWith("HTTP/1.1 "));
+  EXPECT_THAT(head, EndsWith("\r\n\r\n"));
+  EXPECT_THAT(answer("POST /long HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"),
+              EndsWith("\r\n\r\n" + std::string(300'000, 'x')));
+}
+
+TEST_F(HttpServerTest, AResponseThatBreaksOffEndsItsConnectionAlone) {
+  const std::string broken = answer("GET /broken HTTP/1.1\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(broken, HasSubstr("begun"));
+  EXPECT_THAT(broken, Not(EndsWith("0\r\n\r\n")));
+  EXPECT_THAT(answer("GET /size HTTP/1.1\r\nConnection: close\r\n\r\n"),
+              StartsWith("HTTP/1.1 200 "));
 }
 
 TEST_F(HttpServerTest, WhatIsNotHttpIsNotCalledSlow) {

@@ -148,6 +148,26 @@ TEST_F(ServiceTest, AnswersAsASessionDoes) {
   }
 }
 
+TEST_F(ServiceTest, BeforeItIsReadyTheModelHasDoneAllThatItWillBeAskedFor) {
+  limits_.warm_up = true;
+  std::atomic<size_t> detections = 0;
+  std::atomic<size_t> clicks = 0;
+  graphs_.set_damage("detector", [&](const TensorMap&, auto&) { ++detections; });
+  graphs_.set_damage("sam_decoder", [&](const TensorMap&, auto&) { ++clicks; });
+  const auto make = [&](SessionEngines engines) {
+    Model model(std::make_shared<const SharedModel>(
+        std::make_shared<SharedEngines>(std::move(engines)), FakeGraphs::tokenizer(),
+        FakeGraphs::config(), Semantics::kHf));
+    const auto service = std::make_unique<Service>(std::vector{std::move(model)}, "fake", limits_,
+                                                   RunHeader{"openvino", Semantics::kHf});
+    wait_until([&] { return service->ready(); });
+  };
+  make(graphs_.engines());
+  EXPECT_EQ(std::pair(detections.load(), clicks.load()), std::pair(size_t{1}, size_t{0}));
+  make(graphs_.all_engines());
+  EXPECT_EQ(std::pair(detections.load(), clicks.load()), std::pair(size_t{2}, size_t{1}));
+}
+
 TEST_F(ServiceTest, AnImageIsEncodedOnceHoweverOftenItIsAsked) {
   const auto service = this->service();
   for (const char* text : {"dog", "cat", "dog"}) static_cast<void>(detect(*service, 40, text));
