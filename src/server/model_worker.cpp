@@ -82,7 +82,7 @@ void ModelWorker::warm_up() {
     objects.front().points.push_back({kSide / 2.0, kSide / 2.0});
     const std::span<const ObjectPrompt> pointed(objects);
     static_cast<void>(session_.interact(features, {&pointed, 1}, {}));
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     log(LogLevel::kWarning, std::string("the first run of the model failed: ") + error.what());
   }
 }
