@@ -106,11 +106,11 @@ void check_options(ServeOptions& options) {
 class StopWithSignal {
  public:
   StopWithSignal(Service& service, HttpServer& server) {
-    set_stop_action([&] {
+    const auto stop = [&] {
       service.stop();
       server.stop();
-      while (true) ::pause();  // the program ends when all is answered
-    });
+    };
+    set_stop_action(stop, true);  // the program ends when all is answered
   }
   ~StopWithSignal() { set_stop_action({}); }
   StopWithSignal(const StopWithSignal&) = delete;

@@ -35,6 +35,9 @@ constexpr int kStopOfParent = SIGUSR1;
 
 std::mutex state_mutex;
 std::function<void()> stop_action;
+bool stop_action_ends = false;  ///< The program ends by itself after it.
+bool acts = false;              ///< The action is at work.
+std::condition_variable has_acted;
 pid_t worker = -1;
 bool is_dying = false;
 std::condition_variable worker_ended;
@@ -70,9 +73,12 @@ void stop_worker() {
 
 void act_on_stop() {
   std::function<void()> action;
+  bool ends_itself = false;
   {
     const std::scoped_lock lock(state_mutex);
     action = stop_action;
+    ends_itself = stop_action_ends;
+    acts = true;
   }
   try {
     if (action) action();
@@ -80,6 +86,12 @@ void act_on_stop() {
     const std::string message = std::string("sam3trt: error: ") + error.what() + "\n";
     static_cast<void>(::write(STDERR_FILENO, message.data(), message.size()));
   }
+  {
+    const std::scoped_lock lock(state_mutex);
+    acts = false;
+    has_acted.notify_all();
+  }
+  while (ends_itself) ::pause();
 }
 
 void wait_for_signal(int descriptor) {
@@ -132,9 +144,11 @@ void end_cleanly_on_signals() {
   }
 }
 
-void set_stop_action(std::function<void()> action) {
-  const std::scoped_lock lock(state_mutex);
+void set_stop_action(std::function<void()> action, bool ends_itself) {
+  std::unique_lock lock(state_mutex);
+  has_acted.wait(lock, [] { return !acts; });
   stop_action = std::move(action);
+  stop_action_ends = ends_itself;
 }
 
 pid_t fork_with_signals() {
@@ -150,6 +164,7 @@ pid_t fork_with_signals() {
     worker = child;
     return child;
   }
+  acts = false;  // the thread that did is not in here
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) std::_Exit(1);  // it died before this line
   for (const auto& [signal, name] : kStopSignals) std::signal(signal, SIG_IGN);

@@ -14,8 +14,10 @@ namespace sam3trt {
 void end_cleanly_on_signals();
 
 /// What is done when such a signal comes, on a thread of its own, before what is half written is
-/// removed; other threads go on meanwhile. Empty: nothing.
-void set_stop_action(std::function<void()> action);
+/// removed; other threads go on meanwhile. Empty: nothing. Afterwards the program dies by the
+/// signal, unless it `ends_itself`. An action that is at work is waited for, so that what it uses
+/// may go when this function has returned; an action must not call it.
+void set_stop_action(std::function<void()> action, bool ends_itself = false);
 
 /// fork() for a child that the signals above reach through this process: it is told to end, its
 /// stop action is carried out, and this process waits for it before it dies itself. Should this
