@@ -91,7 +91,8 @@ void act_on_stop() {
     acts = false;
     has_acted.notify_all();
   }
-  while (ends_itself) ::pause();
+  if (!ends_itself) return;
+  while (true) ::pause();
 }
 
 void wait_for_signal(int descriptor) {
