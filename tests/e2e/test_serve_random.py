@@ -28,6 +28,7 @@ REPORTS = re.compile(r"ERROR: AddressSanitizer|WARNING: ThreadSanitizer|runtime 
 ROUTES = ("/healthz", "/readyz", "/metrics", "/v1/model", "/", "/openapi.json", "/v2", "/nothing")
 ANSWERED = {"infer", "features", "clicks", "get", "kserve", "video"}  # by every server
 PATIENCE = 120  # seconds that this may take besides
+ANSWER = 600  # seconds that one may take under a sanitizer on a busy machine
 DOG = json.dumps({"texts": ["dog"]})
 DOCUMENTED = {200, 400, 404, 405, 408, 413, 415, 422, 503}
 
@@ -51,7 +52,7 @@ class RandomClient:
         self.lost: collections.Counter = collections.Counter()  # without an answer
         self.wrong: list[str] = []
         self.features = ""
-        self.connection = server.connect(120)
+        self.connection = server.connect(ANSWER)
 
     KINDS = {"infer": 5, "clicks": 8, "get": 3, "kserve": 2, "video": 1, "broken": 3, "leave": 2}
 
@@ -152,7 +153,7 @@ class RandomClient:
         request = bytearray((head + f"Content-Length: {len(body)}\r\n\r\n").encode() + body)
         for _ in range(self.dice.randint(1, 8)):
             request[self.dice.randrange(len(request))] = self.dice.randrange(256)
-        with self.server.raw(120) as raw:
+        with self.server.raw(ANSWER) as raw:
             raw.sendall(request[: self.dice.choice([len(request), self.dice.randrange(1, 400)])])
             raw.shutdown(socket.SHUT_WR)
             answer = bytearray()
@@ -170,7 +171,7 @@ class RandomClient:
             path, parts = "/v1/videos", [("video", video, "a.mkv"), ("request", DOG, None)]
         media, body = multipart(parts)
         head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {media}\r\n"
-        with self.server.raw(120) as raw:
+        with self.server.raw(ANSWER) as raw:
             raw.sendall((head + f"Content-Length: {len(body)}\r\n\r\n").encode() + body)
             time.sleep(self.dice.choice([0, 0.01, 0.1]))
         self.statuses["leave", "left"] += 1
@@ -200,7 +201,7 @@ def ask_until(server: Server, files: dict, seconds: float, seed: int) -> list[Ra
     stop.set()
     for thread in threads:
         thread.join()
-    server.process.wait(120)
+    server.process.wait(ANSWER)
     assert not lost, f"requests without an answer: {lost}\n{server.stderr[-4000:]}"
     return clients
 
