@@ -57,15 +57,16 @@ uint32_t bits_of(float value, KernelFloat type) {
 /// 65536 have each 16-bit float, NaN included, once.
 std::vector<uint32_t> some_bits(KernelFloat type, size_t rows, size_t count, size_t broken) {
   std::mt19937 random(static_cast<unsigned>(rows * 977 + count));
+  const auto any_bits = [&] { return static_cast<uint32_t>(random()); };
   std::vector<uint32_t> bits(rows * count);
   for (size_t i = 0; i < bits.size(); ++i) {
     if (count == 1U << 16U) {
       bits[i] = static_cast<uint32_t>(i % count);
-      if (type == KernelFloat::kF32) bits[i] = bits[i] << 16U | (random() & 3U) << 14U;
+      if (type == KernelFloat::kF32) bits[i] = bits[i] << 16U | (any_bits() & 3U) << 14U;
       continue;
     }
     do {
-      bits[i] = type == KernelFloat::kF32 ? static_cast<uint32_t>(random()) : random() & 0xFFFFU;
+      bits[i] = type == KernelFloat::kF32 ? any_bits() : any_bits() & 0xFFFFU;
     } while (!std::isfinite(float_of(bits[i], type)));
   }
   if (broken < rows) bits[(broken + 1) * count - 1] = bits_of(INFINITY, type);
