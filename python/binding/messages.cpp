@@ -66,7 +66,11 @@ void deliver_messages() noexcept {
     const nb::object logger = nb::module_::import_("logging").attr("getLogger")("sam3trt");
     for (const auto& [level, text] : messages) logger.attr("log")(level_of(level), "%s", text);
   } catch (nb::python_error& error) {
-    error.discard_as_unraisable("sam3trt's messages");
+    if (error.matches(PyExc_KeyboardInterrupt)) {
+      PyErr_SetInterrupt();  // whoever looks for signals next raises it
+    } else {
+      error.discard_as_unraisable("sam3trt's messages");
+    }
   } catch (const std::exception&) {
     return;  // out of memory: nobody is told of these
   }

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -92,6 +93,23 @@ def test_graphs_alone_are_nothing_to_verify(graphs):
         sam3trt.verify(graphs)
     with pytest.raises(TypeError, match="images: expected a list of paths"):
         sam3trt.verify(graphs, images="image.jpg", reference=graphs)
+
+
+def test_ctrl_c_while_a_message_is_logged_is_not_lost(graphs):
+    class Interrupted(logging.Handler):
+        def emit(self, record):
+            raise KeyboardInterrupt
+
+    logger = logging.getLogger("sam3trt")
+    handler, level = Interrupted(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            sam3trt.verify(graphs, reference=graphs)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def test_ctrl_c_ends_a_verification_and_python_goes_on(graphs, tmp_path):
