@@ -116,7 +116,8 @@ def scale_input(node: str, factor: float, rows: slice = slice(None)):
         ("mask_prompt", scale_input("/mask_prompt/downsample", 1.1)),
         ("sam_decoder", scale_input("/sam/layers.0/mlp/layer0/matmul", 1.5)),
         ("memory_encoder", scale_input("/memory_encoder/fuser.0/pointwise1/matmul", 1.5)),
-        ("memory_attention", scale_input("/memory/layers.0/cross_attn/pointer_v_proj/matmul", 2)),
+        ("memory_attention", scale_input("/memory/layers.0/cross_attn/pointer_k_proj/matmul", 2)),
+        ("memory_attention", scale_input("/memory/layers.0/cross_attn/v_proj/matmul", 2)),
         ("memory_attention", scale_input("/memory/layers.1/linear1/matmul", 1.3)),
     ],
 )
