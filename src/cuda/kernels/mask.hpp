@@ -38,7 +38,8 @@ struct MaskArgs {
   const MaskTask* tasks = nullptr;
   int32_t count = 0;  ///< N
   int32_t side = 0;
-  float cut = 0;  ///< A resized value >= cut is inside (mask_cut).
+  float cut = 0;       ///< A resized value >= cut is inside (mask_cut).
+  int32_t unused = 0;  ///< In place of padding, which with `cut` could look like an address.
   /// Scratch: for each mask ceil(height / 32) rows of `width` words; bit i of word (w, x) is the
   /// pixel at row 32 * w + i of column x. Bits beyond the picture are 0.
   uint32_t* bits = nullptr;
