@@ -1,5 +1,7 @@
 """`sam3trt serve` for tests: a process of its own on a free port, and requests to it."""
 
+import base64
+import contextlib
 import http.client
 import json
 import os
@@ -48,6 +50,17 @@ class Client:
         self.url = url
         self.address = urllib.parse.urlsplit(url)
         self.context = context
+        self.kept: http.client.HTTPConnection | None = None
+
+    @contextlib.contextmanager
+    def one_connection(self):
+        """Requests go over one connection: each is counted before the next one is read."""
+        self.kept = self.connect()
+        try:
+            yield
+        finally:
+            self.kept.close()
+            self.kept = None
 
     def connect(self, timeout: float = 60) -> http.client.HTTPConnection:
         where = (self.address.hostname, self.address.port)
@@ -59,13 +72,14 @@ class Client:
         return socket.create_connection((self.address.hostname, self.address.port), timeout)
 
     def ask(self, method: str, path: str, body=None, headers=None, **options) -> Answer:
-        connection = self.connect()
+        connection = self.kept or self.connect()
         try:
             connection.request(method, path, body, headers or {}, **options)
             answer = connection.getresponse()
             return Answer(answer.status, answer.headers, answer.read())
         finally:
-            connection.close()
+            if connection is not self.kept:
+                connection.close()
 
     def get(self, path: str, **headers) -> Answer:
         return self.ask("GET", path, headers=headers)
@@ -121,3 +135,16 @@ class Server(Client):
         self.process.stdout.close()
         self.process.stderr.close()
         return code
+
+
+def image_of(path: Path) -> dict:
+    return {"base64": base64.b64encode(path.read_bytes()).decode()}
+
+
+def without_times(document: dict) -> list[dict]:
+    images = [dict(image) for image in document["images"]]
+    for image in images:
+        image.pop("timings_ms")
+        image.pop("features", None)
+        image.pop("path")
+    return images
