@@ -45,7 +45,7 @@ struct BenchOptions {
   bool video = false;
   int64_t frames = 60;
   std::vector<size_t> objects = {1, 5};
-  std::vector<std::string> prompts = {"clicks", "text", "changing"};
+  std::vector<std::string> prompts = kVideoPrompts;
   std::string devices = "0";
   size_t batch = 0;
   size_t io_threads = 0;
@@ -449,7 +449,7 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
       ->add_option("--prompts", options->prompts,
                    "With --video: clicked objects (clicks), those of the first text (text), ones "
                    "that come and go (changing)")
-      ->check(CLI::IsMember({"clicks", "text", "changing"}))
+      ->check(CLI::IsMember(kVideoPrompts))
       ->capture_default_str();
   command
       ->add_option("--batch", options->batch,

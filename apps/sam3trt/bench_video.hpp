@@ -12,13 +12,16 @@ namespace sam3trt {
 
 struct ModelFiles;
 
+/// Kinds of prompts that a run may have: clicked objects, those of a text, ones that come and go.
+inline const std::vector<std::string> kVideoPrompts = {"clicks", "text", "changing"};
+
 /// What `bench --video` is asked for.
 struct VideoBench {
   std::string text;
   LoadOptions load;
   int64_t frames = 60;  ///< Of each run.
   std::vector<size_t> objects = {1, 5};
-  std::vector<std::string> prompts = {"clicks", "text", "changing"};  ///< Runs of each number.
+  std::vector<std::string> prompts = kVideoPrompts;  ///< A run of each for each number.
 };
 
 /// How long a frame of the drawn clip takes, from pixels in memory to run lengths on the host: with

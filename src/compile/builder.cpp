@@ -10,6 +10,7 @@
 #include "base/log.hpp"
 #include "base/mapped_file.hpp"
 #include "base/output_check.hpp"
+#include "base/parallel.hpp"
 #include "base/sha256.hpp"
 #include "base/stop.hpp"
 #include "base/temporary.hpp"
@@ -286,14 +287,10 @@ class Builder {
     if (verifier_ && verifies()) {
       for (const auto& [component, path] : verifier_->graphs().components) hashes_[path];
     }
-    std::vector<std::function<std::string()>> calls;
-    calls.reserve(hashes_.size());
-    for (const auto& entry : hashes_) {
-      calls.emplace_back([&path = entry.first] { return hash_graph(path); });
-    }
-    const std::vector<std::string> hashes = side_by_side(calls);
-    auto hash = hashes.begin();
-    for (auto& entry : hashes_) entry.second = *hash++;
+    std::vector<std::pair<const fs::path, std::string>*> entries;
+    for (auto& entry : hashes_) entries.push_back(&entry);
+    run_parallel(entries.size(), 1,
+                 [&](size_t i) { entries[i]->second = hash_graph(entries[i]->first); });
   }
 
   /// What stages are verified with: the graphs of the whole model, because each stage's inputs are

@@ -23,9 +23,4 @@ struct PartBuilds {
                                                  std::vector<EngineBuildRequest> requests,
                                                  const PartBuilds& how);
 
-/// The results of all calls, which run in threads side by side. Throws what the first of them
-/// threw.
-[[nodiscard]] std::vector<std::string> side_by_side(
-    const std::vector<std::function<std::string()>>& calls);
-
 }  // namespace sam3trt

@@ -8,6 +8,7 @@
 #include "base/log.hpp"
 #include "base/mapped_file.hpp"
 #include "base/sha256.hpp"
+#include "compile/build_settings.hpp"
 #include "onnx/graph_info.hpp"
 
 namespace sam3trt {
@@ -24,22 +25,9 @@ constexpr size_t kLargestFile = size_t{1} << 16;
 fs::path recipe_memory_path(const TensorRtApi& api, const EngineBuildRequest& request,
                             const std::vector<Profile>& profiles) {
   if (request.cache.empty()) return {};
-  Json key = {{"graph", hash_graph_shapes(request.onnx)},
-              {"precision", name_of(request.precision)},
-              {"library", {name_of(api.flavour()), api.version()}},
-              {"gpu", {request.gpu, request.gpu_compute_capability, request.compute_capability}},
-              {"kernels", request.kernels_sha256},
-              {"compiler", {request.optimization_level, request.workspace_bytes}}};
-  for (const Recipe& recipe : request.recipes.variants(request.precision)) {
-    key["recipes"].push_back(recipe.sha256());
-  }
-  for (const Profile& profile : profiles) {
-    Json inputs = Json::object();
-    for (const auto& [name, shape] : profile) inputs[name] = {shape.min, shape.opt, shape.max};
-    key["profiles"].push_back(std::move(inputs));
-  }
-  const std::string text = key.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return request.cache / (sha256_hex(std::as_bytes(std::span(text))) + ".recipes.json");
+  const std::string key =
+      hash_graph_shapes(request.onnx) + "\n" + build_settings_of(api, request, profiles);
+  return request.cache / (sha256_hex(std::as_bytes(std::span(key))) + ".recipes.json");
 }
 
 std::optional<RecipeOutcome> recall_recipes(const fs::path& file) {

@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "base/mapped_file.hpp"
 #include "base/sha256.hpp"
+#include "compile/build_settings.hpp"
 #include "sam3trt/version.hpp"
 
 namespace sam3trt {
@@ -12,22 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-
-Json describe(const std::vector<Profile>& profiles) {
-  Json list = Json::array();
-  for (const Profile& profile : profiles) {
-    Json inputs = Json::object();
-    for (const auto& [name, shape] : profile) inputs[name] = {shape.min, shape.opt, shape.max};
-    list.push_back(std::move(inputs));
-  }
-  return list;
-}
-
-Json describe(const std::vector<Recipe>& recipes) {
-  Json list = Json::array();
-  for (const Recipe& recipe : recipes) list.push_back(recipe.sha256());
-  return list;
-}
 
 /// One without a verification passes where none was asked for, or none can be.
 bool passed(const EngineManifest& manifest, const EngineBuildRequest& request) {
@@ -74,14 +59,9 @@ std::string request_sha256_of(const TensorRtApi& api, const EngineBuildRequest& 
       {"format", 1},
       {"program", SAM3TRT_VERSION},
       {"graph", request.graph_sha256.empty() ? hash_graph(request.onnx) : request.graph_sha256},
-      {"precision", name_of(request.precision)},
-      {"recipes", describe(request.recipes.variants(request.precision))},
-      {"library", {name_of(api.flavour()), api.version()}},
-      {"gpu", {request.gpu, request.gpu_compute_capability, request.compute_capability}},
-      {"kernels", request.kernels_sha256},
-      {"profiles", describe(foreign ? make_foreign_profiles(graph, request.limits)
-                                    : make_profiles(graph, request.limits))},
-      {"compiler", {request.optimization_level, request.workspace_bytes}},
+      {"settings", build_settings_of(api, request,
+                                     foreign ? make_foreign_profiles(graph, request.limits)
+                                             : make_profiles(graph, request.limits))},
       {"calibration", {static_cast<bool>(request.calibrate), request.calibration_images}},
       {"verification", {static_cast<bool>(request.verify), request.verification}}};
   const std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);

@@ -1,6 +1,5 @@
 // Attention to memories: what OperatorKernels needs to know of memory_attention.hpp in kernels.
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <string>
 
@@ -13,7 +12,6 @@
 namespace sam3trt {
 namespace {
 
-constexpr std::array<const char*, 2> kTypeNames = {"f16", "bf16"};
 constexpr int64_t kPrepareThreads = 256;
 constexpr int64_t kMaxBlocks = 192;  // more than multiprocessors of the GPUs that there are
 
@@ -111,12 +109,8 @@ AttentionForm OperatorKernels::best_form(const MemoryAttention& /*attention*/) c
 }
 
 const OperatorKernels::MemoryFunctions& OperatorKernels::functions(const MemoryAttention& a) const {
-  if (a.type != DType::kF16 && a.type != DType::kBF16) {
-    throw Error(ErrorCode::kInternal,
-                "no attention to memories of " + std::string(name_of(a.type)));
-  }
   const auto* size = std::ranges::find(kMemoryValueDims, a.value_dim);
-  return memory_functions_[a.type == DType::kF16 ? 0 : 1][size - kMemoryValueDims.begin()];
+  return memory_functions_[index_of(a.type)][size - kMemoryValueDims.begin()];
 }
 
 void OperatorKernels::launch(const MemoryAttention& a, void* stream, AttentionForm form) const {

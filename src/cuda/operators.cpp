@@ -12,13 +12,11 @@
 #include "cuda/kernels.hpp"
 #include "cuda/kernels/attention_warpgroup.hpp"
 #include "cuda/kernels/box_bias.hpp"
-#include "cuda/kernels/memory_attention.hpp"
 #include "cuda/kernels/query_position.hpp"
 
 namespace sam3trt {
 namespace {
 
-constexpr std::array<const char*, 2> kTypeNames = {"f16", "bf16"};
 constexpr int64_t kWarpgroupHeadDim = 64;
 // Of a block, as the kernels are compiled.
 constexpr int64_t kRotateThreads = 256;
@@ -265,13 +263,18 @@ AttentionForm OperatorKernels::best_form(const RotaryAttention& attention) const
   return warpgroups ? AttentionForm::kWarpgroup : AttentionForm::kMma;
 }
 
+size_t OperatorKernels::index_of(DType type) {
+  if (type == DType::kF16) return 0;
+  if (type == DType::kBF16) return 1;
+  throw Error(ErrorCode::kInternal, "no attention kernel for " + std::string(name_of(type)));
+}
+
 const OperatorKernels::Functions& OperatorKernels::functions(DType type, int64_t head_dim) const {
   const auto size = std::ranges::find(kAttentionHeadDims, head_dim);
-  if ((type == DType::kF16 || type == DType::kBF16) && size != kAttentionHeadDims.end()) {
-    return functions_[type == DType::kF16 ? 0 : 1][size - kAttentionHeadDims.begin()];
+  if (size != kAttentionHeadDims.end()) {
+    return functions_[index_of(type)][size - kAttentionHeadDims.begin()];
   }
-  throw Error(ErrorCode::kInternal, "no attention kernel for " + std::string(name_of(type)) +
-                                        " and heads of " + std::to_string(head_dim));
+  throw Error(ErrorCode::kInternal, "no attention kernel for heads of " + std::to_string(head_dim));
 }
 
 void OperatorKernels::launch(const RotaryAttention& a, void* stream, AttentionForm form) const {

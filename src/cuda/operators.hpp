@@ -194,7 +194,11 @@ class OperatorKernels {
              void* arguments, unsigned shared_bytes = 0) const;
   void unload() noexcept;
 
-  static constexpr size_t kTypes = 2;
+  /// Of functions_ and memory_functions_: kF16 or kBF16. Throws Error(kInternal) for others.
+  [[nodiscard]] static size_t index_of(DType type);
+
+  static constexpr std::array<const char*, 2> kTypeNames = {"f16", "bf16"};
+  static constexpr size_t kTypes = kTypeNames.size();
   static constexpr size_t kSizes = kAttentionHeadDims.size();
 
   const CudaDriver& driver_;

@@ -25,6 +25,11 @@ std::vector<MaskRequest> requests_of(std::span<const MaskPlane> wanted) {
   return requests;
 }
 
+/// The memory of a tensor that is one component's own.
+std::string own_memory(Component component, const std::string& name) {
+  return std::string(name_of(component)) + "/" + name;
+}
+
 float logit_cut(LogitCut cut) {
   // The smallest number above 0, or the smallest logit whose probability is above one half.
   return cut == LogitCut::kAboveZero ? mask_cut(Semantics::kHf, 0.0F)
@@ -132,7 +137,7 @@ GpuStage& GpuBackend::stage(Component component) {
 /// changes.
 void GpuBackend::put(Component component, const std::string& name, const Tensor& tensor) {
   const bool of_detector = serves(component, Task::kDetect) && component != Component::kMaskHead;
-  const std::string memory = of_detector ? name : std::string(name_of(component)) + "/" + name;
+  const std::string memory = of_detector ? name : own_memory(component, name);
   tensors_[name] = {tensor.shape(), uploader_.upload(stream_, memory, tensor)};
 }
 
@@ -153,17 +158,15 @@ void GpuBackend::put_zeros(const std::string& name, const Shape& shape) {
 
 void GpuBackend::put_resized(Component component, const std::string& name,
                              std::span<const ResizedPlane> planes, int64_t side) {
-  const std::string memory = std::string(name_of(component)) + "/" + name;
   tensors_[name] = {{static_cast<int64_t>(planes.size()), 1, side, side},
-                    kept_.resize(stream_, uploader_, memory, planes, side)};
+                    kept_.resize(stream_, uploader_, own_memory(component, name), planes, side)};
 }
 
 void GpuBackend::put_kept(Component component, const std::string& name,
                           std::span<const std::shared_ptr<const KeptTensor>> kept,
                           const Shape& shape) {
-  const std::string memory = std::string(name_of(component)) + "/" + name;
   const auto type = stage(component).type_of(name).value_or(DType::kF32);
-  tensors_[name] = {shape, kept_.gather(stream_, uploader_, memory, kept,
+  tensors_[name] = {shape, kept_.gather(stream_, uploader_, own_memory(component, name), kept,
                                         static_cast<size_t>(element_count(shape)), type)};
 }
 

@@ -205,6 +205,12 @@ ModelForm form_of_folder(const fs::path& folder) {
   return ModelForm::kGraphs;
 }
 
+bool ModelFiles::has_all_of(Task task) const {
+  return std::ranges::all_of(sam3trt::components(), [&](const ComponentInfo& info) {
+    return !serves(info.id, task) || has(info.id);
+  });
+}
+
 const fs::path& ModelFiles::at(Component component) const {
   const auto found = components.find(component);
   if (found != components.end()) return found->second;

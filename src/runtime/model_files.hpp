@@ -53,6 +53,9 @@ struct ModelFiles {
 
   [[nodiscard]] bool has(Component component) const { return components.contains(component); }
 
+  /// Whether all components that a task needs are there.
+  [[nodiscard]] bool has_all_of(Task task) const;
+
   /// The graph or engine of a component; throws Error(kInternal) when it is not there.
   [[nodiscard]] const std::filesystem::path& at(Component component) const;
 };

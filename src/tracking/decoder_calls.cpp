@@ -10,8 +10,6 @@
 #include "runtime/stage.hpp"
 
 namespace sam3trt {
-namespace {
-
 /// By exponents, without a branch: masks have many numbers.
 bool all_finite(std::span<const float> values) {
   constexpr uint32_t kSign = 0x80000000U;
@@ -22,8 +20,6 @@ bool all_finite(std::span<const float> values) {
   }
   return largest < kInfinity;
 }
-
-}  // namespace
 
 Tensor checked_output(Backend& backend, Component component, const char* output,
                       const Shape& shape) {

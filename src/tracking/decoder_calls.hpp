@@ -8,6 +8,9 @@
 
 namespace sam3trt {
 
+/// Whether none is NaN or infinite; fast, for masks.
+[[nodiscard]] bool all_finite(std::span<const float> values);
+
 /// An output of the component's last run, checked as those of engines on the host are. Throws
 /// Error(kInternal) for one that is not float32 of that shape or holds numbers that are not finite.
 [[nodiscard]] Tensor checked_output(Backend& backend, Component component, const char* output,

@@ -83,7 +83,7 @@ void check_image_objects(const ImagePointers& image, int64_t mask_side) {
                       std::to_string(logits.side) + ", this model's have side " +
                       std::to_string(mask_side));
     }
-    if (!std::ranges::all_of(logits.values, [](float value) { return std::isfinite(value); })) {
+    if (!all_finite(logits.values)) {
       throw_bad_input(name + ": a logit of an earlier result is not a finite number");
     }
   }

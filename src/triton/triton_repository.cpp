@@ -120,10 +120,7 @@ void check_replaceable(const fs::path& path) {
 }
 
 bool tracks(const ModelFiles& files) {
-  return files.config.tracker.has_value() &&
-         std::ranges::all_of(components(), [&](const ComponentInfo& info) {
-           return !serves(info.id, Task::kTrack) || files.has(info.id);
-         });
+  return files.config.tracker.has_value() && files.has_all_of(Task::kTrack);
 }
 
 }  // namespace

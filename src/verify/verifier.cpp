@@ -185,11 +185,9 @@ ObjectRun Verifier::run_reference_objects() const {
 
 void Verifier::prepare_results() {
   static_cast<void>(reference());
-  const bool clicks =
-      graphs_.config.tracker && std::ranges::all_of(components(), [&](const ComponentInfo& info) {
-        return !serves(info.id, Task::kInteract) || graphs_.has(info.id);
-      });
-  if (clicks) static_cast<void>(reference_objects());
+  if (graphs_.config.tracker && graphs_.has_all_of(Task::kInteract)) {
+    static_cast<void>(reference_objects());
+  }
 }
 
 ResultReport Verifier::verify_results(const ModelFiles& files, const LoadOptions& options,

@@ -92,23 +92,8 @@ class Problem {
       x.push_back(value_of(sizes_.type, qkv_[static_cast<size_t>(first + i)]));
     }
     if (part == 2) return x;
-    for (int64_t i = 0; i < d / 2; ++i) {
-      const auto angle = static_cast<size_t>(n * d / 2 + i);
-      const auto low = static_cast<size_t>(i);
-      const auto high = static_cast<size_t>(i + d / 2);
-      const double c = static_cast<double>(cos_[angle]);
-      const double s = static_cast<double>(sin_[angle]);
-      const double a = x[low];
-      const double b = x[high];
-      x[low] = rounded(a * c - b * s);
-      x[high] = rounded(a * s + b * c);
-    }
+    rotate(sizes_.type, x, cos_, sin_, static_cast<size_t>(n * d / 2));
     return x;
-  }
-
-  [[nodiscard]] double rounded(double value) const {
-    const uint16_t bits = round_to(sizes_.type, static_cast<float>(value));
-    return value_of(sizes_.type, bits);
   }
 
   [[nodiscard]] Rows rows(int64_t w, int64_t h, int64_t part) const {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <random>
 #include <span>
 #include <vector>
 
@@ -19,6 +20,33 @@ inline uint16_t round_to(DType type, float value) {
 
 inline double value_of(DType type, uint16_t bits) {
   return static_cast<double>(type == DType::kF16 ? f16_to_f32(bits) : bf16_to_f32(bits));
+}
+
+/// Normally distributed numbers, rounded to the type.
+inline std::vector<uint16_t> random_values(std::mt19937& random, DType type, int64_t count,
+                                           float scale) {
+  std::normal_distribution<float> normal;
+  std::vector<uint16_t> values;
+  for (int64_t i = 0; i < count; ++i) values.push_back(round_to(type, scale * normal(random)));
+  return values;
+}
+
+/// Rotates channel i of a row with channel i + dim / 2, by the cosines and sines from `angle` on,
+/// and rounds to the type as the kernels do.
+inline void rotate(DType type, std::span<double> row, std::span<const float> cos,
+                   std::span<const float> sin, size_t angle) {
+  const size_t half = row.size() / 2;
+  const auto rounded = [&](double value) {
+    return value_of(type, round_to(type, static_cast<float>(value)));
+  };
+  for (size_t i = 0; i < half; ++i) {
+    const double c = static_cast<double>(cos[angle + i]);
+    const double s = static_cast<double>(sin[angle + i]);
+    const double a = row[i];
+    const double b = row[i + half];
+    row[i] = rounded(a * c - b * s);
+    row[i + half] = rounded(a * s + b * c);
+  }
 }
 
 /// Largest difference of a query's result to attention in float64: softmax of its scores, and

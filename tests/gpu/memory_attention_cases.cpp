@@ -80,16 +80,7 @@ class Problem {
 
  private:
   [[nodiscard]] std::vector<uint16_t> narrow(int64_t count, float scale) {
-    std::normal_distribution<float> normal;
-    std::vector<uint16_t> values;
-    for (int64_t i = 0; i < count; ++i) {
-      values.push_back(round_to(sizes_.type, scale * normal(random_)));
-    }
-    return values;
-  }
-
-  [[nodiscard]] double rounded(double value) const {
-    return value_of(sizes_.type, round_to(sizes_.type, static_cast<float>(value)));
+    return random_values(random_, sizes_.type, count, scale);
   }
 
   [[nodiscard]] std::vector<double> row(const std::vector<uint16_t>& all, int64_t index,
@@ -102,16 +93,7 @@ class Problem {
   }
 
   [[nodiscard]] std::vector<double> turned(std::vector<double> x, int64_t angle_row) const {
-    constexpr size_t kHalf = kMemoryHeadDim / 2;
-    for (size_t i = 0; i < kHalf; ++i) {
-      const size_t angle = static_cast<size_t>(angle_row) * kHalf + i;
-      const double c = static_cast<double>(cos[angle]);
-      const double s = static_cast<double>(sin[angle]);
-      const double a = x[i];
-      const double b = x[i + kHalf];
-      x[i] = rounded(a * c - b * s);
-      x[i + kHalf] = rounded(a * s + b * c);
-    }
+    rotate(sizes_.type, x, cos, sin, static_cast<size_t>(angle_row * kMemoryHeadDim / 2));
     return x;
   }
 

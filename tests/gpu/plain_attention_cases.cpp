@@ -64,12 +64,7 @@ class Problem {
 
  private:
   [[nodiscard]] std::vector<uint16_t> narrow(int64_t tokens) {
-    std::normal_distribution<float> normal;
-    std::vector<uint16_t> values;
-    for (int64_t i = 0; i < sizes_.prompts * tokens * sizes_.width(); ++i) {
-      values.push_back(round_to(sizes_.type, 0.7F * normal(random_)));
-    }
-    return values;
+    return random_values(random_, sizes_.type, sizes_.prompts * tokens * sizes_.width(), 0.7F);
   }
 
   /// Channel c of head h of a token.
