@@ -39,13 +39,19 @@ inline constexpr int64_t kMaxBoxBiasHidden = 256;
 /// Attention to what is remembered of an object, one head of kMemoryHeadDim channels (D), as one
 /// node and one TensorRT plugin of this name. Inputs: queries [O, Q, D], which carry the factor
 /// 1/sqrt(D); frames' keys [O, F, Q, D]; further keys [O, P, D]; values [O, F * Q + P, X] of both;
-/// cos and sin, float32 of Q * D / 2 values. Output: [O, Q, X]. X is one of kMemoryValueDims.
-/// Queries and the keys of each frame are rotated, channel i with channel i + D / 2; further keys
-/// are not.
+/// cos and sin, float32 of Q * D / 2 values; the bias of keys, float32 [O, 1, 1, F * Q + P].
+/// Output: [O, Q, X]. X is one of kMemoryValueDims. Queries and the keys of each frame are rotated,
+/// channel i with channel i + D / 2; further keys are not. The bias is 0 for keys that are there
+/// and kAbsentBias for the others, which are not read. Keys of a frame are all there or all absent;
+/// absent ones come last among frames and among further keys; the first frame is there.
 inline constexpr const char* kMemoryAttention = "Sam3trtMemoryAttention";
 
 /// The same of an image to itself: queries, keys and values are [O, Q, D], all keys are rotated.
 inline constexpr const char* kRotatedAttention = "Sam3trtRotatedAttention";
+
+/// What a score gets added for a key that is not there: in float16, too, its probability is 0 after
+/// softmax.
+inline constexpr float kAbsentBias = -30000.0F;
 
 inline constexpr int kMemoryHeadDim = 256;
 inline constexpr std::array<int64_t, 2> kMemoryValueDims = {64, kMemoryHeadDim};

@@ -44,6 +44,13 @@ int64_t key_tiles_of(const MemoryAttention& a) {
   return tiles_of<int64_t>(a.rotated_keys + a.plain_keys, kMemoryKeys);
 }
 
+/// At the beginning of the scratch memory; tiles begin at a multiple of what copies want.
+uint64_t count_bytes(const MemoryAttention& a) {
+  constexpr uint64_t kAlignment = 128;
+  return tiles_of<uint64_t>(static_cast<uint64_t>(a.batches) * sizeof(MemoryCount), kAlignment) *
+         kAlignment;
+}
+
 uint64_t tile_bytes(const MemoryAttention& a) {
   return static_cast<uint64_t>(a.batches * key_tiles_of(a) * memory_tile_elements(a.value_dim)) *
          sizeof(uint16_t);
@@ -63,8 +70,9 @@ void check(const MemoryAttention& a) {
 bool MemoryAttention::fits() const {
   constexpr int64_t kMost = int64_t{1} << 24;
   const auto in_range = [](int64_t size, int64_t least) { return size >= least && size <= kMost; };
-  if (!in_range(batches, 1) || !in_range(queries, 1) || !in_range(rotated_keys, 1) ||
-      !in_range(plain_keys, 0) || !has_memory_kernel(1, kMemoryHeadDim, value_dim)) {
+  if (!in_range(batches, 1) || !in_range(queries, 1) || !in_range(rotated_keys, queries) ||
+      rotated_keys % queries != 0 || !in_range(plain_keys, 0) ||
+      !has_memory_kernel(1, kMemoryHeadDim, value_dim)) {
     return false;
   }
   constexpr int64_t kFewestRows = 64;      // of a query tile
@@ -77,12 +85,13 @@ uint64_t MemoryAttention::scratch_bytes() const {
   for (const AttentionForm form : {AttentionForm::kMma, AttentionForm::kWarpgroup}) {
     most_rows = std::max(most_rows, block_shape(value_dim, form).query_rows);
   }
-  return tile_bytes(*this) +
+  return count_bytes(*this) + tile_bytes(*this) +
          static_cast<uint64_t>(2 * kMaxBlocks * memory_share_floats(most_rows, value_dim)) *
              sizeof(float);
 }
 
 void OperatorKernels::load_memory_attention() {
+  memory_count_ = kernel(library_, "sam3trt_memory_count");
   for (size_t t = 0; t < kTypes; ++t) {
     for (size_t v = 0; v < kMemoryValueDims.size(); ++v) {
       const int64_t value_dim = kMemoryValueDims[v];
@@ -122,16 +131,32 @@ void OperatorKernels::launch(const MemoryAttention& a, void* stream, AttentionFo
   }
   const BlockShape shape = block_shape(a.value_dim, form);
 
+  MemoryKeys keys;
+  keys.rotated = static_cast<int32_t>(a.rotated_keys);
+  keys.plain = static_cast<int32_t>(a.plain_keys);
+  if (a.bias != 0) {
+    MemoryCountArgs count;
+    count.bias = device_pointer<const float>(a.bias);
+    count.counts = device_pointer<MemoryCount>(a.scratch);
+    count.batches = static_cast<int32_t>(a.batches);
+    count.rotated_keys = keys.rotated;
+    count.plain_keys = keys.plain;
+    count.period = static_cast<int32_t>(a.queries);
+    start(memory_count_, {tiles_of<int64_t>(a.batches, kBlockThreads), 1, 1}, kBlockThreads, stream,
+          &count);
+    keys.counts = count.counts;
+  }
+
+  const DevicePointer tiles = a.scratch + count_bytes(a);
   MemoryPrepareArgs prepare;
   prepare.rotated = device_pointer<const uint16_t>(a.rotated_key);
   prepare.plain = device_pointer<const uint16_t>(a.plain_key);
   prepare.values = device_pointer<const uint16_t>(a.value);
-  prepare.tiles = device_pointer<uint16_t>(a.scratch);
+  prepare.tiles = device_pointer<uint16_t>(tiles);
   prepare.cos = device_pointer<const float>(a.cos);
   prepare.sin = device_pointer<const float>(a.sin);
   prepare.batches = static_cast<int32_t>(a.batches);
-  prepare.rotated_keys = static_cast<int32_t>(a.rotated_keys);
-  prepare.plain_keys = static_cast<int32_t>(a.plain_keys);
+  prepare.keys = keys;
   prepare.period = static_cast<int32_t>(a.queries);
   const int64_t threads =
       a.batches * key_tiles_of(a) * kMemoryKeys * memory_prepare_threads(a.value_dim);
@@ -142,12 +167,12 @@ void OperatorKernels::launch(const MemoryAttention& a, void* stream, AttentionFo
   attend.query = device_pointer<const uint16_t>(a.query);
   attend.tiles = prepare.tiles;
   attend.result = device_pointer<uint16_t>(a.result);
-  attend.shares = device_pointer<float>(a.scratch + tile_bytes(a));
+  attend.shares = device_pointer<float>(tiles + tile_bytes(a));
   attend.cos = prepare.cos;
   attend.sin = prepare.sin;
   attend.batches = prepare.batches;
   attend.queries = prepare.period;
-  attend.keys = prepare.rotated_keys + prepare.plain_keys;
+  attend.keys = keys;
   attend.query_rows = static_cast<int32_t>(shape.query_rows);
   const int64_t query_tiles = a.batches * tiles_of(a.queries, shape.query_rows);
   attend.blocks =

@@ -116,18 +116,19 @@ struct MemoryAttention {
   DevicePointer rotated_key = 0;  ///< [B, R, D]; key r is rotated as query r % Q is
   DevicePointer plain_key = 0;    ///< [B, P, D], not rotated
   DevicePointer value = 0;        ///< [B, R + P, X]
+  DevicePointer bias = 0;         ///< float32 [B, R + P], or 0: all keys are there
   DevicePointer cos = 0;          ///< float32 [Q, D / 2]; channel i rotates with i + D / 2
   DevicePointer sin = 0;
   DevicePointer result = 0;   ///< [B, Q, X]
-  DevicePointer scratch = 0;  ///< scratch_bytes(), a multiple of 128
+  DevicePointer scratch = 0;  ///< scratch_bytes(), at a multiple of 128
   int64_t batches = 0;        ///< B
   int64_t queries = 0;        ///< Q
-  int64_t rotated_keys = 0;   ///< R, at least one
+  int64_t rotated_keys = 0;   ///< R, a multiple of Q, at least one
   int64_t plain_keys = 0;     ///< P
   int64_t value_dim = 0;      ///< X
 
   [[nodiscard]] bool fits() const;
-  /// For tiles of keys and values and for shares of query tiles, on any GPU.
+  /// For counts and tiles of keys and values and for shares of query tiles, on any GPU.
   [[nodiscard]] uint64_t scratch_bytes() const;
 };
 
@@ -174,7 +175,7 @@ class OperatorKernels {
     void* grid_attention = nullptr;
   };
 
-  /// Of attention to memories.
+  /// Of attention to memories, by type and size of values.
   struct MemoryFunctions {
     void* prepare = nullptr;
     void* attend = nullptr;
@@ -208,6 +209,7 @@ class OperatorKernels {
   void* box_bias_ = nullptr;
   void* query_position_ = nullptr;
   Functions functions_[kTypes][kSizes];
+  void* memory_count_ = nullptr;
   MemoryFunctions memory_functions_[kTypes][kMemoryValueDims.size()];
 };
 

@@ -162,6 +162,12 @@ void GpuBackend::put_resized(Component component, const std::string& name,
                     kept_.resize(stream_, uploader_, own_memory(component, name), planes, side)};
 }
 
+/// What the engine is tuned for.
+int64_t GpuBackend::padded_size(Component component, const std::string& input, size_t axis) {
+  if (!stage(component).type_of(input)) return 0;
+  return model_->plan(component).profile(input).opt.at(axis);
+}
+
 void GpuBackend::put_kept(Component component, const std::string& name,
                           std::span<const std::shared_ptr<const KeptTensor>> kept,
                           const Shape& shape) {

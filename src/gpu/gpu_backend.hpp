@@ -39,6 +39,8 @@ class GpuBackend : public Backend {
   void put_zeros(const std::string& name, const Shape& shape) override;
   void put_resized(Component component, const std::string& name,
                    std::span<const ResizedPlane> planes, int64_t side) override;
+  [[nodiscard]] int64_t padded_size(Component component, const std::string& input,
+                                    size_t axis) override;
   void put_kept(Component component, const std::string& name,
                 std::span<const std::shared_ptr<const KeptTensor>> kept,
                 const Shape& shape) override;

@@ -94,10 +94,12 @@ DevicePointer GpuKept::gather(const Stream& stream, Uploader& uploader, const st
                               DType type) {
   std::vector<DevicePointer> addresses;
   for (const auto& tensor : kept) {
+    if (!tensor) addresses.push_back(0);
     const auto* own = dynamic_cast<const DeviceKeptTensor*>(tensor.get());
     if (own != nullptr && own->pool() == pool_.get()) addresses.push_back(own->address());
   }
-  if (kept.empty() || addresses.size() != kept.size() || count != kept.size() * pool_->count()) {
+  if (!pool_ || kept.empty() || addresses.size() != kept.size() ||
+      count != kept.size() * pool_->count()) {
     throw Error(ErrorCode::kInternal, name + ": what is kept is another backend's, or not " +
                                           std::to_string(count) + " numbers");
   }

@@ -41,8 +41,9 @@ class GpuKept {
   [[nodiscard]] std::shared_ptr<const KeptTensor> restore(const Stream& stream, Uploader& uploader,
                                                           std::span<const uint16_t> values);
 
-  /// All of them one after another, `count` numbers together, in memory that is theirs under this
-  /// name. Throws Error(kInternal) when they are not so many or not of this object.
+  /// All of them one after another, zeros for null, `count` numbers together, in memory that is
+  /// theirs under this name. Throws Error(kInternal) when they are not so many or not of this
+  /// object.
   [[nodiscard]] DevicePointer gather(const Stream& stream, Uploader& uploader,
                                      const std::string& name,
                                      std::span<const std::shared_ptr<const KeptTensor>> kept,

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/own_operators.hpp"
 #include "model/graphs.hpp"
 #include "model/layers.hpp"
 #include "model/neck.hpp"
@@ -18,6 +19,7 @@ struct Memory {
   Value frame_keys;    ///< [O, F, N, X]: features with their position.
   Value pointer_keys;  ///< [O, W * D / X, X]: pointers with their position in time.
   Value values;        ///< [O, F * N + W * D / X, X] of both.
+  Value bias;          ///< [O, 1, 1, F * N + W * D / X]: kAbsentBias for those that are not there.
 };
 
 /// Current features attend to themselves and to the memory, pre-norm. The image's own positions are
@@ -112,10 +114,12 @@ class MemoryAttention {
   }
 
   /// Queries [P, heads, n, d], keys [P, m, heads, d] and values [P, heads or 1, m, c] to
-  /// [P, n, heads * c].
-  Value attend(const std::string& name, const Value& q, const Value& k, const Value& v) {
+  /// [P, n, heads * c]. With a bias of the keys' scores, or none.
+  Value attend(const std::string& name, const Value& q, const Value& k, const Value& v,
+               const Value* bias = nullptr) {
     const Value keys = add_transpose(graph_, name + "/k", k, {0, 2, 3, 1});
-    const Value scores = add_matmul(graph_, name + "/scores", q, keys);
+    Value scores = add_matmul(graph_, name + "/scores", q, keys);
+    if (bias != nullptr) scores = add_add(graph_, name + "/masked", scores, *bias);
     const Value weights = add_softmax(graph_, name + "/softmax", scores);
     const Value mixed = add_matmul(graph_, name + "/mix", weights, v);
     const Value joined = by_head(name + "/join", mixed);
@@ -148,7 +152,7 @@ class MemoryAttention {
     const Value k = add_concat(graph_, name + "/k_all",
                                {one_row(name + "/frame_k_row", frame_k), pointer_k}, 1);
     const Value v = add_unsqueeze(graph_, name + "/v", memory.values, 1);
-    const Value mixed = attend(name, queries(name, prefix, x), k, v);
+    const Value mixed = attend(name, queries(name, prefix, x), k, v, &memory.bias);
     const Value values = value_projection(name + "/v_proj", prefix + ".v_proj", mixed);
     return add_linear(model_, name + "/o_proj", values, prefix + ".o_proj");
   }
@@ -211,6 +215,18 @@ Value add_pointer_time(ModelGraph& model, const Value& time) {
                        2);
 }
 
+/// What [O, n] tokens of groups, each 1 or 0, give for `keys` keys of each group: [O, n * keys] of
+/// 0 or kAbsentBias.
+Value add_bias(Graph& graph, const std::string& name, const Value& present, int64_t keys) {
+  const Value one = graph.add_constant_f32(name + "/one", {1}, {1.0F});
+  const Value absent =
+      graph.add_constant_f32(name + "/absent", {keys}, std::vector<float>(keys, -kAbsentBias));
+  const Value missing = add_sub(graph, name + "/missing", present, one);
+  const Value each =
+      add_mul(graph, name + "/each", add_unsqueeze(graph, name + "/column", missing, 2), absent);
+  return add_reshape(graph, name, each, {present.dim(0), present.dim(1).times(keys)});
+}
+
 Memory add_memory(ModelGraph& model) {
   Graph& graph = model.graph;
   const int64_t grid = model.config().vision.grid();
@@ -221,6 +237,8 @@ Memory add_memory(ModelGraph& model) {
   const Value time = graph.add_input("memory_time", DType::kI64, {"O", "F"});
   const Value pointers = graph.add_input("memory_pointers", DType::kF32, {"O", "W", width});
   const Value pointer_time = graph.add_input("pointer_time", DType::kF32, {"O", "W"});
+  const Value memory_present = graph.add_input("memory_present", DType::kF32, {"O", "F"});
+  const Value pointer_present = graph.add_input("pointer_present", DType::kF32, {"O", "W"});
 
   const WeightView rows = model.checkpoint.weight(kTracker + "memory_temporal_positional_encoding");
   const Value table =
@@ -246,6 +264,13 @@ Memory add_memory(ModelGraph& model) {
       add_reshape(graph, "/memory/frames/value", features,
                   {features.dim(0), features.dim(1).times(grid * grid), channels});
   memory.values = add_concat(graph, "/memory/values", {frame_values, pointer_values}, 1);
+  const Value bias =
+      add_concat(graph, "/memory/bias/all",
+                 {add_bias(graph, "/memory/bias/frames", memory_present, grid * grid),
+                  add_bias(graph, "/memory/bias/pointers", pointer_present, parts)},
+                 1);
+  memory.bias =
+      add_unsqueeze(graph, "/memory/bias", add_unsqueeze(graph, "/memory/bias/head", bias, 1), 1);
   memory.pointer_keys = pointer_values;
   if (model.config().tracker_sizes.pointer_time_encoding) {
     memory.pointer_keys = tokens(

@@ -93,12 +93,13 @@ FusionForm make_rotary_form() {
 
 /// What src/model/memory_attention.cpp writes of rotated queries and of their attention to keys and
 /// values that are there.
-std::vector<FusionStep> attend_steps(const std::string& at, const std::string& keys) {
+std::vector<FusionStep> attend_steps(const std::string& at, const std::string& keys,
+                                     const std::string& scores) {
   std::vector<FusionStep> steps = {{at + "/q/heads", "Reshape", {at + "/q_proj", ""}},
                                    {at + "/q", "Transpose", {at + "/q_rotated"}},
                                    {at + "/k", "Transpose", {keys}},
                                    {at + "/scores", "MatMul", {at + "/q", at + "/k"}},
-                                   {at + "/softmax", "Softmax", {at + "/scores"}},
+                                   {at + "/softmax", "Softmax", {at + "/" + scores}},
                                    {at + "/mix", "MatMul", {at + "/softmax", at + "/v"}},
                                    {at + "/join", "Transpose", {at + "/mix"}},
                                    {at + "/flat", "Reshape", {at + "/join", ""}}};
@@ -110,7 +111,7 @@ FusionForm make_rotated_form() {
   const std::string at = "self_attn";
   FusionForm form{"/memory/",
                   "/self_attn",
-                  attend_steps(at, at + "/k_rotated"),
+                  attend_steps(at, at + "/k_rotated", "scores"),
                   kRotatedAttention,
                   at + "/rotated_mha",
                   {at + "/q_proj", at + "/k_proj", at + "/v_proj", "$cos", "$sin"},
@@ -124,18 +125,19 @@ FusionForm make_rotated_form() {
 
 FusionForm make_memory_form() {
   const std::string at = "cross_attn";
-  FusionForm form{
-      "/memory/",
-      "/cross_attn",
-      attend_steps(at, at + "/k_all"),
-      kMemoryAttention,
-      at + "/memory_mha",
-      {at + "/q_proj", at + "/frame_k_proj", at + "/pointer_k_proj", "@values", "$cos", "$sin"},
-      at + "/flat"};
+  FusionForm form{"/memory/",
+                  "/cross_attn",
+                  attend_steps(at, at + "/k_all", "masked"),
+                  kMemoryAttention,
+                  at + "/memory_mha",
+                  {at + "/q_proj", at + "/frame_k_proj", at + "/pointer_k_proj", "@values", "$cos",
+                   "$sin", "@bias"},
+                  at + "/flat"};
   append(form.steps, {{at + "/frame_k/heads", "Reshape", {at + "/frame_k_proj", ""}},
                       {at + "/frame_k_row", "Reshape", {at + "/frame_k_rotated", ""}},
                       {at + "/pointer_k/heads", "Reshape", {at + "/pointer_k_proj", ""}},
                       {at + "/k_all", "Concat", {at + "/frame_k_row", at + "/pointer_k/heads"}},
+                      {at + "/masked", "Add", {at + "/scores", "@bias"}},
                       {at + "/v", "Unsqueeze", {"@values", ""}}});
   append(form.steps, rotation_steps(at + "/frame_k_rotated", at + "/frame_k/heads"));
   return form;

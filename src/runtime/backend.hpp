@@ -108,9 +108,13 @@ class Backend {
   /// The same of planes that are resized there: [planes, 1, side, side], as resize_planes() gives.
   virtual void put_resized(Component component, const std::string& name,
                            std::span<const ResizedPlane> planes, int64_t side) = 0;
+  /// The size of an axis of an input that calls are best padded to, as other sizes cost time when
+  /// they change; 0 where padding would only cost, and where there is no such input.
+  [[nodiscard]] virtual int64_t padded_size(Component component, const std::string& input,
+                                            size_t axis) = 0;
   /// Kept tensors of this backend one after another, as floats of the type that the component
-  /// takes. Throws Error(kInternal) for those of another backend, and where they do not fill the
-  /// shape.
+  /// takes; zeros for null. Throws Error(kInternal) for those of another backend, and where they do
+  /// not fill the shape.
   virtual void put_kept(Component component, const std::string& name,
                         std::span<const std::shared_ptr<const KeptTensor>> kept,
                         const Shape& shape) = 0;

@@ -139,6 +139,10 @@ void CpuBackend::put_kept(Component /*component*/, const std::string& name,
   const std::span<float> values = tensor.f32();
   size_t filled = 0;
   for (const auto& entry : kept) {
+    if (!entry && !kept.empty()) {
+      filled += values.size() / kept.size();
+      continue;
+    }
     const auto* host = dynamic_cast<const HostKeptTensor*>(entry.get());
     if (host == nullptr || host->count() > values.size() - filled) break;
     std::ranges::transform(host->values(), values.subspan(filled).begin(), bf16_to_f32);

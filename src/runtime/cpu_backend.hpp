@@ -76,6 +76,10 @@ class CpuBackend : public Backend {
   void put_zeros(const std::string& name, const Shape& shape) override;
   void put_resized(Component component, const std::string& name,
                    std::span<const ResizedPlane> planes, int64_t side) override;
+  [[nodiscard]] int64_t padded_size(Component /*component*/, const std::string& /*input*/,
+                                    size_t /*axis*/) override {
+    return 0;
+  }
   void put_kept(Component component, const std::string& name,
                 std::span<const std::shared_ptr<const KeptTensor>> kept,
                 const Shape& shape) override;

@@ -28,9 +28,14 @@ size_t objects_together(const Backend& backend) {
 /// mask and of earlier logits.
 using GroupKey = std::tuple<FrameFeatures, size_t, size_t, size_t, size_t, size_t>;
 
-GroupKey key_of(const DecodeInput& input) {
-  return {input.features,      input.memory.frames.size(), input.memory.pointers.size(),
-          input.tokens.size(), input.mask.size(),          input.previous.size()};
+/// `padded`: whether objects with fewer memories are padded.
+GroupKey key_of(const DecodeInput& input, bool padded) {
+  return {input.features,
+          padded ? 0 : input.memory.frames.size(),
+          padded ? 0 : input.memory.pointers.size(),
+          input.tokens.size(),
+          input.mask.size(),
+          input.previous.size()};
 }
 
 Tensor count_up(int64_t count, int64_t step) {
@@ -148,7 +153,10 @@ std::vector<TrackerDetection> BackendTracker::read_masks(size_t row,
 std::vector<DecodeOutput> BackendTracker::decode(std::span<const DecodeInput> objects) {
   const size_t together = objects_together(backend_);
   std::map<GroupKey, std::vector<size_t>> groups;
-  for (size_t i = 0; i < objects.size(); ++i) groups[key_of(objects[i])].push_back(i);
+  const bool remember = std::ranges::any_of(
+      objects, [](const DecodeInput& input) { return input.features == FrameFeatures::kMemory; });
+  const bool padded = remember && padded_memories()[0] > 0;
+  for (size_t i = 0; i < objects.size(); ++i) groups[key_of(objects[i], padded)].push_back(i);
   std::vector<DecodeOutput> outputs(objects.size());
   for (const auto& [key, members] : groups) {
     for (size_t first = 0; first < members.size(); first += together) {
@@ -254,24 +262,39 @@ void BackendTracker::put_features(Group group) {
   features_ = wanted;
 }
 
+/// Frames and pointers of an object that the backend wants at least, absent ones counted.
+std::array<int64_t, 2> BackendTracker::padded_memories() {
+  const Component attention = Component::kMemoryAttention;
+  return {backend_.padded_size(attention, "memory_present", 1),
+          backend_.padded_size(attention, "pointer_present", 1)};
+}
+
 void BackendTracker::put_memories(Group group) {
   const auto count = static_cast<int64_t>(group.size());
-  const auto frames = static_cast<int64_t>(group.front()->memory.frames.size());
-  const auto pointers = static_cast<int64_t>(group.front()->memory.pointers.size());
-  std::vector<FrameMemory> features;
+  auto [frames, pointers] = padded_memories();
+  for (const DecodeInput* input : group) {
+    frames = std::max(frames, static_cast<int64_t>(input->memory.frames.size()));
+    pointers = std::max(pointers, static_cast<int64_t>(input->memory.pointers.size()));
+  }
+  std::vector<FrameMemory> features(static_cast<size_t>(count * frames));
   Tensor times(DType::kI64, {count, frames});
+  Tensor frames_present(DType::kF32, {count, frames});
   Tensor values(DType::kF32, {count, pointers, sizes_.width});
   Tensor pointer_times(DType::kF32, {count, pointers});
-  auto time = times.i64().begin();
-  auto value = values.f32().begin();
-  auto pointer_time = pointer_times.f32().begin();
-  for (const DecodeInput* input : group) {
-    features.insert(features.end(), input->memory.frames.begin(), input->memory.frames.end());
-    time = std::ranges::copy(input->memory.times, time).out;
-    for (const ObjectPointer& pointer : input->memory.pointers) {
+  Tensor pointers_present(DType::kF32, {count, pointers});
+  for (size_t i = 0; i < group.size(); ++i) {
+    const ObjectMemory& memory = group[i]->memory;
+    const size_t frame = i * static_cast<size_t>(frames);
+    std::ranges::copy(memory.frames, features.begin() + static_cast<int64_t>(frame));
+    std::ranges::copy(memory.times, times.i64().subspan(frame).begin());
+    std::ranges::fill(frames_present.f32().subspan(frame, memory.frames.size()), 1.0F);
+    const size_t row = i * static_cast<size_t>(pointers);
+    auto value = values.f32().subspan(row * static_cast<size_t>(sizes_.width)).begin();
+    for (const ObjectPointer& pointer : memory.pointers) {
       value = std::ranges::copy(*pointer, value).out;
     }
-    pointer_time = std::ranges::copy(input->memory.pointer_times, pointer_time).out;
+    std::ranges::copy(memory.pointer_times, pointer_times.f32().subspan(row).begin());
+    std::ranges::fill(pointers_present.f32().subspan(row, memory.pointers.size()), 1.0F);
   }
   const Component attention = Component::kMemoryAttention;
   backend_.put(attention, "image_index", count_up(count, 0));
@@ -280,6 +303,8 @@ void BackendTracker::put_memories(Group group) {
   backend_.put(attention, "memory_time", times);
   backend_.put(attention, "memory_pointers", values);
   backend_.put(attention, "pointer_time", pointer_times);
+  backend_.put(attention, "memory_present", frames_present);
+  backend_.put(attention, "pointer_present", pointers_present);
   backend_.run(attention, sizes_with({{"O", count}, {"E", count}, {"F", frames}, {"W", pointers}}));
 }
 

@@ -10,8 +10,9 @@
 namespace sam3trt {
 
 /// The tracker on a backend: which component runs when, on what, in which batches. Objects with
-/// equally many remembered frames, pointers and tokens go through a component together. Calls
-/// belong between Backend::begin() and end(), the first of them being encode().
+/// equally many tokens and, where the backend does not want padding, remembered frames and pointers
+/// go through a component together. Calls belong between Backend::begin() and end(), the first of
+/// them being encode().
 class BackendTracker : public TrackerModel {
  public:
   /// For a model whose configuration has a tracker. The backend and the tokenizer must outlive it.
@@ -41,6 +42,7 @@ class BackendTracker : public TrackerModel {
   [[nodiscard]] std::vector<DecodeOutput> decode_group(Group group);
   [[nodiscard]] std::vector<DecodeOutput> read_decoded(Group group) const;
   void put_features(Group group);
+  [[nodiscard]] std::array<int64_t, 2> padded_memories();
   void put_memories(Group group);
   void put_masks(Group group);
   [[nodiscard]] AxisSizes sizes_with(std::initializer_list<AxisSizes::value_type> more) const;

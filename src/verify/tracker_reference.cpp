@@ -155,7 +155,8 @@ void TrackerRecorder::remember(const Tensors& neck, const Tensors& decoded) {
   }
 }
 
-/// Each object remembers the last `frames` frames, beginning with another one.
+/// Each object remembers the last `frames` frames, beginning with another one; the last of several
+/// only the first frame and no pointers.
 void TrackerRecorder::attend(const Tensors& neck, int64_t objects, size_t frames,
                              int64_t pointers) {
   const TrackerConfig& config = *files_.config.tracker;
@@ -186,13 +187,22 @@ void TrackerRecorder::attend(const Tensors& neck, int64_t objects, size_t frames
           static_cast<float>(std::max<int64_t>(config.max_object_pointers - 1, 1));
     }
   }
+  Tensor memory_present = filled({objects, count}, 1);
+  Tensor pointer_present = filled({objects, pointers}, 1);
+  if (objects > 1) {
+    std::ranges::fill(memory_present.f32().last(frames - 1), 0.0F);
+    std::ranges::fill(pointer_present.f32().last(static_cast<size_t>(pointers)), 0.0F);
+  }
   const int64_t images = neck.at("tracker_feat_2").dim(0);
-  const Tensors& attended = run(kMemoryAttention, {{"tracker_feat_2", neck.at("tracker_feat_2")},
-                                                   {"image_index", indices(objects, images)},
-                                                   {"memory_features", std::move(memory)},
-                                                   {"memory_time", std::move(time)},
-                                                   {"memory_pointers", std::move(pointer)},
-                                                   {"pointer_time", std::move(pointer_time)}});
+  const Tensors& attended =
+      run(kMemoryAttention, {{"tracker_feat_2", neck.at("tracker_feat_2")},
+                             {"image_index", indices(objects, images)},
+                             {"memory_features", std::move(memory)},
+                             {"memory_time", std::move(time)},
+                             {"memory_pointers", std::move(pointer)},
+                             {"pointer_time", std::move(pointer_time)},
+                             {"memory_present", std::move(memory_present)},
+                             {"pointer_present", std::move(pointer_present)}});
   Tensors inputs = decoder_inputs(neck, objects);
   inputs["object_features"] = attended.at("object_features");
   inputs["feature_index"] = indices(objects, objects);

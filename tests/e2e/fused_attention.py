@@ -100,12 +100,13 @@ class _Rotary(_Expansion):
 
 
 class _Memory(_Expansion):
-    """One head; frames' keys [O, F, Q, D] are rotated as the queries are, other keys are not."""
+    """One head; frames' keys [O, F, Q, D] are rotated as the queries are, other keys are not; with
+    a bias of the scores where there are other keys."""
 
     def __init__(self, node: onnx.NodeProto, element_type: int) -> None:
         super().__init__(node, element_type)
         dim = self.sizes["head_dim"]
-        *parts, cos, sin = node.input
+        *parts, cos, sin = node.input[:6] if node.op_type == MEMORY else node.input
         query, key, *others, value = (self.wide(x) for x in parts)
         half = self.ints("half", [-1, dim // 2])
         tables = [self.op("Reshape", x, half) for x in (cos, sin)]
@@ -113,6 +114,9 @@ class _Memory(_Expansion):
         row = self.ints("row", [0, -1, dim])
         key = self.op("Concat", self.op("Reshape", key, row), *others, axis=1)
         scores = self.op("MatMul", query, self.op("Transpose", key, perm=[0, 2, 1]))
+        if node.op_type == MEMORY:
+            row = self.ints("bias_row", [0, 1, -1])
+            scores = self.op("Add", scores, self.op("Reshape", self.wide(node.input[6]), row))
         mixed = self.op("MatMul", self.op("Softmax", scores, axis=-1), value)
         self.nodes.append(
             helper.make_node("Cast", [mixed], list(node.output), to=self.element_type)

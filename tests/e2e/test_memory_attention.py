@@ -62,7 +62,16 @@ def memory_graph(export, tmp_path_factory) -> Path:
     return export("wide_tracker", folder) / "memory_attention.onnx"
 
 
-def inputs(objects: int, frames: int, pointers: int) -> dict[str, np.ndarray]:
+def present(objects: int, count: int, absent: int) -> np.ndarray:
+    result = np.ones((objects, count), np.float32)
+    result[-1, count - absent :] = 0
+    return result
+
+
+def inputs(
+    objects: int, frames: int, pointers: int, absent: tuple[int, int] = (0, 0)
+) -> dict[str, np.ndarray]:
+    """The last object has `absent` frames and pointers less than the others."""
     random = np.random.default_rng(5)
 
     def normal(*shape: int) -> np.ndarray:
@@ -75,6 +84,8 @@ def inputs(objects: int, frames: int, pointers: int) -> dict[str, np.ndarray]:
         "memory_time": random.integers(0, 7, (objects, frames)),
         "memory_pointers": normal(objects, pointers, 256),
         "pointer_time": random.uniform(-1, 1, (objects, pointers)).astype(np.float32),
+        "memory_present": present(objects, frames, absent[0]),
+        "pointer_present": present(objects, pointers, absent[1]),
     }
 
 
@@ -98,7 +109,7 @@ def test_the_fused_attentions_stand_for_the_operators_they_replace(
     assert (report["own_operators"], plain_report["own_operators"]) == (2 * LAYERS, 0)
     standard = fused_attention.in_standard_operators(fused, narrow_type(recipe))
     onnx.save(standard, tmp_path / "standard.onnx")
-    for sizes in ((1, 1, 1), (2, 3, 2)):
+    for sizes in ((1, 1, 1), (2, 3, 2), (2, 3, 2, (2, 1))):
         values = inputs(*sizes)
         found = run_rounded(rounding.with_roundings(tmp_path / "standard.onnx"), values)
         expected = run_rounded(rounding.with_roundings(plain_path), values)
@@ -124,3 +135,24 @@ def test_unrotated_frames_show(memory_graph, type_graph, tmp_path):
         for name in ("right", "wrong")
     )
     assert distance(right, other) > 1e-4
+
+
+def test_an_object_with_fewer_memories_gets_what_it_gets_alone(memory_graph):
+    together = inputs(3, 4, 3, absent=(3, 2))
+    alone = {
+        name: values if name == "tracker_feat_2" else values[-1:]
+        for name, values in together.items()
+    }
+    for name, count in (("memory", 1), ("pointer", 1)):
+        for suffix in ("present", "time"):
+            alone[f"{name}_{suffix}"] = alone[f"{name}_{suffix}"][:, :count]
+    alone["memory_features"] = alone["memory_features"][:, :1]
+    alone["memory_pointers"] = alone["memory_pointers"][:, :1]
+    graph = onnx.load(memory_graph)
+    (found,) = run_rounded(graph, together)
+    (expected,) = run_rounded(graph, alone)
+    # Measured 7.8e-13: sums of float32 in another order.
+    assert distance(found[-1], expected[0]) < 5e-12
+    together["pointer_present"][:] = 1
+    (other,) = run_rounded(graph, together)
+    assert distance(other[-1], expected[0]) > 1e-2  # measured 6.3e-2

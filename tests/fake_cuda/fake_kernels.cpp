@@ -179,6 +179,7 @@ std::map<std::string, Kernel>& kernels() {
       {"sam3trt_keep_rows", {plain<KeepArgs>(keep_rows_body)}},
       {"sam3trt_gather_rows", {plain<GatherArgs>(gather_rows_body)}},
       {"sam3trt_enlarge", {plain<EnlargeArgs>(enlarge_body)}},
+      {"sam3trt_memory_count", {plain<MemoryCountArgs>(memory_count_body)}},
       {"sam3trt_warpgroup_attention_f16_64", {warpgroup_attention<FakeFloat16>, kWarpgroupThreads}},
       {"sam3trt_warpgroup_attention_bf16_64",
        {warpgroup_attention<FakeBFloat16>, kWarpgroupThreads}},

@@ -147,6 +147,7 @@ CaseResult gather_case(const Bench& bench, KernelFloat type, size_t rows, size_t
   copy_to_device(bench.stream(), slots.memory.data(), std::as_bytes(std::span(kept)));
   std::vector<DevicePointer> asked = slots.addresses;
   asked.push_back(asked.front());  // twice
+  asked.push_back(0);              // zeros
   const DeviceBuffer table = bench.upload(asked);
   const size_t size = type == KernelFloat::kF32 ? 4 : 2;
   const size_t bytes = asked.size() * count * size;
@@ -161,10 +162,11 @@ CaseResult gather_case(const Bench& bench, KernelFloat type, size_t rows, size_t
   result.name = case_name("gather", type, asked.size(), count);
   result.microseconds = bench.run([&] { bench.kernels().gather_rows(bench.stream(), args); });
   std::vector<uint32_t> wanted;
-  for (size_t i = 0; i < asked.size() * count; ++i) {
+  for (size_t i = 0; i < bits.size() + count; ++i) {
     const uint32_t from = bits[i < bits.size() ? i : i - bits.size()];
     wanted.push_back(bits_of(float_of(from, KernelFloat::kBF16), type));
   }
+  wanted.resize(asked.size() * count);
   std::vector<uint8_t> wanted_bytes = bytes_of(wanted, type);
   wanted_bytes.resize(bytes + 16, 0xA5);
   const auto found = bench.download<uint8_t>(target, bytes + 16);

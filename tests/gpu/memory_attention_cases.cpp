@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "attention_reference.hpp"
+#include "base/own_operators.hpp"
 #include "cuda/operators.hpp"
 #include "device_bench.hpp"
 
@@ -20,26 +21,41 @@ struct Sizes {
   int64_t frames;
   int64_t plain_keys;
   int64_t value_dim;
+  /// So many frames and other keys less has each batch than the one before it, but one frame.
+  int64_t fewer_frames = 0;
+  int64_t fewer_keys = 0;
 
   [[nodiscard]] int64_t keys() const { return frames * queries + plain_keys; }
+  [[nodiscard]] bool has_bias() const { return fewer_frames > 0 || fewer_keys > 0; }
+  /// Whether a batch has that key.
+  [[nodiscard]] bool has(int64_t batch, int64_t key) const {
+    const int64_t plain = key - frames * queries;
+    return plain < 0 ? key < std::max<int64_t>(frames - batch * fewer_frames, 1) * queries
+                     : plain < plain_keys - batch * fewer_keys;
+  }
 };
 
 /// One query, a whole tile of keys and one more, tiles that blocks share and tiles that they do
-/// not, no further keys, more query tiles than blocks.
-constexpr std::array<Sizes, 8> kCases = {{{DType::kF16, 1, 1, 1, 0, 64},
-                                          {DType::kF16, 1, 30, 2, 4, 64},
-                                          {DType::kBF16, 2, 65, 1, 0, 256},
-                                          {DType::kF16, 1, 130, 2, 8, 64},
-                                          {DType::kF16, 3, 20, 3, 5, 256},
-                                          {DType::kBF16, 1, 100, 3, 12, 64},
-                                          {DType::kF16, 5, 64, 1, 0, 256},
-                                          {DType::kF16, 2, 193, 2, 16, 64}}};
+/// not, no further keys, more query tiles than blocks; batches with unequally many keys.
+constexpr std::array<Sizes, 11> kCases = {{{DType::kF16, 1, 1, 1, 0, 64},
+                                           {DType::kF16, 1, 30, 2, 4, 64},
+                                           {DType::kBF16, 2, 65, 1, 0, 256},
+                                           {DType::kF16, 1, 130, 2, 8, 64},
+                                           {DType::kF16, 3, 20, 3, 5, 256},
+                                           {DType::kBF16, 1, 100, 3, 12, 64},
+                                           {DType::kF16, 5, 64, 1, 0, 256},
+                                           {DType::kF16, 2, 193, 2, 16, 64},
+                                           {DType::kF16, 3, 30, 3, 8, 64, 1, 4},
+                                           {DType::kBF16, 2, 65, 2, 3, 256, 1, 0},
+                                           {DType::kF16, 4, 193, 4, 12, 64, 2, 5}}};
 
-/// Those of SAM 3's memory attention: an image to itself; one and four objects with seven frames.
-constexpr std::array<Sizes, 4> kTimed = {{{DType::kF16, 1, 5184, 1, 0, 256},
+/// Those of SAM 3's memory attention: an image to itself; one and four objects with seven frames;
+/// four with 7, 5, 3 and 1.
+constexpr std::array<Sizes, 5> kTimed = {{{DType::kF16, 1, 5184, 1, 0, 256},
                                           {DType::kF16, 4, 5184, 1, 0, 256},
                                           {DType::kF16, 1, 5184, 7, 64, 64},
-                                          {DType::kF16, 4, 5184, 7, 64, 64}}};
+                                          {DType::kF16, 4, 5184, 7, 64, 64},
+                                          {DType::kF16, 4, 5184, 7, 64, 64, 2, 16}}};
 
 /// Inputs and what the definition gives for them.
 class Problem {
@@ -49,6 +65,12 @@ class Problem {
     rotated = narrow(sizes.batches * sizes.frames * sizes.queries * kMemoryHeadDim, 0.7F);
     plain = narrow(sizes.batches * sizes.plain_keys * kMemoryHeadDim, 0.7F);
     value = narrow(sizes.batches * sizes.keys() * sizes.value_dim, 0.7F);
+    for (int64_t b = 0; sizes.has_bias() && b < sizes.batches; ++b) {
+      for (int64_t k = 0; k < sizes.keys(); ++k) {
+        bias.push_back(sizes.has(b, k) ? 0 : kAbsentBias);
+        if (!sizes.has(b, k)) break_key(b, k);
+      }
+    }
     std::normal_distribution<float> normal;
     for (int64_t i = 0; i < sizes.queries * kMemoryHeadDim / 2; ++i) {
       const float angle = 2 * normal(random_);
@@ -75,10 +97,25 @@ class Problem {
   std::vector<uint16_t> rotated;
   std::vector<uint16_t> plain;
   std::vector<uint16_t> value;
+  std::vector<float> bias;
   std::vector<float> cos;
   std::vector<float> sin;
 
  private:
+  /// NaN, which whoever uses it finds in the result.
+  void break_key(int64_t b, int64_t k) {
+    const auto fill = [&](std::vector<uint16_t>& all, int64_t row, int64_t width) {
+      std::fill_n(all.begin() + row * width, width, uint16_t{0x7FFF});
+    };
+    const int64_t rotated_keys = sizes_.frames * sizes_.queries;
+    if (k < rotated_keys) {
+      fill(rotated, b * rotated_keys + k, kMemoryHeadDim);
+    } else {
+      fill(plain, b * sizes_.plain_keys + k - rotated_keys, kMemoryHeadDim);
+    }
+    fill(value, b * sizes_.keys() + k, sizes_.value_dim);
+  }
+
   [[nodiscard]] std::vector<uint16_t> narrow(int64_t count, float scale) {
     return random_values(random_, sizes_.type, count, scale);
   }
@@ -106,7 +143,10 @@ class Problem {
   [[nodiscard]] double difference(int64_t b, int64_t q, std::span<const uint16_t> result) const {
     const auto x = turned(row(query, b * sizes_.queries + q, kMemoryHeadDim), q);
     std::vector<double> scores;
+    std::vector<int64_t> keys;
     for (int64_t k = 0; k < sizes_.keys(); ++k) {
+      if (!sizes_.has(b, k)) continue;
+      keys.push_back(k);
       const std::vector<double> y = key(b, k);
       double score = 0;
       for (size_t c = 0; c < y.size(); ++c) score += x[c] * y[c];
@@ -116,7 +156,7 @@ class Problem {
     return difference_to_attention(
         sizes_.type, std::move(scores),
         [&](size_t k, size_t channel) {
-          const int64_t at = (b * sizes_.keys() + static_cast<int64_t>(k)) * sizes_.value_dim;
+          const int64_t at = (b * sizes_.keys() + keys[k]) * sizes_.value_dim;
           return value_of(sizes_.type, value[static_cast<size_t>(at) + channel]);
         },
         result.subspan(static_cast<size_t>(first), static_cast<size_t>(sizes_.value_dim)));
@@ -133,6 +173,7 @@ CaseResult run_case(const DeviceBench& bench, const OperatorKernels& kernels, co
   const DeviceBuffer rotated = bench.upload(problem.rotated);
   const DeviceBuffer plain = bench.upload(problem.plain);
   const DeviceBuffer value = bench.upload(problem.value);
+  const DeviceBuffer bias = bench.upload(problem.bias);
   const DeviceBuffer cos = bench.upload(problem.cos);
   const DeviceBuffer sin = bench.upload(problem.sin);
   const auto values = static_cast<size_t>(sizes.batches * sizes.queries * sizes.value_dim);
@@ -143,6 +184,7 @@ CaseResult run_case(const DeviceBench& bench, const OperatorKernels& kernels, co
   call.rotated_key = rotated.data();
   call.plain_key = plain.data();
   call.value = value.data();
+  if (sizes.has_bias()) call.bias = bias.data();
   call.cos = cos.data();
   call.sin = sin.data();
   call.result = result.data();
@@ -161,6 +203,7 @@ CaseResult run_case(const DeviceBench& bench, const OperatorKernels& kernels, co
                            " queries to " + std::to_string(sizes.frames) + " frames and " +
                            std::to_string(sizes.plain_keys) + " keys, values of " +
                            std::to_string(sizes.value_dim) +
+                           (sizes.has_bias() ? ", not all for each" : "") +
                            (form == AttentionForm::kWarpgroup ? ", wgmma" : "");
   return attention_result(name, sizes.type, found.size(), problem.largest_difference(found),
                           microseconds);

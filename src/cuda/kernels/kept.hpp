@@ -173,6 +173,19 @@ SAM3TRT_HOST_DEVICE inline bool move_row(const void* from, KernelFloat given, vo
   return finite;
 }
 
+/// The same of zeros.
+SAM3TRT_HOST_DEVICE inline void clear_row(void* to, KernelFloat wanted, int64_t count,
+                                          int64_t first) {
+  if (count % kKeptTogether == 0) {
+    constexpr uint32_t kZeros[kKeptTogether] = {};
+    store_chunk(to, wanted, first, kZeros);
+    return;
+  }
+  for (int64_t i = first; i < first + kKeptTogether && i < count; ++i) {
+    store_bits(to, wanted, i, 0);
+  }
+}
+
 /// x is a group of kKeptTogether numbers of a row, y a row.
 SAM3TRT_HOST_DEVICE inline void keep_rows_body(const KeepArgs& args, KernelThread at) {
   const int64_t first = at.x() * kKeptTogether;
@@ -192,6 +205,10 @@ SAM3TRT_HOST_DEVICE inline void gather_rows_body(const GatherArgs& args, KernelT
   if (first >= args.count) return;
   for (int64_t row = at.block_y; row < args.rows; row += at.blocks_y) {
     auto* to = static_cast<uint8_t*>(args.target) + row_begin(args.type, row, args.count);
+    if (args.slots[row] == nullptr) {
+      clear_row(to, args.type, args.count, first);
+      continue;
+    }
     move_row(args.slots[row], KernelFloat::kBF16, to, args.type, args.count, first);
   }
 }

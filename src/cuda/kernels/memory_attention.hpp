@@ -10,9 +10,10 @@
 namespace sam3trt {
 
 /// Attention of one head of 256 channels to many keys, which are few blocks' work for the queries
-/// of one object: blocks share the keys, too. Keys are first rotated and laid out in tiles with
-/// their values (prepare), then each block takes an equal part of all pairs of query tiles and key
-/// tiles (attend), then what several blocks found for a query tile becomes one result (join).
+/// of one object: blocks share the keys, too. Keys that are there are counted (count), rotated and
+/// laid out in tiles with their values (prepare), then each block takes an equal part of all pairs
+/// of query tiles and key tiles (attend), then what several blocks found for a query tile becomes
+/// one result (join).
 
 /// A part of a tile: 64 rows of 64 channels, placed as AttentionTile<64>::place says.
 inline constexpr int kMemoryKeys = 64;
@@ -25,19 +26,64 @@ inline constexpr int kMemoryParts = kMemoryHeadDim / kMemoryPartChannels;
   return kMemoryKeys * (kMemoryHeadDim + value_dim);
 }
 
-/// Keys [B, rotated, D] that are rotated, then [B, plain, D] that are not, and the values [B, K, X]
-/// of both to tiles [B, tiles_of(K, 64), memory_tile_elements(X)]; rows beyond the last key are
-/// zero.
+/// How many keys of a batch are there, of each kind.
+struct MemoryCount {
+  int32_t rotated = 0;
+  int32_t plain = 0;
+  [[nodiscard]] SAM3TRT_HOST_DEVICE int keys() const { return rotated + plain; }
+};
+
+/// The keys of a launch, [B, rotated, D] that are rotated and [B, plain, D] that are not.
+struct MemoryKeys {
+  const MemoryCount* counts = nullptr;  ///< [B], at most as many as below; null: all are there.
+  int32_t rotated = 0;
+  int32_t plain = 0;
+
+  [[nodiscard]] SAM3TRT_HOST_DEVICE MemoryCount of(int64_t batch) const {
+    return counts == nullptr ? MemoryCount{rotated, plain} : counts[batch];
+  }
+  /// Of the key tiles of a batch that has all of its keys, as many as lie in memory for each.
+  [[nodiscard]] SAM3TRT_HOST_DEVICE int key_tiles() const {
+    return tiles_of(rotated + plain, kMemoryKeys);
+  }
+};
+
+/// Counts the keys that are there, those with a bias of at least 0, for whole frames of `period`
+/// keys and for each of the others; they are the first ones. The first frame always is.
+struct MemoryCountArgs {
+  const float* bias = nullptr;  ///< [B, rotated + plain]
+  MemoryCount* counts = nullptr;
+  int32_t batches = 0;
+  int32_t rotated_keys = 0;
+  int32_t plain_keys = 0;
+  int32_t period = 0;
+};
+
+SAM3TRT_HOST_DEVICE inline void memory_count_body(const MemoryCountArgs& args, KernelThread at) {
+  const int64_t batch = at.x();
+  if (batch >= args.batches) return;
+  const float* bias = args.bias + batch * (args.rotated_keys + args.plain_keys);
+  MemoryCount count{args.period, 0};
+  for (int key = args.period; key < args.rotated_keys; key += args.period) {
+    if (bias[key] >= 0) count.rotated += args.period;
+  }
+  for (int key = 0; key < args.plain_keys; ++key) {
+    if (bias[args.rotated_keys + key] >= 0) ++count.plain;
+  }
+  args.counts[batch] = count;
+}
+
+/// Keys that are there and their values [B, rotated + plain, X] to tiles [B, key_tiles,
+/// memory_tile_elements(X)] without gaps; rows of a batch's last tile beyond its last key are zero.
 struct MemoryPrepareArgs {
   const uint16_t* rotated = nullptr;
-  const uint16_t* plain = nullptr;  ///< Not followed where `plain_keys` is 0.
+  const uint16_t* plain = nullptr;  ///< Not followed where there are no plain keys.
   const uint16_t* values = nullptr;
   uint16_t* tiles = nullptr;
   const float* cos = nullptr;  ///< [period, D / 2]; key r is rotated by row r % period
   const float* sin = nullptr;
+  MemoryKeys keys;
   int32_t batches = 0;
-  int32_t rotated_keys = 0;
-  int32_t plain_keys = 0;
   int32_t period = 0;
 };
 
@@ -52,12 +98,14 @@ SAM3TRT_DEVICE inline void memory_prepare_body(const MemoryPrepareArgs& args, in
   constexpr int kPairs = kMemoryHeadDim / 16;
   constexpr int kThreads = static_cast<int>(memory_prepare_threads(kValueDim));
   using Place = AttentionTile<kMemoryPartChannels>;
-  const int32_t keys = args.rotated_keys + args.plain_keys;
-  const int64_t rows = int64_t{tiles_of(keys, kMemoryKeys)} * kMemoryKeys;
+  const int64_t rows = int64_t{args.keys.key_tiles()} * kMemoryKeys;
   const int unit = static_cast<int>(thread % kThreads);
   const int64_t row = thread / kThreads % rows;
   const int64_t batch = thread / kThreads / rows;
   if (batch >= args.batches) return;
+  const MemoryCount count = args.keys.of(batch);
+  const bool there = row < count.keys();
+  if (!there && row / kMemoryKeys >= tiles_of(count.keys(), kMemoryKeys)) return;
   uint16_t* tile = args.tiles + (batch * (rows / kMemoryKeys) + row / kMemoryKeys) *
                                     memory_tile_elements(kValueDim);
   const int line = static_cast<int>(row % kMemoryKeys);
@@ -71,18 +119,21 @@ SAM3TRT_DEVICE inline void memory_prepare_body(const MemoryPrepareArgs& args, in
   if (unit >= kPairs) {
     const int chunk = unit - kPairs;
     AttentionChunk value{};
-    if (row < keys) value = load(args.values + (batch * keys + row) * kValueDim + chunk * 8);
+    if (there) {
+      const int64_t skipped = row < count.rotated ? 0 : args.keys.rotated - count.rotated;
+      const int64_t all = int64_t{args.keys.rotated} + args.keys.plain;
+      value = load(args.values + (batch * all + row + skipped) * kValueDim + chunk * 8);
+    }
     store(kMemoryParts + chunk / 8, chunk % 8, value);
     return;
   }
   AttentionChunk low{};
   AttentionChunk high{};
-  if (row < keys) {
-    const bool rotated = row < args.rotated_keys;
+  if (there) {
+    const bool rotated = row < count.rotated;
     const uint16_t* from =
-        (rotated
-             ? args.rotated + (batch * args.rotated_keys + row) * kMemoryHeadDim
-             : args.plain + (batch * args.plain_keys + row - args.rotated_keys) * kMemoryHeadDim) +
+        (rotated ? args.rotated + (batch * args.keys.rotated + row) * kMemoryHeadDim
+                 : args.plain + (batch * args.keys.plain + row - count.rotated) * kMemoryHeadDim) +
         unit * 8;
     low = load(from);
     high = load(from + kMemoryHeadDim / 2);
@@ -103,9 +154,9 @@ struct MemoryAttentionArgs {
   float* shares = nullptr;     ///< Of query tiles that several blocks share: memory_share_floats.
   const float* cos = nullptr;  ///< [Q, D / 2]
   const float* sin = nullptr;
+  MemoryKeys keys;
   int32_t batches = 0;
   int32_t queries = 0;
-  int32_t keys = 0;
   int32_t blocks = 0;      ///< Of the launch that attends.
   int32_t query_rows = 0;  ///< Of a query tile.
 };
@@ -116,55 +167,75 @@ struct MemoryAttentionArgs {
   return queries * (value_dim + 2);
 }
 
-/// Which block does what: pairs of query tiles and key tiles in order, an equal count for each.
-/// There are fewer than 2^31 pairs.
+/// Which block does what: pairs of query tiles and key tiles in order, an equal count for each. A
+/// batch has as many key tiles as its keys need. There are fewer than 2^31 pairs.
 class MemoryWork {
  public:
   SAM3TRT_DEVICE MemoryWork(const MemoryAttentionArgs& args, int query_rows)
-      : tiles_(tiles_of(args.queries, query_rows)),
-        key_tiles_(tiles_of(args.keys, kMemoryKeys)),
-        total_(args.batches * tiles_ * key_tiles_),
-        blocks_(args.blocks) {}
+      : args_(args), tiles_(tiles_of(args.queries, query_rows)), total_(first_of(args.batches)) {}
 
   /// A block's first pair.
   [[nodiscard]] SAM3TRT_DEVICE int begin(int block) const {
-    return static_cast<int>(int64_t{total_} * block / blocks_);
+    return static_cast<int>(int64_t{total_} * block / args_.blocks);
   }
-  [[nodiscard]] SAM3TRT_DEVICE int key_tiles() const { return key_tiles_; }
+  [[nodiscard]] SAM3TRT_DEVICE int key_tiles(int batch) const {
+    return tiles_of(args_.keys.of(batch).keys(), kMemoryKeys);
+  }
   [[nodiscard]] SAM3TRT_DEVICE int batch_of(int tile) const { return tile / tiles_; }
   /// Of a query tile, the one among those of its batch.
   [[nodiscard]] SAM3TRT_DEVICE int index_in_batch(int tile) const { return tile % tiles_; }
+  /// A query tile's first pair.
+  [[nodiscard]] SAM3TRT_DEVICE int first_pair(int tile) const {
+    const int batch = batch_of(tile);
+    return first_of(batch) + index_in_batch(tile) * key_tiles(batch);
+  }
 
   /// The block that has a pair.
   [[nodiscard]] SAM3TRT_DEVICE int block_of(int pair) const {
-    return static_cast<int>(((int64_t{pair} + 1) * blocks_ - 1) / total_);
+    return static_cast<int>(((int64_t{pair} + 1) * args_.blocks - 1) / total_);
   }
 
-  /// Where a block's share of a query tile is kept: it has at most two that are not the whole of
-  /// their tiles, its first and its last one.
-  [[nodiscard]] SAM3TRT_DEVICE int share_of(int block, int tile) const {
-    return 2 * block + (tile == begin(block) / key_tiles_ ? 0 : 1);
+  /// Where a block's share of the query tile with that first pair is kept: it has at most two that
+  /// are not the whole of their tiles, its first and its last one.
+  [[nodiscard]] SAM3TRT_DEVICE int share_of(int block, int first_pair) const {
+    return 2 * block + (begin(block) >= first_pair ? 0 : 1);
   }
 
   /// Calls work(query tile, first key tile, one beyond the last) for all that a block has.
   template <typename Work>
   SAM3TRT_DEVICE void for_each(int block, const Work& work) const {
-    const int start = begin(block);
-    int rest = begin(block + 1) - start;
-    int tile = start / key_tiles_;
-    for (int first = start - tile * key_tiles_; rest > 0; ++tile) {
-      const int last = rest < key_tiles_ - first ? first + rest : key_tiles_;
+    int first = begin(block);
+    int rest = begin(block + 1) - first;
+    if (rest == 0) return;
+    int batch = 0;
+    int key_tiles = this->key_tiles(batch);
+    while (first >= tiles_ * key_tiles) {
+      first -= tiles_ * key_tiles;
+      key_tiles = this->key_tiles(++batch);
+    }
+    int tile = batch * tiles_ + first / key_tiles;
+    first %= key_tiles;
+    while (true) {
+      const int last = rest < key_tiles - first ? first + rest : key_tiles;
       work(tile, first, last);
       rest -= last - first;
+      if (rest == 0) return;
       first = 0;
+      if (++tile % tiles_ == 0) key_tiles = this->key_tiles(++batch);
     }
   }
 
  private:
+  /// A batch's first pair.
+  [[nodiscard]] SAM3TRT_DEVICE int first_of(int batch) const {
+    int tiles = 0;
+    for (int before = 0; before < batch; ++before) tiles += key_tiles(before);
+    return tiles * tiles_;
+  }
+
+  const MemoryAttentionArgs& args_;
   int tiles_;  // of queries, of a batch
-  int key_tiles_;
   int total_;
-  int blocks_;
 };
 
 /// What a warp does with its 16 queries, whatever instructions multiply; 4 warps with 64 queries
@@ -201,12 +272,13 @@ class MemoryAttentionCore {
     return shared_ + (group_ * kMemoryParts + part) * kMemoryPartElements;
   }
   [[nodiscard]] SAM3TRT_DEVICE const uint16_t* tile_at(int query_tile, int key_tile) const {
-    const int64_t index = int64_t{work_.batch_of(query_tile)} * work_.key_tiles() + key_tile;
+    const int64_t index = int64_t{work_.batch_of(query_tile)} * args_.keys.key_tiles() + key_tile;
     return args_.tiles + index * memory_tile_elements(kValueDim);
   }
 
   /// This warp's queries of a tile, rotated, to shared memory; nothing is found for them yet.
   SAM3TRT_DEVICE void begin_tile(int tile) {
+    keys_ = args_.keys.of(work_.batch_of(tile)).keys();
     for (int i = lane_; i < 16 * kPairs; i += 32) {
       const int line = line_ + i / kPairs;
       const int pair = i % kPairs;
@@ -233,8 +305,8 @@ class MemoryAttentionCore {
   }
 
   SAM3TRT_DEVICE void soften(Scores& scores, int key_tile) {
-    if ((key_tile + 1) * kMemoryKeys > args_.keys) {
-      const int there = args_.keys - key_tile * kMemoryKeys;
+    if ((key_tile + 1) * kMemoryKeys > keys_) {
+      const int there = keys_ - key_tile * kMemoryKeys;
       for (int n = 0; n < kMemoryKeys / 8; ++n) {
         for (int i = 0; i < 4; ++i) {
           if (8 * n + lane_ % 4 * 2 + i % 2 >= there) scores[0][n][i] = kNoScore;
@@ -254,7 +326,7 @@ class MemoryAttentionCore {
 
   /// What was found for this warp's queries with the key tiles from `first` on.
   SAM3TRT_DEVICE void end_tile(int tile, int first, int last) {
-    if (first == 0 && last == work_.key_tiles()) {
+    if (first == 0 && last == tiles_of(keys_, kMemoryKeys)) {
       write_result(tile);
     } else {
       write_share(tile);
@@ -269,6 +341,7 @@ class MemoryAttentionCore {
   const int lane_;
   const int line_;   // first of this warp's among the lines of its group
   const int group_;  // of warps
+  int keys_ = 0;     // of the batch that the query tile at hand is of
   float mixed_[kValueParts][8][4];
   Softmax softmax_;
 
@@ -306,7 +379,7 @@ class MemoryAttentionCore {
   }
 
   SAM3TRT_DEVICE void write_share(int tile) {
-    float* share = args_.shares + work_.share_of(warp_.block_x(), tile) *
+    float* share = args_.shares + work_.share_of(warp_.block_x(), work_.first_pair(tile)) *
                                       memory_share_floats(kQueryRows, kValueDim);
     for (int r = 0; r < 2; ++r) {
       const float sum = softmax_.total(0, r, warp_);
@@ -338,8 +411,9 @@ SAM3TRT_DEVICE inline void memory_join_body(const MemoryAttentionArgs& args, Ker
   const int64_t share_floats = memory_share_floats(rows, kValueDim);
   const MemoryWork work(args, rows);
   const int tile = static_cast<int>(at.block_x);
-  const int first = work.block_of(tile * work.key_tiles());
-  const int last = work.block_of((tile + 1) * work.key_tiles() - 1);
+  const int first_pair = work.first_pair(tile);
+  const int first = work.block_of(first_pair);
+  const int last = work.block_of(first_pair + work.key_tiles(work.batch_of(tile)) - 1);
   if (first == last) return;
   const int first_query = work.index_in_batch(tile) * rows;
   for (int i = static_cast<int>(at.thread); i < kMemoryJoinRows * kChunks; i += kBlockThreads) {
@@ -348,13 +422,13 @@ SAM3TRT_DEVICE inline void memory_join_body(const MemoryAttentionArgs& args, Ker
     if (first_query + row >= args.queries) continue;
     float top = kNoScore;
     for (int block = first; block <= last; ++block) {
-      const float* share = args.shares + work.share_of(block, tile) * share_floats;
+      const float* share = args.shares + work.share_of(block, first_pair) * share_floats;
       top = Warp::max(top, share[rows * kValueDim + row]);
     }
     float total = 0;
     float values[8] = {};
     for (int block = first; block <= last; ++block) {
-      const float* share = args.shares + work.share_of(block, tile) * share_floats;
+      const float* share = args.shares + work.share_of(block, first_pair) * share_floats;
       const float part = Softmax::part(share[rows * kValueDim + row], top);
       total = Warp::multiply_add(share[rows * (kValueDim + 1) + row], part, total);
       const float* from = share + row * kValueDim + chunk * 8;

@@ -38,6 +38,11 @@ __device__ void rotate_keys(const RotateArgs& args) {
 
 }  // namespace sam3trt
 
+extern "C" __global__ void sam3trt_memory_count(
+    const __grid_constant__ sam3trt::MemoryCountArgs args) {
+  sam3trt::memory_count_body(args, {threadIdx.x, blockIdx.x});
+}
+
 #define SAM3TRT_MEMORY_ATTENTION(name, values, type)                                               \
   extern "C" __global__ void sam3trt_memory_prepare_##name(                                        \
       const __grid_constant__ sam3trt::MemoryPrepareArgs args) {                                   \

@@ -298,17 +298,18 @@ struct MemoryFields {
 /// The same of kMemoryAttention.
 struct MemoryOperator : MemoryFields {
   static constexpr const char* kName = kMemoryAttention;
-  static constexpr int kInputs = 6;  ///< Queries, frames' keys, other keys, values, cos, sin.
+  static constexpr int kInputs = 7;  ///< Queries, frames' keys, other keys, values, cos, sin, bias.
   static constexpr int kLowInputs = 4;
   using Inputs = std::array<nvinfer1::Dims, kInputs>;
 
   [[nodiscard]] bool fits(const Inputs& inputs) const {
-    const auto& [query, frames, plain, value, cos, sin] = inputs;
+    const auto& [query, frames, plain, value, cos, sin, bias] = inputs;
     return are_queries(query, cos, sin) && frames.nbDims == 4 && plain.nbDims == 3 &&
            value.nbDims == 3 && frames.d[0] == query.d[0] && frames.d[2] == query.d[1] &&
            frames.d[3] == head_dim() && plain.d[0] == query.d[0] && plain.d[2] == head_dim() &&
            value.d[0] == query.d[0] && value.d[1] == frames.d[1] * frames.d[2] + plain.d[1] &&
-           value.d[2] == value_dim() && call_of(inputs).fits();
+           value.d[2] == value_dim() && elements(bias) == value.d[0] * value.d[1] &&
+           call_of(inputs).fits();
   }
   [[nodiscard]] MemoryAttention call_of(const Inputs& inputs) const {
     return call_for(inputs[0], inputs[1].d[1], inputs[2].d[1]);
@@ -326,6 +327,7 @@ struct MemoryOperator : MemoryFields {
     call.value = address(in[3]);
     call.cos = address(in[4]);
     call.sin = address(in[5]);
+    call.bias = address(in[6]);
     call.result = address(result);
     call.scratch = address(workspace);
     operator_kernels().launch(call, stream);

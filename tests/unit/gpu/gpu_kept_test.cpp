@@ -139,11 +139,29 @@ TEST_F(GpuKeptTest, RefusesWhatIsNotItsOwnOrHasAnotherSize) {
   EXPECT_THAT(
       refusal({std::make_shared<const HostKeptTensor>(std::vector<uint16_t>(kCount))}, kCount),
       HasSubstr("another backend's"));
-  EXPECT_THAT(refusal({nullptr}, kCount), HasSubstr("another backend's"));
   EXPECT_THAT(refusal(own, kCount + 1), HasSubstr("not 20 numbers"));
   EXPECT_THAT(refusal({}, 0), HasSubstr("features"));
   EXPECT_THROW((void)memory.restore(stream_, uploader_, std::vector<uint16_t>(3)), Error);
   EXPECT_THROW((void)memory.gather(stream_, uploader_, "f", own, kCount, DType::kI64), Error);
+}
+
+TEST_F(GpuKeptTest, NothingIsZerosAmongWhatIsKept) {
+  GpuKept memory(device_, kernels_);
+  const Kept own = keep(memory, numbers(1, 1.0F));
+  const DevicePointer found = memory.gather(stream_, uploader_, "features", Kept{own[0], nullptr},
+                                            2 * kCount, DType::kBF16);
+  std::vector<uint16_t> values(2 * kCount);
+  copy_to_host(stream_, std::as_writable_bytes(std::span(values)), found);
+  uploader_.wait(stream_);
+  std::vector<uint16_t> expected = rounded(numbers(1, 1.0F));
+  expected.resize(2 * kCount);
+  EXPECT_EQ(values, expected);
+}
+
+TEST_F(GpuKeptTest, ABackendThatKeptNothingHasNoZerosToGive) {
+  GpuKept memory(device_, kernels_);
+  EXPECT_THROW((void)memory.gather(stream_, uploader_, "f", Kept{nullptr}, kCount, DType::kF32),
+               Error);
 }
 
 TEST_F(GpuKeptTest, RestoresWhatAnotherOneKept) {

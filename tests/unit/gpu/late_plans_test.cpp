@@ -48,6 +48,12 @@ Tensor numbers(const Shape& shape, float step) {
   return tensor;
 }
 
+Tensor filled(const Shape& shape, float value) {
+  Tensor tensor(DType::kF32, shape);
+  std::ranges::fill(tensor.f32(), value);
+  return tensor;
+}
+
 Tensor count_up(int64_t count) {
   Tensor tensor(DType::kI64, {count});
   std::iota(tensor.i64().begin(), tensor.i64().end(), int64_t{0});
@@ -103,6 +109,7 @@ class LatePlansTest : public testing::Test {
     backend.put(kMemoryAttention, "memory_features",
                 numbers({kCount, 1, grid * grid, width / 2}, 0.25F));
     backend.put(kMemoryAttention, "memory_time", Tensor(DType::kI64, {kCount, 1}));
+    backend.put(kMemoryAttention, "memory_present", filled({kCount, 1}, 1.0F));
     if (pointers > 0) {
       backend.put(kMemoryAttention, "memory_pointers", numbers({kCount, pointers, width}, 0.5F));
       backend.put(kMemoryAttention, "pointer_time", numbers({kCount, pointers}, 0.125F));
@@ -110,6 +117,7 @@ class LatePlansTest : public testing::Test {
       backend.put_zeros("memory_pointers", {kCount, 0, width});
       backend.put(kMemoryAttention, "pointer_time", Tensor(DType::kF32, {kCount, 0}));
     }
+    backend.put(kMemoryAttention, "pointer_present", filled({kCount, pointers}, 1.0F));
     backend.run(kMemoryAttention, axes);
     backend.put(kSamDecoder, "feature_index", count_up(kCount));
     backend.put(kSamDecoder, "image_index", Tensor(DType::kI64, {kCount}));

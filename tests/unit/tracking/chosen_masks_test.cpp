@@ -38,7 +38,15 @@ class ReadingBackend : public CpuBackend {
     return CpuBackend::read(component, parts);
   }
 
+  [[nodiscard]] int64_t padded_size(Component component, const std::string& input,
+                                    size_t axis) override {
+    EXPECT_EQ(component, kMemoryAttention);
+    EXPECT_EQ(axis, 1U);
+    return input == "memory_present" ? padded_frames : 2 * padded_frames;
+  }
+
   std::multiset<size_t> planes;
+  int64_t padded_frames = 0;
 };
 
 class ChosenMasks : public testing::Test {
@@ -147,6 +155,83 @@ TEST_F(ChosenMasks, OfAnObjectThatAMaskPointsAtNoneIsCopied) {
   const std::vector<DecodeOutput> decoded = tracker.decode({&input, 1});
   EXPECT_THAT(backend_->planes, IsEmpty());
   EXPECT_TRUE(decoded[0].view.mask.empty());
+}
+
+/// Objects that remember unequally much.
+class Remembering : public ChosenMasks {
+ protected:
+  Remembering() {
+    graphs_.set_damage("memory_attention", [this](const TensorMap& inputs, auto& /*outputs*/) {
+      std::map<std::string, Tensor>& call = calls_.emplace_back();
+      for (const auto& [name, tensor] : inputs) call[name] = *tensor;
+    });
+  }
+
+  /// Object i has i + 1 frames and i pointers.
+  void decode(size_t count) {
+    const Tokenizer tokenizer = FakeGraphs::tokenizer();
+    BackendTracker tracker(*backend_, tokenizer, config_, Semantics::kHf);
+    const Image image = image_of(12, 10, 1);
+    tracker.encode(view_of(image));
+    std::vector<DecodeInput> objects(count);
+    constexpr uint16_t kOne = 0x3F80;  // in bfloat16
+    const std::vector<uint16_t> ones(tracker.sizes().memory_size(), kOne);
+    for (size_t i = 0; i < count; ++i) {
+      objects[i].features = FrameFeatures::kMemory;
+      objects[i].tokens = no_tokens();
+      ObjectMemory& memory = objects[i].memory;
+      for (size_t frame = 0; frame <= i; ++frame) {
+        memory.frames.push_back(tracker.restore(ones));
+        memory.times.push_back(static_cast<int64_t>(frame) + 1);
+      }
+      for (size_t n = 0; n < i; ++n) {
+        const auto width = static_cast<size_t>(tracker.sizes().width);
+        memory.pointers.push_back(std::make_shared<const std::vector<float>>(width, 2.0F));
+        memory.pointer_times.push_back(0.5F);
+      }
+    }
+    EXPECT_EQ(tracker.decode(objects).size(), count);
+  }
+
+  std::vector<std::map<std::string, Tensor>> calls_;
+};
+
+TEST_F(Remembering, WithoutPaddingOnlyObjectsWithEquallyManyMemoriesGoTogether) {
+  decode(3);
+  ASSERT_EQ(calls_.size(), 3U);
+  for (size_t i = 0; i < calls_.size(); ++i) {
+    EXPECT_THAT(calls_[i].at("memory_present").shape(), ElementsAre(1, i + 1));
+    EXPECT_THAT(calls_[i].at("memory_present").f32(), testing::Each(1.0F));
+    EXPECT_THAT(calls_[i].at("pointer_present").shape(), ElementsAre(1, i));
+  }
+}
+
+TEST_F(Remembering, WithPaddingAllGoTogetherAndWhatIsAbsentIsZeros) {
+  backend_->padded_frames = 3;
+  decode(2);
+  ASSERT_EQ(calls_.size(), 1U);
+  const std::map<std::string, Tensor>& inputs = calls_[0];
+  EXPECT_THAT(inputs.at("memory_present").f32(), ElementsAre(1, 0, 0, 1, 1, 0));
+  EXPECT_THAT(inputs.at("pointer_present").f32(), ElementsAre(0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0));
+  EXPECT_THAT(inputs.at("memory_time").i64(), ElementsAre(1, 0, 0, 1, 2, 0));
+  EXPECT_THAT(inputs.at("pointer_time").f32()[6], 0.5F);
+  const Tensor& features = inputs.at("memory_features");
+  const auto frame = static_cast<size_t>(features.dim(2) * features.dim(3));
+  for (size_t i = 0; i < 6; ++i) {
+    EXPECT_THAT(features.f32().subspan(i * frame, frame),
+                testing::Each(inputs.at("memory_present").f32()[i]))
+        << i;
+  }
+  const auto width = static_cast<size_t>(inputs.at("memory_pointers").dim(2));
+  EXPECT_THAT(inputs.at("memory_pointers").f32().subspan(6 * width, width), testing::Each(2.0F));
+  EXPECT_THAT(inputs.at("memory_pointers").f32().first(6 * width), testing::Each(0.0F));
+}
+
+TEST_F(Remembering, MoreMemoriesThanThePaddingAreAllSeen) {
+  backend_->padded_frames = 1;
+  decode(2);
+  ASSERT_EQ(calls_.size(), 1U);
+  EXPECT_THAT(calls_[0].at("memory_present").f32(), ElementsAre(1, 0, 1, 1));
 }
 
 /// Clicks on an image.
