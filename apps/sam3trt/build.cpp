@@ -1,4 +1,5 @@
 #include <iostream>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -82,28 +83,33 @@ void print_built(const ModelPart& part) {
             << std::endl;
 }
 
-/// One bar for each engine.
+/// One bar for all engines in work; of several, how far they are on average.
 class BuildProgressBar {
  public:
   void set(const fs::path& engine, double done) {
     const std::lock_guard lock(mutex_);
-    if (!bar_ || engine != engine_) {
-      bar_.reset();
-      bar_.emplace(engine.filename().string(), 100);
-      engine_ = engine;
+    if (!done_.contains(engine)) bar_.reset();
+    done_[engine] = done;
+    if (!bar_) {
+      bar_.emplace(done_.size() == 1 ? engine.filename().string()
+                                     : std::to_string(done_.size()) + " engines",
+                   100);
     }
-    bar_->set(static_cast<uint64_t>(100 * done));
+    double sum = 0;
+    for (const auto& [other, part] : done_) sum += part;
+    bar_->set(static_cast<uint64_t>(100 * sum / static_cast<double>(done_.size())));
   }
 
-  void end() {
+  void end(const fs::path& engine) {
     const std::lock_guard lock(mutex_);
+    done_.erase(engine);
     bar_.reset();
   }
 
  private:
   std::mutex mutex_;  // TensorRT calls from its own threads
   std::optional<ProgressBar> bar_;
-  fs::path engine_;
+  std::map<fs::path, double> done_;
 };
 
 void run_build(const BuildOptions& options, const CommandContext& context) {
@@ -115,7 +121,7 @@ void run_build(const BuildOptions& options, const CommandContext& context) {
   BuildEvents events;
   events.progress = [&](const fs::path& engine, double done) { bar.set(engine, done); };
   events.built = [&](const ModelPart& part) {
-    bar.end();
+    bar.end(part.request.output);
     if (!context.json) print_built(part);
   };
   const BuildOutcome outcome = build_engines(request, events);
@@ -209,6 +215,11 @@ void add_build_command(CLI::App& app, CommandContext& context) {
   command->add_option("--recipes", options->recipes,
                       "Precision recipes in place of the built-in ones (docs/precision.md)");
   add_size_options(*command, *options);
+  command
+      ->add_option("--jobs", options->request.jobs,
+                   "Engines that are built at the same time; TensorRT uses one thread for each")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
   command->add_flag("--force", options->request.force,
                     "Build and check again what is up to date, with all recipes in their order");
   command->add_flag("!--skip-verification", options->request.verify,

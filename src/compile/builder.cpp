@@ -1,8 +1,10 @@
 #include "compile/builder.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 
 #include "base/atomic_file.hpp"
@@ -166,12 +168,14 @@ class Builder {
   [[nodiscard]] std::vector<ModelPart> build_all(const BuildPlan& plan) {
     PartBuilds how;
     how.force = request_.force;
+    how.jobs = request_.jobs;
+    how.failed = [this] { failed_ = true; };
     how.build = [this](const EngineBuildRequest& request) { return build(request); };
     how.changed = [&](const std::vector<const EngineBuildRequest*>& changed) {
       plan_ahead(changed, plan.is_model);
     };
-    how.done = [this](const ModelPart& part) {
-      if (events_.built && part.result.up_to_date) events_.built(part);
+    how.kept = [this](const ModelPart& part) {
+      if (events_.built) events_.built(part);
     };
     return build_parts(*api_, requests_for(plan), how);
   }
@@ -198,6 +202,7 @@ class Builder {
     if (!verifier_) return request;
     request.calibration_images = verifier_->calibration_images();
     request.calibrate = [this](const fs::path& onnx, const Recipe& recipe) {
+      const std::lock_guard turn(verifying_);
       return verifier_->calibrate(onnx, recipe);
     };
     if (verifies()) {
@@ -213,6 +218,7 @@ class Builder {
 
   [[nodiscard]] EngineBuildResult build(EngineBuildRequest request) {
     check_stop();
+    if (host_) host_->device.make_current();
     log(LogLevel::kInfo, "building " + request.output.string() + " in " +
                              std::string(name_of(request.precision)) + " with " +
                              std::string(name_of(api_->flavour())) + " " + api_->version());
@@ -221,14 +227,16 @@ class Builder {
       if (events_.progress && steps > 0 && phase.find("Tactic") == std::string_view::npos) {
         events_.progress(request.output, static_cast<double>(step) / steps);
       }
-      return !request_.verifier.stop.stop_requested() && !(ahead_ && ahead_->failed());
+      return !request_.verifier.stop.stop_requested() && !failed_ && !ahead_failed();
     };
     try {
       EngineBuildResult result = build_engine(*api_, request);
+      const std::lock_guard turn(telling_);
       if (events_.built) events_.built({request, result});
       return result;
     } catch (const Error&) {
       check_stop();  // whatever the library made of it
+      const std::lock_guard turn(starting_);
       if (ahead_) ahead_->check();
       throw;
     }
@@ -324,8 +332,14 @@ class Builder {
 
   /// The first time, runs the reference on the CPU beside TensorRT, whose compiler is one thread.
   void start_ahead() {
+    const std::lock_guard turn(starting_);
     if (ahead_ || pieces_.empty()) return;
     ahead_.emplace(std::move(pieces_), [this] { cancel_.request_stop(); });
+  }
+
+  [[nodiscard]] bool ahead_failed() {
+    const std::lock_guard turn(starting_);
+    return ahead_ && ahead_->failed();
   }
 
   /// Engines that were built before may take less than those of this request.
@@ -343,6 +357,8 @@ class Builder {
   [[nodiscard]] BuildVerdict verify(const Plan& plan, const Recipe& recipe, const fs::path& typed,
                                     const std::string& name) {
     const std::string component = component_of(typed);
+    const std::lock_guard turn(verifying_);
+    if (failed_) throw StoppedError("the build of " + name + " was cancelled");
     const auto loaded = host_->api->load(plan.bytes);
     const int64_t fused = count_fused_attentions(loaded->layers_json());
     const double milliseconds =
@@ -379,6 +395,10 @@ class Builder {
   std::optional<Verifier> verifier_;
   ReferenceLimits limits_;  ///< Of the verifier.
   std::map<fs::path, std::string> hashes_;
+  std::atomic<bool> failed_ = false;  ///< An engine, while others are built.
+  std::mutex verifying_;  ///< Held by the thread that uses the verifier, beside `ahead_`.
+  std::mutex telling_;    ///< By the one that tells of an engine.
+  std::mutex starting_;   ///< By the one that uses `pieces_` and `ahead_`.
   std::vector<WorkAhead::Piece> pieces_;
   std::optional<WorkAhead> ahead_;  ///< Uses the verifier.
 };

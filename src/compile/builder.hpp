@@ -33,6 +33,7 @@ struct BuildRequest {
   int optimization_level = 3;    ///< 0 to 5.
   bool verify = true;            ///< False: the engines stay unverified.
   bool force = false;            ///< Builds and checks what is up to date, too.
+  size_t jobs = 1;               ///< Engines that are built at the same time.
   VerifierOptions verifier;      ///< `limits` are taken from the engines'.
   /// Files that the caller read, such as recipes: no output may be one of them.
   std::vector<std::filesystem::path> also_read;
@@ -53,9 +54,10 @@ struct BuildPlan {
 
 /// What a caller may be told while engines are built; all may be empty.
 struct BuildEvents {
-  /// 0 to 1 for the engine in work; called by TensorRT's threads, too.
+  /// 0 to 1 for an engine in work; called by several threads.
   std::function<void(const std::filesystem::path& engine, double done)> progress;
-  std::function<void(const ModelPart& part)> built;  ///< Each engine, also one built anew.
+  /// Each engine, also one built anew; by one thread at a time.
+  std::function<void(const ModelPart& part)> built;
 };
 
 struct BuildOutcome {

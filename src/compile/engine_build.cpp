@@ -23,11 +23,14 @@ fs::path folder_of(const fs::path& file) {
   return file.has_parent_path() ? file.parent_path() : ".";
 }
 
-/// "NVIDIA_H200-TensorRT_10-10.6.0.timing": measured kernel times hold for one GPU and version.
-fs::path timing_cache_path(const TensorRtApi& api, const EngineBuildRequest& request) {
+/// "NVIDIA_H200-TensorRT_10-10.6.0-detector.timing": measured kernel times hold for one GPU and
+/// version. Each component has a file of its own, so that builds side by side do not undo each
+/// other's.
+fs::path timing_cache_path(const TensorRtApi& api, const EngineBuildRequest& request,
+                           const std::string& component) {
   if (request.cache.empty()) return {};
-  std::string name =
-      request.gpu + "-" + std::string(name_of(api.flavour())) + "-" + api.version() + ".timing";
+  std::string name = request.gpu + "-" + std::string(name_of(api.flavour())) + "-" + api.version() +
+                     (component.empty() ? "" : "-" + component) + ".timing";
   for (char& c : name) {
     if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '-') c = '_';
   }
@@ -149,9 +152,10 @@ void check_output(const EngineBuildRequest& request) {
 
 /// Compiles with the timing cache of this GPU and version.
 Plan compile(TensorRtApi& api, const EngineBuildRequest& request, const fs::path& onnx,
-             const std::vector<Profile>& profiles, PlanSettings settings) {
+             const std::string& component, const std::vector<Profile>& profiles,
+             PlanSettings settings) {
   if (request.compiling) request.compiling();
-  const fs::path cache = timing_cache_path(api, request);
+  const fs::path cache = timing_cache_path(api, request, component);
   settings.profiles = profiles;
   settings.optimization_level = request.optimization_level;
   settings.workspace_bytes = request.workspace_bytes;
@@ -205,7 +209,7 @@ EngineBuildResult build_foreign(TensorRtApi& api, const EngineBuildRequest& requ
   const auto profiles = make_foreign_profiles(graph, request.limits);
   PlanSettings settings;
   settings.strongly_typed = !weakly_typed;
-  const Plan plan = compile(api, request, request.onnx, profiles, settings);
+  const Plan plan = compile(api, request, request.onnx, {}, profiles, settings);
   EngineBuildResult result;
   result.manifest = describe(api, request, graph, request.graph_sha256, profiles);
   result.manifest.recipe = weakly_typed ? "weakly typed" : "none";
@@ -287,7 +291,7 @@ EngineBuildResult build_exported(TensorRtApi& api, const EngineBuildRequest& req
       skipped = recipe.name != request.after;
       continue;
     }
-    const Plan plan = compile(api, request, typed, profiles, settings);
+    const Plan plan = compile(api, request, typed, component, profiles, settings);
     EngineManifest manifest = describe(api, request, graph, request.graph_sha256, profiles);
     manifest.component = component;
     manifest.recipe = recipe.name;

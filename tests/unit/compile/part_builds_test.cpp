@@ -3,8 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <fstream>
+#include <latch>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
 
 #include "base/error.hpp"
 #include "compile/up_to_date.hpp"
@@ -19,6 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::UnorderedElementsAre;
 
 /// Two small detectors in one folder, each with its engine.
 class PartBuild : public testing::Test {
@@ -36,7 +42,7 @@ class PartBuild : public testing::Test {
       request.kernels_sha256 = "kernels";
       request.verification = "three images";
       request.verify = [this](const Plan&, const Recipe&, const fs::path&) {
-        ++verifications_;
+        ++verifications_;  // under mutex_, as all of build_engine is
         return BuildVerdict{true, "", "[]", 0, 0.25, 1.5};
       };
     }
@@ -59,10 +65,19 @@ class PartBuild : public testing::Test {
     std::vector<std::string> built;
     PartBuilds how;
     how.force = force;
+    how.jobs = jobs_;
+    how.failed = [&] { ++failures_; };
     how.build = [&](const EngineBuildRequest& request) {
-      built.push_back(request.output.filename().string());
+      const std::string name = request.output.filename().string();
+      {
+        const std::lock_guard lock(mutex_);
+        built.push_back(name);
+      }
+      if (before_) before_(name);
+      const std::lock_guard lock(mutex_);  // the fake library is for one thread
       return build_engine(api_, request);
     };
+    how.kept = [&](const ModelPart& part) { kept_.push_back(part.request.output.stem()); };
     how.changed = [&](const auto& changed) { announced_ += changed.size(); };
     parts_ = build_parts(api_, requests_, how);
     return built;
@@ -78,6 +93,11 @@ class PartBuild : public testing::Test {
   std::vector<EngineBuildRequest> requests_;
   std::vector<ModelPart> parts_;
   FakeTensorRt api_;
+  std::mutex mutex_;
+  size_t jobs_ = 1;
+  std::function<void(const std::string& engine)> before_;
+  std::vector<fs::path> kept_;
+  std::atomic<int> failures_ = 0;
   int verifications_ = 0;
   size_t announced_ = 0;
 };
@@ -196,6 +216,47 @@ TEST_F(PartBuild, SaysWhyAnEngineIsNotTaken) {
   reason.clear();
   EXPECT_FALSE(find_up_to_date(api_, requests_[0], reason));
   EXPECT_EQ(reason, "");
+}
+
+TEST_F(PartBuild, WithJobsEnginesAreBuiltAtTheSameTime) {
+  jobs_ = 2;
+  std::latch both(2);
+  before_ = [&](const std::string&) { both.arrive_and_wait(); };  // for ever with one thread
+  EXPECT_THAT(build(), UnorderedElementsAre("a.engine", "b.engine"));
+  ASSERT_EQ(parts_.size(), 2U);
+  EXPECT_EQ(parts_[0].request.output.filename(), "a.engine");
+  EXPECT_EQ(parts_[1].request.output.filename(), "b.engine");
+  before_ = {};
+  EXPECT_THAT(build(), ElementsAre());
+  EXPECT_THAT(kept_, ElementsAre("a", "b"));
+}
+
+TEST_F(PartBuild, WithOneJobTheyAreBuiltOneAfterTheOther) {
+  std::set<std::thread::id> threads;
+  before_ = [&](const std::string&) { threads.insert(std::this_thread::get_id()); };
+  EXPECT_THAT(build(), ElementsAre("a.engine", "b.engine"));
+  EXPECT_THAT(threads, ElementsAre(std::this_thread::get_id()));
+}
+
+TEST_F(PartBuild, TheFirstErrorOfSeveralJobsIsThrownAndNoOtherBegins) {
+  requests_.push_back(requests_[0]);
+  requests_.back().output = folder_ / "c.engine";
+  jobs_ = 2;
+  std::latch both(2);
+  before_ = [&](const std::string& engine) {
+    both.arrive_and_wait();
+    if (engine == "b.engine") throw Error(ErrorCode::kBadInput, "the first");
+    while (failures_ == 0) std::this_thread::yield();
+    throw Error(ErrorCode::kInternal, "the second");
+  };
+  try {
+    static_cast<void>(build());
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "the first");
+  }
+  EXPECT_EQ(failures_, 1);
+  EXPECT_FALSE(fs::exists(folder_ / "c.engine"));
 }
 
 TEST_F(PartBuild, AnErrorOfOneLeavesTheOthersAsTheyAre) {
