@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "commands.hpp"
 #include "compile/builder.hpp"
+#include "compile/compile_apart.hpp"
 #include "progress.hpp"
 #include "track_frames_option.hpp"
 
@@ -64,6 +65,7 @@ BuildRequest request_of(const BuildOptions& options) {
   if (!options.gate.empty()) request.verifier.gate = Gate::load(options.gate);
   request.workspace_bytes = options.workspace_megabytes << 20U;
   request.verifier.cache = user_cache_folder();
+  request.program = "/proc/self/exe";
   return request;
 }
 
@@ -217,7 +219,7 @@ void add_build_command(CLI::App& app, CommandContext& context) {
   add_size_options(*command, *options);
   command
       ->add_option("--jobs", options->request.jobs,
-                   "Engines that are built at the same time; TensorRT uses one thread for each")
+                   "Engines that are built at the same time, each in a process of its own")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   command->add_flag("--force", options->request.force,
@@ -235,6 +237,14 @@ void add_build_command(CLI::App& app, CommandContext& context) {
       "Example:\n  sam3trt build --onnx models/sam3_vision_encoder.onnx --output "
       "engines/sam3_vision_encoder.engine --fp16");
   command->callback([options, &context]() { run_build(*options, context); });
+
+  auto settings = std::make_shared<fs::path>();
+  CLI::App* compiler = app.add_subcommand("compile-plan", "What 'build --jobs' starts");
+  compiler->group("");
+  compiler->add_option("settings", *settings, "Written by 'build'")->required();
+  compiler->footer("Example:\n  sam3trt build --onnx models --output engines --jobs 4");
+  compiler->callback(
+      [settings, &context]() { context.exit_code = run_compiler(*settings, std::cout); });
 }
 
 }  // namespace sam3trt

@@ -16,6 +16,7 @@
 #include "base/sha256.hpp"
 #include "base/stop.hpp"
 #include "base/temporary.hpp"
+#include "compile/compile_apart.hpp"
 #include "compile/part_builds.hpp"
 #include "compile/work_ahead.hpp"
 #include "cuda/operators.hpp"
@@ -138,6 +139,10 @@ class Builder {
       host_ = open_tensorrt(true);
       api_ = host_->api;
     }
+    compiler_ = api_;
+    if (request.jobs > 1 && !request.program.empty()) {
+      compiler_ = compile_apart(api_, request.program);
+    }
     const bool calibrates = request.precision == Precision::kFp8;
     if (component_of(first).empty() || !(verifies() || calibrates)) return;
     VerifierOptions options = request.verifier;
@@ -230,7 +235,7 @@ class Builder {
       return !request_.verifier.stop.stop_requested() && !failed_ && !ahead_failed();
     };
     try {
-      EngineBuildResult result = build_engine(*api_, request);
+      EngineBuildResult result = build_engine(*compiler_, request);
       const std::lock_guard turn(telling_);
       if (events_.built) events_.built({request, result});
       return result;
@@ -392,6 +397,7 @@ class Builder {
   std::stop_callback<std::function<void()>> forward_;
   std::unique_ptr<TensorRtHost> host_;
   std::shared_ptr<TensorRtApi> api_;
+  std::shared_ptr<TensorRtApi> compiler_;  ///< The same, or in processes of its own.
   std::optional<Verifier> verifier_;
   ReferenceLimits limits_;  ///< Of the verifier.
   std::map<fs::path, std::string> hashes_;

@@ -34,7 +34,10 @@ struct BuildRequest {
   bool verify = true;            ///< False: the engines stay unverified.
   bool force = false;            ///< Builds and checks what is up to date, too.
   size_t jobs = 1;               ///< Engines that are built at the same time.
-  VerifierOptions verifier;      ///< `limits` are taken from the engines'.
+  /// The program that compiles in processes of its own where there are several jobs
+  /// (compile/compile_apart.hpp); empty: this process does, TensorRT 10.6 one after the other.
+  std::filesystem::path program;
+  VerifierOptions verifier;  ///< `limits` are taken from the engines'.
   /// Files that the caller read, such as recipes: no output may be one of them.
   std::vector<std::filesystem::path> also_read;
 };

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "video/child_process.hpp"
+#include "base/child_process.hpp"
 #include "video/ffmpeg_messages.hpp"
 #include "video/ffmpeg_program.hpp"
 #include "video/frame_source.hpp"

@@ -12,7 +12,7 @@
 
 #include "base/descriptor.hpp"
 #include "base/error.hpp"
-#include "video/child_process.hpp"
+#include "base/child_process.hpp"
 #include "video/ffmpeg_messages.hpp"
 
 namespace sam3trt {

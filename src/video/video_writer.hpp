@@ -6,7 +6,7 @@
 
 #include "base/atomic_file.hpp"
 #include "image/image.hpp"
-#include "video/child_process.hpp"
+#include "base/child_process.hpp"
 #include "video/ffmpeg_messages.hpp"
 
 namespace sam3trt {

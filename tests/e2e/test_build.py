@@ -58,6 +58,36 @@ def test_a_folder_of_graphs_becomes_a_folder_of_engines(build, graphs, tmp_path,
     assert len(names) == 2 * len(GRAPHS) + 1
 
 
+@needs_rtx
+def test_engines_that_are_built_side_by_side_are_those_that_are_built_in_turn(
+    build, graphs, tmp_path
+):
+    reports = {}
+    for jobs in (1, 3):
+        command = ("--onnx", graphs, "--output", tmp_path / f"{jobs}", *RTX, "--jobs", jobs)
+        reports[jobs] = json.loads(build(*command, "--json", check=True).stdout)["engines"]
+    for alone, beside in zip(reports[1], reports[3], strict=True):
+        assert Path(alone["engine"]).name == Path(beside["engine"]).name
+        assert alone["recipe"] == beside["recipe"]
+        sizes = [Path(entry["engine"]).stat().st_size for entry in (alone, beside)]
+        assert sizes[0] == pytest.approx(sizes[1], rel=0.01)
+    assert {path.name for path in (tmp_path / "3").iterdir()} == {
+        path.name for path in (tmp_path / "1").iterdir()
+    }
+
+
+@needs_rtx
+def test_an_error_of_one_of_several_is_the_error_of_the_build(build, graphs, tmp_path):
+    model = onnx.load(graphs / "detector.mask_head.onnx", load_external_data=False)
+    model.graph.node[-1].op_type = "NoSuchOperator"
+    onnx.save(model, graphs / "detector.mask_head.onnx")
+    done = build("--onnx", graphs, "--output", tmp_path / "engines", *RTX, "--jobs", 3)
+    assert done.code == 2
+    assert "NoSuchOperator" in done.stderr
+    assert done.stderr.count("error:") == 1
+    assert not (tmp_path / "engines/detector.mask_head.engine").exists()
+
+
 def snapshot(folder) -> dict:
     """Which files there are, and whether any was replaced."""
     engines = [path for path in folder.iterdir() if ".engine" in path.name]

@@ -187,13 +187,11 @@ TEST_F(BuildEngine, KeepsTheTimingCachePerGpuVersionAndComponent) {
   (void)build_engine(api_, request_);
   (void)build_engine(api_, request_);
   EXPECT_THAT(api_.caches, ElementsAre(0U, 7U));
-  EXPECT_TRUE(
-      fs::exists(folder_ / "cache" / "NVIDIA_H200-TensorRT_10-10.6.0-detector.timing"));
+  EXPECT_TRUE(fs::exists(folder_ / "cache" / "NVIDIA_H200-TensorRT_10-10.6.0-detector.timing"));
   request_.gpu = "../../NVIDIA L4";
   (void)build_engine(api_, request_);
   EXPECT_EQ(api_.caches.back(), 0U);
-  EXPECT_TRUE(
-      fs::exists(folder_ / "cache" / ".._.._NVIDIA_L4-TensorRT_10-10.6.0-detector.timing"));
+  EXPECT_TRUE(fs::exists(folder_ / "cache" / ".._.._NVIDIA_L4-TensorRT_10-10.6.0-detector.timing"));
 }
 
 /// Builds whose cache remembers what came of the recipes.

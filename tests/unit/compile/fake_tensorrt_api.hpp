@@ -26,6 +26,7 @@ class FakeTensorRt : public TensorRtApi {
     tf32.push_back(settings.allow_tf32);
     profiles = settings.profiles.size();
     caches.push_back(settings.timing_cache.size());
+    last_settings = settings;
     if (settings.progress && !settings.progress("phase", 1, 2)) {
       throw Error(ErrorCode::kInternal, "the build was cancelled");
     }
@@ -45,6 +46,7 @@ class FakeTensorRt : public TensorRtApi {
   std::vector<std::string> recipes;
   std::vector<size_t> caches;
   std::vector<bool> tf32;
+  PlanSettings last_settings;
 };
 
 }  // namespace sam3trt

@@ -11,7 +11,7 @@
 
 #include "base/descriptor.hpp"
 #include "image/image.hpp"
-#include "video/child_process.hpp"
+#include "base/child_process.hpp"
 #include "video/ffmpeg_program.hpp"
 
 namespace sam3trt {

@@ -41,7 +41,7 @@ class ChildProcess {
   /// The child reads the end of its input.
   void close_input();
 
-  /// From any thread; no harm when it has ended.
+  /// With all processes of its group. From any thread; no harm when it has ended.
   void kill() noexcept;
 
   /// Waits for the end; the status as waitpid has it. Further calls return the same. From

@@ -1,4 +1,4 @@
-#include "video/child_process.hpp"
+#include "base/child_process.hpp"
 
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -129,7 +129,9 @@ void ChildProcess::close_input() {
 
 void ChildProcess::kill() noexcept {
   const std::scoped_lock lock(mutex_);
-  if (process_ > 0) ::kill(process_, SIGKILL);
+  if (process_ <= 0) return;
+  ::kill(-process_, SIGKILL);  // and what it has started, which would keep the pipes open
+  ::kill(process_, SIGKILL);   // it may not have its group yet
 }
 
 int ChildProcess::wait() {
