@@ -231,11 +231,11 @@ std::shared_ptr<TensorRtApi> compile_apart(std::shared_ptr<TensorRtApi> api, fs:
   return std::make_shared<ApartApi>(std::move(api), std::move(program));
 }
 
-int run_compiler(TensorRtApi& api, const fs::path& path, std::ostream& out) {
+int run_compiler(TensorRtApi& api, const fs::path& settings_file, std::ostream& out) {
   Lines lines(out);
   return reporting(lines, [&] {
-    const Json json = read_json(path);
-    const CompilerFiles files(path.parent_path());
+    const Json json = read_json(settings_file);
+    const CompilerFiles files(settings_file.parent_path());
     PlanSettings settings = read_settings(json, files);
     settings.progress = [&](std::string_view phase, int step, int steps) {
       lines.write({{"phase", phase}, {"step", step}, {"steps", steps}});
@@ -247,11 +247,12 @@ int run_compiler(TensorRtApi& api, const fs::path& path, std::ostream& out) {
   });
 }
 
-int run_compiler(const fs::path& path, std::ostream& out) {
+int run_compiler(const fs::path& settings_file, std::ostream& out) {
   Lines lines(out);
   int code = 1;
   const int failed = reporting(lines, [&] {
-    const auto flavour = static_cast<TensorRtFlavour>(read_json(path).at("flavour").get<int>());
+    const auto flavour =
+        static_cast<TensorRtFlavour>(read_json(settings_file).at("flavour").get<int>());
     std::unique_ptr<TensorRtHost> host;
     std::shared_ptr<TensorRtApi> api;
     if (flavour == TensorRtFlavour::kTensorRtRtx) {
@@ -260,7 +261,7 @@ int run_compiler(const fs::path& path, std::ostream& out) {
       host = open_tensorrt(true);
       api = host->api;
     }
-    code = run_compiler(*api, path, out);
+    code = run_compiler(*api, settings_file, out);
   });
   return failed == 0 ? code : failed;
 }

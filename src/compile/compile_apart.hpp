@@ -18,10 +18,10 @@ namespace sam3trt {
 
 /// What that process does: builds the plan that the file describes. Writes JSON lines: progress,
 /// and an error. Returns the exit code.
-[[nodiscard]] int run_compiler(const std::filesystem::path& settings, std::ostream& out);
+[[nodiscard]] int run_compiler(const std::filesystem::path& settings_file, std::ostream& out);
 
 /// The same with a library that is there.
-[[nodiscard]] int run_compiler(TensorRtApi& api, const std::filesystem::path& settings,
+[[nodiscard]] int run_compiler(TensorRtApi& api, const std::filesystem::path& settings_file,
                                std::ostream& out);
 
 }  // namespace sam3trt

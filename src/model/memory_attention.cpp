@@ -219,8 +219,8 @@ Value add_pointer_time(ModelGraph& model, const Value& time) {
 /// 0 or kAbsentBias.
 Value add_bias(Graph& graph, const std::string& name, const Value& present, int64_t keys) {
   const Value one = graph.add_constant_f32(name + "/one", {1}, {1.0F});
-  const Value absent =
-      graph.add_constant_f32(name + "/absent", {keys}, std::vector<float>(keys, -kAbsentBias));
+  const Value absent = graph.add_constant_f32(
+      name + "/absent", {keys}, std::vector<float>(static_cast<size_t>(keys), -kAbsentBias));
   const Value missing = add_sub(graph, name + "/missing", present, one);
   const Value each =
       add_mul(graph, name + "/each", add_unsqueeze(graph, name + "/column", missing, 2), absent);

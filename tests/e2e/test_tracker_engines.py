@@ -23,7 +23,7 @@ COMPONENTS = {
     },
     "memory_encoder": {"frame_memory"},
 }
-# Operators that stay in float32 in every precision.
+# Products of weights stay in float32 in every precision.
 FLOAT32 = ("sam_decoder", "mask_prompt")
 # As for those of detection (test_precision.py), about three times what was measured.
 LIMITS = {"fp16": 1.4e-5, "bf16": 8e-4}
@@ -164,7 +164,7 @@ def typed_nodes(path: Path, kinds: set[str]) -> set[int]:
 
 
 @pytest.mark.parametrize("recipe", ["fp16", "bf16"])
-def test_typed_graphs_pass_and_the_decoder_stays_in_float32(
+def test_typed_graphs_pass_and_what_decides_stays_in_float32(
     verify, graphs, type_graph, tmp_path, recipe
 ):
     folder = tmp_path / "typed"
@@ -178,6 +178,8 @@ def test_typed_graphs_pass_and_the_decoder_stays_in_float32(
         found = typed_nodes(path, {"MatMul", "Conv"})
         assert found == {onnx.TensorProto.FLOAT} if component in FLOAT32 else low in found
         assert low not in typed_nodes(path, {"LayerNormalization"}), component
+    enlarging = typed_nodes(folder / "sam_decoder.onnx", {"ConvTranspose"})
+    assert enlarging == {low if recipe == "fp16" else onnx.TensorProto.FLOAT}
     # One type at the boundary; the vision encoder is typed as the neck that reads it.
     type_graph(recipe, graphs / "vision_encoder.onnx", folder / "vision_encoder.onnx")
     _, report = verify(folder)
