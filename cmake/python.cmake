@@ -12,7 +12,7 @@ endif()
 file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/python/binding/*.cpp")
 # With Python 3.12 or later one module serves all from 3.12 on.
 nanobind_add_module(_core STABLE_ABI NB_STATIC NB_SUPPRESS_WARNINGS ${sources})
-target_link_libraries(_core PRIVATE sam3trt::static)
+target_link_libraries(_core PRIVATE sam3trt::static sam3trt::video)
 set_target_properties(_core PROPERTIES BUILD_RPATH_USE_ORIGIN ON
                                        INSTALL_RPATH "$ORIGIN/../openvino/libs")
 target_link_options(_core PRIVATE "LINKER:--exclude-libs,ALL" "LINKER:--gc-sections")

@@ -13,6 +13,9 @@ struct ObjectPoint {
   double x = 0;
   double y = 0;
   bool positive = true;
+  /// No click, and nowhere: what transformers' processors fill up objects with that have fewer
+  /// clicks than others. It counts as one of the points.
+  bool padding = false;
 };
 
 /// A mask of an image's size as run lengths: by columns, outside and inside in turn, beginning with

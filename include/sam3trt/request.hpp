@@ -35,7 +35,8 @@ struct InteractOptions {
   /// Several masks for each prompt, which a single click often needs: the result is the one with
   /// the highest predicted IoU, all are its candidates. Else one mask.
   bool multimask = false;
-  bool logits = false;  ///< Give ObjectResult::logits.
+  bool logits = false;            ///< Give ObjectResult::logits.
+  bool candidate_logits = false;  ///< Give MaskCandidate::logits.
 };
 
 /// What a call gives.

@@ -47,6 +47,7 @@ struct MaskCandidate {
   float score = 0;  ///< Predicted IoU.
   int64_t area = 0;
   std::vector<uint32_t> counts{};
+  MaskLogits logits{};  ///< Where they were asked for.
 };
 
 /// One object that was pointed at.

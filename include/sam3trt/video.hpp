@@ -30,6 +30,9 @@ struct TrackOptions {
   /// Of the whole video, where it is known and the video is tracked whole: in clips shorter than
   /// the model's number of pointers (16) distances in time count in them.
   std::optional<int64_t> frames{};
+  /// Objects have the logits of their masks, and those that are pointed at are listed on every
+  /// frame, also where their mask has no pixel. It is no part of a saved session.
+  bool logits = false;
 };
 
 /// One object on one frame.
@@ -42,6 +45,7 @@ struct TrackedObject {
   int64_t area = 0;            ///< Pixels inside the mask.
   std::vector<uint32_t> counts{};  ///< Run lengths of the mask, as in Instance.
   bool confirmed = true;
+  MaskLogits logits{};  ///< Of the whole mask, where TrackOptions::logits asks for them.
 };
 
 /// What is on one frame; objects by rising id.

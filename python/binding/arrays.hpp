@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "sam3trt/object_prompt.hpp"
+
 namespace sam3trt::python {
 
 namespace nb = nanobind;
@@ -24,6 +26,13 @@ template <typename T>
   });
   return nb::cast(nb::ndarray<nb::numpy, T>(data == nullptr ? &nothing : data, shape.size(),
                                             shape.begin(), owner));
+}
+
+/// float32 (side, side), or None where there are none.
+[[nodiscard]] inline nb::object logits_array(MaskLogits logits) {
+  const auto side = static_cast<size_t>(logits.side);
+  if (side == 0) return nb::none();
+  return to_numpy(std::move(logits.values), {side, side});
 }
 
 }  // namespace sam3trt::python

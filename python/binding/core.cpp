@@ -52,6 +52,7 @@ NB_MODULE(_core, module) {
   add_segmenter(module);
   add_objects(module);
   add_video(module);
+  add_frames(module);
   add_masks(module);
   add_tools(module);
 }

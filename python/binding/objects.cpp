@@ -37,7 +37,8 @@ ObjectMask mask_of(const Mask& mask) {
 ObjectPrompt prompt_of(int64_t id, const std::vector<std::array<double, 2>>& points,
                        const std::vector<bool>& positive,
                        const std::optional<std::array<double, 4>>& box,
-                       const std::optional<Mask>& mask, const std::optional<Logits>& previous) {
+                       const std::optional<Mask>& mask, const std::optional<Logits>& previous,
+                       size_t padding) {
   if (points.size() != positive.size()) {
     throw_bad_input("labels: expected one for each of " + std::to_string(points.size()) +
                     " points, found " + std::to_string(positive.size()));
@@ -47,6 +48,7 @@ ObjectPrompt prompt_of(int64_t id, const std::vector<std::array<double, 2>>& poi
   for (size_t i = 0; i < points.size(); ++i) {
     prompt.points.push_back({points[i][0], points[i][1], positive[i]});
   }
+  prompt.points.resize(points.size() + padding, {.padding = true});
   prompt.box = box;
   if (mask) prompt.mask = mask_of(*mask);
   if (previous) {
@@ -56,7 +58,7 @@ ObjectPrompt prompt_of(int64_t id, const std::vector<std::array<double, 2>>& poi
   return prompt;
 }
 
-nb::dict to_python(ObjectResult& object, bool logits) {
+nb::dict to_python(ObjectResult& object) {
   nb::list candidates;
   for (MaskCandidate& candidate : object.candidates) {
     const size_t runs = candidate.counts.size();
@@ -64,10 +66,10 @@ nb::dict to_python(ObjectResult& object, bool logits) {
     one["score"] = candidate.score;
     one["area"] = candidate.area;
     one["counts"] = to_numpy(std::move(candidate.counts), {runs});
+    one["logits"] = logits_array(std::move(candidate.logits));
     candidates.append(one);
   }
   const size_t runs = object.counts.size();
-  const auto side = static_cast<size_t>(object.logits.side);
   nb::dict result;
   result["id"] = object.id;
   result["score"] = object.score;
@@ -76,28 +78,26 @@ nb::dict to_python(ObjectResult& object, bool logits) {
   result["area"] = object.area;
   result["counts"] = to_numpy(std::move(object.counts), {runs});
   result["candidates"] = candidates;
-  result["logits"] =
-      logits ? to_numpy(std::move(object.logits.values), {side, side}) : nb::object(nb::none());
+  result["logits"] = logits_array(std::move(object.logits));
   return result;
 }
 
 /// One dictionary for each image of the features; all get the same objects.
 nb::list interact(SessionPool& pool, const Features& features,
-                  const std::vector<ObjectPrompt>& objects, bool multimask, bool logits) {
+                  const std::vector<ObjectPrompt>& objects, const InteractOptions& options) {
   const DeliverMessages delivery;
   std::vector<ImageResult> results;
   {
     const nb::gil_scoped_release release;
     const std::vector<std::span<const ObjectPrompt>> all(features.images(), objects);
-    results = pool.with_session([&](Session& session) {
-      return session.interact(features, all, {.multimask = multimask, .logits = logits});
-    });
+    results = pool.with_session(
+        [&](Session& session) { return session.interact(features, all, options); });
   }
   nb::list list;
   for (ImageResult& image : results) {
     nb::dict result = dict_of(image);
     nb::list found;
-    for (ObjectResult& object : image.objects) found.append(to_python(object, logits));
+    for (ObjectResult& object : image.objects) found.append(to_python(object));
     if (!image.error) result["objects"] = found;
     list.append(result);
   }
@@ -111,16 +111,24 @@ void add_objects(nb::module_& module) {
       .def(nb::new_([](int64_t id, const std::vector<std::array<double, 2>>& points,
                        const std::vector<bool>& positive,
                        const std::optional<std::array<double, 4>>& box,
-                       const std::optional<Mask>& mask, const std::optional<Logits>& previous) {
-             return new ObjectPrompt(prompt_of(id, points, positive, box, mask, previous));
+                       const std::optional<Mask>& mask, const std::optional<Logits>& previous,
+                       size_t padding) {
+             return new ObjectPrompt(prompt_of(id, points, positive, box, mask, previous, padding));
            }),
            nb::arg("id"), nb::arg("points"), nb::arg("positive"), nb::arg("box").none(),
            nb::arg("mask").noconvert().none(), nb::arg("previous").noconvert().none(),
+           nb::arg("padding") = 0,
            "Pixels of the image; mask bool or uint8 (H, W); previous float32 (side, side).")
       .def_ro("id", &ObjectPrompt::id);
-  module.def("interact", interact, nb::arg("segmenter"), nb::arg("features"), nb::arg("objects"),
-             nb::arg("multimask"), nb::arg("logits"),
-             "What is pointed at in each image of the features, which must be of this model.");
+  module.def(
+      "interact",
+      [](SessionPool& pool, const Features& features, const std::vector<ObjectPrompt>& objects,
+         bool multimask, bool logits, bool candidate_logits) {
+        return interact(pool, features, objects, {multimask, logits, candidate_logits});
+      },
+      nb::arg("segmenter"), nb::arg("features"), nb::arg("objects"), nb::arg("multimask"),
+      nb::arg("logits"), nb::arg("candidate_logits") = false,
+      "What is pointed at in each image of the features, which must be of this model.");
 }
 
 }  // namespace sam3trt::python

@@ -15,6 +15,7 @@ void add_images(nb::module_& module);
 void add_segmenter(nb::module_& module);
 void add_objects(nb::module_& module);
 void add_video(nb::module_& module);
+void add_frames(nb::module_& module);
 void add_masks(nb::module_& module);
 void add_tools(nb::module_& module);
 

@@ -21,7 +21,7 @@ namespace {
 
 VideoSession* open(const SessionPool& pool, std::optional<int64_t> hot_start, bool live,
                    std::optional<double> det_nms, std::optional<int64_t> fill_holes,
-                   std::optional<size_t> max_objects, std::optional<int64_t> frames) {
+                   std::optional<size_t> max_objects, std::optional<int64_t> frames, bool logits) {
   const DeliverMessages delivery;
   const nb::gil_scoped_release release;
   TrackOptions options;
@@ -31,6 +31,7 @@ VideoSession* open(const SessionPool& pool, std::optional<int64_t> hot_start, bo
   options.fill_holes = fill_holes;
   options.max_objects = max_objects;
   options.frames = frames;
+  options.logits = logits;
   return new VideoSession(pool.model(), options);
 }
 
@@ -45,6 +46,7 @@ nb::dict to_python(TrackedObject& object) {
   result["area"] = object.area;
   result["counts"] = to_numpy(std::move(object.counts), {runs});
   result["confirmed"] = object.confirmed;
+  result["logits"] = logits_array(std::move(object.logits));
   return result;
 }
 
@@ -88,7 +90,7 @@ void add_video(nb::module_& module) {
                            "Follows objects through a video; one call at a time.")
       .def(nb::new_(&open), nb::arg("segmenter"), nb::arg("hot_start").none(), nb::arg("live"),
            nb::arg("det_nms").none(), nb::arg("fill_holes").none(), nb::arg("max_objects").none(),
-           nb::arg("frames").none())
+           nb::arg("frames").none(), nb::arg("logits") = false)
       .def_static(
           "check_object", [](const ObjectPrompt& prompt) { check_object_prompt(prompt); },
           nb::arg("prompt"), "Raises BadInputError for what no frame of a video can take.")

@@ -45,6 +45,8 @@ class MaskCandidate(Masked):
     counts: np.ndarray = field(repr=False)
     #: Height and width of the image.
     size: tuple[int, int]
+    #: As `ObjectResult.logits`; not given by `Segmenter.interact`.
+    logits: np.ndarray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -380,7 +380,7 @@ class Segmenter:
         return results[0] if features._one else results
 
     def _interact(
-        self, features: Features, prompts: list[_core.ObjectPrompt], options: tuple[bool, bool]
+        self, features: Features, prompts: list[_core.ObjectPrompt], options: tuple[bool, ...]
     ) -> list[Objects]:
         """Raises what the first image failed with."""
         found = _core.interact(self._core, features._encoded, prompts, *options)

@@ -44,6 +44,8 @@ class TrackedObject(Masked):
     confirmed: bool
     #: Height and width of the frame.
     size: tuple[int, int]
+    #: float32 (side, side), where they were asked for: the whole mask before it was cut at 0.
+    logits: np.ndarray | None = field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """What the program writes about an object of a frame, as plain Python values."""
@@ -112,6 +114,8 @@ class VideoSession:
         max_objects: Objects followed at most.
         length: Frames of the whole video, where it is known: in clips of fewer than 16 distances in
             time count in it. Default: that of `frames`, if it has one.
+        logits: Whether objects have ``logits``. Objects that were pointed at are then on every
+            frame, also where their mask has no pixel.
 
     Raises:
         BadInputError: A model without the tracker, an option out of range.
@@ -128,6 +132,7 @@ class VideoSession:
         fill_holes: int | None = None,
         max_objects: int | None = None,
         length: int | None = None,
+        logits: bool = False,
     ) -> None:
         if not isinstance(segmenter, Segmenter):
             raise TypeError(f"segmenter: expected a Segmenter, found {type(segmenter).__name__}")
@@ -149,7 +154,14 @@ class VideoSession:
         #: Prompts for the next frame by the ids of their objects.
         self._waiting: dict[int, _core.ObjectPrompt] = {}
         self._core = _core.VideoSession(
-            segmenter._core, hot_start, bool(live), det_nms, fill_holes, max_objects, length
+            segmenter._core,
+            hot_start,
+            bool(live),
+            det_nms,
+            fill_holes,
+            max_objects,
+            length,
+            bool(logits),
         )
 
     def __repr__(self) -> str:
@@ -246,7 +258,9 @@ class VideoSession:
         check_range("object_id", object_id, 0, _MAX - 1)
         if frame is not None:
             check_range("frame", frame, 0, _MAX - 1)
-        prompt = prompt_of(int(object_id), points, labels, box, mask)
+        self._add_object(prompt_of(int(object_id), points, labels, box, mask), frame)
+
+    def _add_object(self, prompt: _core.ObjectPrompt, frame: int | None) -> None:
         _core.VideoSession.check_object(prompt)
         with self._lock:
             if frame is None:

@@ -20,7 +20,8 @@ bool same(const DetectOptions& a, const DetectOptions& b) {
 }
 
 bool same(const InteractOptions& a, const InteractOptions& b) {
-  return a.multimask == b.multimask && a.logits == b.logits;
+  return a.multimask == b.multimask && a.logits == b.logits &&
+         a.candidate_logits == b.candidate_logits;
 }
 
 /// What the calls on each image of some features ask for, one after the other, so that they go

@@ -8,9 +8,7 @@
 
 namespace sam3trt {
 
-std::optional<TrackedObject> shown_object(const TrackStepOutput& output, FrameMask mask,
-                                          int64_t height) {
-  if (mask.area == 0) return std::nullopt;
+TrackedObject shown_object(const TrackStepOutput& output, FrameMask mask, int64_t height) {
   TrackedObject object;
   object.counts = std::move(mask.counts);
   object.area = mask.area;

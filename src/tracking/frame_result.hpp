@@ -9,10 +9,9 @@
 
 namespace sam3trt {
 
-/// An object with its mask on a frame of that height; none where the mask is empty. Box and area
-/// are set.
-[[nodiscard]] std::optional<TrackedObject> shown_object(const TrackStepOutput& output,
-                                                        FrameMask mask, int64_t height);
+/// An object with its mask on a frame of that height. Box and area are set; 0 where it is empty.
+[[nodiscard]] TrackedObject shown_object(const TrackStepOutput& output, FrameMask mask,
+                                         int64_t height);
 
 /// The frame's final result: objects of one concept share no pixel, which the one with the higher
 /// probability keeps. Boxes stay those of the whole masks.

@@ -27,9 +27,6 @@ size_t objects_together(const Backend& backend) {
   return std::clamp<size_t>(backend.limits().objects, 1, kTogether);
 }
 
-/// Label of the token that fills up a prompt with fewer points than others of its call.
-constexpr int64_t kPadding = -10;
-
 /// Meta's interactive predictor fills holes of at most so many pixels of the decoder's masks
 /// (SAM3InteractiveImagePredictor, max_hole_area).
 constexpr int64_t kMetaHoleArea = 256;
@@ -128,7 +125,7 @@ std::vector<ImageObjects::Group> ImageObjects::group_objects(const ImagePointers
         group.members.push_back(members[i]);
         group.prompts.push_back(&prompt);
         auto tokens = prompt_tokens(prompt, image.size[0], image.size[1], config_.image_size);
-        tokens.resize(tokens.size() + most - prompt.points.size(), {0, 0, kPadding});
+        tokens.resize(tokens.size() + most - prompt.points.size(), {0, 0, kPaddingLabel});
         group.tokens.push_back(std::move(tokens));
       }
     }
@@ -250,6 +247,12 @@ void ImageObjects::read_results(Backend& backend, const Group& group,
   std::vector<FoundMask> masks = make_masks(backend, wanted, count * tracker.mask_tokens);
   Tensor logits;
   if (options.logits) logits = best == singles ? single : decoder_masks(backend, best, side);
+  Tensor all;  // logits of all candidates
+  if (options.multimask && options.candidate_logits) {
+    std::vector<size_t> planes;
+    for (const MaskPlane& plane : wanted) planes.push_back(plane.plane);
+    all = decoder_masks(backend, std::move(planes), side);
+  }
   auto mask = masks.begin();
   for (size_t i = 0; i < group.members.size(); ++i) {
     ObjectResult& result = results[group.members[i]];
@@ -267,7 +270,13 @@ void ImageObjects::read_results(Backend& backend, const Group& group,
         result.counts = mask->counts;
       }
       if (options.multimask) {
-        result.candidates.push_back({score, mask->area, std::move(mask->counts)});
+        MaskCandidate& candidate = result.candidates.emplace_back();
+        candidate = {score, mask->area, std::move(mask->counts)};
+        if (options.candidate_logits) {
+          const auto index = static_cast<size_t>(mask - masks.begin());
+          const auto plane = all.f32().subspan(index * area, area);
+          candidate.logits = {side, {plane.begin(), plane.end()}};
+        }
       }
     }
     if (!options.logits) continue;

@@ -77,6 +77,7 @@ void check_object_prompt(const ObjectPrompt& prompt) {
 
 void check_object_prompt(const ObjectPrompt& prompt, int64_t width, int64_t height) {
   for (const ObjectPoint& point : prompt.points) {
+    if (point.padding) continue;
     if (point.x >= 0 && point.y >= 0 && point.x <= static_cast<double>(width) &&
         point.y <= static_cast<double>(height)) {
       continue;
@@ -113,7 +114,13 @@ std::vector<PromptToken> prompt_tokens(const ObjectPrompt& prompt, int64_t width
     add((*prompt.box)[0], (*prompt.box)[1], 2);
     add((*prompt.box)[2], (*prompt.box)[3], 3);
   }
-  for (const ObjectPoint& point : prompt.points) add(point.x, point.y, point.positive ? 1 : 0);
+  for (const ObjectPoint& point : prompt.points) {
+    if (point.padding) {
+      tokens.push_back({0, 0, kPaddingLabel});
+    } else {
+      add(point.x, point.y, point.positive ? 1 : 0);
+    }
+  }
   if (tokens.empty()) return no_tokens();
   tokens.emplace_back();
   return tokens;

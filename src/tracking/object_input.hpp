@@ -10,6 +10,10 @@
 
 namespace sam3trt {
 
+/// Label of the token that fills up a prompt with fewer points than others of its call; it is
+/// attended to.
+inline constexpr int64_t kPaddingLabel = -10;
+
 /// Throws Error(kBadInput) for what no image or frame can take: an id below 0, nothing that points
 /// at an object, numbers that are not finite, an inverted box, or run lengths that do not fill the
 /// mask.

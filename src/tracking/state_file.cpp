@@ -21,6 +21,9 @@ constexpr uint32_t kMetaVersion = 2;
 constexpr size_t kDigestSize = 64;
 constexpr int64_t kMaxNumber = int64_t{1} << 40;  ///< Of frames, ids and counts.
 
+/// Where a point that only fills up is kept, which no frame has: transformers' processors pad so.
+constexpr double kPaddingPlace = -10;
+
 // What each structure consists of, for both directions. The numbers are the bytes that an item of a
 // list takes at least.
 
@@ -48,9 +51,11 @@ template <typename Archive>
 void visit(Archive& archive, ObjectPrompt& prompt) {
   archive(prompt.id);
   archive.list(prompt.points, 17, [&](ObjectPoint& point) {
+    if (point.padding) point.x = point.y = kPaddingPlace;
     archive(point.x);
     archive(point.y);
     archive(point.positive);
+    point.padding = point.x == kPaddingPlace && point.y == kPaddingPlace;
   });
   archive.optional(prompt.box, [&](PixelBox& box) {
     for (double& value : box) archive(value);

@@ -97,7 +97,9 @@ void TrackingSession::restore(TrackingState state, const TrackOptions& options) 
   const auto moved = [&](const FrameMemory& memory) { return model_.restore(memory->bf16()); };
   for (VisualTrack& track : state.visual) track.bank.move_memories(moved);
   for (TextTrack& track : state.text.tracks) track.bank.move_memories(moved);
+  const bool logits = options_.logits;
   use(options);
+  options_.logits = logits;
   state_ = std::move(state);
 }
 
@@ -249,18 +251,22 @@ HeldFrame TrackingSession::hold(const TrackingState& state, const ImageView& ima
   HeldFrame held{*state.last, image.width, image.height, {}};
   if (logits.empty()) return held;
   std::vector<FrameMask> masks = model_.frame_masks(logits, {image.width, image.height});
+  const int64_t side = model_.sizes().mask_side();
   auto mask = masks.begin();
   for (const TextOutput& text : texts) {
-    auto object = shown_object(text.output, std::move(*mask++), image.height);
-    if (!object) continue;
-    object->prompt = state.concepts[text.concept_index].text;
-    object->score = text.score;
-    object->confirmed = text.confirmed || delay(state) > 0;
-    held.objects.push_back({std::move(*object), text.concept_index});
+    TrackedObject object = shown_object(text.output, std::move(*mask++), image.height);
+    if (object.area == 0) continue;
+    object.prompt = state.concepts[text.concept_index].text;
+    object.score = text.score;
+    object.confirmed = text.confirmed || delay(state) > 0;
+    if (options_.logits) object.logits = {side, text.output.mask};
+    held.objects.push_back({std::move(object), text.concept_index});
   }
   for (const TrackStepOutput& output : objects) {
-    auto object = shown_object(output, std::move(*mask++), image.height);
-    if (object) held.objects.push_back({std::move(*object), std::nullopt});
+    TrackedObject object = shown_object(output, std::move(*mask++), image.height);
+    if (object.area == 0 && !options_.logits) continue;
+    if (options_.logits) object.logits = {side, output.mask};
+    held.objects.push_back({std::move(object), std::nullopt});
   }
   std::ranges::sort(held.objects, {}, [](const HeldObject& object) { return object.object.id; });
   return held;

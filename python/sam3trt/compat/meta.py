@@ -1,4 +1,4 @@
-"""The methods of Meta's `Sam3Processor` (package sam3) over a Segmenter.
+"""Meta's package (sam3) over a Segmenter: `Sam3Processor`, its interactive predictor, its videos.
 
     from sam3trt.compat.meta import Sam3Processor
     processor = Sam3Processor("engines")
@@ -9,6 +9,14 @@
 Differences: instances come by falling score; `state` has no "masks_logits" and no "backbone_out";
 setting an image begins without prompts. To the letter what Meta's code computes comes from models
 that were exported from Meta's `sam3.pt`.
+
+`build_sam3_image_model` gives a model with `predict_inst`, `build_sam3_video_predictor` one that
+answers requests about videos, `build_sam3_video_model` one whose `tracker` follows what is pointed
+at. They take the model's folder as `checkpoint_path`. Differences of the video predictor: the
+frame of a text's request is shown as tracking begins with it; objects that a text found take no
+clicks; clicks need no propagation before; clicks on one object run the others again, too; an object
+that is clicked on again far from the last frame begins without its mask there. What is not
+supported raises an error that names it.
 """
 
 from __future__ import annotations
@@ -16,7 +24,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .meta_interactive import (
+    Sam3Image,
+    SAM3InteractiveImagePredictor,
+    build_sam3_image_model,
+    encode_batch,
+)
+from .meta_tracker import Sam3TrackerPredictor
+from .meta_videos import (
+    Sam3VideoPredictor,
+    Sam3VideoPredictorMultiGPU,
+    build_sam3_video_model,
+    build_sam3_video_predictor,
+)
 from .tensors import check_device, converter, open_model, pixels_of, size_of
+
+__all__ = [
+    "SAM3InteractiveImagePredictor",
+    "Sam3Processor",
+    "Sam3TrackerPredictor",
+    "Sam3VideoPredictor",
+    "Sam3VideoPredictorMultiGPU",
+    "build_sam3_image_model",
+    "build_sam3_video_model",
+    "build_sam3_video_predictor",
+]
 
 _RESULTS = ("masks", "boxes", "scores")
 _PROMPTS = ("text", "geometric_prompt")
@@ -25,9 +57,10 @@ _PROMPTS = ("text", "geometric_prompt")
 class Sam3Processor:
     """Prompts for one image after another, kept in a dictionary, `state`.
 
-    `model` is a Segmenter or the folder of one. `resolution` is accepted and not used: the model
-    has its own. With `device` "cpu" or "cuda" it is an error when the model runs elsewhere.
-    `tensors` is "torch", "numpy", or "auto": torch where it is installed.
+    `model` is a Segmenter, the folder of one, or what `build_sam3_image_model` gives. `resolution`
+    is accepted and not used: the model has its own. With `device` "cpu" or "cuda" it is an error
+    when the model runs elsewhere. `tensors` is "torch", "numpy", or "auto": torch where it is
+    installed.
     """
 
     def __init__(
@@ -38,6 +71,8 @@ class Sam3Processor:
         confidence_threshold: float = 0.5,
         tensors: str = "auto",
     ) -> None:
+        if isinstance(model, Sam3Image):
+            model = model.segmenter
         self.model = open_model(model, device)
         self.resolution = resolution
         self.confidence_threshold = confidence_threshold
@@ -54,6 +89,14 @@ class Sam3Processor:
         state["original_height"], state["original_width"] = size_of(pixels)
         state["features"] = self.model.encode(pixels)
         return state
+
+    def set_image_batch(
+        self, images: list[Any], state: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Encodes several images, for `predict_inst_batch`."""
+        state = {} if state is None else state
+        self.reset_all_prompts(state)
+        return encode_batch(self.model, images, state)
 
     def set_text_prompt(self, prompt: str, state: dict[str, Any]) -> dict[str, Any]:
         """Looks for `prompt`, in place of an earlier text; boxes that were added stay."""

@@ -85,3 +85,34 @@ def check_device(segmenter: Any, device: Any) -> None:
             f"the model runs on {segmenter.device}, not on {device}: ONNX graphs run on the CPU, "
             "TensorRT engines on a GPU; name the other folder"
         )
+
+
+def resize(masks: Any, size: tuple[int, int]) -> Any:
+    """Bilinear, without antialias: (..., h, w) to (..., *size), float32; a tensor stays one."""
+    if hasattr(masks, "detach"):
+        from torch.nn.functional import interpolate
+
+        flat = masks.detach().float().reshape(1, -1, *masks.shape[-2:])
+        resized = interpolate(flat, tuple(size), mode="bilinear", align_corners=False)
+        return resized.reshape(*masks.shape[:-2], *size)
+    masks = np.asarray(masks, dtype=np.float32)
+    rows, columns = _weights(masks.shape[-2], size[0]), _weights(masks.shape[-1], size[1])
+    first, second, part = rows
+    masks = masks[..., first, :] * (1 - part[:, None]) + masks[..., second, :] * part[:, None]
+    first, second, part = columns
+    return masks[..., first] * (1 - part) + masks[..., second] * part
+
+
+def _weights(before: int, after: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two neighbours of each new place, and the part of the second: pixels are areas."""
+    scale = np.float32(before) / np.float32(after)
+    places = np.maximum((np.arange(after, dtype=np.float32) + 0.5) * scale - 0.5, 0)
+    first = np.minimum(places.astype(np.int64), before - 1)
+    return first, np.minimum(first + 1, before - 1), (places - first).astype(np.float32)
+
+
+def logits_of(probability: Any) -> np.ndarray:
+    """float32 logits of probabilities, finite also for 0 and 1."""
+    least = 2.0**-24
+    inside = np.clip(np.asarray(probability, dtype=np.float64), least, 1 - least)
+    return np.log(inside / (1 - inside)).astype(np.float32)

@@ -1,4 +1,6 @@
-"""`Sam3Processor` and `Sam3Model` as in Hugging Face transformers, over a Segmenter.
+"""Hugging Face transformers' classes of SAM 3 over a Segmenter.
+
+`Sam3Processor` and `Sam3Model` look for texts and examples in images:
 
     from sam3trt.compat.transformers import Sam3Model, Sam3Processor
     model = Sam3Model.from_pretrained("engines")
@@ -13,67 +15,61 @@ The model encodes the images when it is called and looks for the prompts when th
 for, as the thresholds are known then. Differences: instances come by falling score; the processor
 hands images on as they are, so `pixel_values` and `input_ids` are no tensors; outputs have no
 logits; `target_sizes` are the images' own sizes.
+
+`Sam3TrackerProcessor` and `Sam3TrackerModel` take clicks, boxes and masks on images,
+`Sam3TrackerVideoProcessor` and `Sam3TrackerVideoModel` on videos, and `Sam3VideoProcessor` and
+`Sam3VideoModel` look for texts in videos, whole or frame by frame. Differences: points and boxes
+stay in pixels of the image; image embeddings are to be handed back only; memory of a session does
+not grow with its video, so that frames far behind the last one are not remembered when a
+propagation begins there; a click on a frame is applied when that frame is run, and kept; NMS and
+hole filling are always done; of a text only objects with a mask are in the outputs; the image model
+adds the embedding that says that there is no memory. What is not supported raises an error that
+names it.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from .tensors import check_device, converter, open_model, pixels_of, size_of
+from .batches import (
+    PADDING,
+    Fields,
+    Items,
+    Model,
+    Processor,
+    check_tensors,
+    is_one_image,
+    nested,
+)
+from .image_tracker import Sam3TrackerModel, Sam3TrackerProcessor
+from .tensors import converter, pixels_of, size_of
+from .video_texts import Sam3VideoInferenceSession, Sam3VideoModel, Sam3VideoProcessor
+from .video_tracker import (
+    Sam3TrackerVideoInferenceSession,
+    Sam3TrackerVideoModel,
+    Sam3TrackerVideoProcessor,
+)
 
-_PADDING = -10  # transformers' label of a box that only fills a batch up
-
-
-class _Inputs(dict):
-    """What the processor gives: a dictionary whose values are attributes as well."""
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"the inputs have no {name!r}, only {sorted(self)}") from None
-
-    def to(self, *_: Any, **__: Any) -> _Inputs:
-        """Itself: images are brought to the model's device when it is called."""
-        return self
-
-
-class _Items(list):
-    """A batch of images, texts or boxes, as they were handed over."""
-
-    #: Which tensors the results are to be: "pt", "np" or None.
-    tensors: str | None = None
-
-    def to(self, *_: Any, **__: Any) -> _Items:
-        """Itself."""
-        return self
-
-    @property
-    def shape(self) -> tuple[int]:
-        """The length of the batch alone."""
-        return (len(self),)
+__all__ = [
+    "Sam3Model",
+    "Sam3Processor",
+    "Sam3TrackerModel",
+    "Sam3TrackerProcessor",
+    "Sam3TrackerVideoInferenceSession",
+    "Sam3TrackerVideoModel",
+    "Sam3TrackerVideoProcessor",
+    "Sam3VideoInferenceSession",
+    "Sam3VideoModel",
+    "Sam3VideoProcessor",
+]
 
 
-def _is_one_image(images: Any) -> bool:
-    return not isinstance(images, (list, tuple))
-
-
-def _nested(values: Any) -> Any:
-    return values.tolist() if hasattr(values, "tolist") else values
-
-
-class Sam3Processor:
+class Sam3Processor(Processor):
     """Images and prompts for `Sam3Model`, and results out of what it gives."""
-
-    @classmethod
-    def from_pretrained(cls, path: str | os.PathLike, **_: Any) -> Sam3Processor:
-        """`path` is the model's folder; it has all that preparing an image needs."""
-        return cls()
 
     def __call__(
         self,
@@ -83,41 +79,39 @@ class Sam3Processor:
         input_boxes_labels: Any = None,
         original_sizes: Any = None,
         return_tensors: str | None = None,
-    ) -> _Inputs:
+    ) -> Fields:
         """A batch of (image, text, boxes); a list of images goes with a list of texts.
 
         `input_boxes` [image][box][4] are x0 y0 x1 y1 in pixels, `input_boxes_labels` [image][box]
         1 for an example and 0 for what is not meant. `return_tensors` "pt" gives results as torch
         tensors, "np" or None as numpy arrays.
         """
-        if return_tensors not in (None, "pt", "np"):
-            raise ValueError(f"return_tensors: expected 'pt' or 'np', found {return_tensors!r}")
-        tensor = converter("torch" if return_tensors == "pt" else "numpy")
-        inputs = _Inputs()
+        tensor = converter(check_tensors(return_tensors))
+        inputs = Fields()
         if images is not None:
-            batch = [images] if _is_one_image(images) else list(images)
-            pixels = _Items(pixels_of(image) for image in batch)
+            batch = [images] if is_one_image(images) else list(images)
+            pixels = Items(pixels_of(image) for image in batch)
             inputs["pixel_values"] = pixels
             original_sizes = [size_of(image) for image in pixels]
         if original_sizes is not None:
-            sizes = np.asarray(_nested(original_sizes), dtype=np.int64).reshape(-1, 2)
+            sizes = np.asarray(nested(original_sizes), dtype=np.int64).reshape(-1, 2)
             inputs["original_sizes"] = tensor(sizes)
         if text is not None:
-            texts = _Items([text] if isinstance(text, str) else text)
+            texts = Items([text] if isinstance(text, str) else text)
             inputs["input_ids"] = texts
         if input_boxes is not None:
-            boxes = _nested(input_boxes)
-            labels = _nested(input_boxes_labels)
+            boxes = nested(input_boxes)
+            labels = nested(input_boxes_labels)
             if labels is None:
                 labels = [[1] * len(some) if some is not None else None for some in boxes]
             if [len(some or []) for some in boxes] != [len(some or []) for some in labels]:
                 raise ValueError(
                     f"input_boxes and input_boxes_labels differ in length: {boxes}, {labels}"
                 )
-            inputs["input_boxes"] = _Items(boxes)
-            inputs["input_boxes_labels"] = _Items(labels)
+            inputs["input_boxes"] = Items(boxes)
+            inputs["input_boxes_labels"] = Items(labels)
         for value in inputs.values():
-            if isinstance(value, _Items):
+            if isinstance(value, Items):
                 value.tensors = return_tensors
         return inputs
 
@@ -157,8 +151,8 @@ class Sam3Processor:
 
 def _check_sizes(results: list[Any], target_sizes: Any) -> None:
     sizes = [list(result.size) for result in results]
-    found = _nested(target_sizes)
-    if found is None or [[int(side) for side in _nested(size)] for size in found] != sizes:
+    found = nested(target_sizes)
+    if found is None or [[int(side) for side in nested(size)] for size in found] != sizes:
         raise ValueError(
             f"target_sizes: expected the images' own heights and widths, {sizes}, found {found}; "
             "pass inputs['original_sizes'].tolist()"
@@ -193,55 +187,27 @@ class Sam3Outputs:
         )
 
 
-class Sam3Model:
+class Sam3Model(Model):
     """A Segmenter that is called as transformers' `Sam3Model`."""
 
-    def __init__(self, segmenter: Any) -> None:
-        self.segmenter = segmenter
-
-    @classmethod
-    def from_pretrained(
-        cls, path: str | os.PathLike, device_map: str | None = None, **_: Any
-    ) -> Sam3Model:
-        """The model of a folder of TensorRT engines or ONNX graphs.
-
-        `device_map` is "auto", "cpu" or "cuda:N". The precision is that of the folder: `dtype` and
-        other options are accepted and not used.
-        """
-        return cls(open_model(path, device_map))
-
-    @property
-    def device(self) -> str:
-        """ "cpu" or "cuda:N"."""
-        return self.segmenter.device
-
-    def to(self, device: Any = None, *_: Any, **__: Any) -> Sam3Model:
-        """Itself; ValueError when the folder's model does not run on that kind of device."""
-        check_device(self.segmenter, device)
-        return self
-
-    def eval(self) -> Sam3Model:
-        """Itself."""
-        return self
-
-    def get_vision_features(self, pixel_values: _Items) -> SimpleNamespace:
+    def get_vision_features(self, pixel_values: Items) -> SimpleNamespace:
         """Encoded images, to be used again: `model(vision_embeds=..., input_ids=...)`."""
         features = [self.segmenter.encode(image) for image in pixel_values]
         return SimpleNamespace(features=features, kind=pixel_values.tensors)
 
-    def get_text_features(self, input_ids: _Items, attention_mask: Any = None) -> SimpleNamespace:
+    def get_text_features(self, input_ids: Items, attention_mask: Any = None) -> SimpleNamespace:
         """The texts, to be used again: `model(text_embeds=features.pooler_output, ...)`."""
         return SimpleNamespace(pooler_output=input_ids)
 
     def __call__(
         self,
-        pixel_values: _Items | None = None,
+        pixel_values: Items | None = None,
         vision_embeds: Any = None,
-        input_ids: _Items | None = None,
+        input_ids: Items | None = None,
         attention_mask: Any = None,
-        text_embeds: _Items | None = None,
-        input_boxes: _Items | None = None,
-        input_boxes_labels: _Items | None = None,
+        text_embeds: Items | None = None,
+        input_boxes: Items | None = None,
+        input_boxes_labels: Items | None = None,
         original_sizes: Any = None,
     ) -> Sam3Outputs:
         """Encodes the images. Raises ValueError when images and prompts do not go together."""
@@ -274,7 +240,7 @@ def _prompt(text: str | None, boxes: list | None, labels: list | None) -> dict[s
     pairs = [
         (box, label)
         for box, label in zip(boxes or [], labels or [])
-        if box is not None and label != _PADDING
+        if box is not None and label != PADDING
     ]
     if text is None and not pairs:
         raise ValueError("an image has neither a text nor boxes to look for")
