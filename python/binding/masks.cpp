@@ -12,6 +12,7 @@
 #include "image/image.hpp"
 #include "image/rle.hpp"
 #include "parts.hpp"
+#include "tracking/mask_cleanup.hpp"
 
 namespace sam3trt::python {
 namespace {
@@ -57,6 +58,15 @@ nb::object encode(const Mask& mask) {
   return to_numpy(std::move(counts), {size});
 }
 
+using Plane = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+nb::object clean(const Plane& logits, int64_t max_area) {
+  if (logits.shape(0) != logits.shape(1)) throw nb::type_error("logits: expected a square array");
+  std::vector<float> values(logits.data(), logits.data() + logits.size());
+  clean_mask(values, static_cast<int64_t>(logits.shape(0)), max_area);
+  return to_numpy(std::move(values), {logits.shape(0), logits.shape(1)});
+}
+
 int64_t area(const Counts& counts) {
   int64_t sum = 0;
   for (size_t i = 1; i < counts.size(); i += 2) sum += counts.data()[i];
@@ -88,6 +98,8 @@ void add_masks(nb::module_& module) {
              nb::sig("def encode_rle(mask: numpy.typing.NDArray[numpy.bool_]) -> "
                      "numpy.typing.NDArray[numpy.uint32]"),
              "The run lengths of a mask, bool or uint8 (H, W).");
+  module.def("clean_logits", clean, nb::arg("logits").noconvert(), nb::arg("max_area"),
+             "Square logits without holes and specks of at most so many pixels, a copy.");
   module.def("rle_area", area, nb::arg("counts").noconvert(), "Pixels inside.");
   module.def(
       "rle_to_string", [](const Counts& counts) { return rle_to_string(span_of(counts)); },

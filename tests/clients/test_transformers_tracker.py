@@ -5,6 +5,7 @@ either package. What transformers' own code leaves out or does wrong (docs/video
 docs/objects.md) is put right here.
 """
 
+import copy
 import functools
 import json
 import subprocess
@@ -26,6 +27,7 @@ import video_reference  # noqa: E402
 
 CLICK, OUTSIDE, SECOND = [96.0, 114.0], [40.0, 60.0], [400.0, 300.0]
 TEXTS = ["red apple", "blue bird"]
+torch.set_num_threads(1)  # more of them wait for each other beside OpenVINO's
 PACKAGES = ("transformers", "sam3trt")
 
 
@@ -219,7 +221,8 @@ def test_a_mask_is_refined_equally(models, images):
 def follow(model, processor, frames, first, later=None):
     """A whole video: clicks, a look at their frame, and all frames."""
     session = processor.init_video_session(video=frames, inference_device=model.device)
-    processor.add_inputs_to_inference_session(inference_session=session, **first)
+    # A copy, because transformers takes ids out of the list that it was given.
+    processor.add_inputs_to_inference_session(session, **copy.deepcopy(first))
     outputs = model(inference_session=session, frame_idx=first["frame_idx"])
     size = [[session.video_height, session.video_width]]
     found = [(outputs.frame_idx, outputs.object_ids, outputs.pred_masks)]
@@ -242,7 +245,7 @@ def stream(model, processor, frames, first):
         inputs = processor(images=frame, device=model.device, return_tensors="pt").to(model.device)
         if index == 0:
             processor.add_inputs_to_inference_session(
-                inference_session=session, original_size=inputs.original_sizes[0], **first
+                session, original_size=inputs.original_sizes[0], **copy.deepcopy(first)
             )
         output = model(inference_session=session, frame=inputs.pixel_values[0])
         masks = processor.post_process_masks(

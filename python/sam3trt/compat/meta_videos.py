@@ -18,16 +18,20 @@ from __future__ import annotations
 import uuid
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from .. import _core, rle
 from ..video import VideoSession
 from .batches import nested
 from .meta_interactive import open_folder
 from .meta_tracker import Sam3TrackerPredictor
+from .tensors import resize
 from .video_frames import frames_of
 
+_HOLES = 16  # pixels of the model's masks: Meta's fill_hole_area
 _DIRECTIONS = ("both", "forward", "backward")
 
 
@@ -384,11 +388,26 @@ class _Session:
     def _show(self, frame: int, objects: Any, clicked: bool) -> None:
         shown = self._shown.setdefault(frame, {})
         for one in objects:
-            shown[one.id] = _Shown(one, 1.0 if clicked else one.score, one.object_score)
+            seen = self._cleaned(one) if clicked else one
+            if clicked and seen.area == 0:
+                shown.pop(one.id, None)
+            else:
+                shown[one.id] = _Shown(seen, 1.0 if clicked else one.score, one.object_score)
+
+    def _cleaned(self, one: Any) -> Any:
+        """Without holes and specks, as Meta's predictor shows what was clicked."""
+        logits = _core.clean_logits(one.logits, _HOLES)
+        if np.array_equal(logits > 0, one.logits > 0):
+            return one
+        mask = resize(logits, self.frames.size) > 0
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        box = np.zeros(4, dtype=np.float32)
+        if len(rows):
+            box[:] = columns[0], rows[0], columns[-1], rows[-1]
+        return replace(one, counts=rle.encode(mask), area=int(mask.sum()), box=box, logits=logits)
 
     def _outputs(self, frame: int) -> dict[str, Any]:
-        shown = sorted(self._shown.get(frame, {}).items())
-        seen = [one for _, one in shown if one.one.area > 0]
+        seen = [one for _, one in sorted(self._shown.get(frame, {}).items())]
         height, width = self.frames.size
         masks = np.array([one.one.mask for one in seen], dtype=bool).reshape(-1, height, width)
         if len(seen) > 1:
@@ -403,5 +422,5 @@ class _Session:
             "out_boxes_xywh": np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
             / sizes,
             "out_binary_masks": masks,
-            "frame_stats": {"num_obj_tracked": len(shown), "num_obj_dropped": 0},
+            "frame_stats": {"num_obj_tracked": len(seen), "num_obj_dropped": 0},
         }

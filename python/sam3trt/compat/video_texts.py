@@ -87,7 +87,7 @@ class Sam3VideoProcessor(Processor):
         )
 
     def init_video_session(
-        self, video: Any = None, inference_device: Any = None, **_: Any
+        self, video: Any = None, inference_device: Any = "cpu", **_: Any
     ) -> Sam3VideoInferenceSession:
         """A session of a video (a path, a list of images, an array of frames), or, without one, of
         frames that come one by one. Devices and types are accepted and not used: they are the

@@ -66,7 +66,7 @@ class Sam3TrackerVideoProcessor(Sam3TrackerProcessor):
     """Videos and prompts for `Sam3TrackerVideoModel`; streamed frames as for images."""
 
     def init_video_session(
-        self, video: Any = None, inference_device: Any = None, **_: Any
+        self, video: Any = None, inference_device: Any = "cpu", **_: Any
     ) -> Sam3TrackerVideoInferenceSession:
         """A session of a video (a path, a list of images, an array of frames), or, without one, of
         frames that come one by one. Devices and types are accepted and not used: they are the
