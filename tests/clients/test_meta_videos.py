@@ -143,6 +143,68 @@ def test_what_a_text_finds_is_equal(predictors, clip, frame, prompt):
 
 
 @torch.inference_mode()
+def test_tracking_goes_on_backwards_equally(predictors):
+    answers = []
+    for predictor, resource in predictors("harbour"):
+        session_id = start(predictor, resource)
+        add(predictor, session_id, 12, text="blue bird")
+        answers.append(propagate(predictor, session_id, propagation_direction="both"))
+    assert list(answers[1]) == list(answers[0]) == [*range(12, 28), *range(11, -1, -1)]
+    assert all(len(answers[0][index]["out_obj_ids"]) for index in range(12))
+    for index, expected in answers[0].items():
+        assert_outputs(expected, answers[1][index])
+
+
+@torch.inference_mode()
+def test_several_texts_in_a_session_are_as_in_sessions_of_their_own(predictors, segmenter):
+    """Meta's sessions have one text each, and its evaluation goes through a video once for each
+    text; ids apart, one session with all of them gives the same.
+    """
+    texts = ["red apple", "blue bird"]
+    theirs = {}
+    for text in texts:
+        (predictor, resource), (_, frames) = predictors("meadow")
+        session_id = start(predictor, resource)
+        add(predictor, session_id, 0, text=text)
+        theirs[text] = propagate(predictor, session_id, propagation_direction="forward")
+    session = sam3trt.VideoSession(segmenter, frames)
+    session.add(text=texts)
+    ids = {}
+    for result in session:
+        for text in texts:
+            expected = theirs[text][result.frame]
+            found = [one for one in result if one.prompt == text]
+            assert len(found) == len(expected["out_obj_ids"]), (result.frame, text)
+            for index, one in enumerate(found):
+                number = (text, int(expected["out_obj_ids"][index]))
+                assert ids.setdefault(number, one.id) == one.id
+                assert iou(one.mask, expected["out_binary_masks"][index]) > 0.99
+    assert result.frame == 31 and {text for text, _ in ids} == set(texts)
+    assert len(set(ids.values())) == len(ids)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("hot_start", [4, 9])
+@pytest.mark.parametrize(("clip", "text"), [("meadow", "red apple"), ("corner", "blue bird")])
+def test_other_hot_starts_are_equal(predictors, segmenter, clip, text, hot_start):
+    (predictor, resource), (_, frames) = predictors(clip)
+    predictor.model.hotstart_delay = hot_start
+    session_id = start(predictor, resource)
+    add(predictor, session_id, 0, text=text)
+    expected = propagate(predictor, session_id, propagation_direction="forward")
+    session = sam3trt.VideoSession(segmenter, frames, hot_start=hot_start)
+    session.add(text=text)
+    results = list(session)
+    assert [result.frame for result in results] == list(expected)
+    assert any(len(result) for result in results)
+    for result in results:
+        outputs = expected[result.frame]
+        assert result.ids.tolist() == outputs["out_obj_ids"].tolist(), result.frame
+        for one, mask in zip(result, outputs["out_binary_masks"]):
+            assert iou(one.mask, mask) > 0.99
+
+
+@torch.inference_mode()
 def test_removing_adding_and_refining_objects_is_equal(predictors):
     """The steps of Meta's example of the video predictor."""
     answers = []

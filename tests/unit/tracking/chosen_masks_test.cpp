@@ -288,5 +288,18 @@ TEST_F(ClickedMasks, LogitsForRefinementAreThoseOfTheResult) {
   EXPECT_THAT(one[1].logits.values, ElementsAreArray(mask(best(1))));
 }
 
+TEST_F(ClickedMasks, LogitsOfCandidatesAreThoseOfEachMask) {
+  const auto several = click({true, false, true}, Semantics::kHf);
+  for (size_t i = 0; i < several.size(); ++i) {
+    EXPECT_TRUE(several[i].logits.values.empty());
+    for (size_t m = 1; m < kMasks; ++m) {
+      EXPECT_EQ(several[i].candidates[m - 1].logits.side, kSide);
+      EXPECT_THAT(several[i].candidates[m - 1].logits.values,
+                  ElementsAreArray(mask(i * kMasks + m)));
+    }
+  }
+  EXPECT_TRUE(click({false, false, true}, Semantics::kHf)[0].candidates.empty());
+}
+
 }  // namespace
 }  // namespace sam3trt

@@ -81,6 +81,35 @@ TEST_F(Visual, AnObjectThatIsGoneIsNotShownButStaysKnown) {
   EXPECT_THAT(ids_of(step(2, {{1, 2, 3, 4}})[0]), ElementsAre(1));
 }
 
+TEST_F(Visual, WithLogitsObjectsAreListedWhereTheyHaveNoPixel) {
+  session({.logits = true}).add(click(1, 3, 4), 0);
+  const auto first = step(0, {{1, 2, 3, 4}});
+  const MaskLogits& logits = first[0].objects[0].logits;
+  EXPECT_EQ(logits.side, model.sizes().mask_side());
+  ASSERT_EQ(logits.values.size(), static_cast<size_t>(logits.side * logits.side));
+  EXPECT_THAT(logits.values, testing::Contains(testing::Gt(0.0F)));
+  const auto gone = step(1, {});
+  ASSERT_THAT(ids_of(gone[0]), ElementsAre(1));
+  EXPECT_EQ(gone[0].objects[0].area, 0);
+  EXPECT_THAT(gone[0].objects[0].box, ElementsAre(0, 0, 0, 0));
+  EXPECT_THAT(gone[0].objects[0].logits.values, testing::Each(testing::Le(0.0F)));
+}
+
+TEST_F(Visual, LogitsAreThereOnlyWhereTheyWereAskedFor) {
+  session().add(click(1, 3, 4), 0);
+  EXPECT_TRUE(step(0, {{1, 2, 3, 4}})[0].objects[0].logits.values.empty());
+}
+
+TEST_F(Visual, PointsThatOnlyFillUpAreTokensOfTheirOwnAndLieNowhere) {
+  ObjectPrompt prompt = click(1, 3, 4);
+  prompt.points.resize(3, {.x = -10, .y = -10, .padding = true});
+  session().add(prompt, 0);
+  EXPECT_THAT(ids_of(step(0, {{1, 2, 3, 4}})[0]), ElementsAre(1));
+  std::vector<int64_t> labels;
+  for (const PromptToken& token : model.decoded[0].tokens) labels.push_back(token.label);
+  EXPECT_THAT(labels, ElementsAre(1, -10, -10, -1));
+}
+
 TEST_F(Visual, PromptsWaitForTheirFrame) {
   session().add(click(1, 3, 4), 0);
   session().add(click(2, 11, 11), 2);

@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <iterator>
+
 #include "base/error.hpp"
 #include "base/sha256.hpp"
 #include "fake_tracker.hpp"
@@ -89,6 +93,38 @@ TEST_F(StateFile, ASessionGoesOnAsIfItHadNeverStopped) {
   found += text_of(other.finish());
   EXPECT_EQ(found, expected);
   EXPECT_THAT(expected, HasSubstr("ab"));
+}
+
+TEST_F(StateFile, PointsThatOnlyFillUpStayWhatTheyAre) {
+  ObjectPrompt prompt;
+  prompt.id = 41;
+  prompt.points = {{11, 11, true}, {.padding = true}};
+  session.add(prompt, 100);
+  const SavedState state = read_state(saved(), owner, "s.bin");
+  const auto& points = state.state.pending.back().prompt.points;
+  ASSERT_EQ(points.size(), 2U);
+  EXPECT_FALSE(points[0].padding);
+  EXPECT_TRUE(points[1].padding);
+}
+
+TEST_F(StateFile, WhetherResultsHaveLogitsIsTheSessionsThatGoesOn) {
+  FakeTracker other_model;
+  TrackingSession other(other_model, config, {.logits = true});
+  SavedState state = read_state(saved(), owner, "s.bin");
+  other.restore(std::move(state.state), state.options);
+  std::vector<FrameResult> results;
+  for (int64_t frame = 5; frame < 40; ++frame) {
+    std::ranges::move(step(other, frame), std::back_inserter(results));
+  }
+  std::array<size_t, 2> seen{};
+  for (const FrameResult& result : results) {
+    const bool is_new = result.frame >= 5;  // those before were held back in the file
+    for (const TrackedObject& object : result.objects) {
+      EXPECT_EQ(object.logits.values.empty(), !is_new) << result.frame;
+      ++seen[is_new ? 1 : 0];
+    }
+  }
+  EXPECT_THAT(seen, testing::Each(testing::Gt(0U)));
 }
 
 /// Sessions of Meta's rules also remember how well objects were seen; those of transformers keep

