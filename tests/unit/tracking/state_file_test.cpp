@@ -97,7 +97,7 @@ TEST_F(StateFile, ASessionGoesOnAsIfItHadNeverStopped) {
 
 TEST_F(StateFile, PointsThatOnlyFillUpStayWhatTheyAre) {
   ObjectPrompt prompt;
-  prompt.id = 41;
+  prompt.id = 7;
   prompt.points = {{11, 11, true}, {.padding = true}};
   session.add(prompt, 100);
   const SavedState state = read_state(saved(), owner, "s.bin");
