@@ -1,6 +1,7 @@
 #include "tracking/image_objects.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <numeric>
 #include <string>
@@ -250,7 +251,7 @@ void ImageObjects::read_results(Backend& backend, const Group& group,
   Tensor all;  // logits of all candidates
   if (options.multimask && options.candidate_logits) {
     std::vector<size_t> planes;
-    for (const MaskPlane& plane : wanted) planes.push_back(plane.plane);
+    std::ranges::transform(wanted, std::back_inserter(planes), &MaskPlane::plane);
     all = decoder_masks(backend, std::move(planes), side);
   }
   auto mask = masks.begin();
