@@ -13,6 +13,7 @@
 #include "arrays.hpp"
 #include "base/error.hpp"
 #include "image/rle.hpp"
+#include "images.hpp"
 #include "messages.hpp"
 #include "parts.hpp"
 #include "results.hpp"
@@ -82,6 +83,14 @@ nb::dict to_python(ObjectResult& object) {
   return result;
 }
 
+nb::dict to_python(ImageResult& image) {
+  nb::dict result = dict_of(image);
+  nb::list found;
+  for (ObjectResult& object : image.objects) found.append(to_python(object));
+  if (!image.error) result["objects"] = found;
+  return result;
+}
+
 /// One dictionary for each image of the features; all get the same objects.
 nb::list interact(SessionPool& pool, const Features& features,
                   const std::vector<ObjectPrompt>& objects, const InteractOptions& options) {
@@ -94,14 +103,21 @@ nb::list interact(SessionPool& pool, const Features& features,
         [&](Session& session) { return session.interact(features, all, options); });
   }
   nb::list list;
-  for (ImageResult& image : results) {
-    nb::dict result = dict_of(image);
-    nb::list found;
-    for (ObjectResult& object : image.objects) found.append(to_python(object));
-    if (!image.error) result["objects"] = found;
-    list.append(result);
-  }
+  for (ImageResult& image : results) list.append(to_python(image));
   return list;
+}
+
+nb::dict everything(SessionPool& pool, const InputImage& image, int64_t points_per_side,
+                    double min_iou, double min_stability, double box_nms) {
+  const DeliverMessages delivery;
+  std::vector<ImageResult> results;
+  {
+    const nb::gil_scoped_release release;
+    ImageRequest request{image.view(), {}};
+    request.everything = {points_per_side, min_iou, min_stability, box_nms};
+    results = pool.with_session([&](Session& session) { return session.run({&request, 1}); });
+  }
+  return to_python(results.front());
 }
 
 }  // namespace
@@ -129,6 +145,9 @@ void add_objects(nb::module_& module) {
       nb::arg("segmenter"), nb::arg("features"), nb::arg("objects"), nb::arg("multimask"),
       nb::arg("logits"), nb::arg("candidate_logits") = false,
       "What is pointed at in each image of the features, which must be of this model.");
+  module.def("everything", everything, nb::arg("segmenter"), nb::arg("image"),
+             nb::arg("points_per_side"), nb::arg("min_iou"), nb::arg("min_stability"),
+             nb::arg("box_nms"), "Whatever is in an image, by a grid of clicks.");
 }
 
 }  // namespace sam3trt::python

@@ -379,6 +379,37 @@ class Segmenter:
         results = self._interact(features, prompts, options)
         return results[0] if features._one else results
 
+    def everything(
+        self,
+        image: ImageLike,
+        *,
+        points_per_side: int = 32,
+        min_iou: float = 0.88,
+        min_stability: float = 0.95,
+        box_nms: float = 0.7,
+    ) -> Objects:
+        """Masks of whatever is in an image, by falling score: a click in the middle of each of so
+        many parts of it, and of all masks the good ones, as Segment Anything's generator does it.
+
+        Args:
+            image: One image as for a call.
+            points_per_side: 1 to 256.
+            min_iou: Masks with a higher predicted IoU are kept,
+            min_stability: and of these, the ones that keep this part of their pixels when the
+                threshold rises from -1 to 1.
+            box_nms: IoU of boxes above which the mask with the lower score goes.
+
+        Raises:
+            TypeError, BadInputError: What is no image, a model that only detects, a number out of
+                range.
+        """
+        check_range("points_per_side", points_per_side, 1, 256)
+        numbers = [float(value) for value in (min_iou, min_stability, box_nms)]
+        found = _core.everything(self._core, self._take(image), int(points_per_side), *numbers)
+        if found["error"] is not None:
+            raise found["error"]
+        return to_objects(found, image, _path_of(image))
+
     def _interact(
         self, features: Features, prompts: list[_core.ObjectPrompt], options: tuple[bool, ...]
     ) -> list[Objects]:

@@ -151,6 +151,57 @@ class TestImages:
             model(**processor(images=image, input_boxes=[BOXES]), target_embedding=1)
 
 
+class TestMaskGeneration:
+    @pytest.fixture
+    def generator(self, segmenter):
+        return compat.pipeline("mask-generation", model=segmenter)
+
+    def test_everything_in_an_image(self, generator, segmenter, drawn):
+        image = Image.open(drawn[0]).convert("RGB")
+        expected = segmenter.everything(image, points_per_side=8, min_iou=0.7, min_stability=0.6)
+        assert len(expected) > 2
+        assert (np.diff(expected.scores) <= 0).all() and expected.scores.min() > 0.7
+        options = {"points_per_crop": 8, "pred_iou_thresh": 0.7, "stability_score_thresh": 0.6}
+        outputs = generator(str(drawn[0]), **options, output_rle_mask=True, output_bboxes_mask=True)
+        assert len(outputs["masks"]) == len(expected)
+        for mask, rle, one in zip(outputs["masks"], outputs["rle_mask"], expected):
+            assert mask.dtype == bool and np.array_equal(mask, one.mask)
+            assert rle["size"] == [440, 640] and sum(rle["counts"]) == 440 * 640
+        assert np.allclose(outputs["scores"], expected.scores)
+        assert np.allclose(outputs["bounding_boxes"], expected.boxes)
+        (first, second) = generator([image, image], **options)
+        assert set(first) == {"masks", "scores"} and len(second["masks"]) == len(expected)
+
+    def test_the_program_gives_the_same(self, segmenter, infer, drawn):
+        more = [
+            "--everything",
+            "--points-per-side",
+            "8",
+            "--min-iou",
+            "0.7",
+            "--min-stability",
+            "0.6",
+        ]
+        (entry,) = infer("--image", drawn[0], *more)
+        expected = segmenter.everything(drawn[0], points_per_side=8, min_iou=0.7, min_stability=0.6)
+        assert [one["mask"] for one in entry["objects"]] == expected.rle
+        assert expected.to_entry()["objects"][0]["area"] == entry["objects"][0]["area"]
+
+    def test_what_is_wrong_says_so(self, generator, segmenter, drawn):
+        with pytest.raises(NotImplementedError, match="'image-segmentation': sam3trt has"):
+            compat.pipeline("image-segmentation", model=segmenter)
+        with pytest.raises(ValueError, match="name the folder"):
+            compat.pipeline("mask-generation")
+        with pytest.raises(NotImplementedError, match="crops_n_layers"):
+            generator(drawn[0], crops_n_layers=1)
+        with pytest.raises(ValueError, match="points_per_side: expected 1 to 256, found 0"):
+            segmenter.everything(drawn[0], points_per_side=0)
+        with pytest.raises(ValueError, match="missing.png"):
+            segmenter.everything("missing.png")
+        with pytest.raises(ValueError):
+            segmenter.everything(drawn[0], min_iou=7)
+
+
 class TestVideos:
     @pytest.fixture
     def model(self, tracker):
@@ -344,7 +395,7 @@ class TestTexts:
             processor.add_text_prompt(session, text)
         found = []
         for frame in frames_of(run):
-            inputs = processor(images=frame, device="cpu", return_tensors="pt")
+            inputs = processor(images=frame, device="cpu", return_tensors="np")
             outputs = model(inference_session=session, frame=inputs.pixel_values[0], reverse=False)
             results = processor.postprocess_outputs(
                 session, outputs, original_sizes=inputs.original_sizes

@@ -18,7 +18,8 @@ logits; `target_sizes` are the images' own sizes.
 
 `Sam3TrackerProcessor` and `Sam3TrackerModel` take clicks, boxes and masks on images,
 `Sam3TrackerVideoProcessor` and `Sam3TrackerVideoModel` on videos, and `Sam3VideoProcessor` and
-`Sam3VideoModel` look for texts in videos, whole or frame by frame. Differences: points and boxes
+`Sam3VideoModel` look for texts in videos, whole or frame by frame; `pipeline("mask-generation")`
+gives masks of whatever is in an image. Differences: points and boxes
 stay in pixels of the image; image embeddings are to be handed back only; memory of a session does
 not grow with its video, so that frames far behind the last one are not remembered when a
 propagation begins there; a click on a frame is applied when that frame is run, and kept; NMS and
@@ -46,6 +47,7 @@ from .batches import (
     nested,
 )
 from .image_tracker import Sam3TrackerModel, Sam3TrackerProcessor
+from .mask_generation import pipeline
 from .tensors import converter, pixels_of, size_of
 from .video_texts import Sam3VideoInferenceSession, Sam3VideoModel, Sam3VideoProcessor
 from .video_tracker import (
@@ -65,6 +67,7 @@ __all__ = [
     "Sam3VideoInferenceSession",
     "Sam3VideoModel",
     "Sam3VideoProcessor",
+    "pipeline",
 ]
 
 
