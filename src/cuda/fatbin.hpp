@@ -12,6 +12,9 @@ namespace sam3trt {
 /// The same of the kernels of base/own_operators.hpp.
 [[nodiscard]] std::span<const std::byte> operator_fatbin();
 
+/// The same of what stands before products.
+[[nodiscard]] std::span<const std::byte> product_fatbin();
+
 /// Those that only GPUs of compute capability 9.0 run.
 [[nodiscard]] std::span<const std::byte> warpgroup_attention_fatbin();
 

@@ -229,6 +229,7 @@ void OperatorKernels::load() {
     }
   }
   load_memory_attention();
+  load_products();
 }
 
 void OperatorKernels::allow_shared(void* kernel, int64_t bytes, AttentionForm form) const {
@@ -240,7 +241,7 @@ void OperatorKernels::allow_shared(void* kernel, int64_t bytes, AttentionForm fo
 }
 
 void OperatorKernels::unload() noexcept {
-  for (void* library : {library_, warpgroup_library_}) {
+  for (void* library : {library_, warpgroup_library_, product_library_}) {
     if (library != nullptr) static_cast<void>(driver_.library_unload.status(library));
   }
 }
@@ -383,6 +384,7 @@ const std::string& operator_kernels_sha256() {
     Sha256 hash;
     hash.update(operator_fatbin());
     hash.update(warpgroup_attention_fatbin());
+    hash.update(product_fatbin());
     return hash.hex_digest();
   }();
   return kDigest;

@@ -132,14 +132,43 @@ struct MemoryAttention {
   [[nodiscard]] uint64_t scratch_bytes() const;
 };
 
+/// LayerNormalization of rows in device memory, before a product.
+struct NormalisedRows {
+  static constexpr int64_t kMostColumns = 2048;
+
+  DType type = DType::kF16;  ///< kF16 or kBF16: of the input
+  bool fp8 = false;          ///< The result is E4M3, else of the type.
+  DevicePointer input = 0;   ///< [M, N]
+  DevicePointer gain = 0;    ///< float32 [N]
+  DevicePointer shift = 0;   ///< float32 [N]
+  DevicePointer factor = 0;  ///< float32: what E4M3 values are multiplied by before rounding
+  DevicePointer result = 0;  ///< [M, N]
+  float epsilon = 0;
+  int64_t rows = 0;     ///< M
+  int64_t columns = 0;  ///< N, a multiple of 8, at most kMostColumns
+
+  [[nodiscard]] bool fits() const;
+};
+
+/// 16-bit floats in device memory to E4M3.
+struct QuantisedValues {
+  DType type = DType::kF16;  ///< kF16 or kBF16
+  DevicePointer input = 0;   ///< [count]
+  DevicePointer factor = 0;  ///< float32: what values are multiplied by before rounding
+  DevicePointer result = 0;  ///< [count]
+  int64_t count = 0;         ///< A multiple of 8
+
+  [[nodiscard]] bool fits() const;
+};
+
 /// Which instructions multiply: mma.sync, which all GPUs have, or wgmma, which is faster and which
 /// GPUs of compute capability 9.0 have for heads of 64 channels and for attention to memories.
 enum class AttentionForm { kMma, kWarpgroup };
 
 [[nodiscard]] bool has_form(const CudaDeviceInfo& gpu, AttentionForm form);
 
-/// The kernels of operators.cu and attention_warpgroup.cu (src/cuda/kernels), for the context that
-/// is current when they are launched.
+/// The kernels of operators.cu, attention_warpgroup.cu and products.cu (src/cuda/kernels), for the
+/// context that is current when they are launched.
 class OperatorKernels {
  public:
   /// Throws Error(kUnavailable) where the driver cannot load them.
@@ -166,6 +195,8 @@ class OperatorKernels {
   void launch(const MemoryAttention& attention, void* stream) const {
     launch(attention, stream, best_form(attention));
   }
+  void launch(const NormalisedRows& rows, void* stream) const;
+  void launch(const QuantisedValues& values, void* stream) const;
 
  private:
   struct Functions {
@@ -183,12 +214,19 @@ class OperatorKernels {
     void* join = nullptr;
   };
 
+  /// What stands before products: for rows of up to 1024 and 2048 columns, to the type and to E4M3.
+  struct ProductFunctions {
+    std::array<std::array<void*, 2>, 2> normalise{};
+    void* quantise = nullptr;
+  };
+
   [[nodiscard]] const Functions& functions(DType type, int64_t head_dim) const;
   [[nodiscard]] const MemoryFunctions& functions(const MemoryAttention& attention) const;
   [[nodiscard]] const CudaDeviceInfo& current_gpu() const;
   [[nodiscard]] void* kernel(void* library, const std::string& name) const;
   void load();
   void load_memory_attention();
+  void load_products();
   void allow_shared(void* kernel, int64_t bytes, AttentionForm form) const;
   void rotate_keys(const RotaryAttention& attention, void* stream) const;
   void start(void* kernel, const std::array<int64_t, 3>& grid, unsigned threads, void* stream,
@@ -205,12 +243,14 @@ class OperatorKernels {
   const CudaDriver& driver_;
   void* library_ = nullptr;
   void* warpgroup_library_ = nullptr;  ///< Null where no GPU runs it.
-  std::vector<CudaDeviceInfo> gpus_;   ///< By ordinal.
+  void* product_library_ = nullptr;
+  std::vector<CudaDeviceInfo> gpus_;  ///< By ordinal.
   void* box_bias_ = nullptr;
   void* query_position_ = nullptr;
   Functions functions_[kTypes][kSizes];
   void* memory_count_ = nullptr;
   MemoryFunctions memory_functions_[kTypes][kMemoryValueDims.size()];
+  ProductFunctions product_functions_[kTypes];
 };
 
 /// Of the machine code of all of them. What was verified with some says nothing about others.

@@ -6,7 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/half.hpp"
-#include "precision/number_formats.hpp"
+#include "base/e4m3.hpp"
 
 namespace sam3trt {
 namespace {

@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "base/e4m3.hpp"
 #include "base/half.hpp"
 #include "cuda/kernels/attention.hpp"
 
@@ -208,6 +209,10 @@ class FakeWarp {
   }
   static uint32_t pack(float low, float high) {
     return Type::from_float(low) | static_cast<uint32_t>(Type::from_float(high)) << 16U;
+  }
+
+  static uint32_t pack_e4m3(float low, float high) {
+    return f32_to_e4m3(low) | static_cast<uint32_t>(f32_to_e4m3(high)) << 8U;
   }
 
   void sync_block() { block_.sync(); }

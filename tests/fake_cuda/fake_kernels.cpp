@@ -16,6 +16,7 @@
 #include "cuda/kernels/mask.hpp"
 #include "cuda/kernels/memory_attention_mma.hpp"
 #include "cuda/kernels/memory_attention_warpgroup.hpp"
+#include "cuda/kernels/normalise.hpp"
 #include "cuda/kernels/query_position.hpp"
 #include "cuda/kernels/resize.hpp"
 #include "cuda/kernels/select.hpp"
@@ -149,6 +150,21 @@ std::map<std::string, Kernel> memory_kernels(const std::string& name) {
            {attention<Warpgroup, FakeWarpgroup<Type>, MemoryAttentionArgs>, Warpgroup::kThreads}}};
 }
 
+/// What stands before products, by name.
+template <typename Type>
+std::map<std::string, Kernel> product_kernels(const std::string& name) {
+  using Warp = FakeWarp<Type>;
+  const auto normalise = [&]<typename Body>(const Body*) {
+    return Kernel{attention<Body, Warp, NormaliseArgs>, Body::kThreads};
+  };
+  const std::string prefix = "sam3trt_normalise_" + name;
+  return {{prefix + "_1024", normalise(static_cast<NormaliseRows<4, false, Warp>*>(nullptr))},
+          {prefix + "_2048", normalise(static_cast<NormaliseRows<8, false, Warp>*>(nullptr))},
+          {prefix + "_e4m3_1024", normalise(static_cast<NormaliseRows<4, true, Warp>*>(nullptr))},
+          {prefix + "_e4m3_2048", normalise(static_cast<NormaliseRows<8, true, Warp>*>(nullptr))},
+          {"sam3trt_quantise_" + name, {plain<QuantiseArgs>(quantise_body<Warp>)}}};
+}
+
 template <int kDim, typename Type>
 void rotate_keys(const RotateArgs& args, KernelThread at) {
   rotate_keys_body<kDim, FakeWarp<Type>>(args, at.x());
@@ -208,6 +224,8 @@ std::map<std::string, Kernel>& kernels() {
       {"sam3trt_grid_attention_bf16_64", {grid_attention<64, FakeBFloat16>, kGridThreads}},
   };
   static const bool kMore = [] {
+    all.merge(product_kernels<FakeFloat16>("f16"));
+    all.merge(product_kernels<FakeBFloat16>("bf16"));
     all.merge(memory_kernels<64, FakeFloat16>("f16_64"));
     all.merge(memory_kernels<256, FakeFloat16>("f16_256"));
     all.merge(memory_kernels<64, FakeBFloat16>("bf16_64"));

@@ -2,6 +2,7 @@
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <cuda_fp8.h>
 
 #include "cuda/kernels/attention.hpp"
 
@@ -88,6 +89,11 @@ struct GpuWarp : Type {
     float y;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
+  }
+
+  /// Two E4M3, rounded to nearest even; what is beyond 448 becomes 448.
+  static __device__ uint32_t pack_e4m3(float low, float high) {
+    return __nv_cvt_float2_to_fp8x2(make_float2(low, high), __NV_SATFINITE, __NV_E4M3);
   }
 
   static __device__ void sync_block() { __syncthreads(); }

@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "base/half.hpp"
-#include "precision/number_formats.hpp"
+#include "base/e4m3.hpp"
 
 namespace sam3trt {
 namespace {

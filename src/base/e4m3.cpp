@@ -1,4 +1,4 @@
-#include "precision/number_formats.hpp"
+#include "base/e4m3.hpp"
 
 #include <algorithm>
 #include <cmath>

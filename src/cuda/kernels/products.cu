@@ -1,0 +1,34 @@
+// What stands before the products of cuBLASLt, one kernel per type and size (normalise.hpp).
+#include "cuda/kernels/normalise.hpp"
+#include "cuda/kernels/warp.cuh"
+
+// Not in an unnamed namespace: see operators.cu.
+namespace sam3trt {
+
+template <int kChunks, bool kFp8, typename Type>
+__device__ void normalise(const NormaliseArgs& args) {
+  GpuWarp<Type> warp;
+  NormaliseRows<kChunks, kFp8, GpuWarp<Type>>(args, warp, nullptr).run();
+}
+
+}  // namespace sam3trt
+
+#define SAM3TRT_NORMALISE(name, chunks, fp8, type)                                    \
+  extern "C" __global__ void __launch_bounds__(256)                                   \
+      sam3trt_normalise_##name(const __grid_constant__ sam3trt::NormaliseArgs args) { \
+    sam3trt::normalise<chunks, fp8, sam3trt::type>(args);                             \
+  }
+
+#define SAM3TRT_PRODUCTS(name, type)                                   \
+  SAM3TRT_NORMALISE(name##_1024, 4, false, type)                       \
+  SAM3TRT_NORMALISE(name##_2048, 8, false, type)                       \
+  SAM3TRT_NORMALISE(name##_e4m3_1024, 4, true, type)                   \
+  SAM3TRT_NORMALISE(name##_e4m3_2048, 8, true, type)                   \
+  extern "C" __global__ void sam3trt_quantise_##name(                  \
+      const __grid_constant__ sam3trt::QuantiseArgs args) {            \
+    const sam3trt::KernelThread at{threadIdx.x, blockIdx.x};           \
+    sam3trt::quantise_body<sam3trt::GpuWarp<sam3trt::type>>(args, at); \
+  }
+
+SAM3TRT_PRODUCTS(f16, Float16)
+SAM3TRT_PRODUCTS(bf16, BFloat16)

@@ -1,0 +1,81 @@
+// What stands before products: what OperatorKernels needs to know of normalise.hpp in kernels.
+#include <cstdint>
+#include <string>
+
+#include "base/error.hpp"
+#include "cuda/fatbin.hpp"
+#include "cuda/kernels.hpp"
+#include "cuda/kernels/attention.hpp"
+#include "cuda/kernels/normalise.hpp"
+#include "cuda/operators.hpp"
+
+namespace sam3trt {
+namespace {
+
+constexpr int64_t kMostRows = int64_t{1} << 30;
+constexpr int64_t kMostValues = int64_t{1} << 36;  // whose blocks a grid has room for
+constexpr unsigned kRowThreads = 256;
+constexpr int64_t kRowsOfBlock = kRowThreads / 32;
+constexpr int64_t kNarrow = 1024;
+
+void check(bool fits, int64_t rows, int64_t columns) {
+  if (fits) return;
+  throw Error(ErrorCode::kInternal, std::to_string(rows) + " rows of " + std::to_string(columns) +
+                                        " values before a product");
+}
+
+}  // namespace
+
+bool NormalisedRows::fits() const {
+  return rows > 0 && rows <= kMostRows && columns > 0 && columns <= kMostColumns &&
+         columns % kQuantisedTogether == 0;
+}
+
+bool QuantisedValues::fits() const {
+  return count > 0 && count <= kMostValues && count % kQuantisedTogether == 0;
+}
+
+void OperatorKernels::load_products() {
+  driver_.library_load_data(&product_library_, product_fatbin().data(), nullptr, nullptr, 0,
+                            nullptr, nullptr, 0);
+  for (size_t t = 0; t < kTypes; ++t) {
+    const std::string name = kTypeNames[t];
+    ProductFunctions& functions = product_functions_[t];
+    functions.quantise = kernel(product_library_, "sam3trt_quantise_" + name);
+    for (const bool fp8 : {false, true}) {
+      const std::string prefix = "sam3trt_normalise_" + name + (fp8 ? "_e4m3" : "");
+      functions.normalise[0][fp8 ? 1 : 0] = kernel(product_library_, prefix + "_1024");
+      functions.normalise[1][fp8 ? 1 : 0] = kernel(product_library_, prefix + "_2048");
+    }
+  }
+}
+
+void OperatorKernels::launch(const NormalisedRows& r, void* stream) const {
+  check(r.fits(), r.rows, r.columns);
+  NormaliseArgs args;
+  args.input = device_pointer<const uint16_t>(r.input);
+  args.gain = device_pointer<const float>(r.gain);
+  args.shift = device_pointer<const float>(r.shift);
+  args.factor = device_pointer<const float>(r.factor);
+  args.result = device_pointer<void>(r.result);
+  args.epsilon = r.epsilon;
+  args.rows = static_cast<int32_t>(r.rows);
+  args.columns = static_cast<int32_t>(r.columns);
+  const auto& functions = product_functions_[index_of(r.type)].normalise;
+  start(functions[r.columns <= kNarrow ? 0 : 1][r.fp8 ? 1 : 0],
+        {tiles_of(r.rows, kRowsOfBlock), 1, 1}, kRowThreads, stream, &args);
+}
+
+void OperatorKernels::launch(const QuantisedValues& v, void* stream) const {
+  check(v.fits(), 1, v.count);
+  QuantiseArgs args;
+  args.input = device_pointer<const uint16_t>(v.input);
+  args.factor = device_pointer<const float>(v.factor);
+  args.result = device_pointer<void>(v.result);
+  args.count = v.count;
+  start(product_functions_[index_of(v.type)].quantise,
+        {tiles_of<int64_t>(v.count, int64_t{kBlockThreads} * kQuantisedTogether), 1, 1},
+        kBlockThreads, stream, &args);
+}
+
+}  // namespace sam3trt

@@ -1,0 +1,467 @@
+// products_check [GPU [LAUNCHES [TOKENS]]]: runs the products of the vision encoder by cuBLASLt on
+// a GPU against float64, and times them over so many launches (20; with 0 it only compares), for
+// images of so many tokens (5184). One JSON line per case; a case that fails is printed and the
+// others go on. The library is found as src/cuda/cublaslt.hpp says. Exit code 0: all passed; 1:
+// some failed; 3: no GPU or no cuBLASLt.
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "base/error.hpp"
+#include "cuda/cublaslt.hpp"
+#include "cuda/products.hpp"
+#include "device_bench.hpp"
+#include "product_cases.hpp"
+
+namespace {
+
+using sam3trt::DeviceBuffer;
+using sam3trt::DType;
+using sam3trt::ProductScaling;
+using sam3trt::ProductSizes;
+using Json = nlohmann::ordered_json;
+
+constexpr int64_t kWidth = 1024;
+constexpr int64_t kHidden = 4736;
+constexpr int kBlocks = 32;
+
+/// One of the four products of a block.
+struct Layer {
+  const char* name;
+  int64_t inputs;
+  int64_t outputs;
+  bool residual;
+  bool gelu;
+};
+constexpr std::array<Layer, 4> kLayers = {{{"qkv", kWidth, 3 * kWidth, false, false},
+                                           {"proj", kWidth, kWidth, true, false},
+                                           {"fc1", kWidth, kHidden, false, true},
+                                           {"fc2", kHidden, kWidth, true, false}}};
+
+class Check {
+ public:
+  Check(const sam3trt::CudaDevice& device, const sam3trt::CublasLt& library, int launches,
+        int64_t tokens)
+      : device_(device),
+        library_(library),
+        kernels_(device.driver()),
+        bench_(device, {}),
+        launches_(launches),
+        tokens_(tokens) {}
+
+  int run() {
+    print({{"gpu", device_.info().name},
+           {"cuda", device_.driver().cuda_version()},
+           {"cublaslt", library_.version_text()},
+           {"file", library_.file()}});
+    attempt("normalise", [&] {
+      sam3trt::run_normalise_cases(device_, {.exact = false, .timed_launches = launches_},
+                                   [&](const sam3trt::CaseResult& result) {
+                                     report(result.passed, {{"case", result.name},
+                                                            {"passed", result.passed},
+                                                            {"values", result.values},
+                                                            {"largest_difference", result.largest},
+                                                            {"microseconds", result.microseconds}});
+                                   });
+    });
+    attempt("small products", [&] {
+      sam3trt::run_product_cases(device_, library_, [&](const auto& result) { report(result); });
+    });
+    refusals();
+    full_size();
+    if (launches_ > 0) {
+      for (const int64_t batch : {1, 8}) products(batch);
+      for (const int64_t batch : {1, 8}) blocks(batch);
+      probes();
+    }
+    print({{"cases", cases_}, {"failed", failed_}});
+    return failed_ == 0 && cases_ > 0 ? 0 : 1;
+  }
+
+ private:
+  static void print(const Json& line) { std::cout << line.dump() << std::endl; }
+
+  void report(bool passed, const Json& line) {
+    ++cases_;
+    failed_ += passed ? 0 : 1;
+    print(line);
+  }
+
+  void report(const sam3trt::ProductResult& result) {
+    report(result.passed, {{"case", result.name},
+                           {"passed", result.passed},
+                           {"values", result.values},
+                           {"rms", result.rms},
+                           {"largest_difference", result.largest},
+                           {"rms_to_exact", result.rms_exact},
+                           {"rms_to_erf", result.rms_erf},
+                           {"algorithm", result.algorithm}});
+  }
+
+  /// What throws is printed and counts as failed, unless it was only asked whether it can be.
+  template <typename Work>
+  bool attempt(const std::string& name, const Work& work, bool may_fail = false) {
+    try {
+      work();
+      return true;
+    } catch (const std::exception& error) {
+      report(may_fail, {{"case", name}, {"passed", may_fail}, {"error", error.what()}});
+      return false;
+    }
+  }
+
+  /// Sizes that cuBLASLt does not take are refused with a clear error.
+  void refusals() {
+    for (const bool fp8 : {false, true}) {
+      ProductSizes sizes;
+      sizes.fp8 = sizes.weight_rows = fp8;
+      sizes.rows = 7;
+      sizes.inputs = fp8 ? 24 : 20;
+      sizes.outputs = 16;
+      try {
+        const sam3trt::Product product(library_, sizes);
+        report(false, {{"case", "refusal"}, {"passed", false}, {"error", "it was not refused"}});
+      } catch (const sam3trt::Error& error) {
+        const bool right = error.code() == sam3trt::ErrorCode::kBadInput;
+        report(right, {{"case", "refusal"}, {"passed", right}, {"says", error.what()}});
+      }
+    }
+  }
+
+  /// All operators of the vision encoder against float64.
+  void full_size() {
+    for (const int64_t batch : {1, 8}) {
+      for (const bool fp8 : {false, true}) {
+        for (const bool fast : {false, true}) {
+          if (fast && !fp8) continue;
+          for (const DType type : {DType::kF16, DType::kBF16}) {
+            if (type == DType::kBF16 && (fast || batch > 1)) continue;
+            sam3trt::ProductCase sizes{type, fp8, true, false, fast, batch * tokens_};
+            sizes.inputs = kWidth;
+            sizes.outputs = 3 * kWidth;
+            attempt("qkv", [&] { report(run_product_case(device_, library_, sizes)); });
+            sizes.normalised = false;
+            sizes.residual = true;
+            sizes.outputs = kWidth;
+            attempt("proj", [&] { report(run_product_case(device_, library_, sizes)); });
+            sizes.outputs = kHidden;
+            sizes.normalised = true;
+            attempt("mlp", [&] { report(run_mlp_case(device_, library_, sizes)); });
+          }
+        }
+      }
+    }
+  }
+
+  /// Microseconds of what `launch` puts into the stream: median of launches of a graph that has it
+  /// ten times.
+  double time(const std::function<void()>& launch, int times = 10) const {
+    launch();
+    bench_.stream().synchronize();
+    const sam3trt::CudaGraph graph(bench_.stream(), [&] {
+      for (int i = 0; i < times; ++i) launch();
+    });
+    graph.launch(bench_.stream());
+    bench_.stream().synchronize();
+    std::vector<double> all;
+    for (int i = 0; i < launches_; ++i) {
+      const sam3trt::Event begin(device_);
+      const sam3trt::Event end(device_);
+      bench_.stream().record(begin);
+      graph.launch(bench_.stream());
+      bench_.stream().record(end);
+      end.synchronize();
+      all.push_back(1000.0 * static_cast<double>(end.milliseconds_since(begin)) / times);
+    }
+    std::ranges::sort(all);
+    return all[all.size() / 2];
+  }
+
+  /// Memory with small numbers in it.
+  DeviceBuffer memory(uint64_t bytes, std::byte value = std::byte{0x11}) const {
+    DeviceBuffer buffer(device_, bytes);
+    sam3trt::fill_bytes(bench_.stream(), buffer.data(), value, bytes);
+    return buffer;
+  }
+
+  /// Operands of any product of the vision encoder.
+  struct Operands {
+    DeviceBuffer input, weight, bias, residual, result, scales, workspace;
+    [[nodiscard]] sam3trt::ProductAddresses at(bool has_residual) const {
+      return {input.data(),    weight.data(), bias.data(),   has_residual ? residual.data() : 0,
+              result.data(),   scales.data(), scales.data(), scales.data(),
+              workspace.data()};
+    }
+  };
+
+  Operands operands(int64_t batch) const {
+    const auto rows = static_cast<uint64_t>(batch * tokens_);
+    return {random(rows * kHidden * 2),
+            random(kHidden * kWidth * 2),
+            random(kHidden * 2),
+            random(rows * kWidth * 2),
+            memory(rows * kHidden * 2),
+            bench_.upload(std::vector<float>(
+                static_cast<size_t>(std::max(batch * tokens_, kHidden)), 1.0F / 64)),
+            memory(sam3trt::kProductWorkspaceBytes)};
+  }
+
+  /// Bytes that differ, as those of real operands do, for the GPU's power depends on them; numbers
+  /// of float16 and of E4M3 that are finite.
+  DeviceBuffer random(uint64_t bytes) const {
+    constexpr uint64_t kPeriod = 1U << 20U;
+    std::vector<uint8_t> values(std::min(bytes, kPeriod));
+    uint64_t state = 12345;
+    for (uint8_t& value : values) {
+      state = state * 6364136223846793005U + 1442695040888963407U;
+      value = static_cast<uint8_t>(state >> 56U) & 0xBFU;
+    }
+    const DeviceBuffer part = bench_.upload(values);
+    DeviceBuffer buffer(device_, bytes);
+    for (uint64_t at = 0; at < bytes; at += values.size()) {
+      const uint64_t count = std::min<uint64_t>(values.size(), bytes - at);
+      sam3trt::copy_on_device(bench_.stream(), buffer.data() + at, part.data(), count);
+    }
+    bench_.stream().synchronize();
+    return buffer;
+  }
+
+  /// The bare products, with all that the library's heuristic offers.
+  void products(int64_t batch) {
+    const Operands memory = operands(batch);
+    std::map<std::string, std::array<double, 2>> sums;
+    for (const Layer& layer : kLayers) {
+      const auto one = [&](const std::string& form, ProductSizes sizes, bool counts) {
+        sizes.rows = batch * tokens_;
+        sizes.inputs = layer.inputs;
+        sizes.outputs = layer.outputs;
+        sizes.residual = layer.residual;
+        attempt(form + " " + layer.name, [&] {
+          const auto [first, best] = time_candidates(layer.name, form, batch, sizes, memory);
+          if (!counts) return;
+          sums[form][0] += kBlocks * first / 1000;
+          sums[form][1] += kBlocks * best / 1000;
+        });
+      };
+      ProductSizes sizes;
+      sizes.gelu = layer.gelu;
+      one("fp16", sizes, true);
+      sizes.weight_rows = true;
+      one("fp16 weights by rows", sizes, true);
+      sizes.fp8 = true;
+      sizes.fp8_result = layer.gelu;
+      one("fp8", sizes, true);
+      sizes.fast_sums = true;
+      one("fp8 fast sums", sizes, true);
+      if (!layer.gelu) continue;
+      sizes.gelu = false;
+      sizes.fast_sums = false;
+      one("fp8 without GELU", sizes, false);
+      sizes.fp8_result = false;
+      one("fp8 without GELU, 16-bit result", sizes, false);
+      sizes.fp8 = sizes.weight_rows = false;
+      one("fp16 without GELU", sizes, false);
+    }
+    for (const auto& [form, sum] : sums) {
+      print({{"products_of_32_blocks", form},
+             {"batch", batch},
+             {"milliseconds", sum[0]},
+             {"with_fastest_algorithms", sum[1]}});
+    }
+  }
+
+  std::array<double, 2> time_candidates(const char* layer, const std::string& form, int64_t batch,
+                                        const ProductSizes& sizes, const Operands& memory) {
+    constexpr int kCandidates = 8;
+    sam3trt::Product product(library_, sizes, kCandidates);
+    const sam3trt::Product aligned(library_, sizes, 1, 256);
+    const std::string first_text = product.describe();
+    double first = 0;
+    double best = 0;
+    size_t fastest = 0;
+    std::vector<double> times;
+    for (size_t i = 0; i < product.candidates(); ++i) {
+      product.choose(i);
+      attempt(std::string("candidate of ") + layer + " " + form, [&] {
+        const double taken =
+            time([&] { product.launch(memory.at(sizes.residual), bench_.stream().handle()); });
+        times.push_back(taken);
+        if (i == 0) first = taken;
+        if (best > 0 && taken >= best) return;
+        best = taken;
+        fastest = i;
+      });
+    }
+    product.choose(fastest);
+    const double operations = 2.0 * static_cast<double>(sizes.rows) *
+                              static_cast<double>(sizes.inputs) *
+                              static_cast<double>(sizes.outputs);
+    print({{"product", layer},
+           {"form", form},
+           {"batch", batch},
+           {"microseconds", first},
+           {"teraflops", operations / first / 1e6},
+           {"algorithm", first_text},
+           {"fastest", best},
+           {"fastest_candidate", fastest},
+           {"fastest_algorithm", product.describe()},
+           {"all", times},
+           {"with_256_bytes_alignment",
+            aligned.describe() == first_text ? "the same" : aligned.describe()}});
+    return {first, best};
+  }
+
+  /// All operators of 32 blocks in turn, each with weights of its own.
+  void blocks(int64_t batch) {
+    for (const std::string form : {"fp16", "fp8", "fp8 fast sums"}) {
+      attempt("32 blocks " + form, [&] { time_blocks(batch, form); });
+    }
+  }
+
+  void time_blocks(int64_t batch, const std::string& form) {
+    const bool fp8 = form != "fp16";
+    const bool fast = form == "fp8 fast sums";
+    const int64_t rows = batch * tokens_;
+    const uint64_t element = fp8 ? 1 : 2;
+    const DeviceBuffer stream = random(static_cast<uint64_t>(rows * kWidth) * 2);
+    const DeviceBuffer attended = random(static_cast<uint64_t>(rows * kWidth) * 2);
+    const DeviceBuffer packed = memory(static_cast<uint64_t>(rows * kWidth) * 6);
+    const DeviceBuffer result = memory(static_cast<uint64_t>(rows * kWidth) * 2);
+    const DeviceBuffer vector = memory(kHidden * 4);
+    const DeviceBuffer scales = bench_.upload(std::vector<float>(6, 1.0F / 64));
+    std::vector<DeviceBuffer> weights;
+    for (int i = 0; i < kBlocks; ++i) {
+      weights.push_back(
+          random(static_cast<uint64_t>(2 * kWidth * (kHidden + 2 * kWidth)) * element));
+    }
+    sam3trt::ProductCall qkv;
+    qkv.fp8 = fp8;
+    qkv.normalised = true;
+    qkv.epsilon = 1e-6F;
+    qkv.rows = rows;
+    qkv.inputs = kWidth;
+    qkv.outputs = 3 * kWidth;
+    qkv.input = stream.data();
+    qkv.bias = qkv.gain = qkv.shift = vector.data();
+    qkv.scales = scales.data();
+    qkv.result = packed.data();
+    sam3trt::ProductCall proj = qkv;
+    proj.normalised = false;
+    proj.outputs = kWidth;
+    proj.input = attended.data();
+    proj.residual = stream.data();
+    proj.result = result.data();
+    sam3trt::MlpCall mlp;
+    mlp.fp8 = fp8;
+    mlp.epsilon = 1e-6F;
+    mlp.rows = rows;
+    mlp.width = kWidth;
+    mlp.hidden = kHidden;
+    mlp.input = stream.data();
+    mlp.gain = mlp.shift = mlp.hidden_bias = mlp.bias = vector.data();
+    mlp.scales = scales.data();
+    mlp.result = result.data();
+    const DeviceBuffer scratch(
+        device_, std::max({qkv.scratch_bytes(), proj.scratch_bytes(), mlp.scratch_bytes()}));
+    qkv.scratch = proj.scratch = mlp.scratch = scratch.data();
+    const auto product = [&](ProductSizes sizes) {
+      sizes.fast_sums = fast;
+      return std::make_unique<sam3trt::Product>(library_, sizes);
+    };
+    const auto qkv_product = product(qkv.product());
+    const auto proj_product = product(proj.product());
+    const auto hidden_product = product(mlp.hidden_product());
+    const auto mlp_product = product(mlp.product());
+    void* queue = bench_.stream().handle();
+    const auto step = [&](int which) {
+      for (const DeviceBuffer& weight : weights) {
+        DevicePointerSum at{weight.data(), element};
+        qkv.weight = at.take(3 * kWidth * kWidth);
+        proj.weight = at.take(kWidth * kWidth);
+        mlp.hidden_weight = at.take(kWidth * kHidden);
+        mlp.weight = at.take(kWidth * kHidden);
+        if (which == 0 || which == 3) launch(kernels_, qkv, *qkv_product, queue);
+        if (which == 1 || which == 3) launch(kernels_, proj, *proj_product, queue);
+        if (which == 2 || which == 3) launch(kernels_, mlp, *hidden_product, *mlp_product, queue);
+      }
+    };
+    Json line = {{"operators_of_32_blocks", form}, {"batch", batch}};
+    for (const auto& [name, which] : {std::pair{"normalise_qkv_ms", 0}, std::pair{"proj_ms", 1},
+                                      std::pair{"mlp_ms", 2}, std::pair{"milliseconds", 3}}) {
+      line[name] = time([&] { step(which); }, 1) / 1000;
+    }
+    print(line);
+  }
+
+  struct DevicePointerSum {
+    sam3trt::DevicePointer at;
+    uint64_t element;
+    sam3trt::DevicePointer take(int64_t count) {
+      const sam3trt::DevicePointer before = at;
+      at += static_cast<uint64_t>(count) * element;
+      return before;
+    }
+  };
+
+  /// What else the library might do.
+  void probes() {
+    const Operands memory = operands(1);
+    for (const Layer& layer : kLayers) {
+      for (const auto& [name, scaling] :
+           {std::pair{"a scale per output as alpha", ProductScaling::kAlphaVector},
+            std::pair{"scales per row and output", ProductScaling::kOuterVectors}}) {
+        for (const DType type : {DType::kF16, DType::kBF16}) {
+          const std::string text =
+              std::string(layer.name) + " " + name + " " + std::string(sam3trt::name_of(type));
+          attempt(
+              text,
+              [&, scaling = scaling] {
+                ProductSizes sizes;
+                sizes.type = type;
+                sizes.fp8 = sizes.weight_rows = true;
+                sizes.rows = tokens_;
+                sizes.inputs = layer.inputs;
+                sizes.outputs = layer.outputs;
+                sizes.residual = layer.residual;
+                const sam3trt::Product product(library_, sizes, 1, 16, scaling);
+                const double taken = time(
+                    [&] { product.launch(memory.at(layer.residual), bench_.stream().handle()); });
+                print(
+                    {{"probe", text}, {"microseconds", taken}, {"algorithm", product.describe()}});
+              },
+              true);
+        }
+      }
+    }
+  }
+
+  const sam3trt::CudaDevice& device_;
+  const sam3trt::CublasLt& library_;
+  sam3trt::OperatorKernels kernels_;
+  sam3trt::DeviceBench bench_;
+  int launches_;
+  int64_t tokens_;
+  int cases_ = 0;
+  int failed_ = 0;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const sam3trt::CudaDevice device(argc > 1 ? std::atoi(argv[1]) : 0);
+    return Check(device, sam3trt::cublaslt_library(), argc > 2 ? std::atoi(argv[2]) : 20,
+                 argc > 3 ? std::atoi(argv[3]) : 5184)
+        .run();
+  } catch (const sam3trt::Error& error) {
+    std::cerr << "products_check: " << error.what() << "\n";
+    return error.code() == sam3trt::ErrorCode::kUnavailable ? 3 : 1;
+  } catch (const std::exception& error) {
+    std::cerr << "products_check: " << error.what() << "\n";
+    return 1;
+  }
+}

@@ -1,0 +1,138 @@
+#include "cuda/products.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "base/error.hpp"
+#include "fake_cuda.hpp"
+#include "fake_driver.hpp"
+#include "product_cases.hpp"
+
+namespace sam3trt {
+namespace {
+
+const CublasLt& fake_library() {
+  static const CublasLt library(SAM3TRT_FAKE_CUBLASLT, fake_driver());
+  return library;
+}
+
+TEST(Products, GiveWhatTheyAreDefinedAs) {
+  const CudaDevice device(0, fake_driver());
+  int cases = 0;
+  run_product_cases(device, fake_library(), [&](const ProductResult& result) {
+    ++cases;
+    EXPECT_TRUE(result.passed) << result.name << ": differs by " << result.rms;
+    EXPECT_GT(result.values, 0U) << result.name;
+    EXPECT_LT(result.rms_exact, 0.1) << result.name;
+  });
+  EXPECT_EQ(cases, 17);
+}
+
+TEST(Products, ComeAfterNormalisationAndQuantisation) {
+  const CudaDevice device(0, fake_driver());
+  int cases = 0;
+  run_normalise_cases(device, {}, [&](const CaseResult& result) {
+    ++cases;
+    EXPECT_TRUE(result.passed) << result.name << ": differs by up to " << result.largest;
+    EXPECT_GT(result.values, 0U) << result.name;
+  });
+  EXPECT_EQ(cases, 9);
+}
+
+ProductSizes small_sizes() {
+  ProductSizes sizes;
+  sizes.rows = 3;
+  sizes.inputs = sizes.outputs = 16;
+  return sizes;
+}
+
+TEST(Products, RefuseSizesThatTheLibraryDoesNotTake) {
+  const CudaDevice device(0, fake_driver());
+  ProductSizes fp8 = small_sizes();
+  fp8.fp8 = fp8.weight_rows = true;
+  EXPECT_EQ(product_problem(fp8), "");
+  for (int64_t ProductSizes::*size : {&ProductSizes::inputs, &ProductSizes::outputs}) {
+    for (const int64_t value : {0, -16, 8, 40}) {
+      ProductSizes bad = fp8;
+      bad.*size = value;
+      EXPECT_NE(product_problem(bad), "") << value;
+      EXPECT_THROW(Product(fake_library(), bad), Error);
+    }
+    ProductSizes bad = small_sizes();
+    bad.*size = 20;
+    EXPECT_NE(product_problem(bad).find("multiples of 8"), std::string::npos);
+    bad.*size = int64_t{1} << 40;
+    EXPECT_NE(product_problem(bad), "");
+  }
+  ProductSizes bad = fp8;
+  bad.rows = 0;
+  EXPECT_NE(product_problem(bad), "");
+  bad = fp8;
+  bad.weight_rows = false;
+  EXPECT_NE(product_problem(bad), "");
+  bad = fp8;
+  bad.fp8_result = bad.residual = true;
+  EXPECT_NE(product_problem(bad), "");
+}
+
+TEST(Products, SayThatTheLibraryHasNoAlgorithm) {
+  const CudaDevice device(0, fake_driver());
+  ProductSizes sizes = small_sizes();
+  sizes.fp8 = sizes.weight_rows = true;
+  try {
+    Product(fake_library(), sizes, 1, kProductAlignment, ProductScaling::kOuterVectors);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
+    EXPECT_NE(std::string(error.what()).find("CUBLAS_STATUS_NOT_SUPPORTED"), std::string::npos);
+  }
+}
+
+TEST(Products, RefuseAddressesThatAreNotAligned) {
+  const CudaDevice device(0, fake_driver());
+  const Stream stream(device);
+  const Product product(fake_library(), small_sizes());
+  ProductAddresses at;
+  at.input = 8;
+  EXPECT_THROW(product.launch(at, stream.handle()), Error);
+}
+
+TEST(Products, TellTheirAlgorithm) {
+  const CudaDevice device(0, fake_driver());
+  const Product product(fake_library(), small_sizes(), 4);
+  EXPECT_EQ(product.candidates(), 1U);
+  EXPECT_NE(product.describe().find("tile 1, "), std::string::npos) << product.describe();
+}
+
+TEST(CublasLtLibrary, SaysWhatToInstallWhereItIsMissing) {
+  try {
+    const CublasLt library("/nowhere/libcublasLt.so.13", fake_driver());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
+    EXPECT_NE(std::string(error.what()).find("SAM3TRT_CUBLASLT_DIR"), std::string::npos);
+  }
+}
+
+TEST(CublasLtLibrary, IsLookedForInTheFolderOfTheUserAlone) {
+  ::setenv("SAM3TRT_CUBLASLT_DIR", "/nowhere", 1);
+  const CublasLtInfo info = find_cublaslt();
+  ::unsetenv("SAM3TRT_CUBLASLT_DIR");
+  EXPECT_EQ(info.file, "");
+  EXPECT_NE(info.problem.find("it is not in /nowhere, which SAM3TRT_CUBLASLT_DIR names"),
+            std::string::npos)
+      << info.problem;
+}
+
+TEST(CublasLtLibrary, TellsWhatLacks) {
+  try {
+    const CublasLt library(SAM3TRT_FAKE_CUDA, fake_driver());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("lacks cublasLtCreate"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace sam3trt
