@@ -67,6 +67,31 @@ inline constexpr const char* kQueryPosition = "Sam3trtQueryPosition";
 inline constexpr int64_t kMaxQueryPositionInputs = 512;
 inline constexpr int64_t kMaxQueryPositionHidden = 256;
 
+/// A product with weights by cuBLASLt, as one node and one TensorRT plugin of this name, after
+/// LayerNormalization. Inputs: [B, T, K]; bias [N]; weights; float32 gain and shift of the
+/// normalisation [K]; float32 scales [3]. Output: [B, T, N]. Attributes `epsilon`, the bits of a
+/// float32, and `fp8`. Weights are [K, N] of the output's type; with `fp8` they are E4M3 [N, K],
+/// four to an int32, so [N, K / 4]. Scales, which only FP8 uses: 1 / that of the normalised input,
+/// that of the normalised input, that of the weights.
+inline constexpr const char* kNormalisedProduct = "Sam3trtNormalisedProduct";
+
+/// The same without a normalisation, and with a residual. Inputs: [B, T, K]; residual [B, T, N];
+/// bias [N]; weights; scales. Attribute `fp8`.
+inline constexpr const char* kResidualProduct = "Sam3trtResidualProduct";
+
+/// LayerNormalization, a product with GELU, a product, and the input as residual. Inputs:
+/// [B, T, K]; biases [N] and [K]; weights of both products; float32 gain and shift [K]; float32
+/// scales [6], three of each product. Output: [B, T, K]. Attributes as kNormalisedProduct. GELU is
+/// its form with tanh.
+inline constexpr const char* kMlp = "Sam3trtMlp";
+
+/// Most columns of rows that are normalised before a product.
+inline constexpr int64_t kMostNormalisedColumns = 2048;
+
+/// Columns of products are multiples of this, of FP8 factors and of others.
+inline constexpr int64_t kFp8Columns = 16;
+inline constexpr int64_t kLowColumns = 8;
+
 /// Sizes of heads (D) that the attentions are there for.
 inline constexpr std::array<int64_t, 3> kAttentionHeadDims = {16, 32, 64};
 
@@ -75,8 +100,13 @@ inline constexpr std::array<int64_t, 3> kAttentionHeadDims = {16, 32, 64};
          op_type == kMemoryAttention || op_type == kRotatedAttention;
 }
 
+/// Those that need cuBLASLt.
+[[nodiscard]] constexpr bool is_own_product(std::string_view op_type) {
+  return op_type == kNormalisedProduct || op_type == kResidualProduct || op_type == kMlp;
+}
+
 [[nodiscard]] constexpr bool is_own_operator(std::string_view op_type) {
-  return is_own_attention(op_type) || op_type == kQueryPosition;
+  return is_own_attention(op_type) || op_type == kQueryPosition || is_own_product(op_type);
 }
 
 [[nodiscard]] constexpr bool has_attention_kernel(int64_t head_dim) {

@@ -134,7 +134,7 @@ struct MemoryAttention {
 
 /// LayerNormalization of rows in device memory, before a product.
 struct NormalisedRows {
-  static constexpr int64_t kMostColumns = 2048;
+  static constexpr int64_t kMostColumns = kMostNormalisedColumns;
 
   DType type = DType::kF16;  ///< kF16 or kBF16: of the input
   bool fp8 = false;          ///< The result is E4M3, else of the type.

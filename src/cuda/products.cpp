@@ -44,7 +44,7 @@ void* any_address() { return pointer(uint64_t{1} << 20U); }
 
 std::string product_problem(const ProductSizes& sizes) {
   // Rows of 16 bytes, as tensor cores and the library's copies want them.
-  const int64_t step = sizes.fp8 ? 16 : 8;
+  const int64_t step = sizes.fp8 ? kFp8Columns : kLowColumns;
   if (sizes.rows < 1 || sizes.rows > kMostRows || sizes.inputs < 1 || sizes.inputs > kMostColumns ||
       sizes.outputs < 1 || sizes.outputs > kMostColumns) {
     return text_of(sizes) + " is not possible";

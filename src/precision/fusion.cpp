@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -21,7 +22,8 @@ using Attributes = std::vector<std::pair<std::string, int64_t>>;
 
 const FusionForm& form_of(const std::string& path) {
   for (const FusionForm* form :
-       {&rotated_form(), &memory_form(), &self_form(), &grid_form(), &position_form()}) {
+       {&rotated_form(), &memory_form(), &self_form(), &grid_form(), &position_form(),
+        &qkv_product_form(), &projection_form(), &mlp_form(), &mlp_output_form()}) {
     if (path.starts_with(form->beginning) && path.ends_with(form->ending)) return *form;
   }
   return rotary_form();
@@ -134,6 +136,7 @@ class Fusion {
       return Attributes{{"unboxed", dims_of(path, "/decoder/zeros")[0]}};
     }
     if (form.op == kMemoryAttention || form.op == kRotatedAttention) return memory_sizes(path);
+    if (is_own_product(form.op)) return product_attributes(path, form, named);
     const bool windows = form.op == kRotaryAttention;
     const std::string shape_name = path + (windows ? "/heads/shape" : "/q_heads/shape");
     const std::vector<int64_t> shape = heads_shape(path, shape_name, windows);
@@ -149,6 +152,42 @@ class Fusion {
       attributes.insert(attributes.end(), {{"rows", lines}, {"columns", lines}});
     }
     return attributes;
+  }
+
+  /// Those of products; none where their columns are not what the library takes in any type.
+  [[nodiscard]] std::optional<Attributes> product_attributes(
+      const std::string& path, const FusionForm& form,
+      const std::map<std::string, std::string>& named) const {
+    Attributes attributes = {{"fp8", 0}};
+    for (const char* weight : {"$weight", "$hidden_weight"}) {
+      if (!named.contains(weight)) continue;
+      for (const int64_t size : dims_of(path, named.at(weight))) {
+        if (size % kFp8Columns != 0) return std::nullopt;
+      }
+    }
+    if (!named.contains("$gain")) return attributes;
+    if (count_of(path, named.at("$gain")) > kMostNormalisedColumns) return std::nullopt;
+    attributes.emplace_back("epsilon", std::bit_cast<int32_t>(epsilon_of(path, form)));
+    return attributes;
+  }
+
+  /// Of the LayerNormalization, which is the first of the form.
+  [[nodiscard]] float epsilon_of(const std::string& path, const FusionForm& form) const {
+    const std::string base = path.substr(0, path.size() - form.ending.size());
+    const onnx::NodeProto& node = node_of(path, base, form.steps.front());
+    for (const auto& attribute : node.attribute()) {
+      if (attribute.name() == "epsilon") return attribute.f();
+    }
+    fail(path, node.name() + " has no epsilon");
+  }
+
+  /// Values of a constant vector.
+  [[nodiscard]] int64_t count_of(const std::string& path, const std::string& name) const {
+    const auto found = constants_.find(name);
+    if (found != constants_.end() && found->second->dims_size() == 1) {
+      return found->second->dims(0);
+    }
+    fail(path, name + " is not a vector");
   }
 
   [[nodiscard]] std::optional<Attributes> memory_sizes(const std::string& path) const {
@@ -257,6 +296,14 @@ std::optional<std::string> path_of(const onnx::NodeProto& node) {
     return name.substr(0, name.size() - kEnd.size());
   }
   if (name.ends_with(position_form().ending)) return name;
+  if (!name.starts_with(qkv_product_form().beginning)) return std::nullopt;
+  for (const FusionForm* form : {&qkv_product_form(), &projection_form(), &mlp_output_form()}) {
+    if (name.ends_with(form->ending)) return name;
+  }
+  constexpr std::string_view kActivation = "/act";
+  if (node.op_type() == "Gelu" && name.ends_with(mlp_form().ending + std::string(kActivation))) {
+    return name.substr(0, name.size() - kActivation.size());
+  }
   return std::nullopt;
 }
 

@@ -205,6 +205,63 @@ const FusionForm& self_form() {
   return kForm;
 }
 
+const FusionForm& qkv_product_form() {
+  static const FusionForm kForm = {"/vision/",
+                                   "/attn/qkv",
+                                   {{"norm1", "LayerNormalization", {"@input", "$gain", "$shift"}},
+                                    {"attn/qkv/matmul", "MatMul", {"norm1", "$weight"}},
+                                    {"attn/qkv", "Add", {"attn/qkv/matmul", "$bias"}}},
+                                   kNormalisedProduct,
+                                   "attn/qkv/matmul",
+                                   {"@input", "$bias", "$weight", "$gain", "$shift"},
+                                   "attn/qkv"};
+  return kForm;
+}
+
+const FusionForm& projection_form() {
+  static const FusionForm kForm = {"/vision/",
+                                   "/attn/proj",
+                                   {{"attn/proj/matmul", "MatMul", {"@input", "$weight"}},
+                                    {"attn/proj", "Add", {"attn/proj/matmul", "$bias"}},
+                                    {"residual1", "Add", {"@residual", "attn/proj"}}},
+                                   kResidualProduct,
+                                   "attn/proj/matmul",
+                                   {"@input", "@residual", "$bias", "$weight"},
+                                   "residual1"};
+  return kForm;
+}
+
+const FusionForm& mlp_form() {
+  static const FusionForm kForm = {
+      "/vision/",
+      "/mlp",
+      {{"norm2", "LayerNormalization", {"@input", "$gain", "$shift"}},
+       {"mlp/fc1/matmul", "MatMul", {"norm2", "$hidden_weight"}},
+       {"mlp/fc1", "Add", {"mlp/fc1/matmul", "$hidden_bias"}},
+       {"mlp/act", "Gelu", {"mlp/fc1"}},
+       {"mlp/fc2/matmul", "MatMul", {"mlp/act", "$weight"}},
+       {"mlp/fc2", "Add", {"mlp/fc2/matmul", "$bias"}},
+       {"residual2", "Add", {"@input", "mlp/fc2"}}},
+      kMlp,
+      "mlp/products",
+      {"@input", "$hidden_bias", "$bias", "$hidden_weight", "$weight", "$gain", "$shift"},
+      "residual2"};
+  return kForm;
+}
+
+const FusionForm& mlp_output_form() {
+  static const FusionForm kForm = {"/vision/",
+                                   "/mlp/fc2",
+                                   {{"mlp/fc2/matmul", "MatMul", {"@input", "$weight"}},
+                                    {"mlp/fc2", "Add", {"mlp/fc2/matmul", "$bias"}},
+                                    {"residual2", "Add", {"@residual", "mlp/fc2"}}},
+                                   kResidualProduct,
+                                   "mlp/fc2/matmul",
+                                   {"@input", "@residual", "$bias", "$weight"},
+                                   "residual2"};
+  return kForm;
+}
+
 const FusionForm& position_form() {
   static const FusionForm kForm = {
       "",

@@ -53,4 +53,12 @@ struct FusionForm {
 /// The positions of the decoder's queries, from the boxes, as src/model/detector.cpp writes them.
 [[nodiscard]] const FusionForm& position_form();
 
+/// Products of the vision encoder, as src/model/vision_encoder.cpp writes them: that to queries,
+/// keys and values, with the LayerNormalization before it; the one after attention, with the
+/// residual; the whole MLP of a block; its second product alone, with the residual.
+[[nodiscard]] const FusionForm& qkv_product_form();
+[[nodiscard]] const FusionForm& projection_form();
+[[nodiscard]] const FusionForm& mlp_form();
+[[nodiscard]] const FusionForm& mlp_output_form();
+
 }  // namespace sam3trt

@@ -12,6 +12,7 @@ std::optional<OperatorTyping> typing_of(std::string_view op_type) {
   constexpr OperatorTyping kComputeFirst{.moves_data = false, .typed_inputs = 1};
   constexpr OperatorTyping kComputeFirst3{.moves_data = false, .typed_inputs = 3};
   constexpr OperatorTyping kComputeFirst4{.moves_data = false, .typed_inputs = 4};
+  constexpr OperatorTyping kComputeFirst5{.moves_data = false, .typed_inputs = 5};
   constexpr OperatorTyping kMove{.moves_data = true};
   constexpr OperatorTyping kMoveFirst{.moves_data = true, .typed_inputs = 1};
   static const std::map<std::string_view, OperatorTyping> kOperators = {
@@ -52,6 +53,9 @@ std::optional<OperatorTyping> typing_of(std::string_view op_type) {
       {kQueryPosition, kCompute},
       {kRotatedAttention, kComputeFirst3},
       {kMemoryAttention, kComputeFirst4},
+      {kNormalisedProduct, kComputeFirst3},
+      {kResidualProduct, kComputeFirst4},
+      {kMlp, kComputeFirst5},
   };
   const auto found = kOperators.find(op_type);
   if (found == kOperators.end()) return std::nullopt;

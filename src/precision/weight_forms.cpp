@@ -4,9 +4,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/e4m3.hpp"
 #include "base/error.hpp"
 #include "base/half.hpp"
-#include "base/e4m3.hpp"
 
 namespace sam3trt {
 namespace {

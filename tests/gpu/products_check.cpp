@@ -1,8 +1,8 @@
-// products_check [GPU [LAUNCHES [TOKENS]]]: runs the products of the vision encoder by cuBLASLt on
-// a GPU against float64, and times them over so many launches (20; with 0 it only compares), for
-// images of so many tokens (5184). One JSON line per case; a case that fails is printed and the
-// others go on. The library is found as src/cuda/cublaslt.hpp says. Exit code 0: all passed; 1:
-// some failed; 3: no GPU or no cuBLASLt.
+// products_check [GPU [LAUNCHES [TOKENS [WIDTH HIDDEN]]]]: runs the products of the vision encoder
+// by cuBLASLt on a GPU against float64, and times them over so many launches (20; with 0 it only
+// compares), for images of so many tokens (5184). One JSON line per case; a case that fails is
+// printed and the others go on. The library is found as src/cuda/cublaslt.hpp says. Exit code 0:
+// all passed; 1: some failed; 3: no GPU or no cuBLASLt.
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
@@ -25,8 +25,6 @@ using sam3trt::ProductScaling;
 using sam3trt::ProductSizes;
 using Json = nlohmann::ordered_json;
 
-constexpr int64_t kWidth = 1024;
-constexpr int64_t kHidden = 4736;
 constexpr int kBlocks = 32;
 
 /// One of the four products of a block.
@@ -37,21 +35,30 @@ struct Layer {
   bool residual;
   bool gelu;
 };
-constexpr std::array<Layer, 4> kLayers = {{{"qkv", kWidth, 3 * kWidth, false, false},
-                                           {"proj", kWidth, kWidth, true, false},
-                                           {"fc1", kWidth, kHidden, false, true},
-                                           {"fc2", kHidden, kWidth, true, false}}};
+
+/// Sizes of the vision encoder.
+struct Sizes {
+  int64_t tokens = 5184;
+  int64_t width = 1024;
+  int64_t hidden = 4736;
+};
 
 class Check {
  public:
   Check(const sam3trt::CudaDevice& device, const sam3trt::CublasLt& library, int launches,
-        int64_t tokens)
+        const Sizes& sizes)
       : device_(device),
         library_(library),
         kernels_(device.driver()),
         bench_(device, {}),
         launches_(launches),
-        tokens_(tokens) {}
+        tokens_(sizes.tokens),
+        width_(sizes.width),
+        hidden_(sizes.hidden),
+        layers_({{{"qkv", width_, 3 * width_, false, false},
+                  {"proj", width_, width_, true, false},
+                  {"fc1", width_, hidden_, false, true},
+                  {"fc2", hidden_, width_, true, false}}}) {}
 
   int run() {
     print({{"gpu", device_.info().name},
@@ -141,14 +148,14 @@ class Check {
           for (const DType type : {DType::kF16, DType::kBF16}) {
             if (type == DType::kBF16 && (fast || batch > 1)) continue;
             sam3trt::ProductCase sizes{type, fp8, true, false, fast, batch * tokens_};
-            sizes.inputs = kWidth;
-            sizes.outputs = 3 * kWidth;
+            sizes.inputs = width_;
+            sizes.outputs = 3 * width_;
             attempt("qkv", [&] { report(run_product_case(device_, library_, sizes)); });
             sizes.normalised = false;
             sizes.residual = true;
-            sizes.outputs = kWidth;
+            sizes.outputs = width_;
             attempt("proj", [&] { report(run_product_case(device_, library_, sizes)); });
-            sizes.outputs = kHidden;
+            sizes.outputs = hidden_;
             sizes.normalised = true;
             attempt("mlp", [&] { report(run_mlp_case(device_, library_, sizes)); });
           }
@@ -200,13 +207,14 @@ class Check {
 
   Operands operands(int64_t batch) const {
     const auto rows = static_cast<uint64_t>(batch * tokens_);
-    return {random(rows * kHidden * 2),
-            random(kHidden * kWidth * 2),
-            random(kHidden * 2),
-            random(rows * kWidth * 2),
-            memory(rows * kHidden * 2),
+    const auto most = static_cast<uint64_t>(std::max(3 * width_, hidden_));
+    return {random(rows * most * 2),
+            random(most * static_cast<uint64_t>(width_) * 2),
+            random(static_cast<uint64_t>(std::max(3 * width_, hidden_)) * 2),
+            random(rows * static_cast<uint64_t>(width_) * 2),
+            memory(rows * most * 2),
             bench_.upload(std::vector<float>(
-                static_cast<size_t>(std::max(batch * tokens_, kHidden)), 1.0F / 64)),
+                static_cast<size_t>(std::max({batch * tokens_, 3 * width_, hidden_})), 1.0F / 64)),
             memory(sam3trt::kProductWorkspaceBytes)};
   }
 
@@ -234,7 +242,7 @@ class Check {
   void products(int64_t batch) {
     const Operands memory = operands(batch);
     std::map<std::string, std::array<double, 2>> sums;
-    for (const Layer& layer : kLayers) {
+    for (const Layer& layer : layers_) {
       const auto one = [&](const std::string& form, ProductSizes sizes, bool counts) {
         sizes.rows = batch * tokens_;
         sizes.inputs = layer.inputs;
@@ -327,31 +335,31 @@ class Check {
     const bool fast = form == "fp8 fast sums";
     const int64_t rows = batch * tokens_;
     const uint64_t element = fp8 ? 1 : 2;
-    const DeviceBuffer stream = random(static_cast<uint64_t>(rows * kWidth) * 2);
-    const DeviceBuffer attended = random(static_cast<uint64_t>(rows * kWidth) * 2);
-    const DeviceBuffer packed = memory(static_cast<uint64_t>(rows * kWidth) * 6);
-    const DeviceBuffer result = memory(static_cast<uint64_t>(rows * kWidth) * 2);
-    const DeviceBuffer vector = memory(kHidden * 4);
+    const DeviceBuffer stream = random(static_cast<uint64_t>(rows * width_) * 2);
+    const DeviceBuffer attended = random(static_cast<uint64_t>(rows * width_) * 2);
+    const DeviceBuffer packed = memory(static_cast<uint64_t>(rows * width_) * 6);
+    const DeviceBuffer result = memory(static_cast<uint64_t>(rows * width_) * 2);
+    const DeviceBuffer vector = memory(static_cast<uint64_t>(std::max(3 * width_, hidden_)) * 4);
     const DeviceBuffer scales = bench_.upload(std::vector<float>(6, 1.0F / 64));
     std::vector<DeviceBuffer> weights;
     for (int i = 0; i < kBlocks; ++i) {
       weights.push_back(
-          random(static_cast<uint64_t>(2 * kWidth * (kHidden + 2 * kWidth)) * element));
+          random(static_cast<uint64_t>(2 * width_ * (hidden_ + 2 * width_)) * element));
     }
     sam3trt::ProductCall qkv;
     qkv.fp8 = fp8;
     qkv.normalised = true;
     qkv.epsilon = 1e-6F;
     qkv.rows = rows;
-    qkv.inputs = kWidth;
-    qkv.outputs = 3 * kWidth;
+    qkv.inputs = width_;
+    qkv.outputs = 3 * width_;
     qkv.input = stream.data();
     qkv.bias = qkv.gain = qkv.shift = vector.data();
     qkv.scales = scales.data();
     qkv.result = packed.data();
     sam3trt::ProductCall proj = qkv;
     proj.normalised = false;
-    proj.outputs = kWidth;
+    proj.outputs = width_;
     proj.input = attended.data();
     proj.residual = stream.data();
     proj.result = result.data();
@@ -359,8 +367,8 @@ class Check {
     mlp.fp8 = fp8;
     mlp.epsilon = 1e-6F;
     mlp.rows = rows;
-    mlp.width = kWidth;
-    mlp.hidden = kHidden;
+    mlp.width = width_;
+    mlp.hidden = hidden_;
     mlp.input = stream.data();
     mlp.gain = mlp.shift = mlp.hidden_bias = mlp.bias = vector.data();
     mlp.scales = scales.data();
@@ -380,10 +388,10 @@ class Check {
     const auto step = [&](int which) {
       for (const DeviceBuffer& weight : weights) {
         DevicePointerSum at{weight.data(), element};
-        qkv.weight = at.take(3 * kWidth * kWidth);
-        proj.weight = at.take(kWidth * kWidth);
-        mlp.hidden_weight = at.take(kWidth * kHidden);
-        mlp.weight = at.take(kWidth * kHidden);
+        qkv.weight = at.take(3 * width_ * width_);
+        proj.weight = at.take(width_ * width_);
+        mlp.hidden_weight = at.take(width_ * hidden_);
+        mlp.weight = at.take(width_ * hidden_);
         if (which == 0 || which == 3) launch(kernels_, qkv, *qkv_product, queue);
         if (which == 1 || which == 3) launch(kernels_, proj, *proj_product, queue);
         if (which == 2 || which == 3) launch(kernels_, mlp, *hidden_product, *mlp_product, queue);
@@ -410,7 +418,7 @@ class Check {
   /// What else the library might do.
   void probes() {
     const Operands memory = operands(1);
-    for (const Layer& layer : kLayers) {
+    for (const Layer& layer : layers_) {
       for (const auto& [name, scaling] :
            {std::pair{"a scale per output as alpha", ProductScaling::kAlphaVector},
             std::pair{"scales per row and output", ProductScaling::kOuterVectors}}) {
@@ -445,6 +453,9 @@ class Check {
   sam3trt::DeviceBench bench_;
   int launches_;
   int64_t tokens_;
+  int64_t width_;
+  int64_t hidden_;
+  std::array<Layer, 4> layers_;
   int cases_ = 0;
   int failed_ = 0;
 };
@@ -453,10 +464,12 @@ class Check {
 
 int main(int argc, char** argv) {
   try {
-    const sam3trt::CudaDevice device(argc > 1 ? std::atoi(argv[1]) : 0);
-    return Check(device, sam3trt::cublaslt_library(), argc > 2 ? std::atoi(argv[2]) : 20,
-                 argc > 3 ? std::atoi(argv[3]) : 5184)
-        .run();
+    const auto number = [&](int which, int otherwise) {
+      return argc > which ? std::atoi(argv[which]) : otherwise;
+    };
+    const sam3trt::CudaDevice device(number(1, 0));
+    const Sizes sizes{number(3, 5184), number(4, 1024), number(5, 4736)};
+    return Check(device, sam3trt::cublaslt_library(), number(2, 20), sizes).run();
   } catch (const sam3trt::Error& error) {
     std::cerr << "products_check: " << error.what() << "\n";
     return error.code() == sam3trt::ErrorCode::kUnavailable ? 3 : 1;
