@@ -69,10 +69,11 @@ inline constexpr int64_t kMaxQueryPositionHidden = 256;
 
 /// A product with weights by cuBLASLt, as one node and one TensorRT plugin of this name, after
 /// LayerNormalization. Inputs: [B, T, K]; bias [N]; weights; float32 gain and shift of the
-/// normalisation [K]; float32 scales [3]. Output: [B, T, N]. Attributes `epsilon`, the bits of a
+/// normalisation [K]; float32 scales [3, 4]. Output: [B, T, N]. Attributes `epsilon`, the bits of a
 /// float32, and `fp8`. Weights are [K, N] of the output's type; with `fp8` they are E4M3 [N, K],
-/// four to an int32, so [N, K / 4]. Scales, which only FP8 uses: 1 / that of the normalised input,
-/// that of the normalised input, that of the weights.
+/// four to an int32, so [N, K / 4]. Scales, which only FP8 uses, are the first of four values, for
+/// the library wants them at multiples of 16 bytes: 1 / that of the normalised input, that of the
+/// normalised input, that of the weights.
 inline constexpr const char* kNormalisedProduct = "Sam3trtNormalisedProduct";
 
 /// The same without a normalisation, and with a residual. Inputs: [B, T, K]; residual [B, T, N];
@@ -81,8 +82,8 @@ inline constexpr const char* kResidualProduct = "Sam3trtResidualProduct";
 
 /// LayerNormalization, a product with GELU, a product, and the input as residual. Inputs:
 /// [B, T, K]; biases [N] and [K]; weights of both products; float32 gain and shift [K]; float32
-/// scales [6], three of each product. Output: [B, T, K]. Attributes as kNormalisedProduct. GELU is
-/// its form with tanh.
+/// scales [6, 4], three of each product. Output: [B, T, K]. Attributes as kNormalisedProduct. GELU
+/// is its form with tanh.
 inline constexpr const char* kMlp = "Sam3trtMlp";
 
 /// Most columns of rows that are normalised before a product.

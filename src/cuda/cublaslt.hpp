@@ -149,6 +149,10 @@ class CublasLt {
   /// how many there are.
   CublasLtCall<void*, void*, void*, void*, void*, void*, void*, int, cublaslt::Heuristic*, int*>
       heuristic{"cublasLtMatmulAlgoGetHeuristic"};
+  /// Handle, descriptor, layouts of A, B, C and D, an algorithm, what it needs.
+  CublasLtCall<void*, void*, void*, void*, void*, void*, const cublaslt::Algorithm*,
+               cublaslt::Heuristic*>
+      algorithm_check{"cublasLtMatmulAlgoCheck"};
   CublasLtCall<const cublaslt::Algorithm*, cublaslt::AlgorithmConfig, void*, size_t, size_t*>
       algorithm_get{"cublasLtMatmulAlgoConfigGetAttribute"};
   /// Handle, descriptor, alpha, A and its layout, B, beta, C, D, algorithm, workspace and its

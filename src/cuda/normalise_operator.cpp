@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kMostRows = int64_t{1} << 30;
 constexpr int64_t kMostValues = int64_t{1} << 36;  // whose blocks a grid has room for
-constexpr unsigned kRowThreads = 256;
+constexpr unsigned kRowThreads = 128;
 constexpr int64_t kRowsOfBlock = kRowThreads / 32;
 constexpr int64_t kNarrow = 1024;
 

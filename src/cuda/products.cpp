@@ -23,12 +23,6 @@ int type_of(DType type) {
   throw Error(ErrorCode::kInternal, "no product of " + std::string(name_of(type)));
 }
 
-std::string text_of(const ProductSizes& sizes) {
-  return "a product of " + std::to_string(sizes.rows) + " x " + std::to_string(sizes.inputs) +
-         " by " + std::to_string(sizes.inputs) + " x " + std::to_string(sizes.outputs) + " in " +
-         (sizes.fp8 ? "FP8" : std::string(name_of(sizes.type)));
-}
-
 uint64_t bytes_of(int64_t rows, int64_t columns, bool fp8) {
   constexpr uint64_t kApart = 256;
   const uint64_t bytes = static_cast<uint64_t>(rows * columns) * (fp8 ? 1 : sizeof(uint16_t));
@@ -41,6 +35,12 @@ void* pointer(DevicePointer address) { return device_pointer<void>(address); }
 void* any_address() { return pointer(uint64_t{1} << 20U); }
 
 }  // namespace
+
+std::string text_of(const ProductSizes& sizes) {
+  return "a product of " + std::to_string(sizes.rows) + " x " + std::to_string(sizes.inputs) +
+         " by " + std::to_string(sizes.inputs) + " x " + std::to_string(sizes.outputs) + " in " +
+         (sizes.fp8 ? "FP8" : std::string(name_of(sizes.type)));
+}
 
 std::string product_problem(const ProductSizes& sizes) {
   // Rows of 16 bytes, as tensor cores and the library's copies want them.
@@ -74,6 +74,31 @@ void Product::set(Descriptor attribute, T value) const {
 Product::Product(const CublasLt& library, const ProductSizes& sizes, int candidates,
                  uint64_t alignment, ProductScaling scaling)
     : library_(library), handle_(nullptr), sizes_(sizes), scaling_(scaling) {
+  describe_product();
+  find_algorithms(candidates, alignment);
+}
+
+Product::Product(const CublasLt& library, const ProductSizes& sizes,
+                 const cublaslt::Algorithm& fixed)
+    : library_(library), handle_(nullptr), sizes_(sizes), scaling_(ProductScaling::kTensor) {
+  describe_product();
+  cublaslt::Heuristic found;
+  const int status = library_.algorithm_check.status(handle_, descriptor_.get(), a_.get(), b_.get(),
+                                                     c_.get(), d_.get(), &fixed, &found);
+  if (status != 0 || found.state != 0 || found.workspace_bytes > kProductWorkspaceBytes) {
+    throw Error(ErrorCode::kUnavailable, "cuBLASLt " + library_.version_text() +
+                                             " refuses the algorithm that was chosen for " +
+                                             text_of(sizes_) + " when this engine was built (" +
+                                             library_.describe(status) +
+                                             "); build the engine again on this machine");
+  }
+  found.algorithm = fixed;
+  algorithms_.push_back(found);
+}
+
+void Product::describe_product() {
+  const CublasLt& library = library_;
+  const ProductSizes& sizes = sizes_;
   if (const std::string problem = product_problem(sizes); !problem.empty()) {
     throw_bad_input(problem);
   }
@@ -99,18 +124,17 @@ Product::Product(const CublasLt& library, const ProductSizes& sizes, int candida
     set(Descriptor::kBiasType, static_cast<int32_t>(type));
     set(Descriptor::kFastAccumulation, static_cast<int8_t>(sizes.fast_sums ? 1 : 0));
     set(Descriptor::kBScalePointer, any_address());
-    if (scaling == ProductScaling::kAlphaVector) {
+    if (scaling_ == ProductScaling::kAlphaVector) {
       set(Descriptor::kPointerMode, static_cast<int32_t>(cublaslt::kAlphaVector));
     } else {
       set(Descriptor::kAScalePointer, any_address());
     }
-    if (scaling == ProductScaling::kOuterVectors) {
+    if (scaling_ == ProductScaling::kOuterVectors) {
       set(Descriptor::kAScaleMode, static_cast<int32_t>(cublaslt::kOuterVectorScale));
       set(Descriptor::kBScaleMode, static_cast<int32_t>(cublaslt::kOuterVectorScale));
     }
   }
   if (sizes.fp8_result) set(Descriptor::kDScalePointer, any_address());
-  find_algorithms(candidates, alignment);
 }
 
 void Product::find_algorithms(int candidates, uint64_t alignment) {
@@ -163,7 +187,8 @@ std::string Product::describe() const {
 
 void Product::launch(const ProductAddresses& at, void* stream) const {
   for (const DevicePointer each :
-       {at.input, at.weight, at.bias, at.residual, at.result, at.workspace}) {
+       {at.input, at.weight, at.bias, at.residual, at.result, at.input_scale, at.weight_scale,
+        at.result_scale, at.workspace}) {
     if (each % kProductAlignment == 0) continue;
     throw Error(ErrorCode::kInternal, text_of(sizes_) + " at an address that is not aligned");
   }
@@ -180,10 +205,12 @@ void Product::launch(const ProductAddresses& at, void* stream) const {
     }
   }
   if (sizes_.fp8_result) set(Descriptor::kDScalePointer, pointer(at.result_scale));
-  library_.matmul(
-      handle_, descriptor_.get(), alpha, pointer(at.weight), a_.get(), pointer(at.input), b_.get(),
-      &add, pointer(sizes_.residual ? at.residual : at.result), c_.get(), pointer(at.result),
-      d_.get(), &algorithm().algorithm, pointer(at.workspace), kProductWorkspaceBytes, stream);
+  // Where nothing is added C is not read; it must not be D, whose type it does not have.
+  const DevicePointer added = sizes_.residual ? at.residual : sizes_.fp8_result ? 0 : at.result;
+  library_.matmul(handle_, descriptor_.get(), alpha, pointer(at.weight), a_.get(),
+                  pointer(at.input), b_.get(), &add, pointer(added), c_.get(), pointer(at.result),
+                  d_.get(), &algorithm().algorithm, pointer(at.workspace), kProductWorkspaceBytes,
+                  stream);
 }
 
 ProductSizes ProductCall::product() const {
@@ -240,15 +267,14 @@ bool MlpCall::fits() const {
 
 void launch(const OperatorKernels& kernels, const ProductCall& call, const Product& product,
             void* stream) {
-  constexpr uint64_t kScale = sizeof(float);
   ProductAddresses at;
   at.input = call.input;
   at.weight = call.weight;
   at.bias = call.bias;
   at.residual = call.residual;
   at.result = call.result;
-  at.input_scale = call.scales + kScale;
-  at.weight_scale = call.scales + 2 * kScale;
+  at.input_scale = call.scales + kScaleBytes;
+  at.weight_scale = call.scales + 2 * kScaleBytes;
   at.workspace = call.scratch;
   const DevicePointer prepared = call.scratch + kProductWorkspaceBytes;
   if (call.normalised) {
@@ -278,7 +304,6 @@ void launch(const OperatorKernels& kernels, const ProductCall& call, const Produ
 
 void launch(const OperatorKernels& kernels, const MlpCall& call, const Product& hidden_product,
             const Product& product, void* stream) {
-  constexpr uint64_t kScale = sizeof(float);
   const DevicePointer normalised = call.scratch + kProductWorkspaceBytes;
   const DevicePointer hidden = normalised + bytes_of(call.rows, call.width, call.fp8);
   NormalisedRows rows;
@@ -299,9 +324,9 @@ void launch(const OperatorKernels& kernels, const MlpCall& call, const Product& 
   first.weight = call.hidden_weight;
   first.bias = call.hidden_bias;
   first.result = hidden;
-  first.input_scale = call.scales + kScale;
-  first.weight_scale = call.scales + 2 * kScale;
-  first.result_scale = call.scales + 3 * kScale;
+  first.input_scale = call.scales + kScaleBytes;
+  first.weight_scale = call.scales + 2 * kScaleBytes;
+  first.result_scale = call.scales + 3 * kScaleBytes;
   first.workspace = call.scratch;
   hidden_product.launch(first, stream);
 
@@ -311,8 +336,8 @@ void launch(const OperatorKernels& kernels, const MlpCall& call, const Product& 
   second.bias = call.bias;
   second.residual = call.input;
   second.result = call.result;
-  second.input_scale = call.scales + 4 * kScale;
-  second.weight_scale = call.scales + 5 * kScale;
+  second.input_scale = call.scales + 4 * kScaleBytes;
+  second.weight_scale = call.scales + 5 * kScaleBytes;
   second.workspace = call.scratch;
   product.launch(second, stream);
 }

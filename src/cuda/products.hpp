@@ -34,10 +34,13 @@ struct ProductSizes {
   bool operator==(const ProductSizes&) const = default;
 };
 
+/// "a product of 5184 x 1024 by 1024 x 3072 in FP8"
+[[nodiscard]] std::string text_of(const ProductSizes& sizes);
+
 /// Why there is no product of these sizes; empty: there may be one.
 [[nodiscard]] std::string product_problem(const ProductSizes& sizes);
 
-/// All of them multiples of kProductAlignment, but for scales.
+/// All of them multiples of kProductAlignment.
 struct ProductAddresses {
   DevicePointer input = 0;
   DevicePointer weight = 0;
@@ -50,6 +53,9 @@ struct ProductAddresses {
   DevicePointer workspace = 0;     ///< kProductWorkspaceBytes
 };
 inline constexpr uint64_t kProductAlignment = 16;
+
+/// Scales of operators, which are float32, are so many bytes apart.
+inline constexpr uint64_t kScaleBytes = kProductAlignment;
 
 /// How factors are scaled: what a product's `input_scale` and `weight_scale` are. Others than one
 /// scale per tensor are there to ask what the library can do.
@@ -66,6 +72,11 @@ class Product {
   explicit Product(const CublasLt& library, const ProductSizes& sizes, int candidates = 1,
                    uint64_t alignment = kProductAlignment,
                    ProductScaling scaling = ProductScaling::kTensor);
+
+  /// With an algorithm of choose_algorithm, for these sizes or for another number of rows. Throws
+  /// Error(kUnavailable) where the library, being another than that which chose, or the GPU does
+  /// not have it.
+  Product(const CublasLt& library, const ProductSizes& sizes, const cublaslt::Algorithm& fixed);
 
   [[nodiscard]] const ProductSizes& sizes() const { return sizes_; }
   [[nodiscard]] size_t candidates() const { return algorithms_.size(); }
@@ -94,6 +105,7 @@ class Product {
   [[nodiscard]] Owned layout(int type, int64_t rows, int64_t columns) const;
   template <typename T>
   void set(cublaslt::Descriptor attribute, T value) const;
+  void describe_product();
   void find_algorithms(int candidates, uint64_t alignment);
 
   const CublasLt& library_;
@@ -124,7 +136,7 @@ struct ProductCall {
   DevicePointer residual = 0;  ///< [M, N] of the type, or 0
   DevicePointer gain = 0;      ///< float32 [K]
   DevicePointer shift = 0;     ///< float32 [K]
-  DevicePointer scales = 0;    ///< float32 [3]: 1 / input scale, input scale, weight scale
+  DevicePointer scales = 0;    ///< [3, 4]: 1 / input scale, input scale, weight scale
   DevicePointer result = 0;    ///< [M, N] of the type
   DevicePointer scratch = 0;   ///< scratch_bytes()
 
@@ -148,7 +160,7 @@ struct MlpCall {
   DevicePointer hidden_bias = 0;    ///< [N] of the type
   DevicePointer weight = 0;         ///< [N, K] of the type; E4M3: [K, N]
   DevicePointer bias = 0;           ///< [K] of the type
-  DevicePointer scales = 0;         ///< float32 [6]: of either product as ProductCall has them
+  DevicePointer scales = 0;         ///< [6, 4]: of either product as ProductCall has them
   DevicePointer result = 0;         ///< [M, K] of the type
   DevicePointer scratch = 0;        ///< scratch_bytes()
 

@@ -236,6 +236,21 @@ int cublasLtMatmulAlgoGetHeuristic(void* /*handle*/, void* descriptor, void* a, 
   return kSuccess;
 }
 
+int cublasLtMatmulAlgoCheck(void* /*handle*/, void* descriptor, void* a, void* b, void* c, void* d,
+                            const void* algorithm, Heuristic* result) {
+  const Status status =
+      judge(*static_cast<Descriptor*>(descriptor), *static_cast<Layout*>(a),
+            *static_cast<Layout*>(b), *static_cast<Layout*>(c), *static_cast<Layout*>(d));
+  if (status != kSuccess) return status;
+  uint64_t found = 0;
+  std::memcpy(&found, algorithm, sizeof(found));
+  if (found != kAlgorithm) return kInvalidValue;
+  *result = {};
+  result->algorithm[0] = kAlgorithm;
+  result->workspace = size_t{1} << 20U;
+  return kSuccess;
+}
+
 int cublasLtMatmulAlgoConfigGetAttribute(const void* /*algorithm*/, int attribute, void* value,
                                          size_t bytes, size_t* written) {
   std::memset(value, 0, bytes);
@@ -264,6 +279,11 @@ int cublasLtMatmul(void* /*handle*/, void* descriptor, const void* alpha, const 
   uint64_t found = 0;
   std::memcpy(&found, algorithm, sizeof(found));
   if (found != kAlgorithm || *static_cast<const float*>(alpha) != 1) return kInvalidValue;
+  // As the library itself does, though its documentation does not say so.
+  if (c == d && (launch.c_layout.type != launch.d_layout.type)) return kInvalidValue;
+  for (const int scale : {17, 18, 20}) {
+    if (launch.descriptor.get(scale) % 16 != 0) return kNotSupported;
+  }
   fake_cuda_require_memory(reinterpret_cast<uint64_t>(workspace), workspace_bytes);
   // A recorded launch may run again, so what it needs stays.
   static std::mutex mutex;

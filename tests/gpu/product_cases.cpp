@@ -25,7 +25,14 @@ double allowed_rms(const ProductCase& sizes, bool mlp) {
   return (mlp ? 6e-3 : 1.5e-3) + rounding + (sizes.fast_sums ? 4e-3 : 0);
 }
 
-std::vector<float> scales_of(float input, float weight) { return {1 / input, input, weight}; }
+std::vector<float> scales_of(float input, float weight) {
+  std::vector<float> scales(3 * kScaleBytes / sizeof(float));
+  const size_t step = kScaleBytes / sizeof(float);
+  scales[0] = 1 / input;
+  scales[step] = input;
+  scales[2 * step] = weight;
+  return scales;
+}
 
 /// Uploads what both operators need.
 struct OnDevice {

@@ -13,6 +13,8 @@
 
 #include "base/error.hpp"
 #include "cuda/cublaslt.hpp"
+#include "cuda/kernels.hpp"
+#include "cuda/product_choice.hpp"
 #include "cuda/products.hpp"
 #include "device_bench.hpp"
 #include "product_cases.hpp"
@@ -79,12 +81,14 @@ class Check {
       sam3trt::run_product_cases(device_, library_, [&](const auto& result) { report(result); });
     });
     refusals();
-    full_size();
+    asks();
+    full_size(1);
     if (launches_ > 0) {
-      for (const int64_t batch : {1, 8}) products(batch);
       for (const int64_t batch : {1, 8}) blocks(batch);
+      products(1);
       probes();
     }
+    full_size(8);
     print({{"cases", cases_}, {"failed", failed_}});
     return failed_ == 0 && cases_ > 0 ? 0 : 1;
   }
@@ -140,9 +144,9 @@ class Check {
   }
 
   /// All operators of the vision encoder against float64.
-  void full_size() {
-    for (const int64_t batch : {1, 8}) {
-      for (const bool fp8 : {false, true}) {
+  void full_size(int64_t batch) {
+    {
+      for (const bool fp8 : {true, false}) {
         for (const bool fast : {false, true}) {
           if (fast && !fp8) continue;
           for (const DType type : {DType::kF16, DType::kBF16}) {
@@ -196,51 +200,23 @@ class Check {
   }
 
   /// Operands of any product of the vision encoder.
-  struct Operands {
-    DeviceBuffer input, weight, bias, residual, result, scales, workspace;
-    [[nodiscard]] sam3trt::ProductAddresses at(bool has_residual) const {
-      return {input.data(),    weight.data(), bias.data(),   has_residual ? residual.data() : 0,
-              result.data(),   scales.data(), scales.data(), scales.data(),
-              workspace.data()};
-    }
-  };
-
-  Operands operands(int64_t batch) const {
-    const auto rows = static_cast<uint64_t>(batch * tokens_);
-    const auto most = static_cast<uint64_t>(std::max(3 * width_, hidden_));
-    return {random(rows * most * 2),
-            random(most * static_cast<uint64_t>(width_) * 2),
-            random(static_cast<uint64_t>(std::max(3 * width_, hidden_)) * 2),
-            random(rows * static_cast<uint64_t>(width_) * 2),
-            memory(rows * most * 2),
-            bench_.upload(std::vector<float>(
-                static_cast<size_t>(std::max({batch * tokens_, 3 * width_, hidden_})), 1.0F / 64)),
-            memory(sam3trt::kProductWorkspaceBytes)};
+  sam3trt::ProductOperands operands(int64_t batch) const {
+    ProductSizes most;
+    most.rows = batch * tokens_;
+    most.inputs = std::max(width_, hidden_);
+    most.outputs = std::max(3 * width_, hidden_);
+    return {device_, bench_.stream(), most};
   }
 
-  /// Bytes that differ, as those of real operands do, for the GPU's power depends on them; numbers
-  /// of float16 and of E4M3 that are finite.
   DeviceBuffer random(uint64_t bytes) const {
-    constexpr uint64_t kPeriod = 1U << 20U;
-    std::vector<uint8_t> values(std::min(bytes, kPeriod));
-    uint64_t state = 12345;
-    for (uint8_t& value : values) {
-      state = state * 6364136223846793005U + 1442695040888963407U;
-      value = static_cast<uint8_t>(state >> 56U) & 0xBFU;
-    }
-    const DeviceBuffer part = bench_.upload(values);
     DeviceBuffer buffer(device_, bytes);
-    for (uint64_t at = 0; at < bytes; at += values.size()) {
-      const uint64_t count = std::min<uint64_t>(values.size(), bytes - at);
-      sam3trt::copy_on_device(bench_.stream(), buffer.data() + at, part.data(), count);
-    }
-    bench_.stream().synchronize();
+    sam3trt::fill_with_numbers(device_, bench_.stream(), buffer);
     return buffer;
   }
 
   /// The bare products, with all that the library's heuristic offers.
   void products(int64_t batch) {
-    const Operands memory = operands(batch);
+    const sam3trt::ProductOperands memory = operands(batch);
     std::map<std::string, std::array<double, 2>> sums;
     for (const Layer& layer : layers_) {
       const auto one = [&](const std::string& form, ProductSizes sizes, bool counts) {
@@ -283,7 +259,8 @@ class Check {
   }
 
   std::array<double, 2> time_candidates(const char* layer, const std::string& form, int64_t batch,
-                                        const ProductSizes& sizes, const Operands& memory) {
+                                        const ProductSizes& sizes,
+                                        const sam3trt::ProductOperands& memory) {
     constexpr int kCandidates = 8;
     sam3trt::Product product(library_, sizes, kCandidates);
     const sam3trt::Product aligned(library_, sizes, 1, 256);
@@ -326,11 +303,13 @@ class Check {
   /// All operators of 32 blocks in turn, each with weights of its own.
   void blocks(int64_t batch) {
     for (const std::string form : {"fp16", "fp8", "fp8 fast sums"}) {
-      attempt("32 blocks " + form, [&] { time_blocks(batch, form); });
+      for (const bool choose : {false, true}) {
+        attempt("32 blocks " + form, [&] { time_blocks(batch, form, choose); });
+      }
     }
   }
 
-  void time_blocks(int64_t batch, const std::string& form) {
+  void time_blocks(int64_t batch, const std::string& form, bool choose) {
     const bool fp8 = form != "fp16";
     const bool fast = form == "fp8 fast sums";
     const int64_t rows = batch * tokens_;
@@ -340,7 +319,7 @@ class Check {
     const DeviceBuffer packed = memory(static_cast<uint64_t>(rows * width_) * 6);
     const DeviceBuffer result = memory(static_cast<uint64_t>(rows * width_) * 2);
     const DeviceBuffer vector = memory(static_cast<uint64_t>(std::max(3 * width_, hidden_)) * 4);
-    const DeviceBuffer scales = bench_.upload(std::vector<float>(6, 1.0F / 64));
+    const DeviceBuffer scales = bench_.upload(std::vector<float>(24, 1.0F / 64));
     std::vector<DeviceBuffer> weights;
     for (int i = 0; i < kBlocks; ++i) {
       weights.push_back(
@@ -378,7 +357,17 @@ class Check {
     qkv.scratch = proj.scratch = mlp.scratch = scratch.data();
     const auto product = [&](ProductSizes sizes) {
       sizes.fast_sums = fast;
-      return std::make_unique<sam3trt::Product>(library_, sizes);
+      if (!choose) return std::make_unique<sam3trt::Product>(library_, sizes);
+      const auto chosen = sam3trt::choose_algorithm(library_, device_, sizes);
+      const auto again = sam3trt::choose_algorithm(library_, device_, sizes);
+      print({{"chosen", text_of(sizes)},
+             {"candidates", chosen.candidates},
+             {"microseconds", chosen.microseconds},
+             {"first_microseconds", chosen.first_microseconds},
+             {"algorithm", chosen.description},
+             {"again", again.algorithm == chosen.algorithm ? "the same" : again.description},
+             {"again_microseconds", again.microseconds}});
+      return std::make_unique<sam3trt::Product>(library_, sizes, chosen.algorithm);
     };
     const auto qkv_product = product(qkv.product());
     const auto proj_product = product(proj.product());
@@ -397,7 +386,7 @@ class Check {
         if (which == 2 || which == 3) launch(kernels_, mlp, *hidden_product, *mlp_product, queue);
       }
     };
-    Json line = {{"operators_of_32_blocks", form}, {"batch", batch}};
+    Json line = {{"operators_of_32_blocks", form}, {"batch", batch}, {"chosen_by_time", choose}};
     for (const auto& [name, which] : {std::pair{"normalise_qkv_ms", 0}, std::pair{"proj_ms", 1},
                                       std::pair{"mlp_ms", 2}, std::pair{"milliseconds", 3}}) {
       line[name] = time([&] { step(which); }, 1) / 1000;
@@ -415,9 +404,140 @@ class Check {
     }
   };
 
+  /// What a product with FP8 factors may have, by asking: C where nothing is added, where D's scale
+  /// lies, which epilogues and types go together.
+  void asks() {
+    const sam3trt::ProductOperands memory = operands(1);
+    struct Question {
+      const char* c;
+      bool result_scale;
+      bool gelu;
+      bool fp8_result;
+      bool bf16;
+      uint64_t scale_offset;
+      bool fast;
+    };
+    std::vector<Question> questions;
+    for (const char* c : {"null", "elsewhere", "result"}) {
+      for (const bool scaled : {true, false}) {
+        for (const bool gelu : {true, false}) {
+          questions.push_back({c, scaled, gelu, true, false, 0, false});
+        }
+      }
+      questions.push_back({c, true, true, true, true, 0, false});
+      questions.push_back({c, true, true, true, false, 0, true});
+      questions.push_back({c, false, true, false, false, 0, false});
+      questions.push_back({c, false, false, false, false, 0, false});
+    }
+    for (const uint64_t offset : {4, 8, 16}) {
+      questions.push_back({"null", false, false, false, false, offset, false});
+    }
+    for (const Question& q : questions) {
+      const std::string text = std::string("C ") + q.c + (q.result_scale ? ", D scale" : "") +
+                               (q.gelu ? ", GELU" : "") + (q.fp8_result ? ", D E4M3" : "") +
+                               (q.bf16 ? ", bf16" : ", f16") + (q.fast ? ", fast sums" : "") +
+                               ", scales at " + std::to_string(q.scale_offset);
+      attempt(
+          text,
+          [&] {
+            RawProduct raw;
+            raw.sizes.type = q.bf16 ? DType::kBF16 : DType::kF16;
+            raw.sizes.fp8 = raw.sizes.weight_rows = true;
+            raw.sizes.fp8_result = q.fp8_result;
+            raw.sizes.gelu = q.gelu;
+            raw.sizes.fast_sums = q.fast;
+            raw.sizes.rows = tokens_;
+            raw.sizes.inputs = width_;
+            raw.sizes.outputs = hidden_;
+            raw.result_scale = q.result_scale;
+            raw.at = memory.at(false);
+            raw.at.input_scale += q.scale_offset;
+            raw.at.weight_scale += q.scale_offset;
+            raw.c = q.c == std::string("null")     ? 0
+                    : q.c == std::string("result") ? raw.at.result
+                                                   : memory.at(true).residual;
+            print({{"ask", text}, {"answer", ask(raw)}});
+          },
+          true);
+    }
+  }
+
+  struct RawProduct {
+    ProductSizes sizes;
+    bool result_scale = false;
+    sam3trt::ProductAddresses at;
+    sam3trt::DevicePointer c = 0;
+  };
+
+  /// "ok" with the time, or the function that refuses and its status.
+  std::string ask(const RawProduct& raw) const {
+    using sam3trt::cublaslt::Descriptor;
+    const int type =
+        raw.sizes.type == DType::kBF16 ? sam3trt::cublaslt::kBFloat16 : sam3trt::cublaslt::kFloat16;
+    const int e4m3 = sam3trt::cublaslt::kE4m3;
+    void* descriptor = nullptr;
+    library_.descriptor_create(&descriptor, sam3trt::cublaslt::kComputeFloat32,
+                               sam3trt::cublaslt::kFloat32);
+    const auto set = [&]<typename T>(Descriptor attribute, T value) {
+      library_.descriptor_set(descriptor, attribute, &value, sizeof(value));
+    };
+    set(Descriptor::kTransposeA, int32_t{sam3trt::cublaslt::kTranspose});
+    set(Descriptor::kEpilogue,
+        static_cast<uint32_t>(raw.sizes.gelu ? sam3trt::cublaslt::kEpilogueGeluBias
+                                             : sam3trt::cublaslt::kEpilogueBias));
+    set(Descriptor::kBiasType, int32_t{type});
+    set(Descriptor::kFastAccumulation, static_cast<int8_t>(raw.sizes.fast_sums ? 1 : 0));
+    set(Descriptor::kBiasPointer, raw.at.bias);
+    set(Descriptor::kAScalePointer, raw.at.weight_scale);
+    set(Descriptor::kBScalePointer, raw.at.input_scale);
+    if (raw.result_scale) set(Descriptor::kDScalePointer, raw.at.result_scale);
+    const auto layout = [&](int of, int64_t rows, int64_t columns) {
+      void* made = nullptr;
+      library_.layout_create(&made, of, static_cast<uint64_t>(rows), static_cast<uint64_t>(columns),
+                             rows);
+      return made;
+    };
+    void* a = layout(e4m3, raw.sizes.inputs, raw.sizes.outputs);
+    void* b = layout(e4m3, raw.sizes.inputs, raw.sizes.rows);
+    void* c = layout(type, raw.sizes.outputs, raw.sizes.rows);
+    void* d = layout(raw.sizes.fp8_result ? e4m3 : type, raw.sizes.outputs, raw.sizes.rows);
+    void* preference = nullptr;
+    library_.preference_create(&preference);
+    const uint64_t workspace = sam3trt::kProductWorkspaceBytes;
+    library_.preference_set(preference, sam3trt::cublaslt::Preference::kWorkspaceBytes, &workspace,
+                            sizeof(workspace));
+    sam3trt::cublaslt::Heuristic found;
+    int count = 0;
+    int status = library_.heuristic.status(library_.handle(), descriptor, a, b, c, d, preference, 1,
+                                           &found, &count);
+    std::string answer;
+    if (status != 0 || count == 0 || found.state != 0) {
+      answer = "heuristic: " + library_.describe(status);
+    } else {
+      const float one = 1;
+      const float zero = 0;
+      const auto launch = [&] {
+        status = library_.matmul.status(
+            library_.handle(), descriptor, &one, sam3trt::device_pointer<void>(raw.at.weight), a,
+            sam3trt::device_pointer<void>(raw.at.input), b, &zero,
+            sam3trt::device_pointer<void>(raw.c), c, sam3trt::device_pointer<void>(raw.at.result),
+            d, &found.algorithm, sam3trt::device_pointer<void>(raw.at.workspace), workspace,
+            bench_.stream().handle());
+      };
+      launch();
+      bench_.stream().synchronize();
+      answer = status == 0 ? "ok" : "matmul: " + library_.describe(status);
+      if (status == 0 && launches_ > 0) answer += ", " + std::to_string(time(launch)) + " us";
+    }
+    library_.preference_destroy(preference);
+    for (void* each : {a, b, c, d}) library_.layout_destroy(each);
+    library_.descriptor_destroy(descriptor);
+    return answer;
+  }
+
   /// What else the library might do.
   void probes() {
-    const Operands memory = operands(1);
+    const sam3trt::ProductOperands memory = operands(1);
     for (const Layer& layer : layers_) {
       for (const auto& [name, scaling] :
            {std::pair{"a scale per output as alpha", ProductScaling::kAlphaVector},

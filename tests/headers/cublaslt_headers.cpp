@@ -79,6 +79,7 @@ static_assert(is_same(&CublasLt::preference_create, &cublasLtMatmulPreferenceCre
 static_assert(is_same(&CublasLt::preference_destroy, &cublasLtMatmulPreferenceDestroy));
 static_assert(is_same(&CublasLt::preference_set, &cublasLtMatmulPreferenceSetAttribute));
 static_assert(is_same(&CublasLt::heuristic, &cublasLtMatmulAlgoGetHeuristic));
+static_assert(is_same(&CublasLt::algorithm_check, &cublasLtMatmulAlgoCheck));
 static_assert(is_same(&CublasLt::algorithm_get, &cublasLtMatmulAlgoConfigGetAttribute));
 static_assert(is_same(&CublasLt::matmul, &cublasLtMatmul));
 static_assert(std::is_same_v<decltype(&cublasLtGetVersion), size_t (*)()>);

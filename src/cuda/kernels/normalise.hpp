@@ -38,35 +38,25 @@ struct alignas(16) SixteenBytes {
 struct alignas(8) EightBytes {
   uint32_t words[2];
 };
+struct alignas(16) FourFloats {
+  float values[4];
+};
 
-/// Eight values, in turn, as E4M3.
+/// Four values, in turn, as E4M3.
 template <typename Warp>
-[[nodiscard]] SAM3TRT_DEVICE EightBytes pack_e4m3(const float (&values)[8]) {
-  EightBytes packed;
-  SAM3TRT_UNROLL for (int i = 0; i < 2; ++i) {
-    const uint32_t low = Warp::pack_e4m3(values[4 * i], values[4 * i + 1]);
-    packed.words[i] = low | Warp::pack_e4m3(values[4 * i + 2], values[4 * i + 3]) << 16U;
-  }
-  return packed;
+[[nodiscard]] SAM3TRT_DEVICE uint32_t pack_e4m3(const float* values) {
+  const uint32_t low = Warp::pack_e4m3(values[0], values[1]);
+  return low | Warp::pack_e4m3(values[2], values[3]) << 16U;
 }
 
-template <typename Warp>
-SAM3TRT_DEVICE void unpack_values(const uint16_t* from, float (&values)[8]) {
-  const SixteenBytes chunk = *reinterpret_cast<const SixteenBytes*>(from);
-  SAM3TRT_UNROLL for (int i = 0; i < 4; ++i) {
-    const auto pair = Warp::unpack(chunk.words[i]);
-    values[2 * i] = pair.x;
-    values[2 * i + 1] = pair.y;
-  }
-}
-
-/// Each warp takes a row, which its lanes keep: kChunks times eight values each.
+/// Each warp takes a row, which its lanes keep: kChunks times four values each, so that lanes side
+/// by side read and write side by side.
 template <int kChunks, bool kFp8, typename Warp>
 class NormaliseRows {
  public:
-  static constexpr int kThreads = 256;
+  static constexpr int kThreads = 128;
   static constexpr int kRows = kThreads / 32;  ///< Of a block.
-  static constexpr int kMostColumns = kChunks * 256;
+  static constexpr int kMostColumns = kChunks * 128;
   static constexpr int kSharedElements = 0;
 
   SAM3TRT_DEVICE NormaliseRows(const NormaliseArgs& args, Warp& warp, uint16_t* /*shared*/)
@@ -75,13 +65,10 @@ class NormaliseRows {
   SAM3TRT_DEVICE void run() {
     const int64_t row = static_cast<int64_t>(warp_.block_x()) * kRows + warp_.thread() / 32;
     if (row >= args_.rows) return;
-    float values[kChunks][8];
-    const uint16_t* from = args_.input + row * args_.columns;
+    float values[kChunks][4];
+    load(args_.input + row * args_.columns, values);
     float sum = 0;
     SAM3TRT_UNROLL for (int c = 0; c < kChunks; ++c) {
-      SAM3TRT_UNROLL for (float& value : values[c]) value = 0;
-      if (column(c) >= args_.columns) continue;
-      unpack_values<Warp>(from + column(c), values[c]);
       SAM3TRT_UNROLL for (const float value : values[c]) sum += value;
     }
     const float mean = total(sum) / static_cast<float>(args_.columns);
@@ -98,17 +85,36 @@ class NormaliseRows {
     const float factor = kFp8 ? *args_.factor : 1.0F;
     SAM3TRT_UNROLL for (int c = 0; c < kChunks; ++c) {
       if (column(c) >= args_.columns) continue;
-      SAM3TRT_UNROLL for (int i = 0; i < 8; ++i) {
-        values[c][i] = Warp::multiply_add(values[c][i] * scale, args_.gain[column(c) + i],
-                                          args_.shift[column(c) + i]);
+      const FourFloats gain = *reinterpret_cast<const FourFloats*>(args_.gain + column(c));
+      const FourFloats shift = *reinterpret_cast<const FourFloats*>(args_.shift + column(c));
+      SAM3TRT_UNROLL for (int i = 0; i < 4; ++i) {
+        values[c][i] =
+            Warp::multiply_add(values[c][i] * scale, gain.values[i], shift.values[i]) * factor;
       }
-      store(row * args_.columns + column(c), values[c], factor);
+      store(row * args_.columns + column(c), values[c]);
     }
   }
 
  private:
   [[nodiscard]] SAM3TRT_DEVICE int column(int chunk) const {
-    return (chunk * 32 + warp_.thread() % 32) * 8;
+    return (chunk * 32 + warp_.thread() % 32) * 4;
+  }
+
+  /// Values of columns that are not there are 0.
+  SAM3TRT_DEVICE void load(const uint16_t* from, float (&values)[kChunks][4]) const {
+    EightBytes chunks[kChunks];
+    SAM3TRT_UNROLL for (int c = 0; c < kChunks; ++c) {
+      chunks[c] = {};
+      if (column(c) >= args_.columns) continue;
+      chunks[c] = *reinterpret_cast<const EightBytes*>(from + column(c));
+    }
+    SAM3TRT_UNROLL for (int c = 0; c < kChunks; ++c) {
+      SAM3TRT_UNROLL for (int i = 0; i < 2; ++i) {
+        const auto pair = Warp::unpack(chunks[c].words[i]);
+        values[c][2 * i] = pair.x;
+        values[c][2 * i + 1] = pair.y;
+      }
+    }
   }
 
   [[nodiscard]] SAM3TRT_DEVICE float total(float value) {
@@ -116,17 +122,13 @@ class NormaliseRows {
     return value;
   }
 
-  SAM3TRT_DEVICE void store(int64_t to, float (&values)[8], float factor) const {
+  SAM3TRT_DEVICE void store(int64_t to, const float (&values)[4]) const {
     if constexpr (kFp8) {
-      SAM3TRT_UNROLL for (float& value : values) value *= factor;
-      *reinterpret_cast<EightBytes*>(static_cast<uint8_t*>(args_.result) + to) =
+      *reinterpret_cast<uint32_t*>(static_cast<uint8_t*>(args_.result) + to) =
           pack_e4m3<Warp>(values);
     } else {
-      SixteenBytes packed;
-      SAM3TRT_UNROLL for (int i = 0; i < 4; ++i) {
-        packed.words[i] = Warp::pack(values[2 * i], values[2 * i + 1]);
-      }
-      *reinterpret_cast<SixteenBytes*>(static_cast<uint16_t*>(args_.result) + to) = packed;
+      *reinterpret_cast<EightBytes*>(static_cast<uint16_t*>(args_.result) + to) = {
+          {Warp::pack(values[0], values[1]), Warp::pack(values[2], values[3])}};
     }
   }
 
@@ -138,12 +140,16 @@ template <typename Warp>
 SAM3TRT_DEVICE void quantise_body(const QuantiseArgs& args, KernelThread at) {
   const int64_t first = at.x() * kQuantisedTogether;
   if (first >= args.count) return;
-  float values[8];
-  unpack_values<Warp>(args.input + first, values);
+  const SixteenBytes chunk = *reinterpret_cast<const SixteenBytes*>(args.input + first);
   const float factor = *args.factor;
-  SAM3TRT_UNROLL for (float& value : values) value *= factor;
-  *reinterpret_cast<EightBytes*>(static_cast<uint8_t*>(args.result) + first) =
-      pack_e4m3<Warp>(values);
+  float values[kQuantisedTogether];
+  SAM3TRT_UNROLL for (int i = 0; i < 4; ++i) {
+    const auto pair = Warp::unpack(chunk.words[i]);
+    values[2 * i] = pair.x * factor;
+    values[2 * i + 1] = pair.y * factor;
+  }
+  *reinterpret_cast<EightBytes*>(static_cast<uint8_t*>(args.result) +
+                                 first) = {{pack_e4m3<Warp>(values), pack_e4m3<Warp>(values + 4)}};
 }
 
 }  // namespace sam3trt
