@@ -86,6 +86,17 @@ inline constexpr const char* kResidualProduct = "Sam3trtResidualProduct";
 /// is its form with tanh.
 inline constexpr const char* kMlp = "Sam3trtMlp";
 
+/// Values of a row of scales.
+inline constexpr int64_t kScaleValues = 4;
+
+/// Operators of cuBLASLt have, for each of their products, kAlgorithmWords of kAlgorithmAttributes,
+/// too: the bits of the library's algorithm; all 0: its own choice.
+inline constexpr size_t kAlgorithmWords = 8;
+inline constexpr std::array<const char*, 2 * kAlgorithmWords> kAlgorithmAttributes = {
+    "algorithm0",  "algorithm1",  "algorithm2",  "algorithm3", "algorithm4",  "algorithm5",
+    "algorithm6",  "algorithm7",  "algorithm8",  "algorithm9", "algorithm10", "algorithm11",
+    "algorithm12", "algorithm13", "algorithm14", "algorithm15"};
+
 /// Most columns of rows that are normalised before a product.
 inline constexpr int64_t kMostNormalisedColumns = 2048;
 

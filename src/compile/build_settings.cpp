@@ -11,6 +11,7 @@ std::string build_settings_of(const TensorRtApi& api, const EngineBuildRequest& 
                {"library", {name_of(api.flavour()), api.version()}},
                {"gpu", {request.gpu, request.gpu_compute_capability, request.compute_capability}},
                {"kernels", request.kernels_sha256},
+               {"cublaslt", request.cublaslt_version},
                {"compiler", {request.optimization_level, request.workspace_bytes}}};
   for (const Recipe& recipe : request.recipes.variants(request.precision)) {
     json["recipes"].push_back(recipe.sha256());

@@ -18,6 +18,7 @@
 #include "base/temporary.hpp"
 #include "compile/compile_apart.hpp"
 #include "compile/part_builds.hpp"
+#include "compile/product_algorithms.hpp"
 #include "compile/work_ahead.hpp"
 #include "cuda/operators.hpp"
 #include "onnx/graph_info.hpp"
@@ -138,6 +139,7 @@ class Builder {
     } else {
       host_ = open_tensorrt(true);
       api_ = host_->api;
+      products_ = std::make_unique<ProductChooser>(host_->device);
     }
     compiler_ = api_;
     if (request.jobs > 1 && !request.program.empty()) {
@@ -203,6 +205,12 @@ class Builder {
       request.gpu = host_->device.info().name;
       request.gpu_compute_capability = host_->device.info().compute_capability();
       request.kernels_sha256 = operator_kernels_sha256();
+      const CublasLtInfo library = find_cublaslt();
+      request.cublaslt_problem = library.problem;
+      if (library.problem.empty()) request.cublaslt_version = library.version;
+      request.choose_algorithms = [this](const OwnProduct& product, int64_t rows) {
+        return products_->choose(product, rows);
+      };
     }
     if (!verifier_) return request;
     request.calibration_images = verifier_->calibration_images();
@@ -396,6 +404,7 @@ class Builder {
   std::stop_source cancel_;  ///< Of the verifier.
   std::stop_callback<std::function<void()>> forward_;
   std::unique_ptr<TensorRtHost> host_;
+  std::unique_ptr<ProductChooser> products_;  ///< Where there is a host.
   std::shared_ptr<TensorRtApi> api_;
   std::shared_ptr<TensorRtApi> compiler_;  ///< The same, or in processes of its own.
   std::optional<Verifier> verifier_;

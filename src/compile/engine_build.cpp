@@ -175,7 +175,7 @@ Recipe for_library(const Recipe& recipe, const TensorRtApi& api) {
 /// The typed graph for programs that do not know this one's own operators.
 fs::path standard_graph(const EngineBuildRequest& request, const Recipe& recipe,
                         const std::optional<Calibration>& calibration, const fs::path& typed) {
-  if (recipe.fused.empty()) return typed;
+  if (recipe.fused.empty() && recipe.products.empty()) return typed;
   fs::path path = typed.parent_path() / "standard.onnx";
   static_cast<void>(write_typed_graph(request.onnx, path, recipe.with_standard_operators(),
                                       calibration ? &*calibration : nullptr));
@@ -264,6 +264,32 @@ void report_unfused(const EngineBuildRequest& request, const EngineManifest& man
                  " leaves to it; the engine is right, but slower than it could be");
 }
 
+/// Whether a recipe whose products cuBLASLt computes says nothing here: the next one then gives the
+/// same graph, or one for which the library is not needed.
+bool is_passed_over(const EngineBuildRequest& request, const TensorRtApi& api, const Recipe& recipe,
+                    const std::string& component) {
+  if (recipe.products.empty()) return false;
+  if (!recipe.products.contains(component)) return true;
+  if (api.flavour() == TensorRtFlavour::kTensorRtRtx) return true;
+  if (request.cublaslt_problem.empty()) return false;
+  if (request.report) {
+    request.report(request.output.string() + ": recipe " + recipe.name +
+                   ", the fastest, is not tried: " + request.cublaslt_problem);
+  }
+  return true;
+}
+
+/// For the images that the first profile is best for.
+ProductAlgorithms algorithms_for(const EngineBuildRequest& request,
+                                 std::span<const Profile> profiles) {
+  if (!request.choose_algorithms || profiles.empty() || profiles.front().empty()) return {};
+  const Shape& opt = profiles.front().begin()->second.opt;
+  const int64_t batch = opt.empty() ? 1 : opt.front();
+  return [&choose = request.choose_algorithms, batch](const OwnProduct& product) {
+    return choose(product, batch * product.tokens);
+  };
+}
+
 EngineBuildResult build_exported(TensorRtApi& api, const EngineBuildRequest& request,
                                  const GraphInfo& graph) {
   const auto profiles = make_profiles(graph, request.limits);
@@ -275,13 +301,15 @@ EngineBuildResult build_exported(TensorRtApi& api, const EngineBuildRequest& req
   bool skipped = !request.after.empty();
   std::optional<double> fastest;  // of the first that was refused
   for (const Recipe& variant : recipes_to_try(request, known)) {
+    const std::string component = graph.metadata.at("sam3trt.component");
+    if (is_passed_over(request, api, variant, component)) continue;
     const Recipe recipe = for_library(variant, api);
     const TemporaryFolder folder(folder_of(request.output));
     const fs::path typed = folder.path() / "typed.onnx";
     const auto calibration = calibration_for(request, graph, request.graph_sha256, recipe);
     const TypedGraphReport report =
-        write_typed_graph(request.onnx, typed, recipe, calibration ? &*calibration : nullptr);
-    const std::string component = graph.metadata.at("sam3trt.component");
+        write_typed_graph(request.onnx, typed, recipe, calibration ? &*calibration : nullptr,
+                          kInlineLimitBytes, algorithms_for(request, profiles));
     PlanSettings settings;
     settings.allow_tf32 = recipe.tf32.contains(component);
     // Many variants differ in other components only.
@@ -298,6 +326,7 @@ EngineBuildResult build_exported(TensorRtApi& api, const EngineBuildRequest& req
     manifest.recipe_sha256 = recipe.sha256();
     manifest.attentions = report.low_softmaxes;
     if (report.own_operators > 0) manifest.kernels_sha256 = request.kernels_sha256;
+    if (report.own_products > 0) manifest.cublaslt_version = request.cublaslt_version;
     if (calibration) manifest.calibration_sha256 = calibration->sha256();
     if (request.verify) {
       const BuildVerdict verdict =

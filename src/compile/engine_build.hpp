@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -38,6 +40,8 @@ struct EngineBuildRequest {
   std::string gpu;                     ///< Of this machine; goes into the manifest.
   std::string gpu_compute_capability;  ///< Likewise, "9.0".
   std::string kernels_sha256;          ///< Likewise, attention_kernels_sha256().
+  std::string cublaslt_version;        ///< Likewise; empty: there is none.
+  std::string cublaslt_problem;        ///< Why there is none that can be used, with what to do.
   std::filesystem::path cache;         ///< Folder of timing caches; empty: none.
   BuildProgress progress;
 
@@ -57,6 +61,11 @@ struct EngineBuildRequest {
   /// What `calibrate` runs the graph on (CalibrationInputs::images). Without `calibrate`, a
   /// calibration of any images is taken.
   std::vector<std::string> calibration_images;
+
+  /// Chooses the algorithms of products that cuBLASLt computes, for so many rows; empty: they are
+  /// left to it.
+  std::function<std::vector<std::array<uint64_t, 8>>(const OwnProduct& product, int64_t rows)>
+      choose_algorithms;
 
   /// Compares the engine whose plan is given with the reference; empty: the engine stays
   /// unverified.

@@ -216,8 +216,8 @@ void Product::launch(const ProductAddresses& at, void* stream) const {
 ProductSizes ProductCall::product() const {
   ProductSizes sizes;
   sizes.type = type;
-  sizes.fp8 = sizes.weight_rows = fp8;
-  sizes.residual = residual != 0;
+  sizes.fp8 = sizes.weight_rows = sizes.fast_sums = fp8;
+  sizes.residual = added;
   sizes.rows = rows;
   sizes.inputs = inputs;
   sizes.outputs = outputs;
@@ -237,7 +237,7 @@ bool ProductCall::fits() const {
 ProductSizes MlpCall::hidden_product() const {
   ProductSizes sizes;
   sizes.type = type;
-  sizes.fp8 = sizes.weight_rows = sizes.fp8_result = fp8;
+  sizes.fp8 = sizes.weight_rows = sizes.fp8_result = sizes.fast_sums = fp8;
   sizes.gelu = true;
   sizes.rows = rows;
   sizes.inputs = width;
@@ -248,7 +248,7 @@ ProductSizes MlpCall::hidden_product() const {
 ProductSizes MlpCall::product() const {
   ProductSizes sizes;
   sizes.type = type;
-  sizes.fp8 = sizes.weight_rows = fp8;
+  sizes.fp8 = sizes.weight_rows = sizes.fast_sums = fp8;
   sizes.residual = true;
   sizes.rows = rows;
   sizes.inputs = hidden;

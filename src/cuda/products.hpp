@@ -126,6 +126,7 @@ struct ProductCall {
   DType type = DType::kF16;
   bool fp8 = false;
   bool normalised = false;     ///< LayerNormalization of the input comes first.
+  bool added = false;          ///< The residual is added.
   float epsilon = 0;           ///< Of it.
   int64_t rows = 0;            ///< M
   int64_t inputs = 0;          ///< K
@@ -133,7 +134,7 @@ struct ProductCall {
   DevicePointer input = 0;     ///< [M, K] of the type
   DevicePointer weight = 0;    ///< [K, N] of the type; E4M3: [N, K]
   DevicePointer bias = 0;      ///< [N] of the type
-  DevicePointer residual = 0;  ///< [M, N] of the type, or 0
+  DevicePointer residual = 0;  ///< [M, N] of the type, where it is added
   DevicePointer gain = 0;      ///< float32 [K]
   DevicePointer shift = 0;     ///< float32 [K]
   DevicePointer scales = 0;    ///< [3, 4]: 1 / input scale, input scale, weight scale

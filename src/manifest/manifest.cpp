@@ -86,6 +86,7 @@ EngineManifest from_json(const Json& json, const std::string& where) {
   manifest.compute_capability = json.at("compute_capability").get<std::string>();
   manifest.profiles = profiles_from(json.at("profiles"));
   manifest.kernels_sha256 = json.at("kernels_sha256").get<std::string>();
+  manifest.cublaslt_version = json.value("cublaslt_version", "");
   manifest.calibration_sha256 = json.at("calibration_sha256").get<std::string>();
   manifest.attentions = json.at("attentions").get<int64_t>();
   if (json.contains("fused_attentions")) {
@@ -179,6 +180,7 @@ std::string EngineManifest::to_json() const {
                {"profiles", to_json_value(profiles)},
                {"metadata", metadata},
                {"verification", {{"state", name_of(verification)}}}};
+  if (!cublaslt_version.empty()) json["cublaslt_version"] = cublaslt_version;
   if (fused_attentions) json["fused_attentions"] = *fused_attentions;
   if (verification == VerificationState::kPassed) {
     json["verification"]["set_sha256"] = set_sha256;
@@ -227,6 +229,17 @@ std::string set_refusal(std::span<const EngineManifest> engines) {
   return "the engines did not pass their end-to-end check together (" + others +
          "); run 'sam3trt verify' with exactly these engines, build them again into one folder, or "
          "pass --allow-unverified";
+}
+
+std::string missing_library(const EngineManifest& manifest, const std::string& version,
+                            const std::string& problem) {
+  if (manifest.cublaslt_version.empty()) return {};
+  if (problem.empty() && manifest.cublaslt_version == version) return {};
+  const std::string needs =
+      "needs cuBLASLt " + manifest.cublaslt_version + ", with which it was built and verified";
+  if (!problem.empty()) return needs + "; " + problem;
+  return needs + ", but this is " + version +
+         "; name the folder of that version in SAM3TRT_CUBLASLT_DIR, or " + kNext + " here";
 }
 
 std::string refusal(const EngineManifest& manifest, const EngineHost& host, bool allow_unverified) {

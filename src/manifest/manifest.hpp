@@ -46,6 +46,7 @@ struct EngineManifest {
   std::string compute_capability;                               ///< "9.0"
   std::vector<std::map<std::string, ManifestShapes>> profiles;  ///< In the engine's order.
   std::string kernels_sha256;      ///< Of the operator kernels that it calls; empty: it calls none.
+  std::string cublaslt_version;    ///< Of cuBLASLt, "13.1.0"; empty: it is not called.
   std::string calibration_sha256;  ///< Of the FP8 scales; empty: nothing is quantised.
   int64_t attentions = 0;          ///< Those that may be one kernel each.
   std::optional<int64_t> fused_attentions;  ///< Of these, those that are; unknown without a GPU.
@@ -97,6 +98,11 @@ struct EngineHost {
 /// Why engines must not run together: not all of them passed end to end as exactly this set. Empty
 /// when they may.
 [[nodiscard]] std::string set_refusal(std::span<const EngineManifest> engines);
+
+/// What an engine lacks here, with what to do: the cuBLASLt that it was built with. Empty where
+/// it lacks nothing. `version` is what is here, `problem` why it cannot be used at all.
+[[nodiscard]] std::string missing_library(const EngineManifest& manifest,
+                                          const std::string& version, const std::string& problem);
 
 /// Why an engine must not run here: the first of another library version, another GPU, other
 /// operator kernels than it was built with, a verification that failed, is missing or was not

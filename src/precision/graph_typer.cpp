@@ -1,5 +1,7 @@
 #include "precision/graph_typer.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "base/error.hpp"
@@ -24,6 +26,37 @@ DType float_dtype(int element_type) {
   return DType::kF32;
 }
 
+/// Which inputs of an operator of cuBLASLt are weights, and the products that they are factors of.
+struct ProductParts {
+  int first_weight;
+  std::vector<std::string> names;
+};
+
+ProductParts parts_of(const onnx::NodeProto& node) {
+  if (node.op_type() != kMlp) return {node.op_type() == kNormalisedProduct ? 2 : 3, {node.name()}};
+  const std::string path = node.name().substr(0, node.name().rfind('/'));
+  return {3, {path + "/fc1/matmul", path + "/fc2/matmul"}};
+}
+
+int64_t attribute_of(const onnx::NodeProto& node, const std::string& name) {
+  for (const auto& attribute : node.attribute()) {
+    if (attribute.name() == name) return attribute.i();
+  }
+  return 0;
+}
+
+void set_attribute(onnx::NodeProto& node, const std::string& name, int64_t value) {
+  for (auto& attribute : *node.mutable_attribute()) {
+    if (attribute.name() != name) continue;
+    attribute.set_i(value);
+    return;
+  }
+  auto* attribute = node.add_attribute();
+  attribute->set_name(name);
+  attribute->set_type(onnx::AttributeProto::INT);
+  attribute->set_i(value);
+}
+
 bool fits(const TypeRule& rule, const onnx::NodeProto& node) {
   return (rule.op.empty() || rule.op == node.op_type()) &&
          (rule.nodes.empty() || matches_path(rule.nodes, node.name()));
@@ -45,12 +78,14 @@ int element_type(DType dtype) {
 }
 
 GraphTyper::GraphTyper(const onnx::GraphProto& source, std::string component, const Recipe& recipe,
-                       const Calibration* calibration, std::string where)
+                       const Calibration* calibration, std::string where,
+                       ProductAlgorithms algorithms)
     : source_(source),
       component_(std::move(component)),
       recipe_(recipe),
       calibration_(calibration),
-      where_(std::move(where)) {
+      where_(std::move(where)),
+      algorithms_(std::move(algorithms)) {
   const auto rules = recipe.rules.find(component_);
   if (rules != recipe.rules.end()) rules_ = &rules->second;
   const auto fp8 = recipe.fp8.find(component_);
@@ -178,17 +213,24 @@ void GraphTyper::add_node(const onnx::NodeProto& node) {
     const bool attends = node.op_type() == "Softmax" || is_own_attention(node.op_type());
     if (attends && decided != DType::kF32) ++report_.low_softmaxes;
     if (is_own_operator(node.op_type())) ++report_.own_operators;
+    const bool product = is_own_product(node.op_type());
+    const bool quantised = is_quantised(product ? parts_of(node).names.front() : node.name());
+    const int first_weight = product ? parts_of(node).first_weight : 1;
     for (int i = 0; i < node.input_size(); ++i) {
       const std::string& input = node.input(i);
       if (input.empty()) continue;
       if (typing.has_result_type(static_cast<size_t>(i))) {
-        if (i == 1 && is_quantised(node.name())) continue;
+        if (i >= first_weight && quantised) continue;
         typed.set_input(i, in_type(input, decided, node));
       } else if (is_float_type(type_of(input, node))) {
         typed.set_input(i, in_type(input, DType::kF32, node));
       }
     }
-    if (is_quantised(node.name())) quantise(typed, node, decided);
+    if (product) {
+      type_product(typed, node, decided);
+    } else if (quantised) {
+      quantise(typed, node, decided);
+    }
   } else {
     type = type_of(node.input(0), node);
   }
@@ -284,6 +326,77 @@ void GraphTyper::quantise(onnx::NodeProto& product, const onnx::NodeProto& node,
   axis->set_i(1);
   product.set_input(0, name + "/dequantise");
   product.set_input(1, name + "/weight");
+}
+
+void GraphTyper::type_product(onnx::NodeProto& typed, const onnx::NodeProto& node, DType type) {
+  if (type == DType::kF32) {
+    fail("the recipe computes node '" + node.name() +
+         "' in float32, in which cuBLASLt is not called");
+  }
+  ++report_.own_products;
+  const ProductParts parts = parts_of(node);
+  const bool fp8 = is_quantised(parts.names.front());
+  for (const std::string& name : parts.names) {
+    if (is_quantised(name) == fp8) continue;
+    fail("the recipe quantises " + name + " or another product of node '" + node.name() +
+         "', but not both");
+  }
+  const std::string scales = node.name() + "/scales";
+  typed.add_input(scales);
+  set_attribute(typed, "fp8", fp8 ? 1 : 0);
+  add_algorithms(typed, node, type, fp8);
+  if (fp8) {
+    for (size_t i = 0; i < parts.names.size(); ++i) quantise_factor(typed, node, i, parts.names[i]);
+    return;
+  }
+  const int64_t rows = 3 * static_cast<int64_t>(parts.names.size());
+  const std::vector<float> ones(static_cast<size_t>(rows * kScaleValues), 1.0F);
+  auto* tensor = result_.add_initializer();
+  tensor->set_name(scales);
+  tensor->set_data_type(TensorProto::FLOAT);
+  tensor->add_dims(rows);
+  tensor->add_dims(kScaleValues);
+  const std::vector<std::byte> bytes = in_form(ones, DType::kF32).bytes;
+  tensor->set_raw_data(bytes.data(), bytes.size());
+}
+
+void GraphTyper::quantise_factor(onnx::NodeProto& typed, const onnx::NodeProto& node,
+                                 size_t product, const std::string& name) {
+  if (calibration_ == nullptr || !calibration_->amax.contains(name)) {
+    missing_ += "\n  " + name;
+    return;
+  }
+  ++report_.fp8_products;
+  const int at = parts_of(node).first_weight + static_cast<int>(product);
+  const onnx::TensorProto& factor = *initializers_.at(node.input(at));
+  WeightUse use{&factor, factor.name() + "/f8_rows", DType::kF32, true, node.name()};
+  use.scales = node.name() + "/scales";
+  use.product = product;
+  use.input_scale = fp8_tensor_scale(calibration_->amax.at(name));
+  typed.set_input(at, use.name);
+  if (weight_names_.insert(use.name).second) weights_.push_back(use);
+}
+
+void GraphTyper::add_algorithms(onnx::NodeProto& typed, const onnx::NodeProto& node, DType type,
+                                bool fp8) {
+  if (!algorithms_) return;
+  OwnProduct product{node.op_type(), type, fp8, 0, {}};
+  for (const auto& other : source_.node()) {  // attention to all tokens has one window
+    if (other.op_type() != kRotaryAttention) continue;
+    product.tokens = std::max(product.tokens, attribute_of(other, "window"));
+  }
+  if (product.tokens == 0) return;
+  const ProductParts parts = parts_of(node);
+  for (size_t i = 0; i < parts.names.size(); ++i) {
+    const auto& factor = *initializers_.at(node.input(parts.first_weight + static_cast<int>(i)));
+    product.sizes.emplace_back(factor.dims(0), factor.dims(1));
+  }
+  size_t word = 0;
+  for (const auto& algorithm : algorithms_(product)) {
+    for (const uint64_t bits : algorithm) {
+      set_attribute(typed, kAlgorithmAttributes.at(word++), std::bit_cast<int64_t>(bits));
+    }
+  }
 }
 
 void GraphTyper::add_scalar(const std::string& name, DType type, float value) {

@@ -24,6 +24,11 @@ struct WeightUse {
   /// Quantised: FP8 data as `name`, and one scale of `type` per column as `name`_scale.
   bool fp8 = false;
   std::string node;  ///< The first node that needs it, for messages.
+  /// Of an operator of cuBLASLt: the tensor of its scales, which of its products this is a factor
+  /// of, and the scale of the other factor. Its data are transposed, with one scale.
+  std::string scales{};
+  size_t product = 0;
+  float input_scale = 0;
 };
 
 /// ONNX element type of kF32, kF16 or kBF16.
@@ -35,7 +40,7 @@ class GraphTyper {
  public:
   /// The references must outlive the typer. `where` names the graph in errors.
   GraphTyper(const onnx::GraphProto& source, std::string component, const Recipe& recipe,
-             const Calibration* calibration, std::string where);
+             const Calibration* calibration, std::string where, ProductAlgorithms algorithms = {});
 
   /// The typed graph; its float weights are missing and stand in weights(). At most once.
   onnx::GraphProto run();
@@ -68,6 +73,11 @@ class GraphTyper {
   std::string weight(const onnx::TensorProto& source, DType type, bool fp8,
                      const onnx::NodeProto& node);
   void quantise(onnx::NodeProto& product, const onnx::NodeProto& node, DType type);
+  /// An operator of cuBLASLt: its scales, and where it is quantised its weights.
+  void type_product(onnx::NodeProto& typed, const onnx::NodeProto& node, DType type);
+  void quantise_factor(onnx::NodeProto& typed, const onnx::NodeProto& node, size_t product,
+                       const std::string& name);
+  void add_algorithms(onnx::NodeProto& typed, const onnx::NodeProto& node, DType type, bool fp8);
   void add_scalar(const std::string& name, DType type, float value);
   onnx::NodeProto& add_op(const std::string& op_type, const std::string& name,
                           const std::vector<std::string>& inputs, int result_type);
@@ -77,6 +87,7 @@ class GraphTyper {
   const Recipe& recipe_;
   const Calibration* calibration_;
   std::string where_;
+  ProductAlgorithms algorithms_;
   const std::vector<TypeRule>* rules_ = nullptr;
   const std::vector<std::string>* fp8_ = nullptr;
   onnx::GraphProto result_;

@@ -37,6 +37,7 @@ class WeightStore {
 
   void add(const WeightUse& use) {
     const std::vector<float> values = read_f32(*use.source, model_path_);
+    if (!use.scales.empty()) return add_fp8_rows(use, values);
     if (use.fp8) return add_fp8(use, values);
     const WeightForm form = in_form(values, use.type);
     if (form.overflows != 0) {
@@ -48,6 +49,18 @@ class WeightStore {
     report_.flushed_weights += form.flushed;
     report_.subnormal_weights += form.subnormals;
     writer_.set_data(add_tensor(use, use.name, element_type(use.type)), form.bytes);
+  }
+
+  /// Once all weights are there: what products need to know of their factors' scales.
+  void add_scales() {
+    for (const auto& [name, values] : scales_) {
+      auto* tensor = graph_.add_initializer();
+      tensor->set_name(name);
+      tensor->set_data_type(onnx::TensorProto::FLOAT);
+      tensor->add_dims(static_cast<int64_t>(values.size()) / kScaleValues);
+      tensor->add_dims(kScaleValues);
+      writer_.set_data(tensor, in_form(values, DType::kF32).bytes);
+    }
   }
 
   /// Throws when a weight did not fit its type.
@@ -79,11 +92,31 @@ class WeightStore {
     writer_.set_data(scale, in_form(matrix.scales, use.type).bytes);
   }
 
+  /// Of an operator of cuBLASLt.
+  void add_fp8_rows(const WeightUse& use, const std::vector<float>& values) {
+    const Fp8Transpose matrix = in_fp8_transposed(values, static_cast<size_t>(use.source->dims(1)));
+    if (!matrix.finite) overflows_ += "\n  '" + use.source->name() + "' (node '" + use.node + "')";
+    report_.narrowed_weights += static_cast<int64_t>(values.size());
+    auto* tensor = add_tensor(use, use.name, onnx::TensorProto::INT32);
+    tensor->set_dims(0, use.source->dims(1));
+    tensor->set_dims(1, use.source->dims(0) / static_cast<int64_t>(sizeof(int32_t)));
+    writer_.set_data(tensor, matrix.data);
+    std::vector<float>& scales = scales_[use.scales];
+    scales.resize(std::max(scales.size(), (use.product + 1) * 3 * kScaleStep));
+    float* to = scales.data() + use.product * 3 * kScaleStep;
+    to[0] = 1 / use.input_scale;
+    to[kScaleStep] = use.input_scale;
+    to[2 * kScaleStep] = matrix.scale;
+  }
+
+  static constexpr auto kScaleStep = static_cast<size_t>(kScaleValues);
+
   std::filesystem::path model_path_;
   ModelWriter& writer_;
   onnx::GraphProto& graph_;
   TypedGraphReport& report_;
   std::string overflows_;
+  std::map<std::string, std::vector<float>> scales_;  ///< By their tensor.
 };
 
 /// The operators used here mean the same in opset 20 and 22; 22 is the first in which convolutions
@@ -95,8 +128,8 @@ void raise_versions_for_bf16(onnx::ModelProto& model) {
   model.set_ir_version(std::max<int64_t>(model.ir_version(), 10));
 }
 
-void fuse_attention(onnx::ModelProto& model, const std::vector<std::string>& patterns,
-                    const std::string& where) {
+void fuse(onnx::ModelProto& model, const std::vector<std::string>& patterns,
+          const std::string& where) {
   if (fuse_nodes(*model.mutable_graph(), patterns, where) == 0) return;
   auto* own = model.add_opset_import();
   own->set_domain(kOwnDomain);
@@ -117,17 +150,23 @@ void check_calibration(const ExportedGraph& graph, const Calibration& calibratio
 
 TypedGraphReport write_typed_graph(const std::filesystem::path& input,
                                    const std::filesystem::path& output, const Recipe& recipe,
-                                   const Calibration* calibration, uint64_t inline_limit_bytes) {
+                                   const Calibration* calibration, uint64_t inline_limit_bytes,
+                                   const ProductAlgorithms& algorithms) {
   ExportedGraph source = read_exported_graph(input);
   std::error_code error;
   if (std::filesystem::equivalent(input, output, error)) {
     throw_bad_input(output.string() + ": the typed graph would replace the graph it is made from");
   }
   if (calibration != nullptr) check_calibration(source, *calibration, input.string());
-  if (const auto fused = recipe.fused.find(source.component); fused != recipe.fused.end()) {
-    fuse_attention(source.model, fused->second, input.string());
+  std::vector<std::string> fused;
+  for (const auto* patterns : {&recipe.fused, &recipe.products}) {
+    const auto found = patterns->find(source.component);
+    if (found == patterns->end()) continue;
+    fused.insert(fused.end(), found->second.begin(), found->second.end());
   }
-  GraphTyper typer(source.model.graph(), source.component, recipe, calibration, input.string());
+  if (!fused.empty()) fuse(source.model, fused, input.string());
+  GraphTyper typer(source.model.graph(), source.component, recipe, calibration, input.string(),
+                   algorithms);
   onnx::ModelProto typed = source.model;
   typed.clear_graph();
   *typed.mutable_graph() = typer.run();
@@ -145,6 +184,7 @@ TypedGraphReport write_typed_graph(const std::filesystem::path& input,
   ModelWriter writer(files, output, total_bytes > inline_limit_bytes);
   WeightStore store(input, writer, *typed.mutable_graph(), report);
   for (const WeightUse& use : typer.weights()) store.add(use);
+  store.add_scales();
   store.check(recipe);
   writer.finish(typed);
   report.written = files.commit();

@@ -25,6 +25,7 @@ nlohmann::ordered_json to_json(const Recipe& recipe) {
   for (const auto& [tensor, type] : recipe.io) json["io"][tensor] = name_of(type);
   for (const auto& [component, patterns] : recipe.fp8) json["fp8"][component] = patterns;
   for (const auto& [component, patterns] : recipe.fused) json["fused"][component] = patterns;
+  for (const auto& [component, patterns] : recipe.products) json["products"][component] = patterns;
   if (!recipe.tf32.empty()) json["tf32"] = recipe.tf32;
   return json;
 }
@@ -64,6 +65,7 @@ Recipe Recipe::with_f32_nodes(const std::vector<std::string>& patterns) const {
 Recipe Recipe::with_standard_operators() const {
   Recipe result = *this;
   result.fused.clear();
+  result.products.clear();
   return result;
 }
 

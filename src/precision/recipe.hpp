@@ -43,11 +43,16 @@ struct Recipe {
   /// (precision/fusion.hpp); others are left to TensorRT.
   std::map<std::string, std::vector<std::string>> fused;
 
+  /// Per component, the same for products that cuBLASLt computes. Where it is not installed, a
+  /// recipe with such products is not for this component; and it is for no other component, for
+  /// which the next one says the same.
+  std::map<std::string, std::vector<std::string>> products;
+
   /// Components whose float32 matrix products and convolutions may run as TF32: factors rounded to
   /// 10 bits of mantissa as float16 has them, the range and the sums those of float32.
   std::set<std::string> tf32;
 
-  /// The same without `fused`: only operators that every ONNX program knows.
+  /// The same without `fused` and `products`: only operators that every ONNX program knows.
   [[nodiscard]] Recipe with_standard_operators() const;
 
   /// Whether graphs of this component need a calibration.

@@ -192,7 +192,7 @@ class Reader {
     recipe.name = text(variant["name"], parent + "/name");
     const std::string where = parent + "/" + recipe.name;
     if (!names_.insert(recipe.name).second) problem(where + ": the name is used twice");
-    check_keys(variant, where, {"name", "types", "rules", "fp8", "fused", "tf32"});
+    check_keys(variant, where, {"name", "types", "rules", "fp8", "fused", "products", "tf32"});
     merge_aliases(aliases, member(variant, "types", where, false), where);
     append_rules(recipe, member(variant, "rules", where, false), aliases, where + "/rules");
     append_rules(recipe, member(book, "rules", ""), aliases, "/rules");
@@ -202,6 +202,7 @@ class Reader {
     }
     recipe.fp8 = patterns(variant, "fp8", where);
     recipe.fused = patterns(variant, "fused", where);
+    recipe.products = patterns(variant, "products", where);
     recipe.tf32 = components(variant, "tf32", where);
     if ((precision == Precision::kFp8) == recipe.fp8.empty()) {
       problem(where + "/fp8: needed by the recipes of fp8, and only by them");

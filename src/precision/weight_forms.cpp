@@ -77,4 +77,25 @@ Fp8Matrix in_fp8(std::span<const float> values, size_t columns, DType scale_type
   return matrix;
 }
 
+float fp8_tensor_scale(float amax) { return std::max(amax / kLargestE4m3, kSmallestNormalBf16); }
+
+Fp8Transpose in_fp8_transposed(std::span<const float> values, size_t columns) {
+  Fp8Transpose result;
+  float amax = 0;
+  for (const float value : values) {
+    result.finite = result.finite && std::isfinite(value);
+    amax = std::max(amax, std::abs(value));
+  }
+  result.scale = fp8_tensor_scale(amax);
+  result.data.resize(values.size());
+  const size_t rows = columns == 0 ? 0 : values.size() / columns;
+  for (size_t row = 0; row < rows; ++row) {
+    for (size_t column = 0; column < columns; ++column) {
+      result.data[column * rows + row] =
+          std::byte{f32_to_e4m3(values[row * columns + column] / result.scale)};
+    }
+  }
+  return result;
+}
+
 }  // namespace sam3trt

@@ -32,4 +32,16 @@ struct Fp8Matrix {
 };
 [[nodiscard]] Fp8Matrix in_fp8(std::span<const float> values, size_t columns, DType scale_type);
 
+/// The transpose of a row-major matrix in FP8 E4M3 with one scale.
+struct Fp8Transpose {
+  std::vector<std::byte> data;
+  float scale = 0;
+  bool finite = true;
+};
+[[nodiscard]] Fp8Transpose in_fp8_transposed(std::span<const float> values, size_t columns);
+
+/// What values up to `amax` are divided by so that E4M3 holds them; at least the smallest normal
+/// number.
+[[nodiscard]] float fp8_tensor_scale(float amax);
+
 }  // namespace sam3trt

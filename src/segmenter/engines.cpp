@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/sha256.hpp"
+#include "cuda/cublaslt.hpp"
 #include "cuda/operators.hpp"
 #include "openvino/openvino_engine.hpp"
 #include "runtime/float32_engine.hpp"
@@ -105,6 +106,11 @@ std::shared_ptr<const LoadedPlan> EngineFile::load(TensorRtHost& host, const Loa
   const EngineHost here = host.describe();
   const std::string reason = refusal(manifest_, here, options.allow_unverified);
   if (!reason.empty()) throw_bad_input(path + ": " + reason);
+  if (!manifest_.cublaslt_version.empty()) {
+    const CublasLtInfo library = find_cublaslt();
+    const std::string missing = missing_library(manifest_, library.version, library.problem);
+    if (!missing.empty()) throw Error(ErrorCode::kUnavailable, path + ": " + missing);
+  }
   check_content();
   log(LogLevel::kInfo,
       "loading " + path + " in " + here.flavour + " " + here.tensorrt_version + " on " + here.gpu);

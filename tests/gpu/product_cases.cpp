@@ -100,6 +100,7 @@ ProductResult run_product_case(const CudaDevice& device, const CublasLt& library
   call.input = on.input.data();
   call.weight = weight.data();
   call.bias = bias.data();
+  call.added = sizes.residual;
   call.residual = sizes.residual ? added.data() : 0;
   call.gain = on.gain.data();
   call.shift = on.shift.data();

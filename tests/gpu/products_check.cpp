@@ -340,6 +340,7 @@ class Check {
     proj.normalised = false;
     proj.outputs = width_;
     proj.input = attended.data();
+    proj.added = true;
     proj.residual = stream.data();
     proj.result = result.data();
     sam3trt::MlpCall mlp;

@@ -11,21 +11,13 @@
 #include "base/log.hpp"
 #include "base/own_operators.hpp"
 #include "cuda/operators.hpp"
+#include "trt/flavour/product_operators.hpp"
 
 namespace sam3trt {
 namespace {
 
 constexpr const char* kVersion = "1";
 constexpr const char* kNamespace = "";
-using Field = std::pair<const char*, int64_t>;
-
-int64_t elements(const nvinfer1::Dims& dims) {
-  int64_t count = 1;
-  for (int32_t i = 0; i < dims.nbDims; ++i) count *= dims.d[i];
-  return count;
-}
-
-DevicePointer address(const void* pointer) { return reinterpret_cast<DevicePointer>(pointer); }
 
 /// What all attentions have; `fields` begin with heads and their size.
 template <size_t kFields>
@@ -457,6 +449,9 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
     if (input_count != kInputs || output_count != 1) return false;
     const nvinfer1::PluginTensorDesc& tensor = tensors[position].desc;
     if (tensor.format != nvinfer1::TensorFormat::kLINEAR) return false;
+    if constexpr (requires { op_.is_packed(position); }) {
+      if (op_.is_packed(position)) return tensor.type == nvinfer1::DataType::kINT32;
+    }
     const bool low =
         Operator::kLowInputs > 0 && (position < Operator::kLowInputs || position == kInputs);
     if (!low) return tensor.type == nvinfer1::DataType::kFLOAT;
@@ -572,14 +567,19 @@ class OperatorCreator final : public nvinfer1::IPluginCreatorV3One {
 }  // namespace
 
 template <>
-std::array<nvinfer1::IPluginCreatorV3One*, 6> operator_plugin_creators<SAM3TRT_FLAVOUR>() {
+std::array<nvinfer1::IPluginCreatorV3One*, 9> operator_plugin_creators<SAM3TRT_FLAVOUR>() {
   static OperatorCreator<PlainOperator> plain;
   static OperatorCreator<RotaryOperator> rotary;
   static OperatorCreator<GridOperator> grid;
   static OperatorCreator<PositionOperator> position;
   static OperatorCreator<MemoryOperator> memory;
   static OperatorCreator<RotatedOperator> rotated;
-  return {&plain, &rotary, &grid, &position, &memory, &rotated};
+  static OperatorCreator<NormalisedProductOperator> normalised_product;
+  static OperatorCreator<ResidualProductOperator> residual_product;
+  static OperatorCreator<MlpOperator> mlp;
+  return {
+      &plain, &rotary, &grid, &position, &memory, &rotated, &normalised_product, &residual_product,
+      &mlp};
 }
 
 }  // namespace sam3trt
