@@ -70,7 +70,11 @@ void link_data_files(const onnx::GraphProto& graph, const std::filesystem::path&
       throw_bad_input(input.string() + ": names a data file '" + name +
                       "' outside its folder; export the graph again");
     }
-    std::filesystem::create_symlink(folder / name, output.parent_path() / name, error);
+    // OpenVINO refuses symbolic links that lead out of the graph's folder.
+    const auto source = std::filesystem::canonical(folder / name, error);
+    const auto target = output.parent_path() / name;
+    if (!error) std::filesystem::create_hard_link(source, target, error);
+    if (error) std::filesystem::copy_file(source, target, error);
     if (error) {
       throw_bad_input((output.parent_path() / name).string() + ": cannot be made (" +
                       error.message() + ")");

@@ -52,7 +52,8 @@ struct Calibration {
 
 /// Writes `input` with one more scalar output per matrix product that `recipe` quantises: the
 /// largest magnitude of its first factor. `output` belongs into a temporary folder of its own:
-/// weights in data files are shared through symbolic links of their names there. Returns an empty
+/// data files with weights appear there under their names, as hard links where the file system has
+/// them, else as copies. Returns an empty
 /// calibration for the graph, to be filled by Calibration::add_run. Throws Error(kBadInput) when
 /// the recipe quantises nothing in this graph or `output` lies in the folder of `input`, where it
 /// could be taken for a graph of the model.

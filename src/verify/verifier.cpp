@@ -276,7 +276,8 @@ std::string Verifier::sha256() const {
 std::vector<std::string> Verifier::calibration_images() const { return hash_images(images_); }
 
 Calibration Verifier::calibrate(const fs::path& onnx, const Recipe& recipe) {
-  const TemporaryFolder folder(scratch_parent());
+  // Beside the graph, where the calibration will lie, too: on the file system of its weights.
+  const TemporaryFolder folder(onnx.has_parent_path() ? onnx.parent_path() : ".");
   const fs::path graph = folder.path() / "calibration.onnx";
   Calibration calibration = write_calibration_graph(onnx, graph, recipe);
   const auto engine =

@@ -156,6 +156,25 @@ def test_a_detector_brings_its_parts(build, graphs, tmp_path):
 
 
 @needs_rtx
+def test_fp8_calibrates_graphs_whose_weights_lie_in_a_file_beside_them(build, graphs, tmp_path):
+    path = graphs / "vision_encoder.onnx"
+    command = ("--onnx", path, "--output", tmp_path / "v.engine", "--fp8", *RTX)
+    build(*command, check=True)
+    inside = json.loads((graphs / "vision_encoder.onnx.calibration.json").read_text("utf-8"))
+    model = onnx.load(path)
+    path.unlink()
+    (graphs / "vision_encoder.onnx.calibration.json").unlink()
+    onnx.save(
+        model, path, save_as_external_data=True, location=path.name + ".data", size_threshold=1024
+    )
+    assert path.with_name(path.name + ".data").stat().st_size > 1 << 20
+    build(*command, "--force", check=True)
+    beside = json.loads((graphs / "vision_encoder.onnx.calibration.json").read_text("utf-8"))
+    assert beside["amax"] == inside["amax"]
+    assert not list(graphs.glob(".sam3trt-*"))
+
+
+@needs_rtx
 def test_fp8_calibration_depends_on_the_images_and_on_nothing_else(build, graphs, tmp_path):
     calibration = graphs / "vision_encoder.onnx.calibration.json"
 

@@ -76,7 +76,9 @@ TEST_F(CalibrationFiles, WeightsInADataFileAreSharedWithATemporaryFolder) {
   save_graph(1000);
   const auto graph = folder_ / "other/c.onnx";
   write_calibration_graph(folder_ / "g.onnx", graph, recipe_);
-  EXPECT_TRUE(std::filesystem::is_symlink(folder_ / "other/g.onnx.data"));
+  // OpenVINO follows no link out of the folder.
+  EXPECT_FALSE(std::filesystem::is_symlink(folder_ / "other/g.onnx.data"));
+  EXPECT_TRUE(std::filesystem::equivalent(folder_ / "other/g.onnx.data", folder_ / "g.onnx.data"));
   EXPECT_EQ(read_f32(read_model(graph).graph().initializer(1), graph),
             std::vector<float>(1024, 1.0F));
 }
