@@ -217,10 +217,40 @@ EngineBuildResult build_foreign(TensorRtApi& api, const EngineBuildRequest& requ
   return result;
 }
 
+/// Whether a recipe whose products cuBLASLt computes says nothing here: a next one gives the same
+/// graph, or one for which the library is not needed.
+bool is_passed_over(const EngineBuildRequest& request, const TensorRtApi& api, const Recipe& recipe,
+                    const std::string& component) {
+  if (recipe.products.empty()) return false;
+  if (!recipe.products.contains(component)) return true;
+  return api.flavour() == TensorRtFlavour::kTensorRtRtx || !request.cublaslt_problem.empty();
+}
+
+void report_passed_over(const EngineBuildRequest& request, const TensorRtApi& api,
+                        const Recipe& first, const std::string& component) {
+  if (!request.report || !first.products.contains(component) || request.cublaslt_problem.empty() ||
+      api.flavour() == TensorRtFlavour::kTensorRtRtx) {
+    return;
+  }
+  request.report(request.output.string() + ": recipe " + first.name +
+                 ", the fastest, is not tried: " + request.cublaslt_problem);
+}
+
 /// The recipes in the order to try them in.
-std::vector<Recipe> recipes_to_try(const EngineBuildRequest& request,
+std::vector<Recipe> recipes_to_try(const EngineBuildRequest& request, const TensorRtApi& api,
+                                   const std::string& component,
                                    const std::optional<RecipeOutcome>& known) {
-  const std::vector<Recipe>& variants = request.recipes.variants(request.precision);
+  std::vector<Recipe> variants = request.recipes.variants(request.precision);
+  report_passed_over(request, api, variants.front(), component);
+  const Recipe last = variants.back();
+  std::erase_if(variants, [&](const Recipe& recipe) {
+    return is_passed_over(request, api, recipe, component);
+  });
+  if (variants.empty() && last.products.contains(component) && !request.cublaslt_problem.empty()) {
+    throw Error(ErrorCode::kUnavailable,
+                request.onnx.string() + ": all recipes call cuBLASLt: " + request.cublaslt_problem);
+  }
+  if (variants.empty()) variants.push_back(last);
   if (request.force || !request.after.empty()) return variants;
   std::vector<Recipe> order = order_recipes(variants, known);
   if (request.report && order.front().name != variants.front().name) {
@@ -264,21 +294,6 @@ void report_unfused(const EngineBuildRequest& request, const EngineManifest& man
                  " leaves to it; the engine is right, but slower than it could be");
 }
 
-/// Whether a recipe whose products cuBLASLt computes says nothing here: the next one then gives the
-/// same graph, or one for which the library is not needed.
-bool is_passed_over(const EngineBuildRequest& request, const TensorRtApi& api, const Recipe& recipe,
-                    const std::string& component) {
-  if (recipe.products.empty()) return false;
-  if (!recipe.products.contains(component)) return true;
-  if (api.flavour() == TensorRtFlavour::kTensorRtRtx) return true;
-  if (request.cublaslt_problem.empty()) return false;
-  if (request.report) {
-    request.report(request.output.string() + ": recipe " + recipe.name +
-                   ", the fastest, is not tried: " + request.cublaslt_problem);
-  }
-  return true;
-}
-
 /// For the images that the first profile is best for.
 ProductAlgorithms algorithms_for(const EngineBuildRequest& request,
                                  std::span<const Profile> profiles) {
@@ -300,9 +315,8 @@ EngineBuildResult build_exported(TensorRtApi& api, const EngineBuildRequest& req
   std::vector<std::string> refused;  // by their hashes
   bool skipped = !request.after.empty();
   std::optional<double> fastest;  // of the first that was refused
-  for (const Recipe& variant : recipes_to_try(request, known)) {
-    const std::string component = graph.metadata.at("sam3trt.component");
-    if (is_passed_over(request, api, variant, component)) continue;
+  const std::string component = graph.metadata.at("sam3trt.component");
+  for (const Recipe& variant : recipes_to_try(request, api, component, known)) {
     const Recipe recipe = for_library(variant, api);
     const TemporaryFolder folder(folder_of(request.output));
     const fs::path typed = folder.path() / "typed.onnx";

@@ -11,6 +11,10 @@ GRID = "Sam3trtGridAttention"
 POSITION = "Sam3trtQueryPosition"
 MEMORY = "Sam3trtMemoryAttention"
 ROTATED = "Sam3trtRotatedAttention"
+NORMALISED_PRODUCT = "Sam3trtNormalisedProduct"
+RESIDUAL_PRODUCT = "Sam3trtResidualProduct"
+MLP = "Sam3trtMlp"
+PRODUCTS = (NORMALISED_PRODUCT, RESIDUAL_PRODUCT, MLP)
 
 
 def nodes(model: onnx.ModelProto, operator: str) -> list[onnx.NodeProto]:
@@ -196,6 +200,62 @@ class _Position(_Expansion):
         self.nodes.append(helper.make_node("Pad", [y, pads], list(node.output)))
 
 
+def _e4m3(codes: np.ndarray) -> np.ndarray:
+    exponent, digits = (codes >> 3) & 15, codes & 7
+    size = np.where(exponent == 0, digits * 2.0**-9, (8 + digits) * 2.0 ** (exponent - 10.0))
+    return np.where(codes & 128, -size, size).astype(np.float32)
+
+
+class _Products(_Expansion):
+    """Products of cuBLASLt; sums, normalisation, GELU and the residual in float32."""
+
+    def __init__(self, node: onnx.NodeProto, element_type: int, model: onnx.ModelProto) -> None:
+        super().__init__(node, element_type)
+        self.tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+        self.fp8 = self.sizes["fp8"] == 1
+        if self.fp8:
+            zero = helper.make_tensor(f"{self.name}/zero", TensorProto.FLOAT8E4M3FN, [], [0.0])
+            self.constants.append(zero)
+        x = node.input[0]
+        if node.op_type == RESIDUAL_PRODUCT:
+            _, residual, bias, weight, scales = node.input
+            y = self.product(self.wide(x), weight, bias, scales, 0)
+        elif node.op_type == NORMALISED_PRODUCT:
+            _, bias, weight, gain, shift, scales = node.input
+            y, residual = self.product(self.normalised(x, gain, shift), weight, bias, scales, 0), ""
+        else:
+            residual, hidden_bias, bias, hidden_weight, weight, gain, shift, scales = node.input
+            normalised = self.normalised(x, gain, shift)
+            hidden = self.product(normalised, hidden_weight, hidden_bias, scales, 0)
+            hidden = self.op("Gelu", hidden, approximate="tanh")
+            y = self.product(hidden, weight, bias, scales, 1)
+        if residual:
+            y = self.op("Add", y, self.wide(residual))
+        self.nodes.append(helper.make_node("Cast", [y], list(node.output), to=element_type))
+
+    def normalised(self, x: str, gain: str, shift: str) -> str:
+        epsilon = np.array(self.sizes["epsilon"], np.int32).view(np.float32)
+        return self.op(
+            "LayerNormalization", self.wide(x), gain, shift, axis=-1, epsilon=float(epsilon)
+        )
+
+    def product(self, x: str, weight: str, bias: str, scales: str, which: int) -> str:
+        if not self.fp8:
+            y = self.op("MatMul", self.rounded(x), self.wide(weight))
+            return self.op("Add", y, self.wide(bias))
+        inverse, scale, weight_scale = self.array(scales)[3 * which : 3 * which + 3, 0]
+        np.testing.assert_allclose(inverse * scale, 1, rtol=1e-6)
+        codes = self.array(weight).view(np.uint8)
+        factor = self.constant(f"weight{which}", _e4m3(codes).T * weight_scale)
+        at = self.constant(f"scale{which}", np.array(scale, np.float32))
+        zero = f"{self.name}/zero"
+        x = self.op("DequantizeLinear", self.op("QuantizeLinear", x, at, zero), at, zero)
+        return self.op("Add", self.op("MatMul", x, factor), self.wide(bias))
+
+    def array(self, name: str) -> np.ndarray:
+        return numpy_helper.to_array(self.tensors[name])
+
+
 def _tokens(model: onnx.ModelProto) -> int:
     dims = next(o for o in model.graph.output if o.name == "fpn_feat_2").type.tensor_type.shape.dim
     return dims[2].dim_value * dims[3].dim_value
@@ -217,6 +277,8 @@ def in_standard_operators(model: onnx.ModelProto, element_type: int) -> onnx.Mod
             expansion = _Position(node, element_type)
         elif node.op_type in (MEMORY, ROTATED):
             expansion = _Memory(node, element_type)
+        elif node.op_type in PRODUCTS:
+            expansion = _Products(node, element_type, model)
         else:
             result.graph.node.append(node)
             continue

@@ -41,6 +41,7 @@ void type(std::vector<std::string> arguments) {
                          {"subnormal_weights", report.subnormal_weights},
                          {"low_attentions", report.low_softmaxes},
                          {"own_operators", report.own_operators},
+                         {"own_products", report.own_products},
                          {"unused", report.unused}};
   for (const auto& [dtype, count] : report.nodes) json["nodes"][sam3trt::name_of(dtype)] = count;
   std::puts(json.dump().c_str());

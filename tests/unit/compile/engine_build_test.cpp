@@ -115,6 +115,50 @@ TEST_F(BuildEngine, RemembersTheAttentionKernelsThatTheEngineCalls) {
   EXPECT_EQ(build_engine(api_, request_).manifest.kernels_sha256, "kernels");
 }
 
+/// The product to queries, keys and values of a block of the vision encoder.
+void save_block(const fs::path& path) {
+  Graph graph("block");
+  const std::string block = "/vision/blocks.0/";
+  const Value x = graph.add_input("x", DType::kF32, {Dim("B"), 4, 16});
+  const auto constant = [&](const std::string& name, Shape shape, size_t count) {
+    return graph.add_constant_f32(block + name, std::move(shape), std::vector<float>(count, 0.5F));
+  };
+  const Value norm = add_layer_normalization(graph, block + "norm1", x, constant("gain", {16}, 16),
+                                             constant("shift", {16}, 16), 1e-6F);
+  const Value product =
+      add_matmul(graph, block + "attn/qkv/matmul", norm, constant("weight", {16, 48}, 768));
+  graph.add_output(
+      "y", add_relu(graph, block + "attn/relu",
+                    add_add(graph, block + "attn/qkv", product, constant("bias", {48}, 48))));
+  graph.set_metadata("sam3trt.component", "vision_encoder");
+  graph.set_metadata("sam3trt.checkpoint_sha256", "abc");
+  graph.save(path);
+}
+
+TEST_F(BuildEngine, CallsCublasLtWhereItIsThereAndSaysSo) {
+  save_block(folder_ / "in.onnx");
+  request_.cublaslt_version = "13.1.0";
+  accept({"fp16_products"});
+  const EngineManifest manifest = build_engine(api_, request_).manifest;
+  EXPECT_EQ(manifest.recipe, "fp16_products");
+  EXPECT_EQ(manifest.cublaslt_version, "13.1.0");
+  EXPECT_EQ(manifest.kernels_sha256, "kernels");
+}
+
+TEST_F(BuildEngine, DoesWithoutCublasLtAndSaysWhatIsLost) {
+  save_block(folder_ / "in.onnx");
+  request_.cublaslt_problem = "it is not installed";
+  accept({"fp16"});
+  std::vector<std::string> told;
+  request_.report = [&told](const std::string& message) { told.push_back(message); };
+  const EngineManifest manifest = build_engine(api_, request_).manifest;
+  EXPECT_EQ(manifest.recipe, "fp16");
+  EXPECT_EQ(manifest.cublaslt_version, "");
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_THAT(told.front(),
+              HasSubstr("recipe fp16_products, the fastest, is not tried: it is not"));
+}
+
 TEST_F(BuildEngine, TriesTheNextSaferRecipeWhenTheVerificationFails) {
   accept({"fp16_fp32_decoder"});
   std::vector<std::string> told;

@@ -190,6 +190,19 @@ TEST(Refusal, OtherOperatorKernelsMatterWhereTheEngineCallsThem) {
   EXPECT_EQ(refusal(without, other, false), "");
 }
 
+TEST(Refusal, AnEngineNeedsTheCublasLtThatItWasBuiltWith) {
+  EngineManifest manifest = example();
+  EXPECT_EQ(missing_library(manifest, "", "it is not installed"), "");  // it does not call it
+  manifest.cublaslt_version = "13.1.0";
+  EXPECT_EQ(EngineManifest::parse(manifest.to_json(), "x").cublaslt_version, "13.1.0");
+  EXPECT_EQ(missing_library(manifest, "13.1.0", ""), "");
+  EXPECT_THAT(missing_library(manifest, "12.9.1", ""),
+              testing::AllOf(HasSubstr("13.1.0"), HasSubstr("this is 12.9.1"),
+                             HasSubstr("SAM3TRT_CUBLASLT_DIR")));
+  EXPECT_THAT(missing_library(manifest, "", "it is not installed; install libcublas"),
+              testing::AllOf(HasSubstr("needs cuBLASLt 13.1.0"), HasSubstr("install libcublas")));
+}
+
 TEST(Refusal, AnEngineCompiledAheadOfTimeNeedsTheComputeCapabilityOnly) {
   EngineManifest manifest = example();
   manifest.gpu.clear();
