@@ -306,7 +306,8 @@ void GraphTyper::quantise(onnx::NodeProto& product, const onnx::NodeProto& node,
     missing_ += "\n  " + name;
     return;
   }
-  if (report_.fp8_products++ == 0) {
+  ++report_.fp8_products;
+  if (!std::exchange(has_fp8_zero_, true)) {
     auto* zero = result_.add_initializer();
     zero->set_name(kFp8Zero);
     zero->set_data_type(TensorProto::FLOAT8E4M3FN);

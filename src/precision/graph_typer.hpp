@@ -100,6 +100,7 @@ class GraphTyper {
   std::map<std::pair<std::string, DType>, std::string> casts_;
   std::vector<bool> rule_used_;
   std::vector<bool> fp8_used_;
+  bool has_fp8_zero_ = false;
   std::string missing_;  ///< Products without a calibration.
 };
 

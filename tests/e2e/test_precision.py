@@ -313,17 +313,20 @@ def test_the_fused_attention_stands_for_the_operators_it_replaces(
 
 
 @pytest.mark.parametrize(
-    ("name", "recipe", "limit"),
+    ("name", "recipe", "of_a_block", "limit"),
+    # Measured 7.5e-7 at most in float16, 4.3e-3 in FP8, whose weights have one scale in place of one
+    # per column. The MLP of tiny_a has a size that cuBLASLt does not take: it stays as it is.
     [
-        ("tiny_a", "fp16_products", 2e-6),
-        ("tiny_b", "fp16_products_erf", 2e-6),
-        ("tiny_a", "fp8_products", 1e-2),
-        ("tiny_b", "fp8_products", 1e-2),
-        ("tiny_a", "fp8_products_fp16_early_qkv", 1e-2),
+        ("tiny_a", "fp16_products", 2, 2e-6),
+        ("tiny_b", "fp16_products", 3, 2e-6),
+        ("tiny_b", "fp16_products_erf", 3, 2e-6),
+        ("tiny_a", "fp8_products", 2, 1e-2),
+        ("tiny_b", "fp8_products", 3, 1e-2),
+        ("tiny_b", "fp8_products_fp16_early_qkv", 3, 1e-2),
     ],
 )
 def test_the_fused_products_stand_for_the_operators_they_replace(
-    exported, type_graph, calibration, tmp_path, name, recipe, limit
+    exported, type_graph, calibration, tmp_path, name, recipe, of_a_block, limit
 ):
     file = graphs.FILES["vision_encoder"]
     source = exported("hf", name) / file
@@ -333,8 +336,7 @@ def test_the_fused_products_stand_for_the_operators_they_replace(
     fused = onnx.load(tmp_path / "fused.onnx")
     products = [node for node in fused.graph.node if node.op_type in fused_attention.PRODUCTS]
     blocks = len(fused_attention.nodes(fused, fused_attention.ROTARY))
-    assert report["own_products"] == len(products) == 3 * blocks > 0
-    assert not [node for node in fused.graph.node if node.name.endswith(("/fc2", "/residual2"))]
+    assert report["own_products"] == len(products) == of_a_block * blocks > 0
     standard = fused_attention.in_standard_operators(fused, TensorProto.FLOAT16)
     onnx.save(standard, tmp_path / "standard.onnx")
     data = goldens.Goldens("hf", name)
@@ -343,22 +345,6 @@ def test_the_fused_products_stand_for_the_operators_they_replace(
     found = run_rounded(rounding.with_roundings(tmp_path / "standard.onnx"), inputs)
     for a, b in zip(found, expected, strict=True):
         assert distance(a, b) < limit
-
-
-def test_products_of_sizes_that_cublaslt_does_not_take_are_left_to_tensorrt(
-    exported, type_graph, tmp_path
-):
-    file = graphs.FILES["vision_encoder"]
-    source = exported("hf", "tiny_c") / file
-    type_graph("--fused", "fp16_products", source, tmp_path / "fused.onnx")
-    fused = onnx.load(tmp_path / "fused.onnx")
-    sizes = {t.name: t.dims for t in fused.graph.initializer if len(t.dims) == 2}
-    left = [node for node in fused.graph.node if node.name.endswith("qkv/matmul")]
-    assert all(
-        (node.op_type == "MatMul") == any(size % 16 for size in sizes[node.input[-1]])
-        for node in left
-        if node.op_type == "MatMul"
-    )
 
 
 @pytest.fixture(scope="session")
