@@ -314,7 +314,7 @@ def test_the_fused_attention_stands_for_the_operators_it_replaces(
 
 @pytest.mark.parametrize(
     ("name", "recipe", "of_a_block", "limit"),
-    # Measured 7.5e-7 at most in float16, 4.3e-3 in FP8, whose weights have one scale in place of one
+    # Measured 7.5e-7 at most in float16, 4.3e-3 in FP8, whose weights have one scale, not one
     # per column. The MLP of tiny_a has a size that cuBLASLt does not take: it stays as it is.
     [
         ("tiny_a", "fp16_products", 2, 2e-6),
