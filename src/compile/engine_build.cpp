@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <iterator>
 #include <set>
 
 #include "base/atomic_file.hpp"
@@ -240,17 +241,21 @@ void report_passed_over(const EngineBuildRequest& request, const TensorRtApi& ap
 std::vector<Recipe> recipes_to_try(const EngineBuildRequest& request, const TensorRtApi& api,
                                    const std::string& component,
                                    const std::optional<RecipeOutcome>& known) {
-  std::vector<Recipe> variants = request.recipes.variants(request.precision);
-  report_passed_over(request, api, variants.front(), component);
-  const Recipe last = variants.back();
-  std::erase_if(variants, [&](const Recipe& recipe) {
-    return is_passed_over(request, api, recipe, component);
+  const std::vector<Recipe>& all = request.recipes.variants(request.precision);
+  report_passed_over(request, api, all.front(), component);
+  std::vector<Recipe> variants;
+  std::ranges::copy_if(all, std::back_inserter(variants), [&](const Recipe& recipe) {
+    return !is_passed_over(request, api, recipe, component);
   });
-  if (variants.empty() && last.products.contains(component) && !request.cublaslt_problem.empty()) {
-    throw Error(ErrorCode::kUnavailable,
-                request.onnx.string() + ": all recipes call cuBLASLt: " + request.cublaslt_problem);
+  if (variants.empty()) {
+    const bool needs_library = std::ranges::all_of(
+        all, [&](const Recipe& recipe) { return recipe.products.contains(component); });
+    if (needs_library && !request.cublaslt_problem.empty()) {
+      throw Error(ErrorCode::kUnavailable, request.onnx.string() + ": all recipes call cuBLASLt: " +
+                                               request.cublaslt_problem);
+    }
+    variants = all;  // of another component, or without these products
   }
-  if (variants.empty()) variants.push_back(last);
   if (request.force || !request.after.empty()) return variants;
   std::vector<Recipe> order = order_recipes(variants, known);
   if (request.report && order.front().name != variants.front().name) {

@@ -159,6 +159,25 @@ TEST_F(BuildEngine, DoesWithoutCublasLtAndSaysWhatIsLost) {
               HasSubstr("recipe fp16_products, the fastest, is not tried: it is not"));
 }
 
+TEST_F(BuildEngine, FailsWhereAllRecipesCallCublasLtAndThereIsNone) {
+  save_block(folder_ / "in.onnx");
+  nlohmann::json book = nlohmann::json::parse(builtin_recipes());
+  auto& variants = book["precisions"]["fp16"]["variants"];
+  variants = nlohmann::json::array({variants[0], variants[1]});
+  request_.recipes = RecipeBook::parse(book.dump(), "book");
+  request_.cublaslt_problem = "it is not installed";
+  try {
+    static_cast<void>(build_engine(api_, request_));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
+    EXPECT_THAT(error.what(), HasSubstr("all recipes call cuBLASLt: it is not installed"));
+  }
+  save_graph("detector");  // which has no such products
+  accept({"fp16_products"});
+  EXPECT_EQ(build_engine(api_, request_).manifest.recipe, "fp16_products");
+}
+
 TEST_F(BuildEngine, TriesTheNextSaferRecipeWhenTheVerificationFails) {
   accept({"fp16_fp32_decoder"});
   std::vector<std::string> told;
