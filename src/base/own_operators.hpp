@@ -90,12 +90,16 @@ inline constexpr const char* kMlp = "Sam3trtMlp";
 inline constexpr int64_t kScaleValues = 4;
 
 /// Operators of cuBLASLt have, for each of their products, kAlgorithmWords of kAlgorithmAttributes,
-/// too: the bits of the library's algorithm; all 0: its own choice.
-inline constexpr size_t kAlgorithmWords = 8;
+/// too: the bits of the library's algorithm, as int32 in turn, the lower half of each 64 first; all
+/// 0: its own choice. TensorRT's parser cuts integers off after 32 bits.
+inline constexpr size_t kAlgorithmWords = 16;
 inline constexpr std::array<const char*, 2 * kAlgorithmWords> kAlgorithmAttributes = {
-    "algorithm0",  "algorithm1",  "algorithm2",  "algorithm3", "algorithm4",  "algorithm5",
-    "algorithm6",  "algorithm7",  "algorithm8",  "algorithm9", "algorithm10", "algorithm11",
-    "algorithm12", "algorithm13", "algorithm14", "algorithm15"};
+    "algorithm0",  "algorithm1",  "algorithm2",  "algorithm3",  "algorithm4",  "algorithm5",
+    "algorithm6",  "algorithm7",  "algorithm8",  "algorithm9",  "algorithm10", "algorithm11",
+    "algorithm12", "algorithm13", "algorithm14", "algorithm15", "algorithm16", "algorithm17",
+    "algorithm18", "algorithm19", "algorithm20", "algorithm21", "algorithm22", "algorithm23",
+    "algorithm24", "algorithm25", "algorithm26", "algorithm27", "algorithm28", "algorithm29",
+    "algorithm30", "algorithm31"};
 
 /// Most columns of rows that are normalised before a product.
 inline constexpr int64_t kMostNormalisedColumns = 2048;

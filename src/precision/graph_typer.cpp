@@ -395,7 +395,9 @@ void GraphTyper::add_algorithms(onnx::NodeProto& typed, const onnx::NodeProto& n
   size_t word = 0;
   for (const auto& algorithm : algorithms_(product)) {
     for (const uint64_t bits : algorithm) {
-      set_attribute(typed, kAlgorithmAttributes.at(word++), std::bit_cast<int64_t>(bits));
+      for (const uint64_t half : {bits, bits >> 32U}) {
+        set_attribute(typed, kAlgorithmAttributes.at(word++), static_cast<int32_t>(half));
+      }
     }
   }
 }

@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "components/components.hpp"
+#include "precision/builtin_recipes.hpp"
 
 namespace sam3trt {
 namespace {
@@ -25,8 +26,9 @@ constexpr std::ptrdiff_t kMostStars = 8;
 class Reader {
  public:
   std::vector<Recipe> read(std::string_view text, const std::string& where) {
-    const Json book = Json::parse(text, nullptr, false);
+    Json book = Json::parse(text, nullptr, false);
     if (!book.is_object()) throw_bad_input(where + ": not a JSON object");
+    if (book.contains("extends")) book = extended(book);
     check_keys(book, "", {"format", "types", "io", "rules", "precisions"});
     if (book.value("format", Json()) != Json(1)) problem("/format: expected 1");
     for (const Precision precision : kPrecisions) {
@@ -41,6 +43,25 @@ class Reader {
   }
 
  private:
+  /// The built-in book with the variants of this one before its own.
+  Json extended(const Json& book) {
+    check_keys(book, "", {"format", "extends", "variants"});
+    if (book["extends"] != Json("built-in")) problem("/extends: expected \"built-in\"");
+    Json result = Json::parse(builtin_recipes());
+    result["format"] = book.value("format", Json());
+    for (const auto& item : member(book, "variants", "").items()) {
+      Json& precisions = result["precisions"];
+      if (!precisions.contains(item.key()) || !item.value().is_array()) {
+        problem("/variants/" + item.key() + ": expected a list of a known precision");
+        continue;
+      }
+      Json variants = item.value();
+      for (const Json& own : precisions[item.key()]["variants"]) variants.push_back(own);
+      precisions[item.key()]["variants"] = std::move(variants);
+    }
+    return result;
+  }
+
   void problem(const std::string& text) { problems_ += "\n  " + text; }
 
   void check_keys(const Json& object, const std::string& where,

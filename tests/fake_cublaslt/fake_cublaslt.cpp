@@ -53,8 +53,14 @@ struct Heuristic {
   int reserved[4];
 };
 
-/// What the fake's only algorithm looks like, so that another's is refused.
-constexpr uint64_t kAlgorithm = 0xC0B1A5;
+/// The fake's only algorithm, all of whose bits count.
+constexpr uint64_t kAlgorithm[8] = {
+    0xC0B1A50000000042, 0x8000000100000002, 3, 0xFFFFFFFF00000000, 0x00000000FFFFFFFF, 0, 7,
+    0x123456789ABCDEF0};
+
+bool is_algorithm(const void* algorithm) {
+  return std::memcmp(algorithm, kAlgorithm, sizeof(kAlgorithm)) == 0;
+}
 
 float e4m3_to_float(uint8_t bits) {
   const int exponent = bits >> 3 & 15;
@@ -230,7 +236,7 @@ int cublasLtMatmulAlgoGetHeuristic(void* /*handle*/, void* descriptor, void* a, 
             *static_cast<Layout*>(b), *static_cast<Layout*>(c), *static_cast<Layout*>(d));
   if (status != kSuccess) return status;
   results[0] = {};
-  results[0].algorithm[0] = kAlgorithm;
+  std::memcpy(results[0].algorithm, kAlgorithm, sizeof(kAlgorithm));
   results[0].workspace = size_t{1} << 20U;
   *found = 1;
   return kSuccess;
@@ -242,11 +248,9 @@ int cublasLtMatmulAlgoCheck(void* /*handle*/, void* descriptor, void* a, void* b
       judge(*static_cast<Descriptor*>(descriptor), *static_cast<Layout*>(a),
             *static_cast<Layout*>(b), *static_cast<Layout*>(c), *static_cast<Layout*>(d));
   if (status != kSuccess) return status;
-  uint64_t found = 0;
-  std::memcpy(&found, algorithm, sizeof(found));
-  if (found != kAlgorithm) return kInvalidValue;
+  if (!is_algorithm(algorithm)) return kInvalidValue;
   *result = {};
-  result->algorithm[0] = kAlgorithm;
+  std::memcpy(result->algorithm, kAlgorithm, sizeof(kAlgorithm));
   result->workspace = size_t{1} << 20U;
   return kSuccess;
 }
@@ -276,9 +280,7 @@ int cublasLtMatmul(void* /*handle*/, void* descriptor, const void* alpha, const 
   const Status status =
       judge(launch.descriptor, launch.a_layout, launch.b_layout, launch.c_layout, launch.d_layout);
   if (status != kSuccess) return status;
-  uint64_t found = 0;
-  std::memcpy(&found, algorithm, sizeof(found));
-  if (found != kAlgorithm || *static_cast<const float*>(alpha) != 1) return kInvalidValue;
+  if (!is_algorithm(algorithm) || *static_cast<const float*>(alpha) != 1) return kInvalidValue;
   // As the library itself does, though its documentation does not say so.
   if (c == d && (launch.c_layout.type != launch.d_layout.type)) return kInvalidValue;
   for (const int scale : {17, 18, 20}) {

@@ -39,7 +39,8 @@ class KeptProduct {
     if (product_ && product_->sizes() == sizes) return *product_;
     cublaslt::Algorithm algorithm;
     for (size_t i = 0; i < words.size(); ++i) {
-      algorithm.data.at(i) = std::bit_cast<uint64_t>(words[i].second);
+      const uint64_t word = static_cast<uint32_t>(words[i].second);
+      algorithm.data.at(i / 2) |= word << (i % 2 * 32);
     }
     const CublasLt& library = cublaslt_library();
     product_ = algorithm == cublaslt::Algorithm{}

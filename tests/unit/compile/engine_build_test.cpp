@@ -135,8 +135,22 @@ void save_block(const fs::path& path) {
   graph.save(path);
 }
 
+/// A book whose first recipe in fp16 leaves that product to cuBLASLt; `alone`: it has no other.
+RecipeBook product_book(bool alone = false) {
+  const nlohmann::json variant = {
+      {"name", "fp16_products"}, {"products", {{"vision_encoder", {"/vision/blocks.*/attn/qkv"}}}}};
+  nlohmann::json book = {{"format", 1}, {"extends", "built-in"}};
+  book["variants"]["fp16"] = nlohmann::json::array({variant});
+  if (alone) {
+    book = nlohmann::json::parse(builtin_recipes());
+    book["precisions"]["fp16"]["variants"] = nlohmann::json::array({variant});
+  }
+  return RecipeBook::parse(book.dump(), "book");
+}
+
 TEST_F(BuildEngine, CallsCublasLtWhereItIsThereAndSaysSo) {
   save_block(folder_ / "in.onnx");
+  request_.recipes = product_book();
   request_.cublaslt_version = "13.1.0";
   accept({"fp16_products"});
   const EngineManifest manifest = build_engine(api_, request_).manifest;
@@ -147,6 +161,7 @@ TEST_F(BuildEngine, CallsCublasLtWhereItIsThereAndSaysSo) {
 
 TEST_F(BuildEngine, DoesWithoutCublasLtAndSaysWhatIsLost) {
   save_block(folder_ / "in.onnx");
+  request_.recipes = product_book();
   request_.cublaslt_problem = "it is not installed";
   accept({"fp16"});
   std::vector<std::string> told;
@@ -161,10 +176,7 @@ TEST_F(BuildEngine, DoesWithoutCublasLtAndSaysWhatIsLost) {
 
 TEST_F(BuildEngine, FailsWhereAllRecipesCallCublasLtAndThereIsNone) {
   save_block(folder_ / "in.onnx");
-  nlohmann::json book = nlohmann::json::parse(builtin_recipes());
-  auto& variants = book["precisions"]["fp16"]["variants"];
-  variants = nlohmann::json::array({variants[0], variants[1]});
-  request_.recipes = RecipeBook::parse(book.dump(), "book");
+  request_.recipes = product_book(true);
   request_.cublaslt_problem = "it is not installed";
   try {
     static_cast<void>(build_engine(api_, request_));

@@ -138,8 +138,8 @@ TEST_F(ProductTyping, AlgorithmsAreAskedForAndBecomeAttributes) {
   OwnProduct asked;
   GraphTyper typer = this->typer([&](const OwnProduct& product) {
     asked = product;
-    return std::vector<std::array<uint64_t, 8>>{{1, 2, 3, 4, 5, 6, 7, 8},
-                                                {~uint64_t{0}, 0, 0, 0, 0, 0, 0, 9}};
+    return std::vector<std::array<uint64_t, 8>>{{0xFFFFFFFE00000001, 2, 3, 4, 5, 6, 7, 8},
+                                                {0, 0, 0, 0, 0, 0, 0, 0x9000000000}};
   });
   const onnx::GraphProto typed = typer.run();
   EXPECT_EQ(asked.op, kMlp);
@@ -149,9 +149,14 @@ TEST_F(ProductTyping, AlgorithmsAreAskedForAndBecomeAttributes) {
                                        std::pair<int64_t, int64_t>{32, 16}));
   const auto attributes = attributes_of(mlp_of(typed));
   EXPECT_EQ(attributes.at("algorithm0"), 1);
-  EXPECT_EQ(attributes.at("algorithm7"), 8);
-  EXPECT_EQ(attributes.at("algorithm8"), -1);
-  EXPECT_EQ(attributes.at("algorithm15"), 9);
+  EXPECT_EQ(attributes.at("algorithm1"), -2);
+  EXPECT_EQ(attributes.at("algorithm14"), 8);
+  EXPECT_EQ(attributes.at("algorithm15"), 0);
+  EXPECT_EQ(attributes.at("algorithm30"), 0);
+  EXPECT_EQ(attributes.at("algorithm31"), 0x90);
+  for (const auto& [name, value] : attributes) {  // the parser keeps no more
+    EXPECT_EQ(value, static_cast<int32_t>(value)) << name;
+  }
 }
 
 TEST_F(ProductTyping, HalfAnOperatorIsNotQuantised) {

@@ -59,17 +59,16 @@ TEST(MatchesPath, EverythingElseIsLiteral) {
 TEST(RecipeBook, BuiltinGoesFromTheFastestToTheSafest) {
   const RecipeBook book = RecipeBook::builtin();
   EXPECT_THAT(names_of(book.variants(Precision::kFp32)), testing::ElementsAre("fp32"));
-  EXPECT_THAT(
-      names_of(book.variants(Precision::kFp16)),
-      testing::ElementsAre("fp16_products", "fp16_products_erf", "fp16", "fp16_tf32_decoder",
-                           "fp16_fp32_decoder", "fp16_trt_attention", "fp16_fp32_residual",
-                           "fp16_fp32_softmax", "fp16_fp32_attention", "fp16_fp32_blocks"));
+  EXPECT_THAT(names_of(book.variants(Precision::kFp16)),
+              testing::ElementsAre("fp16", "fp16_tf32_decoder", "fp16_fp32_decoder",
+                                   "fp16_trt_attention", "fp16_fp32_residual", "fp16_fp32_softmax",
+                                   "fp16_fp32_attention", "fp16_fp32_blocks"));
   EXPECT_THAT(names_of(book.variants(Precision::kBf16)),
               testing::ElementsAre("bf16", "bf16_fp32_decoder", "bf16_trt_attention",
                                    "bf16_fp32_softmax", "bf16_fp32_blocks"));
-  EXPECT_THAT(names_of(book.variants(Precision::kFp8)),
-              testing::ElementsAre("fp8_products", "fp8_products_fp16_early_qkv", "fp8",
-                                   "fp8_fp16_early_qkv", "fp8_fp16_qkv", "fp8_mlp", "fp8_fc1"));
+  EXPECT_THAT(
+      names_of(book.variants(Precision::kFp8)),
+      testing::ElementsAre("fp8", "fp8_fp16_early_qkv", "fp8_fp16_qkv", "fp8_mlp", "fp8_fc1"));
 }
 
 TEST(RecipeBook, FindsARecipeByNameAndListsTheKnownOnes) {
@@ -126,6 +125,43 @@ TEST(RecipeBook, ReportsEverythingThatIsWrongAtOnce) {
   EXPECT_THAT(message, HasSubstr("/rules/detector/0: expected an object with \"type\""));
   EXPECT_THAT(message, HasSubstr("'sofmax' is not under /types"));
   EXPECT_THAT(message, HasSubstr("/precisions/bf16: missing"));
+}
+
+TEST(RecipeBook, AddsVariantsBeforeThoseOfTheBuiltInBook) {
+  const json variant = {{"name", "fast"}, {"products", {{"vision_encoder", {"/vision/*"}}}}};
+  const json book = {
+      {"format", 1}, {"extends", "built-in"}, {"variants", {{"fp16", json::array({variant})}}}};
+  const RecipeBook read = RecipeBook::parse(book.dump(), "book.json");
+  std::vector<std::string> expected = names_of(RecipeBook::builtin().variants(Precision::kFp16));
+  expected.insert(expected.begin(), "fast");
+  EXPECT_EQ(names_of(read.variants(Precision::kFp16)), expected);
+  EXPECT_EQ(names_of(read.variants(Precision::kFp8)),
+            names_of(RecipeBook::builtin().variants(Precision::kFp8)));
+  const Recipe& fast = read.find("fast");
+  EXPECT_EQ(fast.products.at("vision_encoder"), std::vector<std::string>{"/vision/*"});
+  EXPECT_TRUE(fast.with_standard_operators().products.empty());
+  EXPECT_NE(fast.sha256(), fast.with_standard_operators().sha256());
+}
+
+TEST(RecipeBook, RefusesWrongExtensions) {
+  const auto changed = [](const char* pointer, const json& value) {
+    json book = {{"format", 1},
+                 {"extends", "built-in"},
+                 {"variants", {{"fp16", json::array({{{"name", "fast"}}})}}}};
+    book[json::json_pointer(pointer)] = value;
+    return message_of(book);
+  };
+  EXPECT_THAT(changed("/format", 2), HasSubstr("/format: expected 1"));
+  EXPECT_THAT(changed("/extends", "other"), HasSubstr("/extends: expected \"built-in\""));
+  EXPECT_THAT(changed("/extends", 1), HasSubstr("/extends: expected"));
+  EXPECT_THAT(changed("/rules", json::object()), HasSubstr("/rules: unknown key"));
+  EXPECT_THAT(changed("/variants", 7), HasSubstr("/variants: expected an object"));
+  EXPECT_THAT(changed("/variants/fp16", 7), HasSubstr("/variants/fp16: expected a list"));
+  EXPECT_THAT(changed("/variants/fp4", json::array()), HasSubstr("/variants/fp4: expected"));
+  EXPECT_THAT(changed("/variants/fp16/0", 7), HasSubstr("expected objects"));
+  EXPECT_THAT(changed("/variants/fp16/0/name", "fp16"), HasSubstr("used twice"));
+  EXPECT_THAT(changed("/variants/fp16/0/products", json{{"camera", json::array()}}),
+              HasSubstr("unknown component"));
 }
 
 TEST(RecipeBook, RefusesWrongForms) {

@@ -6,8 +6,8 @@
 #include <cstring>
 #include <limits>
 
-#include "base/half.hpp"
 #include "base/e4m3.hpp"
+#include "base/half.hpp"
 
 namespace sam3trt {
 namespace {
