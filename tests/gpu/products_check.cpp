@@ -145,24 +145,22 @@ class Check {
 
   /// All operators of the vision encoder against float64.
   void full_size(int64_t batch) {
-    {
-      for (const bool fp8 : {true, false}) {
-        for (const bool fast : {false, true}) {
-          if (fast && !fp8) continue;
-          for (const DType type : {DType::kF16, DType::kBF16}) {
-            if (type == DType::kBF16 && (fast || batch > 1)) continue;
-            sam3trt::ProductCase sizes{type, fp8, true, false, fast, batch * tokens_};
-            sizes.inputs = width_;
-            sizes.outputs = 3 * width_;
-            attempt("qkv", [&] { report(run_product_case(device_, library_, sizes)); });
-            sizes.normalised = false;
-            sizes.residual = true;
-            sizes.outputs = width_;
-            attempt("proj", [&] { report(run_product_case(device_, library_, sizes)); });
-            sizes.outputs = hidden_;
-            sizes.normalised = true;
-            attempt("mlp", [&] { report(run_mlp_case(device_, library_, sizes)); });
-          }
+    for (const bool fp8 : {true, false}) {
+      for (const bool fast : {false, true}) {
+        if (fast && !fp8) continue;
+        for (const DType type : {DType::kF16, DType::kBF16}) {
+          if (type == DType::kBF16 && (fast || batch > 1)) continue;
+          sam3trt::ProductCase sizes{type, fp8, true, false, fast, batch * tokens_};
+          sizes.inputs = width_;
+          sizes.outputs = 3 * width_;
+          attempt("qkv", [&] { report(run_product_case(device_, library_, sizes)); });
+          sizes.normalised = false;
+          sizes.residual = true;
+          sizes.outputs = width_;
+          attempt("proj", [&] { report(run_product_case(device_, library_, sizes)); });
+          sizes.outputs = hidden_;
+          sizes.normalised = true;
+          attempt("mlp", [&] { report(run_mlp_case(device_, library_, sizes)); });
         }
       }
     }

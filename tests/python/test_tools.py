@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sam3trt
@@ -213,3 +214,25 @@ def test_the_command_finds_tensorrt_among_the_packages():
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert checks["TensorRT-RTX"]["ok"]
     assert "site-packages/tensorrt_rtx_libs/" in checks["TensorRT-RTX"]["detail"]
+
+
+def test_cublaslt_is_found_among_the_packages(tmp_path, monkeypatch):
+    places = [tmp_path / name / "nvidia" for name in ("one", "two")]
+    for folder in (places[0] / "cublas/lib", places[1] / "cu13/lib", places[1] / "cublas/lib"):
+        folder.mkdir(parents=True)
+    assert cublaslt_folders_in(places, monkeypatch) == []
+    (places[0] / "cublas/lib/libcublasLt.so.12").touch()
+    (places[1] / "cu13/lib/libcublasLt.so.13").touch()
+    assert cublaslt_folders_in(places, monkeypatch) == [
+        places[1] / "cu13/lib",
+        places[0] / "cublas/lib",
+    ]
+    assert cublaslt_folders_in(None, monkeypatch) == []
+
+
+def cublaslt_folders_in(places, monkeypatch):
+    """What is found where the namespace "nvidia" has these folders, or is missing."""
+    spec = None if places is None else SimpleNamespace(submodule_search_locations=places)
+    with monkeypatch.context() as patch:
+        patch.setattr("importlib.util.find_spec", lambda name: spec)
+        return sam3trt._tensorrt.cublaslt_folders()
