@@ -1,5 +1,6 @@
 #include "fake_graphs.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <utility>
@@ -204,6 +205,27 @@ int64_t row_for(const ComponentTensor& input, std::string_view rows, const Tenso
   return inputs.at(index)->i64()[static_cast<size_t>(row)];
 }
 
+/// The input that says how many of the second axis of another are there; null: all.
+const char* presence_of(const ComponentTensor& input) {
+  const std::string_view rest = input.shape.substr(first_axis(input).size());
+  if (rest.starts_with(",F")) return "memory_present";
+  return rest.starts_with(",W") ? "pointer_present" : nullptr;
+}
+
+/// Of row `row` what is there.
+void add_present(Mixer& mixer, const ComponentTensor& input, const TensorMap& inputs, int64_t row) {
+  const Tensor& tensor = *inputs.at(std::string(input.name));
+  const char* presence = presence_of(input);
+  if (presence == nullptr) return mixer.add_row(tensor, row);
+  const Tensor& present = *inputs.at(presence);
+  const int64_t count = present.dim(1);
+  if (count == 0) return;
+  const auto flags = present.f32().subspan(static_cast<size_t>(row * count), count);
+  const auto there = static_cast<size_t>(std::ranges::count(flags, 1.0F));
+  const size_t size = tensor.bytes().size() / present.f32().size();
+  mixer.add(tensor.bytes().subspan(static_cast<size_t>(row * count) * size, there * size));
+}
+
 /// Any component of clicks and videos: each row of its outputs mixes what it depends on.
 Tensors run_any(Component component, const TensorMap& inputs) {
   const ComponentInfo& info = info_of(component);
@@ -220,7 +242,7 @@ Tensors run_any(Component component, const TensorMap& inputs) {
       mixer.add(std::as_bytes(std::span(output.name)));
       for (const ComponentTensor& input : info.inputs) {
         const int64_t from = row_for(input, first_axis(output), inputs, row);
-        if (from >= 0) mixer.add_row(*inputs.at(std::string(input.name)), from);
+        if (from >= 0) add_present(mixer, input, inputs, from);
       }
       mixer.fill(row_of(tensor, row), 2.0F);
     }
