@@ -10,9 +10,9 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "base/child_process.hpp"
 #include "base/descriptor.hpp"
 #include "base/error.hpp"
-#include "base/child_process.hpp"
 #include "video/ffmpeg_messages.hpp"
 
 namespace sam3trt {

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "base/atomic_file.hpp"
-#include "image/image.hpp"
 #include "base/child_process.hpp"
+#include "image/image.hpp"
 #include "video/ffmpeg_messages.hpp"
 
 namespace sam3trt {

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "base/child_process.hpp"
 #include "base/descriptor.hpp"
 #include "image/image.hpp"
-#include "base/child_process.hpp"
 #include "video/ffmpeg_program.hpp"
 
 namespace sam3trt {
