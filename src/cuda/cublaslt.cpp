@@ -118,7 +118,8 @@ CublasLt::CublasLt(const std::string& library, const CudaDriver& driver)
   };
   const auto resolve = [&]<typename... Args>(CublasLtCall<Args...>& call) {
     call.library_ = this;
-    call.function_ = reinterpret_cast<CublasLtCall<Args...>::Function>(::dlsym(handle, call.name_));
+    call.function_ =
+        reinterpret_cast<typename CublasLtCall<Args...>::Function>(::dlsym(handle, call.name_));
     if (call.function_ == nullptr) note(call.name_);
   };
   const auto resolve_all = [&](auto&... calls) { (resolve(calls), ...); };
