@@ -29,6 +29,36 @@ uint64_t bytes_of(int64_t rows, int64_t columns, bool fp8) {
   return (bytes + kApart - 1) / kApart * kApart;
 }
 
+/// What the products of all calls have in common.
+template <typename Call>
+ProductSizes sizes_of(const Call& call, int64_t inputs, int64_t outputs) {
+  ProductSizes sizes;
+  sizes.type = call.type;
+  sizes.fp8 = sizes.weight_rows = sizes.fast_sums = call.fp8;
+  sizes.rows = call.rows;
+  sizes.inputs = inputs;
+  sizes.outputs = outputs;
+  return sizes;
+}
+
+/// The input of a call to `result`, normalised and rounded as its first product takes it.
+template <typename Call>
+void normalise(const OperatorKernels& kernels, const Call& call, int64_t columns,
+               DevicePointer result, void* stream) {
+  NormalisedRows rows;
+  rows.type = call.type;
+  rows.fp8 = call.fp8;
+  rows.input = call.input;
+  rows.gain = call.gain;
+  rows.shift = call.shift;
+  rows.factor = call.scales;
+  rows.result = result;
+  rows.epsilon = call.epsilon;
+  rows.rows = call.rows;
+  rows.columns = columns;
+  kernels.launch(rows, stream);
+}
+
 void* pointer(DevicePointer address) { return device_pointer<void>(address); }
 
 /// Before the algorithm is chosen no address is known; the library only looks at its alignment.
@@ -214,13 +244,8 @@ void Product::launch(const ProductAddresses& at, void* stream) const {
 }
 
 ProductSizes ProductCall::product() const {
-  ProductSizes sizes;
-  sizes.type = type;
-  sizes.fp8 = sizes.weight_rows = sizes.fast_sums = fp8;
+  ProductSizes sizes = sizes_of(*this, inputs, outputs);
   sizes.residual = added;
-  sizes.rows = rows;
-  sizes.inputs = inputs;
-  sizes.outputs = outputs;
   return sizes;
 }
 
@@ -235,24 +260,15 @@ bool ProductCall::fits() const {
 }
 
 ProductSizes MlpCall::hidden_product() const {
-  ProductSizes sizes;
-  sizes.type = type;
-  sizes.fp8 = sizes.weight_rows = sizes.fp8_result = sizes.fast_sums = fp8;
+  ProductSizes sizes = sizes_of(*this, width, hidden);
+  sizes.fp8_result = fp8;
   sizes.gelu = true;
-  sizes.rows = rows;
-  sizes.inputs = width;
-  sizes.outputs = hidden;
   return sizes;
 }
 
 ProductSizes MlpCall::product() const {
-  ProductSizes sizes;
-  sizes.type = type;
-  sizes.fp8 = sizes.weight_rows = sizes.fast_sums = fp8;
+  ProductSizes sizes = sizes_of(*this, hidden, width);
   sizes.residual = true;
-  sizes.rows = rows;
-  sizes.inputs = hidden;
-  sizes.outputs = width;
   return sizes;
 }
 
@@ -278,18 +294,8 @@ void launch(const OperatorKernels& kernels, const ProductCall& call, const Produ
   at.workspace = call.scratch;
   const DevicePointer prepared = call.scratch + kProductWorkspaceBytes;
   if (call.normalised) {
-    NormalisedRows rows;
-    rows.type = call.type;
-    rows.fp8 = call.fp8;
-    rows.input = call.input;
-    rows.gain = call.gain;
-    rows.shift = call.shift;
-    rows.factor = call.scales;
-    rows.result = at.input = prepared;
-    rows.epsilon = call.epsilon;
-    rows.rows = call.rows;
-    rows.columns = call.inputs;
-    kernels.launch(rows, stream);
+    at.input = prepared;
+    normalise(kernels, call, call.inputs, prepared, stream);
   } else if (call.fp8) {
     QuantisedValues values;
     values.type = call.type;
@@ -306,18 +312,7 @@ void launch(const OperatorKernels& kernels, const MlpCall& call, const Product& 
             const Product& product, void* stream) {
   const DevicePointer normalised = call.scratch + kProductWorkspaceBytes;
   const DevicePointer hidden = normalised + bytes_of(call.rows, call.width, call.fp8);
-  NormalisedRows rows;
-  rows.type = call.type;
-  rows.fp8 = call.fp8;
-  rows.input = call.input;
-  rows.gain = call.gain;
-  rows.shift = call.shift;
-  rows.factor = call.scales;
-  rows.result = normalised;
-  rows.epsilon = call.epsilon;
-  rows.rows = call.rows;
-  rows.columns = call.width;
-  kernels.launch(rows, stream);
+  normalise(kernels, call, call.width, normalised, stream);
 
   ProductAddresses first;
   first.input = normalised;

@@ -53,15 +53,47 @@ class KeptProduct {
   std::unique_ptr<Product> product_;
 };
 
-/// The plugin's fields: `own`, "fp8" first, then the words of the algorithms of `kProducts`.
-template <size_t kProducts, size_t kOwn>
-std::array<Field, kOwn + kProducts * kAlgorithmWords> product_fields(
-    const std::array<const char*, kOwn>& own) {
-  std::array<Field, kOwn + kProducts * kAlgorithmWords> fields{};
-  for (size_t i = 0; i < kOwn; ++i) fields[i] = {own[i], 0};
-  for (size_t i = kOwn; i < fields.size(); ++i) fields[i] = {kAlgorithmAttributes[i - kOwn], 0};
-  return fields;
-}
+/// What the plugins of products have in common. Fields: "fp8" and, where the input is normalised,
+/// "epsilon", then the words of the algorithms of `kProducts`. Low inputs from `kFirstWeight` on
+/// are weights.
+template <size_t kProducts, bool kNormalised, int kFirstWeight, int kLow>
+struct ProductOperator {
+  static constexpr int kLowInputs = kLow;
+  static constexpr size_t kOwnFields = kNormalised ? 2 : 1;
+  static constexpr size_t kFields = kOwnFields + kProducts * kAlgorithmWords;
+
+  std::array<Field, kFields> fields = make_fields();
+
+  [[nodiscard]] bool fp8() const { return fields[0].second != 0; }
+  [[nodiscard]] float epsilon() const requires kNormalised {
+    return std::bit_cast<float>(static_cast<int32_t>(fields[1].second));
+  }
+  [[nodiscard]] bool is_valid() const { return fields[0].second == 0 || fields[0].second == 1; }
+  [[nodiscard]] bool is_packed(int position) const {
+    return fp8() && position >= kFirstWeight && position < kLowInputs;
+  }
+
+ protected:
+  /// Product `number`, made for these sizes with the algorithm of the fields.
+  const Product& product(size_t number, const ProductSizes& sizes) {
+    const std::span words(fields);
+    return kept_.at(number).get(
+        sizes,
+        words.subspan(kOwnFields + number * kAlgorithmWords).template first<kAlgorithmWords>());
+  }
+
+ private:
+  static std::array<Field, kFields> make_fields() {
+    std::array<Field, kFields> made{};
+    made[0] = {"fp8", 0};
+    if constexpr (kNormalised) made[1] = {"epsilon", 0};
+    for (size_t i = kOwnFields; i < kFields; ++i)
+      made[i] = {kAlgorithmAttributes[i - kOwnFields], 0};
+    return made;
+  }
+
+  std::array<KeptProduct, kProducts> kept_;
+};
 
 /// [K, N], as FP8 [N, K / 4].
 inline bool is_weight(const nvinfer1::Dims& dims, bool fp8, int64_t inputs, int64_t outputs) {
@@ -71,20 +103,11 @@ inline bool is_weight(const nvinfer1::Dims& dims, bool fp8, int64_t inputs, int6
 }
 
 /// What the plugin needs to know of kNormalisedProduct.
-struct NormalisedProductOperator {
+struct NormalisedProductOperator : ProductOperator<1, true, 2, 3> {
   static constexpr const char* kName = kNormalisedProduct;
   static constexpr int kInputs = 6;  ///< Input, bias, weight, gain, shift, scales.
-  static constexpr int kLowInputs = 3;
-  static constexpr int kFirstWeight = 2;
   using Inputs = std::array<nvinfer1::Dims, kInputs>;
 
-  std::array<Field, 2 + kAlgorithmWords> fields =
-      product_fields<1>(std::array<const char*, 2>{"fp8", "epsilon"});
-  KeptProduct kept;
-
-  [[nodiscard]] bool fp8() const { return fields[0].second != 0; }
-  [[nodiscard]] bool is_valid() const { return fields[0].second == 0 || fields[0].second == 1; }
-  [[nodiscard]] bool is_packed(int position) const { return fp8() && position == kFirstWeight; }
   void set_result(nvinfer1::DimsExprs& result, nvinfer1::IExprBuilder& /*builder*/,
                   const nvinfer1::DimsExprs* inputs) const {
     result.d[2] = inputs[1].d[0];
@@ -99,7 +122,7 @@ struct NormalisedProductOperator {
     ProductCall call;
     call.fp8 = fp8();
     call.normalised = true;
-    call.epsilon = std::bit_cast<float>(static_cast<int32_t>(fields[1].second));
+    call.epsilon = epsilon();
     call.rows = inputs[0].d[0] * inputs[0].d[1];
     call.inputs = inputs[0].d[2];
     call.outputs = inputs[1].d[0];
@@ -120,27 +143,16 @@ struct NormalisedProductOperator {
     call.scales = address(in[5]);
     call.result = address(result);
     call.scratch = address(workspace);
-    const std::span words(fields);
-    sam3trt::launch(operator_kernels(), call,
-                    kept.get(call.product(), words.template last<kAlgorithmWords>()), stream);
+    sam3trt::launch(operator_kernels(), call, product(0, call.product()), stream);
   }
 };
 
 /// The same of kResidualProduct.
-struct ResidualProductOperator {
+struct ResidualProductOperator : ProductOperator<1, false, 3, 4> {
   static constexpr const char* kName = kResidualProduct;
   static constexpr int kInputs = 5;  ///< Input, residual, bias, weight, scales.
-  static constexpr int kLowInputs = 4;
-  static constexpr int kFirstWeight = 3;
   using Inputs = std::array<nvinfer1::Dims, kInputs>;
 
-  std::array<Field, 1 + kAlgorithmWords> fields =
-      product_fields<1>(std::array<const char*, 1>{"fp8"});
-  KeptProduct kept;
-
-  [[nodiscard]] bool fp8() const { return fields[0].second != 0; }
-  [[nodiscard]] bool is_valid() const { return fields[0].second == 0 || fields[0].second == 1; }
-  [[nodiscard]] bool is_packed(int position) const { return fp8() && position == kFirstWeight; }
   void set_result(nvinfer1::DimsExprs& result, nvinfer1::IExprBuilder& /*builder*/,
                   const nvinfer1::DimsExprs* inputs) const {
     result.d[2] = inputs[2].d[0];
@@ -175,30 +187,16 @@ struct ResidualProductOperator {
     call.scales = address(in[4]);
     call.result = address(result);
     call.scratch = address(workspace);
-    const std::span words(fields);
-    sam3trt::launch(operator_kernels(), call,
-                    kept.get(call.product(), words.template last<kAlgorithmWords>()), stream);
+    sam3trt::launch(operator_kernels(), call, product(0, call.product()), stream);
   }
 };
 
 /// The same of kMlp.
-struct MlpOperator {
+struct MlpOperator : ProductOperator<2, true, 3, 5> {
   static constexpr const char* kName = kMlp;
   static constexpr int kInputs = 8;  ///< Input, biases, weights, gain, shift, scales.
-  static constexpr int kLowInputs = 5;
-  static constexpr int kFirstWeight = 3;
   using Inputs = std::array<nvinfer1::Dims, kInputs>;
 
-  std::array<Field, 2 + 2 * kAlgorithmWords> fields =
-      product_fields<2>(std::array<const char*, 2>{"fp8", "epsilon"});
-  KeptProduct kept_hidden;
-  KeptProduct kept;
-
-  [[nodiscard]] bool fp8() const { return fields[0].second != 0; }
-  [[nodiscard]] bool is_valid() const { return fields[0].second == 0 || fields[0].second == 1; }
-  [[nodiscard]] bool is_packed(int position) const {
-    return fp8() && position >= kFirstWeight && position < kLowInputs;
-  }
   void set_result(nvinfer1::DimsExprs& result, nvinfer1::IExprBuilder& /*builder*/,
                   const nvinfer1::DimsExprs* inputs) const {
     result.d[2] = inputs[0].d[2];
@@ -214,7 +212,7 @@ struct MlpOperator {
   [[nodiscard]] MlpCall call_for(const Inputs& inputs) const {
     MlpCall call;
     call.fp8 = fp8();
-    call.epsilon = std::bit_cast<float>(static_cast<int32_t>(fields[1].second));
+    call.epsilon = epsilon();
     call.rows = inputs[0].d[0] * inputs[0].d[1];
     call.width = inputs[0].d[2];
     call.hidden = inputs[1].d[0];
@@ -237,11 +235,8 @@ struct MlpOperator {
     call.scales = address(in[7]);
     call.result = address(result);
     call.scratch = address(workspace);
-    const std::span words(fields);
-    sam3trt::launch(
-        operator_kernels(), call,
-        kept_hidden.get(call.hidden_product(), words.template subspan<2, kAlgorithmWords>()),
-        kept.get(call.product(), words.template last<kAlgorithmWords>()), stream);
+    sam3trt::launch(operator_kernels(), call, product(0, call.hidden_product()),
+                    product(1, call.product()), stream);
   }
 };
 
