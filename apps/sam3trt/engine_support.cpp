@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/temporary.hpp"
+#include "cuda/cublaslt.hpp"
 #include "cuda/device.hpp"
 #include "cuda/operators.hpp"
 #include "machine.hpp"
@@ -70,6 +71,17 @@ void look_at_libraries(EngineSupport& support) {
   support.findings.push_back({"TensorRT", false, detail, kInstallTensorRt});
 }
 
+/// With it the first recipes of the vision encoder are tried, which are faster.
+Finding check_cublaslt() {
+  const CublasLtInfo library = find_cublaslt();
+  if (library.problem.empty()) {
+    return {"cuBLASLt", true, library.version + " (" + library.file + ")", ""};
+  }
+  const size_t end = library.problem.find("; ");
+  return {"cuBLASLt", false, library.problem.substr(0, end),
+          "only makes engines faster: " + library.problem.substr(end + 2)};
+}
+
 /// What building a model asks of the library and the GPU, for a graph of one node.
 std::vector<std::byte> build_probe(TensorRtHost& host) {
   const TemporaryFolder folder(std::filesystem::temp_directory_path());
@@ -124,10 +136,9 @@ EngineSupport probe_engine_support() {
   EngineSupport support;
   const bool has_gpu = look_at_gpus(support.findings);
   look_at_libraries(support);
-  if (!has_gpu) {
-    support.reason = first_missing(support.findings);
-    return support;
-  }
+  if (!has_gpu) support.reason = first_missing(support.findings);
+  support.findings.push_back(check_cublaslt());
+  if (!has_gpu) return support;
   try {
     const TensorRtLibraryInfo library = choose_tensorrt(false);
     bool parser = true;

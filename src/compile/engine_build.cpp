@@ -224,7 +224,7 @@ bool is_passed_over(const EngineBuildRequest& request, const TensorRtApi& api, c
                     const std::string& component) {
   if (recipe.products.empty()) return false;
   if (!recipe.products.contains(component)) return true;
-  return api.flavour() == TensorRtFlavour::kTensorRtRtx || !request.cublaslt_problem.empty();
+  return api.flavour() == TensorRtFlavour::kTensorRtRtx || request.cublaslt_version.empty();
 }
 
 void report_passed_over(const EngineBuildRequest& request, const TensorRtApi& api,

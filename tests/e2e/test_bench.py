@@ -110,6 +110,7 @@ def test_a_clip_is_timed_with_clicks_with_a_text_and_with_objects_that_come_and_
         assert timed["objects"] == 2 >= timed["objects_on_a_frame"] >= 0
         assert 0 < timed["frame"]["median_ms"] <= timed["frame"]["p95_ms"]
         assert timed["first_frame_ms"] > 0
+        assert timed["first_frame_of_another_clip_ms"] > 0
         assert [sample["frame"] for sample in timed["memory"]] == list(range(30))
         assert all(sample["host_bytes"] > 0 for sample in timed["memory"])
     assert runs["clicks"]["objects_on_a_frame"] > 0

@@ -204,6 +204,18 @@ def test_doctor_says_at_its_end_that_engines_need_a_gpu(run, tensorrt):
     assert last.startswith(start)
 
 
+def test_doctor_says_what_a_missing_cublaslt_costs(run, tmp_path):
+    env = {"SAM3TRT_CUBLASLT_DIR": str(tmp_path)}
+    checks, _, _ = doctor(run, env)
+    assert not checks["cuBLASLt"]["ok"]
+    assert checks["cuBLASLt"]["detail"].startswith(f"it is not in {tmp_path}")
+    assert checks["cuBLASLt"]["fix"].startswith("only makes engines faster: install libcublas-13-0")
+    other = goldens.ROOT / "build/tests/libfake_tensorrt.so"
+    shutil.copy(os.environ.get("SAM3TRT_FAKE_TENSORRT", other), tmp_path / "libcublasLt.so.13")
+    checks, _, _ = doctor(run, env)
+    assert checks["cuBLASLt"]["detail"] == f"{tmp_path}/libcublasLt.so.13 is not cuBLASLt"
+
+
 @NO_GPU
 def test_doctor_names_a_tensorrt_that_is_too_old(run, tensorrt):
     env = tensorrt(libnvinfer_so_10=100300, libnvonnxparser_so_10=100300)

@@ -148,8 +148,8 @@ class Steps:
         return [levels[0][rows], levels[1][rows]]
 
     def image_loss(self, batch: Batch, more: bool) -> tuple[torch.Tensor, dict]:
-        """A click and a box on the first frame; with `more` refinements of the click's mask, and
-        the true mask as a prompt."""
+        """A click and a box on the first frame; with `more` two corrections of the click's mask,
+        and the true mask as a prompt."""
         network, rng = self.network, self.rng
         levels = network.levels(batch.tokens[:, 0])
         image = network.without_memory(levels[2][batch.clip])
@@ -165,21 +165,21 @@ class Steps:
 
         prompt = click(masks, rng)
         total, out = run("click", prompt)
-        for _ in range(int(rng.integers(1, 3)) if more else 0):
+        for _ in range(2 if more else 0):
             best = out["scores"][:, 1:].argmax(1) + 1
             if prompt["points"].shape[2] > 1:
                 best = torch.zeros_like(best)
             chosen = out["masks"].detach()[torch.arange(batch.rows), best]
             prompt = corrected(prompt, enlarged(chosen), masks, rng)
-            again = {"masks": chosen[:, None].clamp(-32, 32)} if rng.random() < 0.5 else {}
+            again = {"masks": chosen[:, None].clamp(-32, 32)} if rng.random() < 0.35 else {}
             loss, out = run("more", prompt | again)
-            total = total + 0.7 * loss
+            total = total + loss
         loss, _ = run("box", box(masks, rng))
         total = total + loss
         if more:
             prompt = {"masks": self.mask_prompt(masks)}
             total = total + 0.5 * run("mask", prompt, levels[2][batch.clip])[0]
-        return total / (3 if more else 2), parts
+        return total / (4 if more else 2), parts
 
     def mask_prompt(self, masks: torch.Tensor) -> torch.Tensor:
         """Logits [N,1,M,M] that the tracker makes of a mask to point at its object."""

@@ -233,7 +233,7 @@ class Trainer:
         kind = torch.device(self.device).type
         with torch.autocast(kind, torch.bfloat16, enabled=self.device != "cpu"):
             if batch.frames == 1:
-                loss, parts = self.steps.image_loss(batch, more=self.steps.rng.random() < 0.6)
+                loss, parts = self.steps.image_loss(batch, more=self.steps.rng.random() < 0.8)
             else:
                 taught = 0.6 * max(0.0, 1 - part) + 0.05
                 if self.options.begin:

@@ -138,7 +138,7 @@ void save_block(const fs::path& path) {
 /// A book whose first recipe in fp16 leaves that product to cuBLASLt; `alone`: it has no other.
 RecipeBook product_book(bool alone = false) {
   const nlohmann::json variant = {
-      {"name", "fp16_products"}, {"products", {{"vision_encoder", {"/vision/blocks.*/attn/qkv"}}}}};
+      {"name", "fast_products"}, {"products", {{"vision_encoder", {"/vision/blocks.*/attn/qkv"}}}}};
   nlohmann::json book = {{"format", 1}, {"extends", "built-in"}};
   book["variants"]["fp16"] = nlohmann::json::array({variant});
   if (alone) {
@@ -152,9 +152,9 @@ TEST_F(BuildEngine, CallsCublasLtWhereItIsThereAndSaysSo) {
   save_block(folder_ / "in.onnx");
   request_.recipes = product_book();
   request_.cublaslt_version = "13.1.0";
-  accept({"fp16_products"});
+  accept({"fast_products"});
   const EngineManifest manifest = build_engine(api_, request_).manifest;
-  EXPECT_EQ(manifest.recipe, "fp16_products");
+  EXPECT_EQ(manifest.recipe, "fast_products");
   EXPECT_EQ(manifest.cublaslt_version, "13.1.0");
   EXPECT_EQ(manifest.kernels_sha256, "kernels");
 }
@@ -171,7 +171,7 @@ TEST_F(BuildEngine, DoesWithoutCublasLtAndSaysWhatIsLost) {
   EXPECT_EQ(manifest.cublaslt_version, "");
   ASSERT_EQ(told.size(), 1U);
   EXPECT_THAT(told.front(),
-              HasSubstr("recipe fp16_products, the fastest, is not tried: it is not"));
+              HasSubstr("recipe fast_products, the fastest, is not tried: it is not"));
 }
 
 TEST_F(BuildEngine, FailsWhereAllRecipesCallCublasLtAndThereIsNone) {
@@ -186,8 +186,8 @@ TEST_F(BuildEngine, FailsWhereAllRecipesCallCublasLtAndThereIsNone) {
     EXPECT_THAT(error.what(), HasSubstr("all recipes call cuBLASLt: it is not installed"));
   }
   save_graph("detector");  // which has no such products
-  accept({"fp16_products"});
-  EXPECT_EQ(build_engine(api_, request_).manifest.recipe, "fp16_products");
+  accept({"fast_products"});
+  EXPECT_EQ(build_engine(api_, request_).manifest.recipe, "fast_products");
 }
 
 TEST_F(BuildEngine, TriesTheNextSaferRecipeWhenTheVerificationFails) {

@@ -59,16 +59,17 @@ TEST(MatchesPath, EverythingElseIsLiteral) {
 TEST(RecipeBook, BuiltinGoesFromTheFastestToTheSafest) {
   const RecipeBook book = RecipeBook::builtin();
   EXPECT_THAT(names_of(book.variants(Precision::kFp32)), testing::ElementsAre("fp32"));
-  EXPECT_THAT(names_of(book.variants(Precision::kFp16)),
-              testing::ElementsAre("fp16", "fp16_tf32_decoder", "fp16_fp32_decoder",
-                                   "fp16_trt_attention", "fp16_fp32_residual", "fp16_fp32_softmax",
-                                   "fp16_fp32_attention", "fp16_fp32_blocks"));
+  EXPECT_THAT(
+      names_of(book.variants(Precision::kFp16)),
+      testing::ElementsAre("fp16_products", "fp16_products_erf", "fp16", "fp16_tf32_decoder",
+                           "fp16_fp32_decoder", "fp16_trt_attention", "fp16_fp32_residual",
+                           "fp16_fp32_softmax", "fp16_fp32_attention", "fp16_fp32_blocks"));
   EXPECT_THAT(names_of(book.variants(Precision::kBf16)),
               testing::ElementsAre("bf16", "bf16_fp32_decoder", "bf16_trt_attention",
                                    "bf16_fp32_softmax", "bf16_fp32_blocks"));
-  EXPECT_THAT(
-      names_of(book.variants(Precision::kFp8)),
-      testing::ElementsAre("fp8", "fp8_fp16_early_qkv", "fp8_fp16_qkv", "fp8_mlp", "fp8_fc1"));
+  EXPECT_THAT(names_of(book.variants(Precision::kFp8)),
+              testing::ElementsAre("fp8_products", "fp8_products_fp16_early_qkv", "fp8",
+                                   "fp8_fp16_early_qkv", "fp8_fp16_qkv", "fp8_mlp", "fp8_fc1"));
 }
 
 TEST(RecipeBook, FindsARecipeByNameAndListsTheKnownOnes) {
