@@ -57,7 +57,8 @@ struct FrameResult {
 };
 
 /// Follows objects through a video, frame by frame, in bounded memory. One call at a time, from any
-/// thread.
+/// thread. On a GPU the model keeps what one ended session ran on, with its memory of the device,
+/// for the next one.
 class SAM3TRT_API VideoSession {
  public:
   /// Throws Error(kBadInput) for a model without the components of the tracker.

@@ -65,4 +65,22 @@ std::unique_ptr<Backend> SharedModel::make_backend() const {
   return std::make_unique<CpuBackend>(engines_, config_, semantics_, SessionLimits{});
 }
 
+std::shared_ptr<Backend> SharedModel::lend_backend() const {
+  if (!gpu_) return make_backend();
+  std::unique_ptr<Backend> backend;
+  {
+    const std::lock_guard lock(spare_->mutex);
+    backend = std::move(spare_->backend);
+  }
+  if (!backend) backend = make_backend();
+  const auto give_back = [spare = std::weak_ptr(spare_)](Backend* returned) {
+    std::unique_ptr<Backend> surplus(returned);
+    const std::shared_ptr<Spare> kept = spare.lock();
+    if (!kept) return;
+    const std::lock_guard lock(kept->mutex);
+    if (!kept->backend) kept->backend = std::move(surplus);
+  };
+  return {backend.release(), give_back};
+}
+
 }  // namespace sam3trt

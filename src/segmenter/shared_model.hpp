@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "gpu/gpu_model.hpp"
@@ -41,7 +42,20 @@ class SharedModel {
   /// What a session runs on.
   [[nodiscard]] std::unique_ptr<Backend> make_backend() const;
 
+  /// The same for a video. On a GPU it is what an ended video ran on, where there is such a one:
+  /// TensorRT takes a tenth of a second and more to set up its contexts. The next video may have it
+  /// from when the last copy of the pointer is gone; one is kept, with its memory of the GPU, for
+  /// as long as the model. Every call puts its own inputs, so nothing of one video reaches the
+  /// next.
+  [[nodiscard]] std::shared_ptr<Backend> lend_backend() const;
+
  private:
+  /// The backend that the next video gets, if any.
+  struct Spare {
+    std::mutex mutex;
+    std::unique_ptr<Backend> backend;
+  };
+
   [[nodiscard]] bool has_all_of(Task task) const;
 
   std::string backend_;
@@ -53,6 +67,7 @@ class SharedModel {
   std::unique_ptr<TensorRtHost> host_;  ///< Its library outlives the engines.
   std::shared_ptr<const GpuModel> gpu_;
   std::shared_ptr<SharedEngines> engines_;
+  std::shared_ptr<Spare> spare_ = std::make_shared<Spare>();  ///< Goes before what it runs.
 };
 
 }  // namespace sam3trt

@@ -37,7 +37,7 @@ class VideoSession::Impl {
   Impl(Model shared, const TrackOptions& options)
       : model(std::move(shared)),
         config(tracker_of(*model.loaded())),
-        backend(model.loaded()->make_backend()),
+        backend(model.loaded()->lend_backend()),
         tracker(*backend, model.loaded()->tokenizer(), model.loaded()->config(),
                 model.loaded()->semantics()),
         session(tracker, config, options, tracking_rules(model.semantics())) {}
@@ -54,7 +54,7 @@ class VideoSession::Impl {
 
   Model model;
   TrackerConfig config;
-  std::unique_ptr<Backend> backend;
+  std::shared_ptr<Backend> backend;
   BackendTracker tracker;
   TrackingSession session;
 };

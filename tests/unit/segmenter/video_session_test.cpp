@@ -116,10 +116,9 @@ TEST_F(VideoSessionTest, EveryFailureOfAStepLeavesTheSessionAsItWas) {
   VideoSession cpu(cpu_model());
   (void)run(cpu, 0, 4);
   const std::string wanted[] = {step(cpu, 4), step(cpu, 5)};
-  const Model model = gpu_model();
   int64_t failed = 0;
   for (int64_t number = 1;; ++number) {
-    VideoSession session(model);
+    VideoSession session(gpu_model());
     (void)run(session, 0, 4);
     fake_cuda_fail_call(number);
     bool done = false;
@@ -146,10 +145,9 @@ TEST_F(VideoSessionTest, EveryFailureOfLoadingLeavesTheSessionAsItWas) {
   (void)run(cpu, 0, 4);
   cpu.save(file("loaded.bin"));
   const std::string wanted = step(cpu, 4);
-  const Model model = gpu_model();
   int64_t failed = 0;
   for (int64_t number = 1;; ++number) {
-    VideoSession session(model);
+    VideoSession session(gpu_model());
     fake_cuda_fail_call(number);
     try {
       session.load(file("loaded.bin"));
@@ -165,6 +163,54 @@ TEST_F(VideoSessionTest, EveryFailureOfLoadingLeavesTheSessionAsItWas) {
     if (!reached || HasFailure()) break;
   }
   EXPECT_GT(failed, 5);
+}
+
+TEST_F(VideoSessionTest, AVideoRunsOnWhatAnEndedOneRanOn) {
+  VideoSession cpu(cpu_model());
+  const std::string wanted = run(cpu, 0, 6);
+  const int before = fake_cuda_live_objects();
+  {
+    const Model model = gpu_model();
+    const auto run_one = [&] {
+      VideoSession session(model);
+      EXPECT_EQ(run(session, 0, 6), wanted);
+    };
+    run_one();
+    const int kept = fake_cuda_live_objects();
+    fake_cuda_fail_next("cuStreamCreate", 1);
+    EXPECT_NO_THROW(run_one());  // it needs no stream of its own
+    EXPECT_EQ(fake_cuda_live_objects(), kept);
+    EXPECT_THROW(VideoSession{gpu_model()}, Error);  // another model's has to
+    {
+      VideoSession one(model);
+      VideoSession other(model);
+      EXPECT_EQ(run(one, 0, 6), wanted);
+      EXPECT_EQ(run(other, 0, 6), wanted);
+    }
+    EXPECT_EQ(fake_cuda_live_objects(), kept);
+  }
+  EXPECT_EQ(fake_cuda_live_objects(), before);
+}
+
+TEST_F(VideoSessionTest, AVideoAfterOneThatFailedGivesTheSame) {
+  VideoSession cpu(cpu_model());
+  const std::string wanted = run(cpu, 0, 6);
+  const Model model = gpu_model();
+  for (int64_t number = 1; number < 60; ++number) {
+    {
+      VideoSession session(model);
+      (void)run(session, 0, 2);
+      fake_cuda_fail_call(number);
+      try {
+        (void)step(session, 2);
+      } catch (const Error& error) {
+        EXPECT_NE(error.code(), ErrorCode::kBadInput) << error.what();
+      }
+      fake_cuda_fail_call(0);
+    }
+    VideoSession session(model);
+    ASSERT_EQ(run(session, 0, 6), wanted) << "after call " << number;
+  }
 }
 
 TEST_F(VideoSessionTest, MemoryOfTheDeviceDoesNotGrowWithFramesAndObjectsThatComeAndGo) {
