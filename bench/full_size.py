@@ -1,6 +1,6 @@
 """A random checkpoint of the published model's size, for benchmarks.
 
-    python bench/full_size.py --output DIR [--tracker]
+    python bench/full_size.py --output DIR [--tracker] [--seed N]
 
 Writes a Hugging Face folder of 848 million float32 parameters (3.4 GB): the sizes of facebook/sam3
 (config.json of revision 3c879f39), random values of standard deviation 1/sqrt(fan-in), a small
@@ -184,8 +184,8 @@ def random_values(name: str, shape: tuple[int, ...], generator: np.random.Genera
     return values * np.float32(2 * scale if "q_proj" in name or "k_proj" in name else scale)
 
 
-def write_checkpoint(folder: Path, has_tracker: bool = False) -> None:
-    spec = full_size_spec()
+def write_checkpoint(folder: Path, has_tracker: bool = False, seed: int = 1) -> None:
+    spec = full_size_spec() | {"seed": seed}
     folder.mkdir(parents=True, exist_ok=True)
     shapes = sam3_tensors.image_model_shapes(spec["config"])
     if has_tracker:
@@ -223,8 +223,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--tracker", action="store_true", help="also clicks and videos")
+    parser.add_argument("--seed", type=int, default=1, help="other weights of the same sizes")
     options = parser.parse_args()
-    write_checkpoint(options.output, options.tracker)
+    write_checkpoint(options.output, options.tracker, options.seed)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
     python bench/gpu_host.py --work DIR [--program build/sam3trt] [--steps build bench ...]
 
 Makes a random checkpoint (bench/full_size.py), exports it, builds verified engines in fp16 and fp8,
-times them, and times what a user could take instead in the same run: TensorRT's own attention, the
-vision encoder as torch traces it, as an engine of the same TensorRT, and transformers in half
-precision, eager and compiled. A step that is done is not done again. Needs 30 GB in DIR; the steps
+times them, a build of the whole model with nothing cached, again, and after a fine-tune, clicks,
+videos, the server, and what a user could take instead in the same run: TensorRT's own attention,
+the vision encoder as torch traces it, as an engine of the same TensorRT, and transformers in half
+precision, eager and compiled. A step that is done is not done again. Needs 50 GB in DIR; the steps
 "trace" and "transformers" need torch, transformers and onnx. --recipes takes a book of recipes that
 begins with the variant that passes, for weights for which the first ones are known to be refused.
 Writes DIR/results.json and prints a table.
@@ -14,6 +15,8 @@ Writes DIR/results.json and prints a table.
 import argparse
 import json
 import math
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -26,6 +29,12 @@ BENCH = Path(__file__).resolve().parent
 STEPS = (
     "checkpoint",
     "export",
+    "build_all",
+    "build_again",
+    "fine_tune",
+    "clicks",
+    "video",
+    "server",
     "build_fp16",
     "bench_fp16",
     "files_fp16",
@@ -52,6 +61,7 @@ class Host:
         self.program = str(options.program)
         self.compile = not options.no_compile
         self.photo = str(options.image)
+        self.jobs = str(options.jobs)
         self.recipes = ["--recipes", str(options.recipes)] if options.recipes else []
         self.work = options.work
         self.logs = options.work / "logs"
@@ -61,14 +71,16 @@ class Host:
         if self.results_path.exists():
             self.results = json.loads(self.results_path.read_text(encoding="utf-8"))
 
-    def run(self, name: str, command: list[str]) -> dict | None:
+    def run(self, name: str, command: list[str], env: dict | None = None) -> dict | None:
         """The JSON that a command prints; its log is kept. None when it fails."""
         begin = time.perf_counter()
         with (
             (self.logs / f"{name}.out").open("w") as out,
             (self.logs / f"{name}.err").open("w") as err,
         ):
-            code = subprocess.run(command, stdout=out, stderr=err, check=False).returncode
+            code = subprocess.run(
+                command, stdout=out, stderr=err, check=False, env=os.environ | (env or {})
+            ).returncode
         seconds = round(time.perf_counter() - begin, 1)
         print(f"{name}: exit {code}, {seconds} s", flush=True)
         text = (self.logs / f"{name}.out").read_text(encoding="utf-8")
@@ -94,25 +106,106 @@ class Host:
         return self.run(name, [sys.executable, str(BENCH / script), *arguments])
 
 
+def write_graphs(host: Host, name: str, seed: int) -> None:
+    """A random checkpoint and its graphs."""
+    source, graphs = host.work / f"checkpoint{name}", host.work / f"graphs{name}"
+    if not (source / "config.json").exists():
+        options = ("--output", str(source), "--tracker", "--seed", str(seed))
+        host.python(f"checkpoint{name}", "full_size.py", *options)
+    if not (graphs / "detector.tokenizer.json").exists():
+        # fmt: off
+        host.sam3trt(f"export{name}", "export", "--checkpoint", str(source), "--component", "all",
+                     "--output", str(graphs))
+        # fmt: on
+
+
 def checkpoint(host: Host) -> None:
-    if not (host.work / "checkpoint" / "config.json").exists():
-        host.python("checkpoint", "full_size.py", "--output", str(host.work / "checkpoint"))
+    write_graphs(host, "", 1)
 
 
 def export(host: Host) -> None:
-    graphs = host.work / "graphs"
-    if not (graphs / "detector.tokenizer.json").exists():
-        source = str(host.work / "checkpoint")
-        host.sam3trt(
-            "export",
-            "export",
-            "--checkpoint",
-            source,
-            "--component",
-            "all",
-            "--output",
-            str(graphs),
-        )
+    write_graphs(host, "", 1)
+
+
+def build_model(host: Host, name: str, graphs: str, engines: str) -> None:
+    """All engines of a model, with caches of their own beside them."""
+    # fmt: off
+    command = [host.program, "build", "--onnx", str(host.work / graphs), "--output",
+               str(host.work / engines), "--fp16", "--jobs", host.jobs, "--max-prompts", "16",
+               *host.recipes, "--image", host.photo, "--json", "--verbose"]
+    # fmt: on
+    host.run(name, command, {"XDG_CACHE_HOME": str(host.work / "cache")})
+
+
+def build_all(host: Host) -> None:
+    """From nothing."""
+    if not (host.work / "all").exists():
+        build_model(host, "build_all", "graphs", "all")
+
+
+def build_again(host: Host) -> None:
+    """The same when nothing changed."""
+    build_model(host, "build_again", "graphs", "all")
+
+
+def fine_tune(host: Host) -> None:
+    """Other weights of the same shapes, with what the first build left in the caches."""
+    write_graphs(host, "_tuned", 2)
+    if not (host.work / "all_tuned").exists():
+        build_model(host, "build_tuned", "graphs_tuned", "all_tuned")
+
+
+def clicks(host: Host) -> None:
+    model = ("--model", str(host.work / "all"), "--image", host.photo, "--allow-unverified")
+    host.sam3trt("clicks", "bench", *model, "--clicks", "--json")
+
+
+def video(host: Host) -> None:
+    # fmt: off
+    host.sam3trt("video", "bench", "--model", str(host.work / "all"), "--video", "--frames", "60",
+                 "--objects", "1", "5", "10", "--allow-unverified", "--json")
+    # fmt: on
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def server(host: Host) -> None:
+    """Images per second through the server with 32 clients, and a click over HTTP."""
+    files, engines, port = host.work / "jpegs", host.work / "all", free_port()
+    if not files.exists():
+        write_jpegs(files, host.photo)
+    threshold = threshold_for_few(host, engines)
+    limits = ["--threshold", threshold]
+    limits += ["--mask-threshold", mask_threshold_for_blobs(host, engines, threshold)]
+    # fmt: off
+    command = [host.program, "serve", "--model", str(engines), "--port", port, "--allow-unverified"]
+    with (host.logs / "serve.err").open("w") as log:
+        serving = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            wait_for(port, serving)
+            host.python("server", "serve_rate.py", "--url", f"http://127.0.0.1:{port}", "--files",
+                        str(files), "--clients", "32", "--processes", "4", *limits)
+        finally:
+            serving.terminate()
+            serving.wait()
+    host.sam3trt("server_files", "bench", "--model", str(engines), "--files", str(files), "--text",
+                 TEXT, *limits, "--allow-unverified", "--json")
+    # fmt: on
+
+
+def wait_for(port: str, serving: subprocess.Popen, seconds: float = 120) -> None:
+    """Returns when the server listens, or has ended."""
+    end = time.monotonic() + seconds
+    while serving.poll() is None and time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", int(port)), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.2)
 
 
 def trace(host: Host) -> None:
@@ -332,6 +425,21 @@ def rows(results: dict) -> list[tuple[str, str]]:
         cold = sorted(run["seconds"] for run in runs if run["exit"] == 0)
         if cold:
             table.append((f"{name}: process start to result, s", f"{cold[len(cold) // 2]:.1f}"))
+    for name in ("build_all", "build_again", "build_tuned"):
+        if results.get(name, {}).get("exit") == 0:
+            table.append((f"{name}, s", f"{results[name]['seconds']}"))
+    for run in results.get("clicks", {}).get("clicks", {}).get("runs", []):
+        what = f"{run['objects']} clicks, {'several masks' if run['multimask'] else 'one mask'}"
+        table.append((f"{what}, ms", time_of(run["total"])))
+    for run in results.get("video", {}).get("video", {}).get("runs", []):
+        what = f"video, {run['prompts']}, {run['objects']} objects"
+        table.append((f"{what}, a frame, ms", time_of(run["frame"])))
+        table.append((f"{what}, first frame, ms", f"{run['first_frame_of_another_clip_ms']:.1f}"))
+    served = results.get("server", {})
+    if "images_per_s" in served:
+        table.append(("server, 32 clients, images/s", str(served["images_per_s"])))
+        click = served["click_ms"]
+        table.append(("server, a click, ms", f"{click['median']:.2f} ({click['p95']:.2f})"))
     for line in results.get("transformers", {}).get("lines", []):
         entry = json.loads(line)
         what = f"transformers {entry['transformers']}, {entry['prompts']} prompts, model only, ms"
@@ -346,6 +454,7 @@ def main() -> None:
     parser.add_argument("--image", type=Path, default=BENCH.parent / "test_images" / "example.jpg")
     parser.add_argument("--recipes", type=Path, help="in place of the built-in book")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--jobs", type=int, default=6, help="engines built at the same time")
     parser.add_argument("--no-compile", action="store_true", help="transformers eager only")
     options = parser.parse_args()
     host = Host(options)
@@ -353,7 +462,7 @@ def main() -> None:
         globals()[step](host)
     for what, value in rows(host.results):
         print(f"| {what} | {value} |")
-    failed = [name for name, result in host.results.items() if result["exit"] != 0]
+    failed = [name for name, result in host.results.items() if result.get("exit", 0) != 0]
     if failed:
         sys.exit(f"failed: {', '.join(failed)}; see {host.logs}")
 
