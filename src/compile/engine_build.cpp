@@ -183,12 +183,12 @@ fs::path standard_graph(const EngineBuildRequest& request, const Recipe& recipe,
   return path;
 }
 
-std::string cost_of_repair(const fs::path& output, const Recipe& recipe, double fastest,
+std::string cost_of_repair(const fs::path& output, const std::string& recipe, double fastest,
                            double milliseconds) {
   std::array<char, 96> text{};
   std::snprintf(text.data(), text.size(),
                 " takes %.2f ms per call, the first that was refused %.2f", milliseconds, fastest);
-  return output.string() + ": recipe " + recipe.name + text.data();
+  return output.string() + ": recipe " + recipe + text.data();
 }
 
 /// A graph of another program has no recipe, and no reference that its engine could be held
@@ -261,7 +261,8 @@ std::vector<Recipe> recipes_to_try(const EngineBuildRequest& request, const Tens
   if (request.report && order.front().name != variants.front().name) {
     request.report(request.output.string() + ": recipe " + order.front().name +
                    " is tried first, because it passed for an earlier graph of these shapes and " +
-                   variants.front().name + " was refused; --force tries all in their order");
+                   variants.front().name +
+                   " was refused or slower; --force tries all in their order");
   }
   return order;
 }
@@ -310,75 +311,148 @@ ProductAlgorithms algorithms_for(const EngineBuildRequest& request,
   };
 }
 
-EngineBuildResult build_exported(TensorRtApi& api, const EngineBuildRequest& request,
-                                 const GraphInfo& graph) {
-  const auto profiles = make_profiles(graph, request.limits);
-  const fs::path memory = request.verify ? recipe_memory_path(api, request, profiles) : fs::path();
-  const auto known = recall_recipes(memory);
-  EngineBuildResult result;
-  std::set<std::string> tried;
-  std::vector<std::string> refused;  // by their hashes
-  bool skipped = !request.after.empty();
-  std::optional<double> fastest;  // of the first that was refused
-  const std::string component = graph.metadata.at("sam3trt.component");
-  for (const Recipe& variant : recipes_to_try(request, api, component, known)) {
-    const Recipe recipe = for_library(variant, api);
-    const TemporaryFolder folder(folder_of(request.output));
+/// One graph that `export` wrote.
+class ExportedBuild {
+ public:
+  ExportedBuild(TensorRtApi& api, const EngineBuildRequest& request, const GraphInfo& graph)
+      : api_(api),
+        request_(request),
+        graph_(graph),
+        component_(graph.metadata.at("sam3trt.component")),
+        profiles_(make_profiles(graph, request.limits)),
+        memory_(request.verify ? recipe_memory_path(api, request, profiles_) : fs::path()),
+        known_(recall_recipes(memory_)),
+        skipped_(!request.after.empty()) {}
+
+  EngineBuildResult run() {
+    std::optional<Candidate> first;  // which may be slower than the next one
+    for (const Recipe& variant : recipes_to_try(request_, api_, component_, known_)) {
+      if (first && variant.products.contains(component_)) continue;
+      std::optional<Candidate> candidate = build(variant);
+      if (first) return finish(candidate ? faster(*first, *candidate) : *first);
+      if (!candidate) continue;
+      if (!is_in_doubt(variant, *candidate)) return finish(*candidate);
+      first = std::move(candidate);
+    }
+    if (first) return finish(*first);
+    std::string message = request_.onnx.string() + ": no engine in " +
+                          std::string(name_of(request_.precision)) +
+                          " gives the results of the float32 reference; try --fp32:";
+    for (const std::string& reason : result_.refused) message += "\n  " + reason;
+    throw Error(ErrorCode::kVerificationFailed, message);
+  }
+
+ private:
+  /// An engine that passed, or that nothing verifies.
+  struct Candidate {
+    Plan plan;
+    EngineManifest manifest;
+    std::string variant;  ///< Hash of its recipe.
+    double deviation = 0;
+    std::optional<double> milliseconds;
+  };
+
+  /// Nothing when the engine is refused, or is that of a recipe before.
+  std::optional<Candidate> build(const Recipe& variant) {
+    const Recipe recipe = for_library(variant, api_);
+    const TemporaryFolder folder(folder_of(request_.output));
     const fs::path typed = folder.path() / "typed.onnx";
-    const auto calibration = calibration_for(request, graph, request.graph_sha256, recipe);
+    const auto calibration = calibration_for(request_, graph_, request_.graph_sha256, recipe);
     const TypedGraphReport report =
-        write_typed_graph(request.onnx, typed, recipe, calibration ? &*calibration : nullptr,
-                          kInlineLimitBytes, algorithms_for(request, profiles));
+        write_typed_graph(request_.onnx, typed, recipe, calibration ? &*calibration : nullptr,
+                          kInlineLimitBytes, algorithms_for(request_, profiles_));
     PlanSettings settings;
-    settings.allow_tf32 = recipe.tf32.contains(component);
+    settings.allow_tf32 = recipe.tf32.contains(component_);
     // Many variants differ in other components only.
     const std::string built = report.graph_sha256 + (settings.allow_tf32 ? " tf32" : "");
-    if (!tried.insert(built).second) continue;
-    if (skipped) {
-      skipped = recipe.name != request.after;
-      continue;
+    if (!tried_.insert(built).second) return std::nullopt;
+    if (skipped_) {
+      skipped_ = recipe.name != request_.after;
+      return std::nullopt;
     }
-    const Plan plan = compile(api, request, typed, component, profiles, settings);
-    EngineManifest manifest = describe(api, request, graph, request.graph_sha256, profiles);
-    manifest.component = component;
+    Candidate candidate;
+    candidate.plan = compile(api_, request_, typed, component_, profiles_, settings);
+    candidate.variant = variant.sha256();
+    EngineManifest& manifest = candidate.manifest;
+    manifest = describe(api_, request_, graph_, request_.graph_sha256, profiles_);
+    manifest.component = component_;
     manifest.recipe = recipe.name;
     manifest.recipe_sha256 = recipe.sha256();
     manifest.attentions = report.low_softmaxes;
-    if (report.own_operators > 0) manifest.kernels_sha256 = request.kernels_sha256;
-    if (report.own_products > 0) manifest.cublaslt_version = request.cublaslt_version;
+    if (report.own_operators > 0) manifest.kernels_sha256 = request_.kernels_sha256;
+    if (report.own_products > 0) manifest.cublaslt_version = request_.cublaslt_version;
     if (calibration) manifest.calibration_sha256 = calibration->sha256();
-    if (request.verify) {
-      const BuildVerdict verdict =
-          request.verify(plan, recipe, standard_graph(request, recipe, calibration, typed));
-      result.deviation = verdict.deviation;
-      result.milliseconds = verdict.milliseconds;
-      if (!verdict.passed) {
-        result.refused.push_back(recipe.name + ": " + verdict.summary);
-        refused.push_back(variant.sha256());
-        if (!fastest) fastest = verdict.milliseconds;
-        if (request.report) request.report("refused " + result.refused.back());
-        continue;
-      }
-      set_verdict(manifest, verdict, result.refused);
-      report_unfused(request, manifest);
+    if (!request_.verify) return candidate;
+    const BuildVerdict verdict = request_.verify(
+        candidate.plan, recipe, standard_graph(request_, recipe, calibration, typed));
+    candidate.deviation = verdict.deviation;
+    candidate.milliseconds = verdict.milliseconds;
+    if (!verdict.passed) {
+      result_.refused.push_back(recipe.name + ": " + verdict.summary);
+      not_again_.push_back(candidate.variant);
+      if (!fastest_) fastest_ = verdict.milliseconds;
+      if (request_.report) request_.report("refused " + result_.refused.back());
+      return std::nullopt;
     }
-    if (request.report && fastest && result.milliseconds) {
-      request.report(cost_of_repair(request.output, recipe, *fastest, *result.milliseconds));
-    }
-    write_engine(request.output, plan, manifest);
-    result.manifest = std::move(manifest);
-    // A repair of a whole model says nothing of the recipes before it.
-    if (request.after.empty()) {
-      remember_recipes(memory, outcome_of(known, refused, variant.sha256()));
-    }
-    return result;
+    set_verdict(manifest, verdict, result_.refused);
+    return candidate;
   }
-  std::string message = request.onnx.string() + ": no engine in " +
-                        std::string(name_of(request.precision)) +
-                        " gives the results of the float32 reference; try --fp32:";
-  for (const std::string& reason : result.refused) message += "\n  " + reason;
-  throw Error(ErrorCode::kVerificationFailed, message);
-}
+
+  /// Whether TensorRT's own products may be faster than cuBLASLt's on this GPU, as far as the book
+  /// and an earlier build tell.
+  [[nodiscard]] bool is_in_doubt(const Recipe& variant, const Candidate& candidate) const {
+    return !candidate.manifest.cublaslt_version.empty() && candidate.milliseconds &&
+           request_.after.empty() && !variant.faster_on.contains(request_.gpu_compute_capability) &&
+           (request_.force || !known_ || known_->passed != candidate.variant);
+  }
+
+  /// Of one with cuBLASLt's products and one without.
+  Candidate& faster(Candidate& with, Candidate& without) {
+    const bool wins = !without.milliseconds || *with.milliseconds <= *without.milliseconds;
+    if (request_.report) {
+      std::array<char, 160> text{};
+      std::snprintf(text.data(), text.size(), "%.2f ms a call, %s %.2f; the faster one is kept",
+                    *with.milliseconds, without.manifest.recipe.c_str(),
+                    without.milliseconds.value_or(0));
+      request_.report(request_.output.string() + ": recipe " + with.manifest.recipe + " takes " +
+                      text.data());
+    }
+    if (!wins) not_again_.push_back(with.variant);
+    return wins ? with : without;
+  }
+
+  EngineBuildResult finish(Candidate& chosen) {
+    result_.deviation = chosen.deviation;
+    result_.milliseconds = chosen.milliseconds;
+    if (chosen.manifest.verification == VerificationState::kStages) {
+      report_unfused(request_, chosen.manifest);
+    }
+    if (request_.report && fastest_ && chosen.milliseconds) {
+      request_.report(
+          cost_of_repair(request_.output, chosen.manifest.recipe, *fastest_, *chosen.milliseconds));
+    }
+    write_engine(request_.output, chosen.plan, chosen.manifest);
+    result_.manifest = std::move(chosen.manifest);
+    // A repair of a whole model says nothing of the recipes before it.
+    if (request_.after.empty()) {
+      remember_recipes(memory_, outcome_of(known_, not_again_, chosen.variant));
+    }
+    return std::move(result_);
+  }
+
+  TensorRtApi& api_;
+  const EngineBuildRequest& request_;
+  const GraphInfo& graph_;
+  std::string component_;
+  std::vector<Profile> profiles_;
+  fs::path memory_;
+  std::optional<RecipeOutcome> known_;
+  EngineBuildResult result_;
+  std::set<std::string> tried_;
+  std::vector<std::string> not_again_;  ///< Hashes of recipes that were refused or slower.
+  bool skipped_;
+  std::optional<double> fastest_;  ///< Of the first that was refused.
+};
 
 }  // namespace
 
@@ -387,7 +461,7 @@ EngineBuildResult build_engine(TensorRtApi& api, const EngineBuildRequest& reque
   check_output(request);
   EngineBuildRequest known = request;
   if (known.graph_sha256.empty()) known.graph_sha256 = hash_graph(request.onnx);
-  return graph.metadata.contains("sam3trt.component") ? build_exported(api, known, graph)
+  return graph.metadata.contains("sam3trt.component") ? ExportedBuild(api, known, graph).run()
                                                       : build_foreign(api, known, graph);
 }
 

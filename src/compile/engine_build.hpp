@@ -92,7 +92,9 @@ struct EngineBuildResult {
 /// the next safer recipe while the verification fails. Writes FILE.engine and its manifest only for
 /// an engine that passed (or when nothing verifies it). Variants that would give the same graph are
 /// tried once. Where an earlier build of a graph of the same shapes had to go on to a safer recipe,
-/// that one is tried first, and those before it last (compile/recipe_memory.hpp). Throws
+/// that one is tried first, and those before it last (compile/recipe_memory.hpp). After a recipe
+/// whose products cuBLASLt computes, the next one without them is built, too, and the faster engine
+/// kept, unless the recipe or an earlier build knows which that is on this GPU. Throws
 /// Error(kVerificationFailed) when no recipe passes, and what write_typed_graph and
 /// TensorRtApi::build throw.
 ///

@@ -48,6 +48,10 @@ struct Recipe {
   /// which the next one says the same.
   std::map<std::string, std::vector<std::string>> products;
 
+  /// Compute capabilities ("9.0") of GPUs on which `products` are known to be faster than the next
+  /// recipes; on others both are built and timed. Not part of sha256: the engine is the same.
+  std::set<std::string> faster_on;
+
   /// Components whose float32 matrix products and convolutions may run as TF32: factors rounded to
   /// 10 bits of mantissa as float16 has them, the range and the sums those of float32.
   std::set<std::string> tf32;
@@ -60,7 +64,7 @@ struct Recipe {
     return fp8.contains(component);
   }
 
-  /// Hash of all of the above, so that an engine can tell which recipe made it.
+  /// Hash of all of the above but `faster_on`, so that an engine can tell which recipe made it.
   [[nodiscard]] std::string sha256() const;
 
   /// This recipe with the nodes of these patterns in float32, for a repair of named blocks.

@@ -139,14 +139,31 @@ class Reader {
     return result;
   }
 
-  std::set<std::string> components(const Json& variant, const std::string& key,
-                                   const std::string& where) {
+  std::set<std::string> texts(const Json& variant, const std::string& key,
+                              const std::string& where) {
     std::set<std::string> result;
     const Json list = variant.value(key, Json::array());
     if (!list.is_array()) problem(where + "/" + key + ": expected a list");
-    for (const Json& item : list) {
-      result.insert(text(item, where + "/" + key));
-      if (item.is_string()) check_component(item, where + "/" + key);
+    for (const Json& item : list) result.insert(text(item, where + "/" + key));
+    return result;
+  }
+
+  std::set<std::string> components(const Json& variant, const std::string& key,
+                                   const std::string& where) {
+    std::set<std::string> result = texts(variant, key, where);
+    for (const std::string& component : result) check_component(component, where + "/" + key);
+    return result;
+  }
+
+  std::set<std::string> compute_capabilities(const Json& variant, const std::string& key,
+                                             const std::string& where) {
+    std::set<std::string> result = texts(variant, key, where);
+    for (const std::string& capability : result) {
+      const size_t dot = capability.find('.');
+      const bool numbers = capability.find_first_not_of("0123456789.") == std::string::npos;
+      if (numbers && dot != std::string::npos && dot > 0 && dot + 2 == capability.size()) continue;
+      problem(where + "/" + key + ": expected compute capabilities such as \"9.0\", found \"" +
+              capability + "\"");
     }
     return result;
   }
@@ -213,7 +230,8 @@ class Reader {
     recipe.name = text(variant["name"], parent + "/name");
     const std::string where = parent + "/" + recipe.name;
     if (!names_.insert(recipe.name).second) problem(where + ": the name is used twice");
-    check_keys(variant, where, {"name", "types", "rules", "fp8", "fused", "products", "tf32"});
+    check_keys(variant, where,
+               {"name", "types", "rules", "fp8", "fused", "products", "faster_on", "tf32"});
     merge_aliases(aliases, member(variant, "types", where, false), where);
     append_rules(recipe, member(variant, "rules", where, false), aliases, where + "/rules");
     append_rules(recipe, member(book, "rules", ""), aliases, "/rules");
@@ -224,6 +242,7 @@ class Reader {
     recipe.fp8 = patterns(variant, "fp8", where);
     recipe.fused = patterns(variant, "fused", where);
     recipe.products = patterns(variant, "products", where);
+    recipe.faster_on = compute_capabilities(variant, "faster_on", where);
     recipe.tf32 = components(variant, "tf32", where);
     if ((precision == Precision::kFp8) == recipe.fp8.empty()) {
       problem(where + "/fp8: needed by the recipes of fp8, and only by them");

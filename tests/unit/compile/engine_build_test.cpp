@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -172,6 +173,73 @@ TEST_F(BuildEngine, DoesWithoutCublasLtAndSaysWhatIsLost) {
   ASSERT_EQ(told.size(), 1U);
   EXPECT_THAT(told.front(),
               HasSubstr("recipe fast_products, the fastest, is not tried: it is not"));
+}
+
+/// A verification that passes and measures these times.
+void time_recipes(EngineBuildRequest& request, const std::map<std::string, double>& times) {
+  request.verify = [times](const Plan&, const Recipe& recipe, const fs::path&) {
+    BuildVerdict verdict{times.contains(recipe.name), recipe.name, "[]"};
+    if (verdict.passed) verdict.milliseconds = times.at(recipe.name);
+    return verdict;
+  };
+}
+
+TEST_F(BuildEngine, KeepsTheFasterProductsWhereTheBookDoesNotKnowTheGpu) {
+  save_block(folder_ / "in.onnx");
+  request_.recipes = product_book();
+  request_.cublaslt_version = "13.1.0";
+  std::vector<std::string> told;
+  request_.report = [&told](const std::string& message) { told.push_back(message); };
+  time_recipes(request_, {{"fast_products", 3.0}, {"fp16", 2.0}});
+  EngineBuildResult result = build_engine(api_, request_);
+  EXPECT_EQ(result.manifest.recipe, "fp16");
+  EXPECT_EQ(result.manifest.cublaslt_version, "");
+  EXPECT_EQ(result.milliseconds, 2.0);
+  EXPECT_THAT(told, ElementsAre(HasSubstr(
+                        "recipe fast_products takes 3.00 ms a call, fp16 2.00; the faster one")));
+  time_recipes(request_, {{"fast_products", 2.0}, {"fp16", 3.0}});
+  EXPECT_EQ(build_engine(api_, request_).manifest.recipe, "fast_products");
+  time_recipes(request_, {{"fast_products", 2.0}});  // the other one is refused
+  result = build_engine(api_, request_);
+  EXPECT_EQ(result.manifest.recipe, "fast_products");
+  EXPECT_THAT(result.refused, ElementsAre("fp16: fp16"));
+}
+
+TEST_F(BuildEngine, BuildsOneEngineWhereTheBookKnowsTheGpu) {
+  save_block(folder_ / "in.onnx");
+  nlohmann::json book = {{"format", 1}, {"extends", "built-in"}};
+  book["variants"]["fp16"] = {{{"name", "fast_products"},
+                               {"faster_on", {"9.0"}},
+                               {"products", {{"vision_encoder", {"/vision/blocks.*/attn/qkv"}}}}}};
+  request_.recipes = RecipeBook::parse(book.dump(), "book");
+  request_.cublaslt_version = "13.1.0";
+  time_recipes(request_, {{"fast_products", 3.0}, {"fp16", 2.0}});
+  EXPECT_EQ(build_engine(api_, request_).manifest.recipe, "fast_products");
+  EXPECT_THAT(api_.recipes, ElementsAre("fast_products"));
+  request_.gpu_compute_capability = "8.9";
+  EXPECT_EQ(build_engine(api_, request_).manifest.recipe, "fp16");
+}
+
+TEST_F(BuildEngine, KnowsTheFasterProductsOfAnEarlierBuild) {
+  save_block(folder_ / "in.onnx");
+  request_.recipes = product_book();
+  request_.cublaslt_version = "13.1.0";
+  for (const double with : {2.0, 4.0}) {
+    request_.cache = folder_ / ("cache" + std::to_string(with));
+    time_recipes(request_, {{"fast_products", with}, {"fp16", 3.0}});
+    const std::string chosen = with < 3 ? "fast_products" : "fp16";
+    api_.recipes.clear();
+    EXPECT_EQ(build_engine(api_, request_).manifest.recipe, chosen);
+    EXPECT_THAT(api_.recipes, ElementsAre("fast_products", "fp16"));
+    api_.recipes.clear();
+    EXPECT_EQ(build_engine(api_, request_).manifest.recipe, chosen);
+    EXPECT_THAT(api_.recipes, ElementsAre(chosen));
+    request_.force = true;
+    api_.recipes.clear();
+    EXPECT_EQ(build_engine(api_, request_).manifest.recipe, chosen);
+    EXPECT_THAT(api_.recipes, ElementsAre("fast_products", "fp16"));
+    request_.force = false;
+  }
 }
 
 TEST_F(BuildEngine, FailsWhereAllRecipesCallCublasLtAndThereIsNone) {

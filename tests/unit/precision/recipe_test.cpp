@@ -144,6 +144,24 @@ TEST(RecipeBook, AddsVariantsBeforeThoseOfTheBuiltInBook) {
   EXPECT_NE(fast.sha256(), fast.with_standard_operators().sha256());
 }
 
+TEST(RecipeBook, KnowsGpusOnWhichProductsAreFaster) {
+  const Recipe& builtin = RecipeBook::builtin().variants(Precision::kFp16).front();
+  EXPECT_THAT(builtin.faster_on, testing::ElementsAre("9.0"));
+  json book = {{"format", 1}, {"extends", "built-in"}};
+  json variant = {{"name", "fast"}, {"faster_on", {"8.9", "12.0"}}};
+  book["variants"]["fp16"] = json::array({variant});
+  const RecipeBook read = RecipeBook::parse(book.dump(), "book.json");
+  Recipe fast = read.find("fast");
+  EXPECT_THAT(fast.faster_on, testing::ElementsAre("12.0", "8.9"));
+  const std::string hash = fast.sha256();
+  fast.faster_on.clear();
+  EXPECT_EQ(fast.sha256(), hash);
+  for (const char* wrong : {"9", ".0", "9.", "9.10", "sm_90", ""}) {
+    book["variants"]["fp16"][0]["faster_on"] = {wrong};
+    EXPECT_THAT(message_of(book), HasSubstr("/fast/faster_on: expected compute capabilities"));
+  }
+}
+
 TEST(RecipeBook, RefusesWrongExtensions) {
   const auto changed = [](const char* pointer, const json& value) {
     json book = {{"format", 1},
