@@ -53,6 +53,7 @@ def empty_root(tmp_path_factory) -> Path:
         partial.rename(tarball)
     else:
         call("tar", "--extract", "--file", tarball, "--directory", root)
+    root.chmod(0o755)  # as / of a system is; pytest's folders are their owner's alone
     return root
 
 
