@@ -34,6 +34,7 @@ KernelLibrary::KernelLibrary(const CudaDevice& device) {
   resize_rows_ = function("sam3trt_resize_rows");
   select_ = function("sam3trt_select");
   find_nonfinite_ = function("sam3trt_find_nonfinite");
+  count_ = function("sam3trt_count");
   mask_sigmoid_ = function("sam3trt_mask_sigmoid");
   mask_bits_ = function("sam3trt_mask_bits");
   mask_count_ = function("sam3trt_mask_count");
@@ -85,6 +86,13 @@ void KernelLibrary::select_detections(const Stream& stream, const SelectArgs& ar
 void KernelLibrary::find_nonfinite(const Stream& stream, const FiniteArgs& args) const {
   require(args.count > 0 && args.rows > 0, "find_nonfinite", "at least one value");
   launch(stream, find_nonfinite_, {blocks_for(args.count), args.rows, 1}, args);
+}
+
+void KernelLibrary::count_logits(const Stream& stream, const CountArgs& args, size_t planes) const {
+  require(planes > 0 && planes <= static_cast<size_t>(kMaxGridY), "count_logits",
+          "1 to 65535 planes");
+  require(args.size > 0, "count_logits", "at least one value");
+  launch(stream, count_, {kCountParts, static_cast<int64_t>(planes), 1}, args);
 }
 
 void KernelLibrary::mask_run_lengths(const Stream& stream, const MaskArgs& args,

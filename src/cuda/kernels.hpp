@@ -6,6 +6,7 @@
 
 #include "cuda/buffer.hpp"
 #include "cuda/device.hpp"
+#include "cuda/kernels/count.hpp"
 #include "cuda/kernels/enlarge.hpp"
 #include "cuda/kernels/kept.hpp"
 #include "cuda/kernels/mask.hpp"
@@ -44,6 +45,9 @@ class KernelLibrary {
   /// Sets `broken` of every row that holds a value that is not finite.
   void find_nonfinite(const Stream& stream, const FiniteArgs& args) const;
 
+  /// Fills args.counts of so many planes.
+  void count_logits(const Stream& stream, const CountArgs& args, size_t planes) const;
+
   /// Fills summaries and run_lengths. `tasks` is what args.tasks points to, on the host.
   void mask_run_lengths(const Stream& stream, const MaskArgs& args,
                         const std::vector<MaskTask>& tasks) const;
@@ -75,6 +79,7 @@ class KernelLibrary {
   void* resize_rows_;
   void* select_;
   void* find_nonfinite_;
+  void* count_;
   void* mask_sigmoid_;
   void* mask_bits_;
   void* mask_count_;

@@ -66,6 +66,7 @@ GpuBackend::GpuBackend(std::shared_ptr<const GpuModel> model)
           model_->limits().images),
       detections_(model_->device(), model_->kernels(), model_->config().num_queries),
       masks_(model_->device(), model_->kernels(), model_->semantics()),
+      counts_(model_->device(), model_->kernels()),
       object_masks_(model_->device(), model_->kernels(), Semantics::kMeta),
       kept_(model_->device(), model_->kernels()),
       host_logits_(model_->device()),
@@ -278,6 +279,12 @@ std::vector<FoundMask> GpuBackend::object_masks(std::span<const MaskPlane> wante
                                                 int64_t side) {
   return object_masks_.run(stream_, uploader_, placed(Component::kSamDecoder, "sam_masks").address,
                            planes, side, requests_of(wanted), logit_cut(LogitCut::kProbable));
+}
+
+std::vector<std::array<int64_t, 2>> GpuBackend::count_logits(std::span<const size_t> planes,
+                                                             int64_t side, float high, float low) {
+  return counts_.run(stream_, uploader_, placed(Component::kSamDecoder, "sam_masks").address,
+                     side * side, planes, high, low);
 }
 
 std::vector<FoundMask> GpuBackend::logit_masks(std::span<const std::span<const float>> planes,

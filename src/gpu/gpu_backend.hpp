@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu/gpu_counts.hpp"
 #include "gpu/gpu_detections.hpp"
 #include "gpu/gpu_images.hpp"
 #include "gpu/gpu_kept.hpp"
@@ -56,6 +57,9 @@ class GpuBackend : public Backend {
   [[nodiscard]] std::vector<FoundMask> masks(std::span<const MaskPlane> wanted, int64_t planes,
                                              int64_t side, float threshold,
                                              MaskOutput output) override;
+  [[nodiscard]] std::vector<std::array<int64_t, 2>> count_logits(std::span<const size_t> planes,
+                                                                 int64_t side, float high,
+                                                                 float low) override;
   [[nodiscard]] std::vector<FoundMask> object_masks(std::span<const MaskPlane> wanted,
                                                     int64_t planes, int64_t side) override;
   [[nodiscard]] std::vector<FoundMask> logit_masks(std::span<const std::span<const float>> planes,
@@ -97,6 +101,7 @@ class GpuBackend : public Backend {
   GpuImages images_;
   GpuDetections detections_;
   GpuMasks masks_;
+  GpuCounts counts_;
   GpuMasks object_masks_;  ///< Logits are resized, whatever the semantics.
   GpuKept kept_;
   std::map<std::string, Placed> tensors_;  ///< Of the call.

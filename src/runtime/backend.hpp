@@ -155,6 +155,11 @@ class Backend {
   [[nodiscard]] virtual std::vector<FoundMask> object_masks(std::span<const MaskPlane> wanted,
                                                             int64_t planes, int64_t side) = 0;
 
+  /// How many logits of some of the SAM decoder's masks of side x side are above `high`, and above
+  /// `low`. Throws NonFiniteError for logits that are not finite.
+  [[nodiscard]] virtual std::vector<std::array<int64_t, 2>> count_logits(
+      std::span<const size_t> planes, int64_t side, float high, float low) = 0;
+
   /// Of square planes of side x side logits in host memory, resized to an image of `size`, width
   /// and height in pixels.
   [[nodiscard]] virtual std::vector<FoundMask> logit_masks(

@@ -280,6 +280,20 @@ std::vector<FoundMask> CpuBackend::object_masks(std::span<const MaskPlane> wante
   return read_masks(tensors_.at("sam_masks"), wanted, side, Semantics::kMeta, 0.5F);
 }
 
+std::vector<std::array<int64_t, 2>> CpuBackend::count_logits(std::span<const size_t> planes,
+                                                             int64_t side, float high, float low) {
+  const Tensor& masks = tensors_.at("sam_masks");
+  const auto area = static_cast<size_t>(side * side);
+  std::vector<std::array<int64_t, 2>> counts;
+  counts.reserve(planes.size());
+  for (const size_t plane : planes) {
+    const auto values = masks.f32().subspan(plane * area, area);
+    counts.push_back({std::ranges::count_if(values, [&](float value) { return value > high; }),
+                      std::ranges::count_if(values, [&](float value) { return value > low; })});
+  }
+  return counts;
+}
+
 std::vector<FoundMask> CpuBackend::logit_masks(std::span<const std::span<const float>> planes,
                                                int64_t side, std::array<int64_t, 2> size,
                                                LogitCut cut) {

@@ -95,6 +95,9 @@ class CpuBackend : public Backend {
   [[nodiscard]] std::vector<FoundMask> masks(std::span<const MaskPlane> wanted, int64_t planes,
                                              int64_t side, float threshold,
                                              MaskOutput output) override;
+  [[nodiscard]] std::vector<std::array<int64_t, 2>> count_logits(std::span<const size_t> planes,
+                                                                 int64_t side, float high,
+                                                                 float low) override;
   [[nodiscard]] std::vector<FoundMask> object_masks(std::span<const MaskPlane> wanted,
                                                     int64_t planes, int64_t side) override;
   [[nodiscard]] std::vector<FoundMask> logit_masks(std::span<const std::span<const float>> planes,

@@ -38,4 +38,8 @@ std::map<std::string, Tensor> run_stage(Engine& engine, const std::string& stage
   return tensors;
 }
 
+void throw_nonfinite_masks() {
+  throw NonFiniteError("the sam_decoder gave non-finite numbers in sam_masks");
+}
+
 }  // namespace sam3trt

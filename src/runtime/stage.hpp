@@ -25,6 +25,9 @@ class NonFiniteError : public Error {
                                         "and run 'sam3trt inspect' on the checkpoint") {}
 };
 
+/// Throws NonFiniteError: the SAM decoder gave such masks.
+[[noreturn]] void throw_nonfinite_masks();
+
 /// Runs the graph called `stage` and checks its outputs. Throws Error(kBadInput) when one is
 /// missing, is not float32 or has another shape (the graphs do not belong together), and
 /// NonFiniteError when one holds NaN or infinity, so that a broken stage is never taken for "no

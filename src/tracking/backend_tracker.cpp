@@ -215,7 +215,7 @@ std::vector<DecodeOutput> BackendTracker::read_decoded(Group group) const {
     view.object_score = numbers[1].f32()[i];
     view.pointer = pointer(numbers[2], i * masks + choose_pointer(ious, input.multimask));
     outputs[i].absent = pointer(numbers[3], i);
-    const size_t mask = choose_mask(ious, input.multimask, {}, *config_.tracker);
+    const size_t mask = choose_mask(ious, input.multimask, false);
     view.iou = ious[mask];
     if (!input.mask.empty()) continue;
     if (!(view.object_score > 0.0F)) {
@@ -232,7 +232,10 @@ std::vector<DecodeOutput> BackendTracker::read_decoded(Group group) const {
     const size_t i = shown[n];
     const auto plane = chosen.f32().subspan(n * area, area);
     const auto ious = numbers[0].f32().subspan(i * masks, masks);
-    const size_t mask = choose_mask(ious, group[i]->multimask, plane, *config_.tracker);
+    const bool multimask = group[i]->multimask;
+    const bool gives_way =
+        hangs_on_single(multimask, *config_.tracker) && !is_stable(plane, *config_.tracker);
+    const size_t mask = choose_mask(ious, multimask, gives_way);
     if (planes[n] == i * masks + mask) {
       outputs[i].view.mask.assign(plane.begin(), plane.end());
       continue;

@@ -54,9 +54,8 @@ struct Choice {
   size_t best = 0;  ///< Index into `masks`.
 };
 
-Choice choose(std::span<const float> ious, std::span<const float> single, bool multimask,
-              const TrackerConfig& config) {
-  if (!multimask) return {{choose_mask(ious, multimask, single, config)}, 0};
+Choice choose(std::span<const float> ious, bool multimask, bool unstable) {
+  if (!multimask) return {{choose_mask(ious, multimask, unstable)}, 0};
   Choice choice{std::vector<size_t>(ious.size() - 1), best_of_several(ious) - 1};
   std::iota(choice.masks.begin(), choice.masks.end(), 1);
   return choice;
@@ -227,19 +226,19 @@ void ImageObjects::read_results(Backend& backend, const Group& group,
   const auto read = checked_outputs(backend, Component::kSamDecoder, numbers);
   const Tensor& ious = read[0];
   const Tensor& scores = read[1];
-  std::vector<size_t> singles;  // only where the host has to see them
+  std::vector<size_t> singles;  // only where the choice hangs on them
   for (size_t i = 0; hangs_on_single(options.multimask, tracker) && i < group.members.size(); ++i) {
     singles.push_back(i * per_object);
   }
-  const Tensor single = decoder_masks(backend, singles, side);
+  const auto delta = static_cast<float>(tracker.stability_delta);
+  const auto above = backend.count_logits(singles, side, delta, -delta);
   std::vector<Choice> choices;
   std::vector<MaskPlane> wanted;
   std::vector<size_t> best;
   for (size_t i = 0; i < group.members.size(); ++i) {
-    const auto seen =
-        singles.empty() ? std::span<const float>() : single.f32().subspan(i * area, area);
+    const bool unstable = !singles.empty() && !is_stable(above[i], tracker);
     choices.push_back(
-        choose(ious.f32().subspan(i * per_object, per_object), seen, options.multimask, tracker));
+        choose(ious.f32().subspan(i * per_object, per_object), options.multimask, unstable));
     for (const size_t mask : choices.back().masks) {
       wanted.push_back({i * per_object + mask, group.size[1], group.size[0]});
     }
@@ -247,7 +246,7 @@ void ImageObjects::read_results(Backend& backend, const Group& group,
   }
   std::vector<FoundMask> masks = make_masks(backend, wanted, count * tracker.mask_tokens);
   Tensor logits;
-  if (options.logits) logits = best == singles ? single : decoder_masks(backend, best, side);
+  if (options.logits) logits = decoder_masks(backend, best, side);
   Tensor all;  // logits of all candidates
   if (options.multimask && options.candidate_logits) {
     std::vector<size_t> planes;
@@ -261,8 +260,7 @@ void ImageObjects::read_results(Backend& backend, const Group& group,
     result.id = group.prompts[i]->id;
     result.object_score = sigmoid(scores.f32()[i]);
     for (size_t m = 0; m < choice.masks.size(); ++m, ++mask) {
-      if (!mask->finite)
-        throw NonFiniteError("the sam_decoder gave non-finite numbers in sam_masks");
+      if (!mask->finite) throw_nonfinite_masks();
       const float score = ious.f32()[i * per_object + choice.masks[m]];
       if (m == choice.best) {
         result.score = score;

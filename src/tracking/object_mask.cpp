@@ -1,6 +1,7 @@
 #include "tracking/object_mask.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
@@ -11,12 +12,16 @@ namespace sam3trt {
 
 bool is_stable(std::span<const float> logits, const TrackerConfig& config) {
   const auto delta = static_cast<float>(config.stability_delta);
-  const auto above = [&](float threshold) {
-    return static_cast<float>(
-        std::ranges::count_if(logits, [&](float value) { return value > threshold; }));
+  const auto above = [&](float threshold) -> int64_t {
+    return std::ranges::count_if(logits, [&](float value) { return value > threshold; });
   };
-  const float most = above(-delta);
-  const float stability = most > 0.0F ? above(delta) / most : 1.0F;
+  return is_stable(std::array{above(delta), above(-delta)}, config);
+}
+
+bool is_stable(std::array<int64_t, 2> above, const TrackerConfig& config) {
+  const auto least = static_cast<float>(above[0]);
+  const auto most = static_cast<float>(above[1]);
+  const float stability = most > 0.0F ? least / most : 1.0F;
   return stability >= static_cast<float>(config.stability_threshold);
 }
 
@@ -28,11 +33,8 @@ bool hangs_on_single(bool multimask, const TrackerConfig& config) {
   return !multimask && config.stability_fallback;
 }
 
-size_t choose_mask(std::span<const float> ious, bool multimask, std::span<const float> single,
-                   const TrackerConfig& config) {
-  const bool other =
-      hangs_on_single(multimask, config) && !single.empty() && !is_stable(single, config);
-  return multimask || other ? best_of_several(ious) : 0;
+size_t choose_mask(std::span<const float> ious, bool multimask, bool unstable) {
+  return multimask || unstable ? best_of_several(ious) : 0;
 }
 
 size_t choose_pointer(std::span<const float> ious, bool multimask) {

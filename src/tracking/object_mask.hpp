@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 
@@ -17,6 +18,8 @@ inline constexpr float kMaskScore = 10.0F;
 /// Whether a single mask counts as it is: its area at +delta is at least the threshold's share of
 /// that at -delta.
 [[nodiscard]] bool is_stable(std::span<const float> logits, const TrackerConfig& config);
+/// The same of the number of logits above +delta, and above -delta.
+[[nodiscard]] bool is_stable(std::array<int64_t, 2> above, const TrackerConfig& config);
 
 /// Index of the mask of the multimask output with the highest predicted IoU, the first of equals;
 /// index 0 is the single mask.
@@ -26,10 +29,8 @@ inline constexpr float kMaskScore = 10.0F;
 [[nodiscard]] bool hangs_on_single(bool multimask, const TrackerConfig& config);
 
 /// Which of the decoder's masks counts: the one with the highest predicted IoU of those of
-/// multimask, or the single one unless it is unstable. `single` are its logits, for
-/// hangs_on_single() only; without them it counts.
-[[nodiscard]] size_t choose_mask(std::span<const float> ious, bool multimask,
-                                 std::span<const float> single, const TrackerConfig& config);
+/// multimask, or the single one unless it is known to be unstable, where hangs_on_single().
+[[nodiscard]] size_t choose_mask(std::span<const float> ious, bool multimask, bool unstable);
 
 /// Whose pointer is the object's: that of the best mask, or of the single one always its own.
 [[nodiscard]] size_t choose_pointer(std::span<const float> ious, bool multimask);

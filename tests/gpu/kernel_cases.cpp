@@ -464,6 +464,65 @@ void mask_cases(const Bench& bench, const std::function<void(const CaseResult&)>
   }
 }
 
+/// Some of the planes, in another order; logits at the thresholds, and beyond all numbers.
+CaseResult count_case(const Bench& bench, int64_t side, size_t planes) {
+  constexpr float kHigh = 0.05F;
+  constexpr float kLow = -0.05F;
+  const auto size = static_cast<size_t>(side * side);
+  std::mt19937 random(static_cast<unsigned>(size + planes));
+  std::normal_distribution<float> normal;
+  std::vector<float> logits(2 * planes * size);
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const std::array values = {normal(random), 0.1F * normal(random), kHigh, kLow};
+    logits[i] = values.at(random() % values.size());
+  }
+  std::vector<uint64_t> wanted;
+  for (size_t i = 0; i < planes; ++i) wanted.push_back(2 * (planes - 1 - i));
+  logits[wanted.back() * size + size / 2] = std::numeric_limits<float>::quiet_NaN();
+  logits[wanted.back() * size] = std::numeric_limits<float>::infinity();
+  const DeviceBuffer values = bench.upload(logits);
+  const DeviceBuffer chosen = bench.upload(wanted);
+  const DeviceBuffer counts = bench.make<LogitCounts>(planes * kCountParts);
+  const CountArgs args{
+      at<const float>(values), at<const uint64_t>(chosen), static_cast<int64_t>(size), kHigh, kLow,
+      at<LogitCounts>(counts)};
+  CaseResult result;
+  result.name = "count " + std::to_string(planes) + " of " + by(side, side);
+  result.microseconds =
+      bench.run([&] { bench.kernels().count_logits(bench.stream(), args, planes); });
+  const auto got = bench.download<LogitCounts>(counts, planes * kCountParts);
+  for (size_t i = 0; i < planes; ++i) {
+    std::array<int64_t, 3> found{};
+    for (size_t part = 0; part < kCountParts; ++part) {
+      const LogitCounts& of_part = got[i * kCountParts + part];
+      found[0] += of_part.above_high;
+      found[1] += of_part.above_low;
+      found[2] += of_part.broken;
+    }
+    const auto plane = std::span(logits).subspan(wanted[i] * size, size);
+    const auto count = [&](const auto& is) { return std::ranges::count_if(plane, is); };
+    const std::array<int64_t, 3> expected = {
+        count([](float value) { return value > kHigh; }),
+        count([](float value) { return value > kLow; }),
+        count([](float value) { return !std::isfinite(value); })};
+    for (size_t n = 0; n < expected.size(); ++n) {
+      ++result.values;
+      if (found.at(n) == expected.at(n)) continue;
+      ++result.differing;
+      result.largest =
+          std::max(result.largest, std::abs(static_cast<double>(found.at(n) - expected.at(n))));
+    }
+  }
+  result.passed = result.differing == 0;
+  return result;
+}
+
+void count_cases(const Bench& bench, const std::function<void(const CaseResult&)>& report) {
+  for (const int64_t side : {1, 3, 4, 61, 288}) {
+    for (const size_t planes : {1, 2, 16}) report(count_case(bench, side, planes));
+  }
+}
+
 }  // namespace
 
 void run_kernel_cases(const CudaDevice& device, const CaseOptions& options,
@@ -472,6 +531,7 @@ void run_kernel_cases(const CudaDevice& device, const CaseOptions& options,
   resize_cases(bench, report);
   select_cases(bench, report);
   mask_cases(bench, report);
+  count_cases(bench, report);
 }
 
 }  // namespace sam3trt

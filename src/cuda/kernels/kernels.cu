@@ -1,5 +1,6 @@
 // The kernels: which thread runs which body, and where a block waits. Bodies, shapes and units are
 // in the headers beside this file.
+#include "cuda/kernels/count.hpp"
 #include "cuda/kernels/enlarge.hpp"
 #include "cuda/kernels/kept.hpp"
 #include "cuda/kernels/mask.hpp"
@@ -46,6 +47,13 @@ __global__ void sam3trt_select(const __grid_constant__ sam3trt::SelectArgs args)
 
 __global__ void sam3trt_find_nonfinite(const __grid_constant__ sam3trt::FiniteArgs args) {
   sam3trt::find_nonfinite_body(args, here());
+}
+
+__global__ void sam3trt_count(const __grid_constant__ sam3trt::CountArgs args) {
+  __shared__ sam3trt::CountSums sums;
+  sam3trt::count_part_body(args, here(), sums);
+  __syncthreads();
+  sam3trt::count_sum_body(args, here(), sums);
 }
 
 __global__ void sam3trt_mask_sigmoid(const __grid_constant__ sam3trt::MaskArgs args) {

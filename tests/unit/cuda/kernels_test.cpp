@@ -37,6 +37,10 @@ TEST(KernelLibrary, RefusesArgumentsThatMakeNoSense) {
   EXPECT_THROW(kernels.mask_run_lengths(stream, mask, {}), Error);
   mask.count = 2;
   EXPECT_THROW(kernels.mask_run_lengths(stream, mask, {MaskTask{}}), Error);
+  EXPECT_THROW(kernels.count_logits(stream, {}, 1), Error);
+  CountArgs count;
+  count.size = 1;
+  EXPECT_THROW(kernels.count_logits(stream, count, 0), Error);
   EXPECT_THROW((void)pack_taps(0, 5), Error);
 }
 

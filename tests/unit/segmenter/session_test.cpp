@@ -70,6 +70,41 @@ class SessionTest : public testing::Test {
     return "no error";
   }
 
+  /// Five clicks, two objects together on the GPU; what the CPU says is the same.
+  [[nodiscard]] std::string answer_of_clicks(const ModelConfig& config) const {
+    const auto gpu = std::make_shared<const GpuModel>(
+        device_, fake_plans(graphs_.all_engines(), config, {.objects = 2}), config, Semantics::kHf);
+    EXPECT_EQ(gpu->limits().objects, 2U);
+    const Model engines(std::make_shared<const SharedModel>(gpu, FakeGraphs::tokenizer()));
+    const Model graphs(
+        std::make_shared<const SharedModel>(std::make_shared<SharedEngines>(graphs_.all_engines()),
+                                            FakeGraphs::tokenizer(), config, Semantics::kHf));
+    std::vector<ObjectPrompt> objects(5);
+    for (size_t i = 0; i < objects.size(); ++i) {
+      objects[i].id = static_cast<int64_t>(i + 1);
+      objects[i].points = {{.x = 1.0 + static_cast<double>(i), .y = 2, .positive = true}};
+    }
+    const Scene scene = small_scene("dog");
+    const auto answer = [&](const Model& model) {
+      Session session(model);
+      const Features features = encode(session, scene, 1);
+      const std::vector<std::span<const ObjectPrompt>> asked = {objects};
+      std::string text;
+      const std::vector<ImageResult> results = session.interact(features, asked);
+      for (const ObjectResult& object : results.front().objects) {
+        text += "object " + std::to_string(object.id) + " " + testing::PrintToString(object.score) +
+                " " + testing::PrintToString(object.object_score) + " " +
+                std::to_string(object.area) + " " + testing::PrintToString(object.box) + " " +
+                testing::PrintToString(object.counts) + "\n";
+      }
+      return text;
+    };
+    const std::string wanted = answer(graphs);
+    EXPECT_THAT(wanted, HasSubstr("object 5"));
+    EXPECT_EQ(answer(engines), wanted);
+    return wanted;
+  }
+
   FakeGraphs graphs_;
   CudaDevice device_{0, fake_driver()};
 };
@@ -385,39 +420,18 @@ TEST_F(SessionTest, NonFiniteNumbersAreAnErrorOfAnImageWithObjectsToo) {
   }
 }
 
+/// With single masks that are stable, and with ones that are not.
 TEST_F(SessionTest, ObjectsAreTheSameHoweverManyGoTogether) {
   device_.make_current();
-  const ModelConfig config = FakeGraphs::config();
-  const auto gpu = std::make_shared<const GpuModel>(
-      device_, fake_plans(graphs_.all_engines(), config, {.objects = 2}), config, Semantics::kHf);
-  ASSERT_EQ(gpu->limits().objects, 2U);
-  const Model engines(std::make_shared<const SharedModel>(gpu, FakeGraphs::tokenizer()));
-  const Model graphs(
-      std::make_shared<const SharedModel>(std::make_shared<SharedEngines>(graphs_.all_engines()),
-                                          FakeGraphs::tokenizer(), config, Semantics::kHf));
-  std::vector<ObjectPrompt> objects(5);
-  for (size_t i = 0; i < objects.size(); ++i) {
-    objects[i].id = static_cast<int64_t>(i + 1);
-    objects[i].points = {{.x = 1.0 + static_cast<double>(i), .y = 2, .positive = true}};
+  ModelConfig config = FakeGraphs::config();
+  config.tracker->stability_fallback = true;
+  config.tracker->stability_threshold = 0.98;
+  std::vector<std::string> answers;
+  for (const double delta : {0.0, 0.5}) {
+    config.tracker->stability_delta = delta;
+    answers.push_back(answer_of_clicks(config));
   }
-  const Scene scene = small_scene("dog");
-  const auto answer = [&](const Model& model) {
-    Session session(model);
-    const Features features = encode(session, scene, 1);
-    const std::vector<std::span<const ObjectPrompt>> asked = {objects};
-    std::string text;
-    const std::vector<ImageResult> results = session.interact(features, asked);
-    for (const ObjectResult& object : results.front().objects) {
-      text += "object " + std::to_string(object.id) + " " + testing::PrintToString(object.score) +
-              " " + testing::PrintToString(object.object_score) + " " +
-              std::to_string(object.area) + " " + testing::PrintToString(object.box) + " " +
-              testing::PrintToString(object.counts) + "\n";
-    }
-    return text;
-  };
-  const std::string wanted = answer(graphs);
-  EXPECT_THAT(wanted, HasSubstr("object 5"));
-  EXPECT_EQ(answer(engines), wanted);
+  EXPECT_NE(answers[0], answers[1]);
 }
 
 }  // namespace

@@ -66,7 +66,7 @@ class FakeTracker : public TrackerModel {
       const uint8_t colour = colour_of(input);
       DecodeOutput& output = outputs.emplace_back();
       const std::vector<float> ious = {0.9F, 0.5F, 0.8F, 0.6F};
-      const size_t mask = choose_mask(ious, input.multimask, {}, small_tracker());
+      const size_t mask = choose_mask(ious, input.multimask, false);
       const bool seen = area(colour) > 0;
       if (input.mask.empty()) {
         output.view.mask = seen ? logits(colour, 8.0F + static_cast<float>(mask))

@@ -148,7 +148,8 @@ class MaskChoice : public testing::Test {
   MaskChoice() : single(16 * 16, -1.0F) { std::fill_n(single.begin(), 100, 1.0F); }
 
   [[nodiscard]] size_t choose(bool multimask) const {
-    return choose_mask(ious, multimask, single, config);
+    return choose_mask(ious, multimask,
+                       hangs_on_single(multimask, config) && !is_stable(single, config));
   }
 
   TrackerConfig config = small_tracker();
