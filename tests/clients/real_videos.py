@@ -116,12 +116,12 @@ class Run:
         for frame, ids, _ in self.results:
             if not known.issuperset(ids):
                 known.update(ids)
-                settled = frame + SETTLED
+                settled = max(settled, frame + SETTLED)
         later = [memory for frame, memory in self.memory.items() if frame >= settled]
         third = len(later) // 3
         early, late = statistics.median(later[:third]), statistics.median(later[-third:])
         what = f"{len(known)} objects; from frame {settled} on {early:.0f} MB, then {late:.0f}"
-        print(what, f"at most {max(later):.0f}")
+        print(what, f"at most {max(later):.0f};", *(f"{memory:.0f}" for memory in later))
         assert third >= 5
         assert late - early < SLACK_MB, what
         assert max(later) - early < 4 * SLACK_MB, what
