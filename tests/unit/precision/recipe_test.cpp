@@ -145,8 +145,8 @@ TEST(RecipeBook, AddsVariantsBeforeThoseOfTheBuiltInBook) {
 }
 
 TEST(RecipeBook, KnowsGpusOnWhichProductsAreFaster) {
-  const Recipe& builtin = RecipeBook::builtin().variants(Precision::kFp16).front();
-  EXPECT_THAT(builtin.faster_on, testing::ElementsAre("9.0"));
+  const RecipeBook builtin = RecipeBook::builtin();
+  EXPECT_THAT(builtin.variants(Precision::kFp16).front().faster_on, testing::ElementsAre("9.0"));
   json book = {{"format", 1}, {"extends", "built-in"}};
   json variant = {{"name", "fast"}, {"faster_on", {"8.9", "12.0"}}};
   book["variants"]["fp16"] = json::array({variant});
