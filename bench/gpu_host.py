@@ -106,25 +106,27 @@ class Host:
         return self.run(name, [sys.executable, str(BENCH / script), *arguments])
 
 
-def write_graphs(host: Host, name: str, seed: int) -> None:
-    """A random checkpoint and its graphs."""
-    source, graphs = host.work / f"checkpoint{name}", host.work / f"graphs{name}"
-    if not (source / "config.json").exists():
-        options = ("--output", str(source), "--tracker", "--seed", str(seed))
-        host.python(f"checkpoint{name}", "full_size.py", *options)
-    if not (graphs / "detector.tokenizer.json").exists():
+def write_checkpoint(host: Host, name: str, seed: int) -> None:
+    folder = host.work / name
+    if not (folder / "config.json").exists():
+        options = ("--output", str(folder), "--tracker", "--seed", str(seed))
+        host.python(name, "full_size.py", *options)
+
+
+def write_graphs(host: Host, step: str, source: str, graphs: str) -> None:
+    if not (host.work / graphs / "detector.tokenizer.json").exists():
         # fmt: off
-        host.sam3trt(f"export{name}", "export", "--checkpoint", str(source), "--component", "all",
-                     "--output", str(graphs))
+        host.sam3trt(step, "export", "--checkpoint", str(host.work / source), "--component", "all",
+                     "--output", str(host.work / graphs))
         # fmt: on
 
 
 def checkpoint(host: Host) -> None:
-    write_graphs(host, "", 1)
+    write_checkpoint(host, "checkpoint", 1)
 
 
 def export(host: Host) -> None:
-    write_graphs(host, "", 1)
+    write_graphs(host, "export", "checkpoint", "graphs")
 
 
 def build_model(host: Host, name: str, graphs: str, engines: str) -> None:
@@ -150,7 +152,8 @@ def build_again(host: Host) -> None:
 
 def fine_tune(host: Host) -> None:
     """Other weights of the same shapes, with what the first build left in the caches."""
-    write_graphs(host, "_tuned", 2)
+    write_checkpoint(host, "checkpoint_tuned", 2)
+    write_graphs(host, "export_tuned", "checkpoint_tuned", "graphs_tuned")
     if not (host.work / "all_tuned").exists():
         build_model(host, "build_tuned", "graphs_tuned", "all_tuned")
 
@@ -175,12 +178,8 @@ def free_port() -> str:
 
 def server(host: Host) -> None:
     """Images per second through the server with 32 clients, and a click over HTTP."""
-    files, engines, port = host.work / "jpegs", host.work / "all", free_port()
-    if not files.exists():
-        write_jpegs(files, host.photo)
-    threshold = threshold_for_few(host, engines)
-    limits = ["--threshold", threshold]
-    limits += ["--mask-threshold", mask_threshold_for_blobs(host, engines, threshold)]
+    engines, port = host.work / "all", free_port()
+    files, limits = jpegs(host), limits_for_photographs(host, engines)
     # fmt: off
     command = [host.program, "serve", "--model", str(engines), "--port", port, "--allow-unverified"]
     with (host.logs / "serve.err").open("w") as log:
@@ -188,11 +187,11 @@ def server(host: Host) -> None:
         try:
             wait_for(port, serving)
             host.python("server", "serve_rate.py", "--url", f"http://127.0.0.1:{port}", "--files",
-                        str(files), "--clients", "32", "--processes", "4", *limits)
+                        files, "--clients", "32", "--processes", "4", *limits)
         finally:
             serving.terminate()
             serving.wait()
-    host.sam3trt("server_files", "bench", "--model", str(engines), "--files", str(files), "--text",
+    host.sam3trt("server_files", "bench", "--model", str(engines), "--files", files, "--text",
                  TEXT, *limits, "--allow-unverified", "--json")
     # fmt: on
 
@@ -336,17 +335,27 @@ def write_jpegs(folder: Path, photo: str, count: int = 240) -> None:
         Image.fromarray(pixels).save(folder / f"{i:04}.jpg", quality=90)
 
 
-def files_fp16(host: Host) -> None:
-    """Images per second from files, on one GPU and on all of them."""
+def jpegs(host: Host) -> str:
+    """The folder of write_jpegs."""
     files = host.work / "jpegs"
     if not files.exists():
         write_jpegs(files, host.photo)
-    engines = host.work / "fp16"
+    return str(files)
+
+
+def limits_for_photographs(host: Host, engines: Path) -> list[str]:
+    """Options with which as much is found as in a photograph."""
     threshold = threshold_for_few(host, engines)
+    masks = mask_threshold_for_blobs(host, engines, threshold)
+    return ["--threshold", threshold, "--mask-threshold", masks]
+
+
+def files_fp16(host: Host) -> None:
+    """Images per second from files, on one GPU and on all of them."""
+    engines = host.work / "fp16"
     # fmt: off
-    common = ["--model", str(engines), "--files", str(files), "--text", TEXT, "--threshold",
-              threshold, "--mask-threshold", mask_threshold_for_blobs(host, engines, threshold),
-              "--allow-unverified", "--json"]
+    common = ["--model", str(engines), "--files", jpegs(host), "--text", TEXT,
+              *limits_for_photographs(host, engines), "--allow-unverified", "--json"]
     # fmt: on
     host.sam3trt("files_fp16", "bench", *common)
     host.sam3trt("files_fp16_all", "bench", *common, "--device", "all")

@@ -23,10 +23,7 @@ constexpr const char* kInstallDriver =
     "only needed for engines: install NVIDIA's driver, 580 or later (nvidia-smi shows it)";
 
 /// What stands before "; " of a message: the rest says what to install, as `fix` does.
-std::string reason_of(const std::exception& error) {
-  const std::string text = error.what();
-  return text.substr(0, text.find("; "));
-}
+std::string reason_of(const std::string& text) { return text.substr(0, text.find("; ")); }
 
 bool look_at_gpus(std::vector<Finding>& findings) {
   try {
@@ -40,7 +37,7 @@ bool look_at_gpus(std::vector<Finding>& findings) {
     }
     return true;
   } catch (const Error& error) {
-    findings.push_back({"NVIDIA GPU", false, reason_of(error), kInstallDriver});
+    findings.push_back({"NVIDIA GPU", false, reason_of(error.what()), kInstallDriver});
     return false;
   }
 }
@@ -77,9 +74,9 @@ Finding check_cublaslt() {
   if (library.problem.empty()) {
     return {"cuBLASLt", true, library.version + " (" + library.file + ")", ""};
   }
-  const size_t end = library.problem.find("; ");
-  return {"cuBLASLt", false, library.problem.substr(0, end),
-          "only makes engines faster: " + library.problem.substr(end + 2)};
+  const std::string reason = reason_of(library.problem);
+  return {"cuBLASLt", false, reason,
+          "only makes engines faster: " + library.problem.substr(reason.size() + 2)};
 }
 
 /// What building a model asks of the library and the GPU, for a graph of one node.
@@ -136,23 +133,25 @@ EngineSupport probe_engine_support() {
   EngineSupport support;
   const bool has_gpu = look_at_gpus(support.findings);
   look_at_libraries(support);
-  if (!has_gpu) support.reason = first_missing(support.findings);
   support.findings.push_back(check_cublaslt());
-  if (!has_gpu) return support;
+  if (!has_gpu) {
+    support.reason = first_missing(support.findings);
+    return support;
+  }
   try {
     const TensorRtLibraryInfo library = choose_tensorrt(false);
     bool parser = true;
     try {
       static_cast<void>(choose_tensorrt(true));
     } catch (const Error& error) {
-      support.reason = reason_of(error);
+      support.reason = reason_of(error.what());
       parser = false;
     }
     try_engines(support, parser);
     support.findings.push_back(
         {"engines", true, parser ? "one of one node was built and run" : "can be loaded", ""});
   } catch (const std::exception& error) {
-    support.reason = reason_of(error);
+    support.reason = reason_of(error.what());
     support.findings.push_back({"engines", false, error.what(), kInstallTensorRt});
   }
   return support;

@@ -408,12 +408,12 @@ class ExportedBuild {
 
   /// Of one with cuBLASLt's products and one without.
   Candidate& faster(Candidate& with, Candidate& without) {
-    const bool wins = !without.milliseconds || *with.milliseconds <= *without.milliseconds;
+    if (!without.milliseconds) return with;
+    const bool wins = *with.milliseconds <= *without.milliseconds;
     if (request_.report) {
       std::array<char, 160> text{};
       std::snprintf(text.data(), text.size(), "%.2f ms a call, %s %.2f; the faster one is kept",
-                    *with.milliseconds, without.manifest.recipe.c_str(),
-                    without.milliseconds.value_or(0));
+                    *with.milliseconds, without.manifest.recipe.c_str(), *without.milliseconds);
       request_.report(request_.output.string() + ": recipe " + with.manifest.recipe + " takes " +
                       text.data());
     }

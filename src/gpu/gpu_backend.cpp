@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/tensor_cast.hpp"
+#include "runtime/stage.hpp"
 
 namespace sam3trt {
 namespace {
@@ -215,10 +216,9 @@ std::vector<std::shared_ptr<const KeptTensor>> GpuBackend::keep_rows(Component c
   const Placed& rows = given(component, output);
   const auto type = stage(component).type_of(output).value_or(DType::kF32);
   const auto count = static_cast<size_t>(rows.shape.at(0));
-  return kept_.keep(
-      stream_, uploader_, {rows.address, type}, count,
-      static_cast<size_t>(element_count(rows.shape)) / count,
-      "the " + std::string(name_of(component)) + " gave non-finite numbers in " + output);
+  return kept_.keep(stream_, uploader_, {rows.address, type}, count,
+                    static_cast<size_t>(element_count(rows.shape)) / count,
+                    nonfinite_in(name_of(component), output));
 }
 
 std::shared_ptr<const KeptTensor> GpuBackend::restore(std::span<const uint16_t> values) {

@@ -31,7 +31,7 @@ std::vector<std::array<int64_t, 2>> GpuCounts::run(const Stream& stream, Uploade
   uploader.wait(stream);
   std::vector<std::array<int64_t, 2>> sums(planes.size());
   for (size_t i = 0; i < parts; ++i) {
-    if (found[i].broken != 0) throw_nonfinite_masks();
+    if (found[i].broken != 0) throw NonFiniteError(nonfinite_in("sam_decoder", "sam_masks"));
     sums[i / kCountParts][0] += found[i].above_high;
     sums[i / kCountParts][1] += found[i].above_low;
   }

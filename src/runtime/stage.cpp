@@ -38,8 +38,8 @@ std::map<std::string, Tensor> run_stage(Engine& engine, const std::string& stage
   return tensors;
 }
 
-void throw_nonfinite_masks() {
-  throw NonFiniteError("the sam_decoder gave non-finite numbers in sam_masks");
+std::string nonfinite_in(std::string_view component, std::string_view output) {
+  return "the " + std::string(component) + " gave non-finite numbers in " + std::string(output);
 }
 
 }  // namespace sam3trt

@@ -3,6 +3,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/engine.hpp"
 #include "base/error.hpp"
@@ -25,8 +26,8 @@ class NonFiniteError : public Error {
                                         "and run 'sam3trt inspect' on the checkpoint") {}
 };
 
-/// Throws NonFiniteError: the SAM decoder gave such masks.
-[[noreturn]] void throw_nonfinite_masks();
+/// "the sam_decoder gave non-finite numbers in sam_masks".
+[[nodiscard]] std::string nonfinite_in(std::string_view component, std::string_view output);
 
 /// Runs the graph called `stage` and checks its outputs. Throws Error(kBadInput) when one is
 /// missing, is not float32 or has another shape (the graphs do not belong together), and

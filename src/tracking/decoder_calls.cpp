@@ -40,8 +40,7 @@ std::vector<Tensor> checked_outputs(Backend& backend, Component component,
                                             ", expected " + to_string(wanted[i].shape));
     }
     if (!all_finite(tensor.f32())) {
-      throw NonFiniteError("the " + std::string(name_of(component)) +
-                           " gave non-finite numbers in " + parts[i].output);
+      throw NonFiniteError(nonfinite_in(name_of(component), parts[i].output));
     }
   }
   return tensors;

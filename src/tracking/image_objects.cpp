@@ -260,7 +260,7 @@ void ImageObjects::read_results(Backend& backend, const Group& group,
     result.id = group.prompts[i]->id;
     result.object_score = sigmoid(scores.f32()[i]);
     for (size_t m = 0; m < choice.masks.size(); ++m, ++mask) {
-      if (!mask->finite) throw_nonfinite_masks();
+      if (!mask->finite) throw NonFiniteError(nonfinite_in("sam_decoder", "sam_masks"));
       const float score = ious.f32()[i * per_object + choice.masks[m]];
       if (m == choice.best) {
         result.score = score;

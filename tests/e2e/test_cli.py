@@ -167,12 +167,16 @@ def test_doctor_says_that_the_cpu_path_works(run, tmp_path):
 NO_GPU = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a GPU")
 
 
+def fake_tensorrt() -> Path:
+    default = goldens.ROOT / "build/tests/libfake_tensorrt.so"
+    return Path(os.environ.get("SAM3TRT_FAKE_TENSORRT", default))
+
+
 @pytest.fixture
 def tensorrt(tmp_path):
     """tensorrt(name=version, ...): a folder of libraries that look like TensorRT; dots in names are
     given as underscores."""
-    default = goldens.ROOT / "build/tests/libfake_tensorrt.so"
-    library = Path(os.environ.get("SAM3TRT_FAKE_TENSORRT", default))
+    library = fake_tensorrt()
 
     def make(**versions: int) -> dict[str, str]:
         for name, version in versions.items():
@@ -210,8 +214,7 @@ def test_doctor_says_what_a_missing_cublaslt_costs(run, tmp_path):
     assert not checks["cuBLASLt"]["ok"]
     assert checks["cuBLASLt"]["detail"].startswith(f"it is not in {tmp_path}")
     assert checks["cuBLASLt"]["fix"].startswith("only makes engines faster: install libcublas-13-0")
-    other = goldens.ROOT / "build/tests/libfake_tensorrt.so"
-    shutil.copy(os.environ.get("SAM3TRT_FAKE_TENSORRT", other), tmp_path / "libcublasLt.so.13")
+    shutil.copy(fake_tensorrt(), tmp_path / "libcublasLt.so.13")
     checks, _, _ = doctor(run, env)
     assert checks["cuBLASLt"]["detail"] == f"{tmp_path}/libcublasLt.so.13 is not cuBLASLt"
 
