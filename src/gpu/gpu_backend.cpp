@@ -70,7 +70,7 @@ GpuBackend::GpuBackend(std::shared_ptr<const GpuModel> model)
       counts_(model_->device(), model_->kernels()),
       object_masks_(model_->device(), model_->kernels(), Semantics::kMeta),
       kept_(model_->device(), model_->kernels()),
-      host_logits_(model_->device()),
+      logits_(model_->device()),
       host_outputs_(model_->device()) {
   for (const ComponentInfo& info : components()) {
     const bool detects = serves(info.id, Task::kDetect) && info.id != Component::kTextEncoder;
@@ -287,27 +287,34 @@ std::vector<std::array<int64_t, 2>> GpuBackend::count_logits(std::span<const siz
                      side * side, planes, high, low);
 }
 
-std::vector<FoundMask> GpuBackend::logit_masks(std::span<const std::span<const float>> planes,
-                                               int64_t side, std::array<int64_t, 2> size,
-                                               LogitCut cut) {
+std::vector<LogitPlane> GpuBackend::keep_planes(std::span<const size_t> planes, int64_t side) {
+  return kept_.keep_planes(stream_, placed(Component::kSamDecoder, "sam_masks").address, planes,
+                           static_cast<size_t>(side * side));
+}
+
+LogitPlane GpuBackend::keep_plane(std::vector<float> logits) {
+  return kept_.keep_plane(stream_, uploader_, logits);
+}
+
+std::vector<FoundMask> GpuBackend::logit_masks(std::span<const LogitPlane> planes, int64_t side,
+                                               std::array<int64_t, 2> size, LogitCut cut) {
   constexpr size_t kTogether = 64;  // bounds memory
   const size_t bytes = static_cast<size_t>(side * side) * sizeof(float);
   std::vector<FoundMask> found;
   for (size_t first = 0; first < planes.size(); first += kTogether) {
     const auto part = planes.subspan(first, std::min(kTogether, planes.size() - first));
-    host_logits_.grow(stream_, part.size() * bytes);
+    logits_.grow(stream_, part.size() * bytes);
     std::vector<MaskRequest> requests;
-    for (const std::span<const float> plane : part) {
-      if (plane.size_bytes() != bytes) {
+    for (const LogitPlane& plane : part) {
+      if (plane.size() * sizeof(float) != bytes) {
         throw Error(ErrorCode::kInternal, "logits of a mask are not a square of that side");
       }
-      uploader_.upload(stream_, host_logits_.data() + requests.size() * bytes,
-                       std::as_bytes(plane));
+      kept_.place(stream_, uploader_, logits_.data() + requests.size() * bytes, plane);
       requests.push_back({requests.size(), size[1], size[0]});
     }
     auto masks =
-        object_masks_.run(stream_, uploader_, host_logits_.data(),
-                          static_cast<int64_t>(part.size()), side, requests, logit_cut(cut));
+        object_masks_.run(stream_, uploader_, logits_.data(), static_cast<int64_t>(part.size()),
+                          side, requests, logit_cut(cut));
     std::ranges::move(masks, std::back_inserter(found));
   }
   return found;

@@ -62,8 +62,11 @@ class GpuBackend : public Backend {
                                                                  float low) override;
   [[nodiscard]] std::vector<FoundMask> object_masks(std::span<const MaskPlane> wanted,
                                                     int64_t planes, int64_t side) override;
-  [[nodiscard]] std::vector<FoundMask> logit_masks(std::span<const std::span<const float>> planes,
-                                                   int64_t side, std::array<int64_t, 2> size,
+  [[nodiscard]] std::vector<LogitPlane> keep_planes(std::span<const size_t> planes,
+                                                    int64_t side) override;
+  [[nodiscard]] LogitPlane keep_plane(std::vector<float> logits) override;
+  [[nodiscard]] std::vector<FoundMask> logit_masks(std::span<const LogitPlane> planes, int64_t side,
+                                                   std::array<int64_t, 2> size,
                                                    LogitCut cut) override;
   [[nodiscard]] std::unique_ptr<FeatureStore> keep_features() override;
   void use_features(const FeatureStore& features) override;
@@ -107,7 +110,7 @@ class GpuBackend : public Backend {
   std::map<std::string, Placed> tensors_;  ///< Of the call.
   /// What each component gave in its last run, also where another one gives a tensor of that name.
   std::map<Component, std::map<std::string, Placed>> given_;
-  DeviceBuffer host_logits_;   ///< Masks that the host made.
+  DeviceBuffer logits_;        ///< Of logit_masks().
   PinnedBuffer host_outputs_;  ///< What is read; free after each read.
   std::vector<Stretch> stretches_;
   size_t used_stretches_ = 0;

@@ -1,6 +1,8 @@
 #include "gpu/gpu_kept.hpp"
 
 #include <algorithm>
+#include <mutex>
+#include <utility>
 
 #include "base/error.hpp"
 #include "runtime/stage.hpp"
@@ -22,13 +24,55 @@ KernelFloat kernel_float(DType type) {
   }
 }
 
+class DeviceKeptTensor : public KeptTensor {
+ public:
+  explicit DeviceKeptTensor(DeviceSlot slot) : slot_(std::move(slot)) {}
+
+  [[nodiscard]] size_t count() const override { return slot_.size_bytes() / sizeof(uint16_t); }
+  [[nodiscard]] std::vector<uint16_t> bf16() const override {
+    std::vector<uint16_t> values(count());
+    slot_.read(std::as_writable_bytes(std::span(values)));
+    return values;
+  }
+  [[nodiscard]] const DeviceSlot& slot() const { return slot_; }
+
+ private:
+  DeviceSlot slot_;
+};
+
+class DevicePlane : public LogitPlane::Store {
+ public:
+  explicit DevicePlane(DeviceSlot slot) : slot_(std::move(slot)) {}
+
+  [[nodiscard]] size_t size() const override { return slot_.size_bytes() / sizeof(float); }
+  [[nodiscard]] std::span<const float> values() const override {
+    std::call_once(copied_, [this] {
+      std::vector<float> values(size());
+      slot_.read(std::as_writable_bytes(std::span(values)));
+      values_ = std::move(values);
+    });
+    return values_;
+  }
+  [[nodiscard]] const DeviceSlot& slot() const { return slot_; }
+
+ private:
+  DeviceSlot slot_;
+  mutable std::once_flag copied_;
+  mutable std::vector<float> values_;
+};
+
+SlotPool& pool_of(const CudaDevice& device, std::shared_ptr<SlotPool>& pool, size_t bytes) {
+  if (!pool) pool = std::make_shared<SlotPool>(device, bytes);
+  if (pool->slot_bytes() == bytes) return *pool;
+  throw Error(ErrorCode::kInternal, "a backend keeps what has " +
+                                        std::to_string(pool->slot_bytes()) +
+                                        " bytes, and is given " + std::to_string(bytes));
+}
+
 }  // namespace
 
-SlotPool& GpuKept::pool_of(size_t count) {
-  if (!pool_) pool_ = std::make_shared<SlotPool>(device_, count);
-  if (pool_->count() == count) return *pool_;
-  throw Error(ErrorCode::kInternal, "a backend keeps tensors of " + std::to_string(pool_->count()) +
-                                        " numbers, and is given one of " + std::to_string(count));
+SlotPool& GpuKept::tensors_of(size_t count) {
+  return pool_of(device_, pool_, count * sizeof(uint16_t));
 }
 
 DeviceBuffer& GpuKept::made(const Stream& stream, const std::string& name, size_t bytes) {
@@ -51,11 +95,10 @@ std::vector<std::shared_ptr<const KeptTensor>> GpuKept::keep(const Stream& strea
                                                              const DeviceFloats& given, size_t rows,
                                                              size_t count,
                                                              const std::string& if_broken) {
-  SlotPool& pool = pool_of(count);
-  const auto slots = pool.take(rows);
+  SlotPool& pool = tensors_of(count);
+  std::vector<DeviceSlot> slots = pool.take(rows);
   std::vector<DevicePointer> addresses(rows);
-  std::ranges::transform(slots, addresses.begin(),
-                         [](const auto& slot) { return slot->address(); });
+  std::ranges::transform(slots, addresses.begin(), &DeviceSlot::address);
   const size_t flags = rows * sizeof(int32_t);
   broken_.grow(stream, flags);
   host_broken_.reserve(flags);
@@ -76,17 +119,21 @@ std::vector<std::shared_ptr<const KeptTensor>> GpuKept::keep(const Stream& strea
   if (std::ranges::any_of(broken, [](int32_t flag) { return flag != 0; })) {
     throw NonFiniteError(if_broken);
   }
-  return {slots.begin(), slots.end()};
+  std::vector<std::shared_ptr<const KeptTensor>> kept;
+  for (DeviceSlot& slot : slots) {
+    kept.push_back(std::make_shared<const DeviceKeptTensor>(std::move(slot)));
+  }
+  return kept;
 }
 
 std::shared_ptr<const KeptTensor> GpuKept::restore(const Stream& stream, Uploader& uploader,
                                                    std::span<const uint16_t> values) {
-  SlotPool& pool = pool_of(values.size());
-  const auto slot = pool.take(1).front();
-  uploader.upload(stream, slot->address(), std::as_bytes(values));
+  SlotPool& pool = tensors_of(values.size());
+  DeviceSlot slot = std::move(pool.take(1).front());
+  uploader.upload(stream, slot.address(), std::as_bytes(values));
   pool.written(stream);
   uploader.wait(stream);
-  return slot;
+  return std::make_shared<const DeviceKeptTensor>(std::move(slot));
 }
 
 DevicePointer GpuKept::gather(const Stream& stream, Uploader& uploader, const std::string& name,
@@ -96,10 +143,12 @@ DevicePointer GpuKept::gather(const Stream& stream, Uploader& uploader, const st
   for (const auto& tensor : kept) {
     if (!tensor) addresses.push_back(0);
     const auto* own = dynamic_cast<const DeviceKeptTensor*>(tensor.get());
-    if (own != nullptr && own->pool() == pool_.get()) addresses.push_back(own->address());
+    if (own != nullptr && own->slot().pool() == pool_.get()) {
+      addresses.push_back(own->slot().address());
+    }
   }
-  if (!pool_ || kept.empty() || addresses.size() != kept.size() ||
-      count != kept.size() * pool_->count()) {
+  const size_t each = pool_ ? pool_->slot_bytes() / sizeof(uint16_t) : 0;
+  if (!pool_ || kept.empty() || addresses.size() != kept.size() || count != kept.size() * each) {
     throw Error(ErrorCode::kInternal, name + ": what is kept is another backend's, or not " +
                                           std::to_string(count) + " numbers");
   }
@@ -109,10 +158,45 @@ DevicePointer GpuKept::gather(const Stream& stream, Uploader& uploader, const st
       upload_addresses(stream, uploader, name + "/slots", addresses));
   args.target = device_pointer<void>(target.data());
   args.rows = static_cast<int64_t>(kept.size());
-  args.count = static_cast<int64_t>(pool_->count());
+  args.count = static_cast<int64_t>(each);
   args.type = kernel_float(type);
   kernels_.gather_rows(stream, args);
   return target.data();
+}
+
+std::vector<LogitPlane> GpuKept::keep_planes(const Stream& stream, DevicePointer logits,
+                                             std::span<const size_t> planes, size_t size) {
+  if (planes.empty()) return {};
+  const size_t bytes = size * sizeof(float);
+  SlotPool& pool = pool_of(device_, planes_, bytes);
+  std::vector<DeviceSlot> slots = pool.take(planes.size());
+  std::vector<LogitPlane> kept;
+  for (size_t i = 0; i < planes.size(); ++i) {
+    copy_on_device(stream, slots[i].address(), logits + planes[i] * bytes, bytes);
+    kept.emplace_back(std::make_shared<const DevicePlane>(std::move(slots[i])));
+  }
+  pool.written(stream);
+  return kept;
+}
+
+LogitPlane GpuKept::keep_plane(const Stream& stream, Uploader& uploader,
+                               std::span<const float> logits) {
+  SlotPool& pool = pool_of(device_, planes_, logits.size_bytes());
+  DeviceSlot slot = std::move(pool.take(1).front());
+  uploader.upload(stream, slot.address(), std::as_bytes(logits));
+  pool.written(stream);
+  return LogitPlane(std::make_shared<const DevicePlane>(std::move(slot)));
+}
+
+void GpuKept::place(const Stream& stream, Uploader& uploader, DevicePointer to,
+                    const LogitPlane& plane) const {
+  const auto* own = dynamic_cast<const DevicePlane*>(plane.store());
+  // Another backend's stream may have it to write yet, so that one comes by way of the host.
+  if (own != nullptr && own->slot().pool() == planes_.get()) {
+    copy_on_device(stream, to, own->slot().address(), own->slot().size_bytes());
+  } else {
+    uploader.upload(stream, to, std::as_bytes(plane.values()));
+  }
 }
 
 DevicePointer GpuKept::resize(const Stream& stream, Uploader& uploader, const std::string& name,
@@ -122,7 +206,7 @@ DevicePointer GpuKept::resize(const Stream& stream, Uploader& uploader, const st
     return static_cast<size_t>(plane_side * plane_side) * sizeof(float);
   };
   size_t given = 0;
-  for (const ResizedPlane& plane : planes) given += plane.values.size_bytes();
+  for (const ResizedPlane& plane : planes) given += floats(plane.side);
   const DeviceBuffer& source = made(stream, name + "/planes", given);
   const DeviceBuffer& target = made(stream, name, planes.size() * floats(side));
   DevicePointer from = source.data();
@@ -138,7 +222,7 @@ DevicePointer GpuKept::resize(const Stream& stream, Uploader& uploader, const st
     i += some.size();
     if (first.through == 0 && first.side == side) {
       for (size_t plane = 0; plane < some.size(); ++plane) {
-        uploader.upload(stream, to + plane * floats(side), std::as_bytes(some[plane].values));
+        place(stream, uploader, to + plane * floats(side), some[plane].plane);
       }
     } else if (first.last_side() > side) {
       // Antialias on the way down looks at more than neighbours.
@@ -152,8 +236,8 @@ DevicePointer GpuKept::resize(const Stream& stream, Uploader& uploader, const st
       args.through = static_cast<int32_t>(first.through);
       args.to = static_cast<int32_t>(side);
       for (const ResizedPlane& plane : some) {
-        uploader.upload(stream, from, std::as_bytes(plane.values));
-        from += plane.values.size_bytes();
+        place(stream, uploader, from, plane.plane);
+        from += floats(plane.side);
       }
       kernels_.enlarge(stream, args);
     }

@@ -10,6 +10,7 @@
 #include "cuda/kernels.hpp"
 #include "gpu/slot_pool.hpp"
 #include "gpu/uploader.hpp"
+#include "runtime/kept_tensor.hpp"
 #include "runtime/resized_planes.hpp"
 
 namespace sam3trt {
@@ -49,17 +50,29 @@ class GpuKept {
                                      std::span<const std::shared_ptr<const KeptTensor>> kept,
                                      size_t count, DType type);
 
+  /// Planes of `size` logits by index of those that lie at `logits`, copied as they are. Does not
+  /// wait.
+  [[nodiscard]] std::vector<LogitPlane> keep_planes(const Stream& stream, DevicePointer logits,
+                                                    std::span<const size_t> planes, size_t size);
+
+  /// Logits of the host. Does not wait.
+  [[nodiscard]] LogitPlane keep_plane(const Stream& stream, Uploader& uploader,
+                                      std::span<const float> logits);
+
+  /// Copies a plane, of the host or kept here, to where the stream's work finds it.
+  void place(const Stream& stream, Uploader& uploader, DevicePointer to,
+             const LogitPlane& plane) const;
+
   /// As resize_planes() makes them, in memory that is theirs under this name.
   [[nodiscard]] DevicePointer resize(const Stream& stream, Uploader& uploader,
                                      const std::string& name, std::span<const ResizedPlane> planes,
                                      int64_t side);
 
-  /// Of all slots; 0 before anything was kept.
+  /// Of the slots of tensors; 0 before anything was kept.
   [[nodiscard]] size_t size_bytes() const { return pool_ ? pool_->size_bytes() : 0; }
 
  private:
-  /// Slots for tensors of that many numbers, which all have.
-  [[nodiscard]] SlotPool& pool_of(size_t count);
+  [[nodiscard]] SlotPool& tensors_of(size_t count);
   [[nodiscard]] DeviceBuffer& made(const Stream& stream, const std::string& name, size_t bytes);
   [[nodiscard]] DevicePointer upload_addresses(const Stream& stream, Uploader& uploader,
                                                const std::string& name,
@@ -67,7 +80,8 @@ class GpuKept {
 
   const CudaDevice& device_;
   const KernelLibrary& kernels_;
-  std::shared_ptr<SlotPool> pool_;
+  std::shared_ptr<SlotPool> pool_;    ///< Of tensors, which all have one size.
+  std::shared_ptr<SlotPool> planes_;  ///< Likewise.
   DeviceBuffer broken_;
   PinnedBuffer host_broken_;
   std::map<std::string, DeviceBuffer> made_;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/error.hpp"
+
 namespace sam3trt {
 namespace {
 
@@ -10,45 +12,36 @@ constexpr size_t kBlockSlots = 8;   // that are allocated together
 
 }  // namespace
 
-DeviceKeptTensor::~DeviceKeptTensor() { pool_->give_back(address_); }
+DeviceSlot::~DeviceSlot() {
+  if (pool_) pool_->give_back(address_);
+}
 
-size_t DeviceKeptTensor::count() const { return pool_->count(); }
+size_t DeviceSlot::size_bytes() const { return pool_->slot_bytes(); }
 
-std::vector<uint16_t> DeviceKeptTensor::bf16() const { return pool_->read(address_); }
+void DeviceSlot::read(std::span<std::byte> to) const { pool_->read(address_, to); }
 
-SlotPool::SlotPool(const CudaDevice& device, size_t count)
-    : device_(device), count_(count), written_(device) {}
+SlotPool::SlotPool(const CudaDevice& device, size_t slot_bytes)
+    : device_(device), slot_bytes_(slot_bytes), written_(device) {}
 
-std::vector<std::shared_ptr<const DeviceKeptTensor>> SlotPool::take(size_t rows) {
-  std::vector<std::shared_ptr<const DeviceKeptTensor>> taken;
-  taken.reserve(rows);
-  for (size_t row = 0; row < rows; ++row) {
-    DevicePointer slot = 0;
-    {
-      const std::lock_guard lock(mutex_);
-      if (free_.empty()) grow();
-      slot = free_.back();
-      free_.pop_back();
-    }
-    try {
-      taken.push_back(std::make_shared<const DeviceKeptTensor>(shared_from_this(), slot));
-    } catch (...) {
-      give_back(slot);
-      throw;
-    }
+std::vector<DeviceSlot> SlotPool::take(size_t slots) {
+  std::vector<DeviceSlot> taken;
+  taken.reserve(slots);
+  const std::lock_guard lock(mutex_);
+  while (free_.size() < slots) grow();
+  for (size_t i = 0; i < slots; ++i) {
+    taken.emplace_back(shared_from_this(), free_.back());
+    free_.pop_back();
   }
   return taken;
 }
 
-size_t SlotPool::slot_bytes() const {
-  return (count_ * sizeof(uint16_t) + kAlignment - 1) / kAlignment * kAlignment;
-}
+size_t SlotPool::stride() const { return (slot_bytes_ + kAlignment - 1) / kAlignment * kAlignment; }
 
 void SlotPool::grow() {
   free_.reserve((blocks_.size() + 1) * kBlockSlots);
-  const DeviceBuffer& block = blocks_.emplace_back(device_, kBlockSlots * slot_bytes());
+  const DeviceBuffer& block = blocks_.emplace_back(device_, kBlockSlots * stride());
   for (size_t slot = 0; slot < kBlockSlots; ++slot) {
-    free_.push_back(block.data() + slot * slot_bytes());
+    free_.push_back(block.data() + slot * stride());
   }
 }
 
@@ -57,19 +50,20 @@ void SlotPool::give_back(DevicePointer slot) noexcept {
   free_.push_back(slot);  // for which there is room
 }
 
-std::vector<uint16_t> SlotPool::read(DevicePointer address) const {
+void SlotPool::read(DevicePointer address, std::span<std::byte> to) const {
+  if (to.size() != slot_bytes_) {
+    throw Error(ErrorCode::kInternal, "a slot is read whole");
+  }
   const CudaContextScope scope(*device_.context());
   written_.synchronize();
   const Stream stream(device_);
-  std::vector<uint16_t> values(count_);
-  copy_to_host(stream, std::as_writable_bytes(std::span(values)), address);
+  copy_to_host(stream, to, address);
   stream.synchronize();
-  return values;
 }
 
 size_t SlotPool::size_bytes() const {
   const std::lock_guard lock(mutex_);
-  return blocks_.size() * kBlockSlots * slot_bytes();
+  return blocks_.size() * kBlockSlots * stride();
 }
 
 }  // namespace sam3trt

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -8,30 +8,35 @@
 
 #include "cuda/buffer.hpp"
 #include "cuda/device.hpp"
-#include "runtime/kept_tensor.hpp"
 
 namespace sam3trt {
 
 class SlotPool;
 
 /// A slot of device memory that is its owner's until it goes.
-class DeviceKeptTensor : public KeptTensor {
+class DeviceSlot {
  public:
-  DeviceKeptTensor(std::shared_ptr<SlotPool> pool, DevicePointer address)
+  DeviceSlot(std::shared_ptr<SlotPool> pool, DevicePointer address)
       : pool_(std::move(pool)), address_(address) {}
-  ~DeviceKeptTensor() override;
+  ~DeviceSlot();
+  DeviceSlot(DeviceSlot&&) noexcept = default;
+  DeviceSlot& operator=(DeviceSlot&&) = delete;
+  DeviceSlot(const DeviceSlot&) = delete;
+  DeviceSlot& operator=(const DeviceSlot&) = delete;
 
-  [[nodiscard]] size_t count() const override;
-  [[nodiscard]] std::vector<uint16_t> bf16() const override;
   [[nodiscard]] DevicePointer address() const { return address_; }
   [[nodiscard]] const SlotPool* pool() const { return pool_.get(); }
+  [[nodiscard]] size_t size_bytes() const;
+
+  /// All of it to the host. Waits for what was written.
+  void read(std::span<std::byte> to) const;
 
  private:
   std::shared_ptr<SlotPool> pool_;
   DevicePointer address_;
 };
 
-/// Slots of one size in device memory, for numbers that one stream writes and reads. A slot that
+/// Slots of one size in device memory, which one stream writes and reads. A slot that
 /// nobody holds is taken again, so memory is that of the most tensors that were ever held at once;
 /// when that many were there, nothing is allocated any more.
 ///
@@ -39,36 +44,33 @@ class DeviceKeptTensor : public KeptTensor {
 /// it does so in the same stream, after that. For the same reason a call that failed may have left
 /// work that writes to slots which it never handed out.
 ///
-/// Tensors share the pool: it, its memory and its context are there as long as one of them is, also
+/// Slots share the pool: it, its memory and its context are there as long as one of them is, also
 /// when stream and backend are gone. They may go in any thread.
 class SlotPool : public std::enable_shared_from_this<SlotPool> {
  public:
-  /// `count` numbers of bfloat16 a slot.
-  SlotPool(const CudaDevice& device, size_t count);
+  SlotPool(const CudaDevice& device, size_t slot_bytes);
 
-  /// A slot for each of `rows` tensors. Throws Error(kUnavailable) when the GPU's memory is used
-  /// up; the pool is as before then.
-  [[nodiscard]] std::vector<std::shared_ptr<const DeviceKeptTensor>> take(size_t rows);
+  /// Throws Error(kUnavailable) when the GPU's memory is used up; the pool is as before then.
+  [[nodiscard]] std::vector<DeviceSlot> take(size_t slots);
 
   /// After work of the stream that writes to slots and before anyone reads them on the host.
   void written(const Stream& stream) { stream.record(written_); }
 
-  /// Waits for what was written; `address` is a slot's.
-  [[nodiscard]] std::vector<uint16_t> read(DevicePointer address) const;
-
-  [[nodiscard]] size_t count() const { return count_; }
+  [[nodiscard]] size_t slot_bytes() const { return slot_bytes_; }
   /// Of all slots, taken or not.
   [[nodiscard]] size_t size_bytes() const;
 
  private:
-  friend class DeviceKeptTensor;
+  friend class DeviceSlot;
 
-  [[nodiscard]] size_t slot_bytes() const;
+  /// From one slot of a block to the next.
+  [[nodiscard]] size_t stride() const;
   void grow();
+  void read(DevicePointer address, std::span<std::byte> to) const;
   void give_back(DevicePointer slot) noexcept;
 
   CudaDevice device_;
-  size_t count_;
+  size_t slot_bytes_;
   Event written_;  ///< The last time.
   mutable std::mutex mutex_;
   std::vector<DeviceBuffer> blocks_;

@@ -12,6 +12,7 @@
 
 #include "components/components.hpp"
 #include "runtime/kept_tensor.hpp"
+#include "runtime/logit_plane.hpp"
 #include "runtime/output_part.hpp"
 #include "runtime/postprocess.hpp"
 #include "runtime/prepared_call.hpp"
@@ -160,11 +161,19 @@ class Backend {
   [[nodiscard]] virtual std::vector<std::array<int64_t, 2>> count_logits(
       std::span<const size_t> planes, int64_t side, float high, float low) = 0;
 
-  /// Of square planes of side x side logits in host memory, resized to an image of `size`, width
-  /// and height in pixels.
-  [[nodiscard]] virtual std::vector<FoundMask> logit_masks(
-      std::span<const std::span<const float>> planes, int64_t side, std::array<int64_t, 2> size,
-      LogitCut cut) = 0;
+  /// Some of the SAM decoder's masks of side x side as they are, finite or not, where this backend
+  /// uses them without a copy on the host.
+  [[nodiscard]] virtual std::vector<LogitPlane> keep_planes(std::span<const size_t> planes,
+                                                            int64_t side) = 0;
+  /// Logits of the host there; all planes that a backend keeps have one size.
+  [[nodiscard]] virtual LogitPlane keep_plane(std::vector<float> logits) = 0;
+
+  /// Of square planes of side x side logits, resized to an image of `size`, width and height in
+  /// pixels.
+  [[nodiscard]] virtual std::vector<FoundMask> logit_masks(std::span<const LogitPlane> planes,
+                                                           int64_t side,
+                                                           std::array<int64_t, 2> size,
+                                                           LogitCut cut) = 0;
 
   /// The vision encoder's outputs (`vision_features` where the model has them), copied; and back to
   /// where components find them.

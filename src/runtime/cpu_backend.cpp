@@ -294,14 +294,24 @@ std::vector<std::array<int64_t, 2>> CpuBackend::count_logits(std::span<const siz
   return counts;
 }
 
-std::vector<FoundMask> CpuBackend::logit_masks(std::span<const std::span<const float>> planes,
-                                               int64_t side, std::array<int64_t, 2> size,
-                                               LogitCut cut) {
+std::vector<LogitPlane> CpuBackend::keep_planes(std::span<const size_t> planes, int64_t side) {
+  const Tensor& masks = tensors_.at("sam_masks");
+  const auto area = static_cast<size_t>(side * side);
+  std::vector<LogitPlane> kept;
+  for (const size_t plane : planes) {
+    const auto values = masks.f32().subspan(plane * area, area);
+    kept.emplace_back(std::vector<float>(values.begin(), values.end()));
+  }
+  return kept;
+}
+
+std::vector<FoundMask> CpuBackend::logit_masks(std::span<const LogitPlane> planes, int64_t side,
+                                               std::array<int64_t, 2> size, LogitCut cut) {
   const int64_t width = size[0];
   const int64_t height = size[1];
   std::vector<FoundMask> found(planes.size());
   run_parallel(planes.size(), 1, [&](size_t i) {
-    const auto plane = planes[i];
+    const auto plane = planes[i].values();
     const auto mask = cut == LogitCut::kAboveZero
                           ? positive_mask(plane, side, width, height)
                           : binary_mask(plane, side, width, height, Semantics::kMeta, 0.5F);

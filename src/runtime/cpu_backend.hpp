@@ -100,8 +100,11 @@ class CpuBackend : public Backend {
                                                                  float low) override;
   [[nodiscard]] std::vector<FoundMask> object_masks(std::span<const MaskPlane> wanted,
                                                     int64_t planes, int64_t side) override;
-  [[nodiscard]] std::vector<FoundMask> logit_masks(std::span<const std::span<const float>> planes,
-                                                   int64_t side, std::array<int64_t, 2> size,
+  [[nodiscard]] std::vector<LogitPlane> keep_planes(std::span<const size_t> planes,
+                                                    int64_t side) override;
+  [[nodiscard]] LogitPlane keep_plane(std::vector<float> logits) override { return logits; }
+  [[nodiscard]] std::vector<FoundMask> logit_masks(std::span<const LogitPlane> planes, int64_t side,
+                                                   std::array<int64_t, 2> size,
                                                    LogitCut cut) override;
   [[nodiscard]] std::unique_ptr<FeatureStore> keep_features() override;
   void use_features(const FeatureStore& features) override;

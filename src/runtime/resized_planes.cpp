@@ -11,7 +11,7 @@ namespace sam3trt {
 void check_planes(std::span<const ResizedPlane> planes, int64_t side) {
   const bool good = side > 0 && std::ranges::all_of(planes, [](const ResizedPlane& plane) {
                       return plane.side > 0 && plane.through >= 0 &&
-                             plane.values.size() == static_cast<size_t>(plane.side * plane.side);
+                             plane.plane.size() == static_cast<size_t>(plane.side * plane.side);
                     });
   if (good && !planes.empty()) return;
   throw Error(ErrorCode::kInternal, "planes to resize do not have the sizes that they say");
@@ -24,7 +24,7 @@ Tensor resize_planes(std::span<const ResizedPlane> planes, int64_t side) {
   std::vector<float> between;
   for (size_t i = 0; i < planes.size(); ++i) {
     const ResizedPlane& plane = planes[i];
-    std::span<const float> from = plane.values;
+    std::span<const float> from = plane.plane.values();
     if (plane.through > 0) {
       between.resize(static_cast<size_t>(plane.through * plane.through));
       resize_bilinear(from, plane.side, plane.side, between, plane.through, plane.through);

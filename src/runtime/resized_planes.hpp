@@ -4,12 +4,13 @@
 #include <span>
 
 #include "base/tensor.hpp"
+#include "runtime/logit_plane.hpp"
 
 namespace sam3trt {
 
 /// A square plane of floats and the way on which it is resized.
 struct ResizedPlane {
-  std::span<const float> values;  ///< side * side, row-major.
+  LogitPlane plane;  ///< side * side.
   int64_t side = 0;
   /// Where not 0, it is resized to this side first, without antialias.
   int64_t through = 0;

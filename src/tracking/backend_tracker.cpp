@@ -150,7 +150,8 @@ std::vector<TrackerDetection> BackendTracker::read_masks(size_t row,
   return found;
 }
 
-std::vector<DecodeOutput> BackendTracker::decode(std::span<const DecodeInput> objects) {
+std::vector<DecodeOutput> BackendTracker::decode(std::span<const DecodeInput> objects,
+                                                 MaskPlace masks) {
   const size_t together = objects_together(backend_);
   std::map<GroupKey, std::vector<size_t>> groups;
   const bool remember = std::ranges::any_of(
@@ -164,14 +165,14 @@ std::vector<DecodeOutput> BackendTracker::decode(std::span<const DecodeInput> ob
           std::span(members).subspan(first, std::min(together, members.size() - first));
       std::vector<const DecodeInput*> group;
       for (const size_t index : part) group.push_back(&objects[index]);
-      std::vector<DecodeOutput> decoded = decode_group(group);
+      std::vector<DecodeOutput> decoded = decode_group(group, masks);
       for (size_t i = 0; i < part.size(); ++i) outputs[part[i]] = std::move(decoded[i]);
     }
   }
   return outputs;
 }
 
-std::vector<DecodeOutput> BackendTracker::decode_group(Group group) {
+std::vector<DecodeOutput> BackendTracker::decode_group(Group group, MaskPlace masks) {
   const auto count = static_cast<int64_t>(group.size());
   put_features(group);
   std::vector<const std::vector<PromptToken>*> asked;
@@ -185,14 +186,33 @@ std::vector<DecodeOutput> BackendTracker::decode_group(Group group) {
   const auto tokens = static_cast<int64_t>(group.front()->tokens.size());
   backend_.run(Component::kSamDecoder,
                sizes_with({{"E", own ? count : 1}, {"O", count}, {"A", tokens}}));
-  return read_decoded(group);
+  return read_decoded(group, masks);
 }
 
-/// The small outputs first: they say which masks count, and only those are copied.
-std::vector<DecodeOutput> BackendTracker::read_decoded(Group group) const {
-  const auto count = static_cast<int64_t>(group.size());
+/// The mask of an object that is not there.
+const LogitPlane& BackendTracker::absent_mask(MaskPlace place) {
+  LogitPlane& mask = absent_[place];
+  if (mask.empty()) {
+    Logits logits(static_cast<size_t>(sizes_.mask_side() * sizes_.mask_side()), kNoObjectLogit);
+    mask = place == MaskPlace::kHost ? LogitPlane(std::move(logits))
+                                     : backend_.keep_plane(std::move(logits));
+  }
+  return mask;
+}
+
+std::vector<LogitPlane> BackendTracker::decoder_planes(std::vector<size_t> planes,
+                                                       MaskPlace place) const {
   const int64_t side = sizes_.mask_side();
-  const auto area = static_cast<size_t>(side * side);
+  if (place == MaskPlace::kModel) return backend_.keep_planes(planes, side);
+  const Tensor masks = decoder_masks(backend_, planes, side);
+  std::vector<LogitPlane> found;
+  for (size_t i = 0; i < planes.size(); ++i) found.emplace_back(row_of(masks, i));
+  return found;
+}
+
+/// The small outputs first: they say which masks count.
+std::vector<DecodeOutput> BackendTracker::read_decoded(Group group, MaskPlace place) {
+  const auto count = static_cast<int64_t>(group.size());
   const auto masks = static_cast<size_t>(sizes_.masks);
   const std::vector<WantedOutput> wanted = {
       {{"iou_scores"}, {count, sizes_.masks}},
@@ -200,52 +220,44 @@ std::vector<DecodeOutput> BackendTracker::read_decoded(Group group) const {
       {{"object_pointers"}, {count, sizes_.masks, sizes_.width}},
       {{"absent_pointers"}, {count, sizes_.width}}};
   const auto numbers = checked_outputs(backend_, Component::kSamDecoder, wanted);
+  const auto ious = [&](size_t i) { return numbers[0].f32().subspan(i * masks, masks); };
   const auto pointer = [&](const Tensor& pointers, size_t row) {
     const auto width = static_cast<size_t>(sizes_.width);
     const auto values = pointers.f32().subspan(row * width, width);
     return std::make_shared<const std::vector<float>>(values.begin(), values.end());
   };
   std::vector<DecodeOutput> outputs(group.size());
-  std::vector<size_t> shown;  // objects with a mask to read
-  std::vector<size_t> planes;
+  std::vector<size_t> shown;    // objects whose mask comes from the decoder
+  std::vector<size_t> singles;  // planes on which that hangs
   for (size_t i = 0; i < group.size(); ++i) {
     const DecodeInput& input = *group[i];
-    const auto ious = numbers[0].f32().subspan(i * masks, masks);
     ObjectView& view = outputs[i].view;
     view.object_score = numbers[1].f32()[i];
-    view.pointer = pointer(numbers[2], i * masks + choose_pointer(ious, input.multimask));
+    view.pointer = pointer(numbers[2], i * masks + choose_pointer(ious(i), input.multimask));
     outputs[i].absent = pointer(numbers[3], i);
-    const size_t mask = choose_mask(ious, input.multimask, false);
-    view.iou = ious[mask];
+    view.iou = ious(i)[choose_mask(ious(i), input.multimask, false)];
     if (!input.mask.empty()) continue;
     if (!(view.object_score > 0.0F)) {
-      view.mask.assign(area, kNoObjectLogit);
+      view.mask = absent_mask(place);
       continue;
     }
     shown.push_back(i);
+    if (hangs_on_single(input.multimask, *config_.tracker)) singles.push_back(i * masks);
+  }
+  const auto delta = static_cast<float>(config_.tracker->stability_delta);
+  const auto above = backend_.count_logits(singles, sizes_.mask_side(), delta, -delta);
+  std::vector<size_t> planes;
+  auto counted = above.begin();
+  for (const size_t i : shown) {
+    const bool multimask = group[i]->multimask;
+    const bool unstable = hangs_on_single(multimask, *config_.tracker) &&
+                          !is_stable(*counted++, *config_.tracker);
+    const size_t mask = choose_mask(ious(i), multimask, unstable);
+    outputs[i].view.iou = ious(i)[mask];
     planes.push_back(i * masks + mask);
   }
-  const Tensor chosen = decoder_masks(backend_, planes, side);
-  std::vector<size_t> unstable;
-  std::vector<size_t> others;
-  for (size_t n = 0; n < shown.size(); ++n) {
-    const size_t i = shown[n];
-    const auto plane = chosen.f32().subspan(n * area, area);
-    const auto ious = numbers[0].f32().subspan(i * masks, masks);
-    const bool multimask = group[i]->multimask;
-    const bool gives_way =
-        hangs_on_single(multimask, *config_.tracker) && !is_stable(plane, *config_.tracker);
-    const size_t mask = choose_mask(ious, multimask, gives_way);
-    if (planes[n] == i * masks + mask) {
-      outputs[i].view.mask.assign(plane.begin(), plane.end());
-      continue;
-    }
-    outputs[i].view.iou = ious[mask];
-    unstable.push_back(i);
-    others.push_back(i * masks + mask);
-  }
-  const Tensor best = decoder_masks(backend_, std::move(others), side);
-  for (size_t n = 0; n < unstable.size(); ++n) outputs[unstable[n]].view.mask = row_of(best, n);
+  std::vector<LogitPlane> chosen = decoder_planes(std::move(planes), place);
+  for (size_t n = 0; n < shown.size(); ++n) outputs[shown[n]].view.mask = std::move(chosen[n]);
   return outputs;
 }
 
@@ -338,7 +350,7 @@ void BackendTracker::put_masks(Group group) {
   backend_.run(Component::kMaskPrompt, sizes_with({{"O", count}}));
 }
 
-std::vector<FrameMask> BackendTracker::frame_masks(std::span<const std::span<const float>> logits,
+std::vector<FrameMask> BackendTracker::frame_masks(std::span<const LogitPlane> logits,
                                                    std::array<int64_t, 2> size) {
   std::vector<FrameMask> masks;
   for (FoundMask& mask :

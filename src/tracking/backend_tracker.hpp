@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -24,8 +25,9 @@ class BackendTracker : public TrackerModel {
   [[nodiscard]] std::vector<std::vector<TrackerDetection>> detect(std::span<const Prompt> concepts,
                                                                   std::array<int64_t, 2> size,
                                                                   float threshold) override;
-  [[nodiscard]] std::vector<DecodeOutput> decode(std::span<const DecodeInput> objects) override;
-  [[nodiscard]] std::vector<FrameMask> frame_masks(std::span<const std::span<const float>> logits,
+  [[nodiscard]] std::vector<DecodeOutput> decode(std::span<const DecodeInput> objects,
+                                                 MaskPlace masks) override;
+  [[nodiscard]] std::vector<FrameMask> frame_masks(std::span<const LogitPlane> logits,
                                                    std::array<int64_t, 2> size) override;
   [[nodiscard]] std::vector<FrameMemory> remember(std::span<const MemoryInput> masks) override;
   /// Also outside of Backend::begin() and end().
@@ -39,8 +41,11 @@ class BackendTracker : public TrackerModel {
   void run_detector(const PromptBatch& batch, const PreparedCall& call);
   [[nodiscard]] std::vector<TrackerDetection> read_masks(size_t row,
                                                          std::span<const Detection> detections);
-  [[nodiscard]] std::vector<DecodeOutput> decode_group(Group group);
-  [[nodiscard]] std::vector<DecodeOutput> read_decoded(Group group) const;
+  [[nodiscard]] std::vector<DecodeOutput> decode_group(Group group, MaskPlace masks);
+  [[nodiscard]] std::vector<DecodeOutput> read_decoded(Group group, MaskPlace place);
+  [[nodiscard]] std::vector<LogitPlane> decoder_planes(std::vector<size_t> planes,
+                                                       MaskPlace place) const;
+  [[nodiscard]] const LogitPlane& absent_mask(MaskPlace place);
   void put_features(Group group);
   [[nodiscard]] std::array<int64_t, 2> padded_memories();
   void put_memories(Group group);
@@ -54,6 +59,7 @@ class BackendTracker : public TrackerModel {
   TrackSizes sizes_;
   AxisSizes axes_;
   FrameFeatures features_ = FrameFeatures::kNoMemory;  ///< What `object_features` are now.
+  std::map<MaskPlace, LogitPlane> absent_;             ///< Masks of an object that is not there.
 };
 
 }  // namespace sam3trt

@@ -202,12 +202,13 @@ std::vector<FoundMask> ImageObjects::make_masks(Backend& backend, std::span<cons
   const auto area = static_cast<size_t>(side * side);
   std::vector<size_t> read;
   for (const MaskPlane& plane : wanted) read.push_back(plane.plane);
-  Tensor logits = decoder_masks(backend, std::move(read), side);
-  std::vector<std::span<const float>> filled;
+  const Tensor logits = decoder_masks(backend, std::move(read), side);
+  std::vector<LogitPlane> filled;
   for (size_t i = 0; i < wanted.size(); ++i) {
     const auto plane = logits.f32().subspan(i * area, area);
-    fill_holes(plane, side, kMetaHoleArea);
-    filled.emplace_back(plane);
+    std::vector<float> values(plane.begin(), plane.end());
+    fill_holes(values, side, kMetaHoleArea);
+    filled.emplace_back(std::move(values));
   }
   const MaskPlane& first = wanted.front();
   return backend.logit_masks(filled, side, {first.width, first.height}, LogitCut::kProbable);

@@ -147,7 +147,7 @@ void MemoryBank::prune(int64_t frame, bool around_first, const TrackerConfig& co
   });
   for (FrameRecord& record : rolling_) {
     if (!near(record.frame, config.num_maskmem)) record.memory = nullptr;
-    if (record.frame != frame) record.mask = nullptr;
+    if (record.frame != frame) record.mask = {};
   }
   prune_conditioning(frame, config);
 }
@@ -164,7 +164,7 @@ void MemoryBank::prune_conditioning(int64_t frame, const TrackerConfig& config) 
       continue;
     }
     record.memory = nullptr;
-    record.mask = nullptr;
+    record.mask = {};
   }
 }
 
@@ -174,7 +174,7 @@ size_t MemoryBank::size_bytes() const {
     for (const FrameRecord& record : *records) {
       if (record.memory) bytes += record.memory->size_bytes();
       if (record.pointer) bytes += record.pointer->size() * sizeof(float);
-      if (record.mask) bytes += record.mask->size() * sizeof(float);
+      bytes += record.mask.size() * sizeof(float);
     }
   }
   return bytes;

@@ -15,10 +15,10 @@ namespace sam3trt {
 /// What is known of one object on one frame.
 struct FrameRecord {
   int64_t frame = 0;
-  FrameMemory memory;                    ///< Null while it is not encoded, and when it is given up.
-  ObjectPointer pointer;                 ///< Null for records without a memory of their own.
-  float object_score = 0;                ///< Logit.
-  std::shared_ptr<const Logits> mask{};  ///< Where the frame's result may be asked for again.
+  FrameMemory memory;      ///< Null while it is not encoded, and when it is given up.
+  ObjectPointer pointer;   ///< Null for records without a memory of their own.
+  float object_score = 0;  ///< Logit.
+  LogitPlane mask{};       ///< Where the frame's result may be asked for again.
   float quality = 0;  ///< How well the object is seen there: its score's excess over one half,
                       ///< twice, times the predicted IoU.
   bool own = false;   ///< A mask or clicks of the object itself condition it there.

@@ -10,14 +10,6 @@
 
 namespace sam3trt {
 
-bool is_stable(std::span<const float> logits, const TrackerConfig& config) {
-  const auto delta = static_cast<float>(config.stability_delta);
-  const auto above = [&](float threshold) -> int64_t {
-    return std::ranges::count_if(logits, [&](float value) { return value > threshold; });
-  };
-  return is_stable(std::array{above(delta), above(-delta)}, config);
-}
-
 bool is_stable(std::array<int64_t, 2> above, const TrackerConfig& config) {
   const auto least = static_cast<float>(above[0]);
   const auto most = static_cast<float>(above[1]);
@@ -55,7 +47,7 @@ Logits resize_logits(std::span<const float> logits, int64_t from, int64_t to) {
   return resized;
 }
 
-MemoryInput sharp_memory(Logits mask, bool binary, float object_score, const TrackSizes& sizes) {
+MemoryInput sharp_memory(LogitPlane mask, bool binary, float object_score, const TrackSizes& sizes) {
   return {std::move(mask), sizes.mask_side(), true, binary, object_score};
 }
 
@@ -65,7 +57,8 @@ float quality_of(const ObjectView& view) {
 
 MemoryInput soft_memory(const ObjectView& view, bool binary, const TrackSizes& sizes) {
   Logits whole(static_cast<size_t>(sizes.image * sizes.image));
-  resize_bilinear(view.mask, sizes.mask_side(), sizes.mask_side(), whole, sizes.image, sizes.image);
+  resize_bilinear(view.mask.values(), sizes.mask_side(), sizes.mask_side(), whole, sizes.image,
+                  sizes.image);
   return soft_memory(std::move(whole), binary, view.object_score, sizes);
 }
 

@@ -16,9 +16,7 @@ inline constexpr float kMaskScore = 10.0F;
 [[nodiscard]] float quality_of(const ObjectView& view);
 
 /// Whether a single mask counts as it is: its area at +delta is at least the threshold's share of
-/// that at -delta.
-[[nodiscard]] bool is_stable(std::span<const float> logits, const TrackerConfig& config);
-/// The same of the number of logits above +delta, and above -delta.
+/// that at -delta. Of the number of its logits above +delta, and above -delta.
 [[nodiscard]] bool is_stable(std::array<int64_t, 2> above, const TrackerConfig& config);
 
 /// Index of the mask of the multimask output with the highest predicted IoU, the first of equals;
@@ -42,7 +40,7 @@ inline constexpr float kMaskScore = 10.0F;
 [[nodiscard]] Logits resize_logits(std::span<const float> logits, int64_t from, int64_t to);
 
 /// A mask of the decoder to remember, by way of the size of the model's input.
-[[nodiscard]] MemoryInput sharp_memory(Logits mask, bool binary, float object_score,
+[[nodiscard]] MemoryInput sharp_memory(LogitPlane mask, bool binary, float object_score,
                                        const TrackSizes& sizes);
 
 /// The same as 0..1 at the model's size and resized after that.

@@ -104,7 +104,7 @@ void MemoryBank::prune_seen(int64_t frame, bool around_first, const FrameQuality
   std::erase_if(rolling_, [&](const FrameRecord& record) { return !kept.contains(record.frame); });
   for (FrameRecord& record : rolling_) {
     if (!remembered.contains(record.frame)) record.memory = nullptr;
-    if (record.frame != frame) record.mask = nullptr;
+    if (record.frame != frame) record.mask = {};
   }
   prune_conditioning(frame, config);
 }

@@ -15,6 +15,7 @@
 
 #include "base/error.hpp"
 #include "runtime/kept_tensor.hpp"
+#include "runtime/logit_plane.hpp"
 
 namespace sam3trt {
 
@@ -75,6 +76,12 @@ class SessionWriter {
   void kept(std::shared_ptr<const KeptTensor>& tensor) {
     (*this)(tensor != nullptr);
     if (tensor) numbers(tensor->bf16());
+  }
+
+  void plane(const LogitPlane& plane) {
+    const auto values = plane.values();
+    (*this)(!plane.empty());
+    if (!plane.empty()) numbers(std::vector<float>(values.begin(), values.end()));
   }
 
  private:
@@ -163,6 +170,17 @@ class SessionReader {
     std::vector<uint16_t> read;
     numbers(read);
     tensor = std::make_shared<const HostKeptTensor>(std::move(read));
+  }
+
+  /// In host memory.
+  void plane(LogitPlane& plane) {
+    bool there = false;
+    (*this)(there);
+    if (!there) return;
+    std::vector<float> read;
+    numbers(read);
+    if (read.empty()) refuse("a mask without numbers");
+    plane = std::move(read);
   }
 
  private:

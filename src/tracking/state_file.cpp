@@ -74,7 +74,7 @@ void visit(Archive& archive, std::vector<FrameRecord>& records) {
     archive.kept(record.memory);
     archive.shared(record.pointer);
     archive(record.object_score);
-    archive.shared(record.mask);
+    archive.plane(record.mask);
     if (archive.version >= kMetaVersion) {
       archive(record.quality);
       archive(record.own);
@@ -240,11 +240,11 @@ class StateCheck {
         if (record.pointer) {
           sized(record.pointer->size(), static_cast<size_t>(sizes_.width), "a pointer");
         }
-        if (record.mask) sized(record.mask->size(), side * side, "a mask");
+        if (!record.mask.empty()) sized(record.mask.size(), side * side, "a mask");
         finite(record.object_score);
         finite(record.quality);
         if (record.pointer) std::ranges::for_each(*record.pointer, [&](float v) { finite(v); });
-        if (record.mask) std::ranges::for_each(*record.mask, [&](float v) { finite(v); });
+        std::ranges::for_each(record.mask.values(), [&](float v) { finite(v); });
         if (!record.memory) continue;
         constexpr uint16_t kExponent = 0x7f80;
         for (const uint16_t bits : record.memory->bf16()) {

@@ -20,7 +20,7 @@ void TextTracker::propagate(TextTracks& all, const FrameTime& time, Frame& frame
   const GroupQualities qualities = rules_.groups ? group_qualities(all) : GroupQualities{};
   for (TextTrack& track : all.tracks) {
     const FrameRecord* record = track.bank.conditioning(time.frame);
-    frame.settled.push_back(static_cast<uint8_t>(record != nullptr && record->mask ? 1 : 0));
+    frame.settled.push_back(static_cast<uint8_t>(record != nullptr && !record->mask.empty() ? 1 : 0));
     if (frame.settled.back() != 0) continue;
     inputs.push_back(rules_.groups
                          ? follow_seen(track.bank, time, qualities.at(group_of(track)), config_)
@@ -28,9 +28,9 @@ void TextTracker::propagate(TextTracks& all, const FrameTime& time, Frame& frame
     inputs.back().multimask = use_multimask(0, false, config_);
   }
   std::vector<DecodeOutput> decoded;
-  if (!inputs.empty()) decoded = model_.decode(inputs);
+  if (!inputs.empty()) decoded = model_.decode(inputs, MaskPlace::kHost);
   auto next = decoded.begin();
-  std::vector<std::shared_ptr<const Logits>> seen;
+  std::vector<LogitPlane> seen;
   for (size_t i = 0; i < all.tracks.size(); ++i) {
     MemoryBank& bank = all.tracks[i].bank;
     if (frame.settled[i] != 0) {
@@ -39,7 +39,7 @@ void TextTracker::propagate(TextTracks& all, const FrameTime& time, Frame& frame
       frame.views.push_back({{}, record.pointer, record.object_score});
     } else {
       ObjectView view = std::move((next++)->view);
-      seen.push_back(std::make_shared<const Logits>(std::move(view.mask)));
+      seen.push_back(std::exchange(view.mask, {}));
       FrameRecord record{time.frame, nullptr, view.pointer, view.object_score, seen.back()};
       record.quality = quality_of(view);
       bank.put(std::move(record), false);
@@ -50,7 +50,8 @@ void TextTracker::propagate(TextTracks& all, const FrameTime& time, Frame& frame
   frame.masks.resize(seen.size());
   frame.bits.resize(seen.size());
   run_parallel(seen.size(), kEach, [&](size_t i) {
-    frame.masks[i] = *seen[i];
+    const auto values = seen[i].values();
+    frame.masks[i].assign(values.begin(), values.end());
     clean_mask(frame.masks[i], model_.sizes().mask_side(), config_.fill_hole_area);
     frame.bits[i] = BitMask(frame.masks[i]);
   });
@@ -128,7 +129,7 @@ void TextTracker::add_new(TextTracks& all, std::span<const FoundObject> found,
   for (size_t i = 0; i < all.tracks.size(); ++i) {
     const FrameRecord* record = all.tracks[i].bank.rolling(time.frame);
     if (record == nullptr) continue;
-    memories.push_back(sharp_memory(*record->mask, true, record->object_score, sizes));
+    memories.push_back(sharp_memory(record->mask, true, record->object_score, sizes));
     whose.push_back(i);
   }
   std::vector<DecodeInput> inputs;
@@ -139,7 +140,7 @@ void TextTracker::add_new(TextTracks& all, std::span<const FoundObject> found,
     masks.push_back(resize_logits(mask, sizes.mask_side(), sizes.image));
     inputs.push_back(decode_mask(masks.back(), true));
   }
-  const std::vector<DecodeOutput> decoded = model_.decode(inputs);
+  const std::vector<DecodeOutput> decoded = model_.decode(inputs, MaskPlace::kHost);
   for (size_t i = 0; i < fresh.size(); ++i) {
     const FoundObject& object = found[fresh[i]];
     const ObjectView view = view_of_mask(masks[i], decoded[i], sizes);
@@ -148,7 +149,7 @@ void TextTracker::add_new(TextTracks& all, std::span<const FoundObject> found,
     TextTrack& track = begin_track(all, options.next_id + static_cast<int64_t>(i), object,
                                    time.frame, config_.init_trk_keep_alive);
     track.bank.put({time.frame, nullptr, view.pointer, view.object_score,
-                    std::make_shared<const Logits>(view.mask)},
+                    view.mask},
                    true);
   }
   std::vector<FrameMemory> encoded = model_.remember(memories);
@@ -225,8 +226,9 @@ TextStep TextTracker::step(TextTracks& all, std::vector<FoundObject> found, cons
       output.suppressed = std::ranges::find(trial.suppressed, i) != trial.suppressed.end();
     } else {
       output.output.object_score = track.score;
-      output.output.mask = std::move(found[fresh[i - before]].mask);
-      clean_mask(output.output.mask, model_.sizes().mask_side(), config_.fill_hole_area);
+      Logits mask = std::move(found[fresh[i - before]].mask);
+      clean_mask(mask, model_.sizes().mask_side(), config_.fill_hole_area);
+      output.output.mask = std::move(mask);
     }
   }
   if (rules_.groups) demote_frames_of(all, result.removed);

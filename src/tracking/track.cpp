@@ -10,10 +10,10 @@ namespace sam3trt {
 
 const FrameRecord* settled(const MemoryBank& bank, int64_t frame, const TrackingRules& rules) {
   const FrameRecord* record = bank.conditioning(frame);
-  if ((record == nullptr || !record->mask) && !rules.corrections_condition) {
+  if ((record == nullptr || record->mask.empty()) && !rules.corrections_condition) {
     record = bank.rolling(frame);
   }
-  return record != nullptr && record->mask ? record : nullptr;
+  return record != nullptr && !record->mask.empty() ? record : nullptr;
 }
 
 DecodeInput follow(const MemoryBank& bank, const FrameTime& time, const TrackerConfig& config) {
@@ -49,8 +49,9 @@ ObjectView view_of_frame_mask(std::span<const float> mask, int64_t width, int64_
   std::ranges::transform(mask, hard.begin(), [](float value) {
     return value > 0.5F ? -kNoObjectLogit : kNoObjectLogit;
   });
-  view.mask.assign(static_cast<size_t>(sizes.mask_side() * sizes.mask_side()), 0.0F);
-  resize_bilinear_antialias(hard, height, width, view.mask, sizes.mask_side(), sizes.mask_side());
+  Logits resized(static_cast<size_t>(sizes.mask_side() * sizes.mask_side()));
+  resize_bilinear_antialias(hard, height, width, resized, sizes.mask_side(), sizes.mask_side());
+  view.mask = std::move(resized);
   view.object_score = mask_score(mask);
   view.iou = 1;
   if (view.object_score <= 0.0F) view.pointer = decoded.absent;

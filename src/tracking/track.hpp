@@ -19,7 +19,7 @@ struct FrameTime {
 /// A frame's result for one object, before anything is decided between objects.
 struct TrackStepOutput {
   int64_t id = 0;
-  Logits mask;             ///< mask_side * mask_side.
+  LogitPlane mask;         ///< mask_side * mask_side.
   float object_score = 0;  ///< Probability.
 };
 

@@ -106,7 +106,7 @@ void TextTracker::confirm_groups(TextTracks& all, std::span<const FoundObject> f
     inputs.push_back(decode_mask(masks.back(), false));
   }
   if (inputs.empty()) return;
-  const std::vector<DecodeOutput> decoded = model_.decode(inputs);
+  const std::vector<DecodeOutput> decoded = model_.decode(inputs, MaskPlace::kHost);
   for (size_t i = 0; i < whose.size(); ++i) {
     TextTrack& confirmed = all.tracks[whose[i]];
     for (TextTrack& track : all.tracks) {
@@ -116,7 +116,7 @@ void TextTracker::confirm_groups(TextTracks& all, std::span<const FoundObject> f
     const ObjectView view =
         view_of_frame_mask(mask, options.width, options.height, decoded[i], sizes);
     FrameRecord record{time.frame, nullptr, view.pointer, view.object_score,
-                       std::make_shared<const Logits>(view.mask)};
+                       view.mask};
     record.quality = quality_of(view);
     record.own = true;
     confirmed.bank.put(std::move(record), true, true);
@@ -167,7 +167,7 @@ void TextTracker::add_group(TextTracks& all, std::span<const FoundObject> found,
       }
     }
   }
-  const std::vector<DecodeOutput> decoded = model_.decode(inputs);
+  const std::vector<DecodeOutput> decoded = model_.decode(inputs, MaskPlace::kHost);
   std::map<size_t, std::vector<size_t>> groups;
   std::vector<ObjectView> views;
   for (size_t i = 0; i < fresh.size(); ++i) {
@@ -184,7 +184,7 @@ void TextTracker::add_group(TextTracks& all, std::span<const FoundObject> found,
     std::vector<Logits> whole;
     for (const size_t i : members) {
       Logits& mask = whole.emplace_back(static_cast<size_t>(sizes.image * sizes.image));
-      resize_bilinear(views[i].mask, sizes.mask_side(), sizes.mask_side(), mask, sizes.image,
+      resize_bilinear(views[i].mask.values(), sizes.mask_side(), sizes.mask_side(), mask, sizes.image,
                       sizes.image);
     }
     part_logits(whole);
@@ -199,7 +199,7 @@ void TextTracker::add_group(TextTracks& all, std::span<const FoundObject> found,
     TextTrack& track = begin_track(all, options.next_id + static_cast<int64_t>(i), object,
                                    time.frame, config_.init_trk_keep_alive);
     FrameRecord record{time.frame, std::move(encoded[i]), views[i].pointer, views[i].object_score,
-                       std::make_shared<const Logits>(views[i].mask)};
+                       views[i].mask};
     record.quality = quality_of(views[i]);
     record.own = true;
     track.bank.put(std::move(record), true);

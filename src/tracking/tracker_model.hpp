@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/kept_tensor.hpp"
+#include "runtime/logit_plane.hpp"
 #include "sam3trt/image_view.hpp"
 #include "sam3trt/prompt.hpp"
 
@@ -29,7 +30,7 @@ struct TrackSizes {
   }
 };
 
-/// Square mask logits, row-major.
+/// Square mask logits in host memory, row-major.
 using Logits = std::vector<float>;
 
 /// What the memory encoder made of one object on one frame: grid * grid tokens of
@@ -75,7 +76,7 @@ struct DecodeInput {
 
 /// What the decoder says of one object: of the mask that counts for it.
 struct ObjectView {
-  Logits mask;  ///< mask_side * mask_side; all kNoObjectLogit where there is no object.
+  LogitPlane mask;  ///< mask_side * mask_side; all kNoObjectLogit where there is no object.
   ObjectPointer pointer;
   float object_score = 0;  ///< Logit.
   float iou = 0;           ///< Predicted, of the mask.
@@ -91,7 +92,7 @@ struct DecodeOutput {
 
 /// A mask to remember; the model resizes it to memory_mask_side.
 struct MemoryInput {
-  Logits mask;  ///< side * side.
+  LogitPlane mask;  ///< side * side.
   int64_t side = 0;
   /// Resized to the model's input first, without antialias, as masks that are remembered at once go
   /// there.
@@ -106,6 +107,9 @@ struct FrameMask {
   int64_t area = 0;
 };
 
+/// Where the masks of decoded objects come to: what is looked at or changed, to the host.
+enum class MaskPlace { kHost, kModel };
+
 /// What a text or boxes found on the current frame.
 struct TrackerDetection {
   int64_t query = 0;
@@ -113,7 +117,8 @@ struct TrackerDetection {
   Logits mask;  ///< mask_side * mask_side.
 };
 
-/// The networks behind tracking, with numbers in host memory, but for memories. What is returned
+/// The networks behind tracking, with numbers in host memory, but for memories and masks that are
+/// only passed on. What is returned
 /// belongs to the frame of the last encode(). Functions throw Error(kInternal) for numbers that are
 /// not finite.
 class TrackerModel {
@@ -133,12 +138,13 @@ class TrackerModel {
   [[nodiscard]] virtual std::vector<std::vector<TrackerDetection>> detect(
       std::span<const Prompt> concepts, std::array<int64_t, 2> size, float threshold) = 0;
 
-  [[nodiscard]] virtual std::vector<DecodeOutput> decode(std::span<const DecodeInput> objects) = 0;
+  [[nodiscard]] virtual std::vector<DecodeOutput> decode(std::span<const DecodeInput> objects,
+                                                         MaskPlace masks) = 0;
 
   /// Masks of mask_side * mask_side logits on a frame of `size`, width and height in pixels:
   /// resized, inside where above 0.
-  [[nodiscard]] virtual std::vector<FrameMask> frame_masks(
-      std::span<const std::span<const float>> logits, std::array<int64_t, 2> size) = 0;
+  [[nodiscard]] virtual std::vector<FrameMask> frame_masks(std::span<const LogitPlane> logits,
+                                                           std::array<int64_t, 2> size) = 0;
 
   [[nodiscard]] virtual std::vector<FrameMemory> remember(std::span<const MemoryInput> masks) = 0;
 

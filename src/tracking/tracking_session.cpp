@@ -66,6 +66,11 @@ std::set<int64_t> all_ids(const TrackingState& state) {
   return ids;
 }
 
+std::vector<float> values_of(const LogitPlane& plane) {
+  const auto values = plane.values();
+  return {values.begin(), values.end()};
+}
+
 void forget_held(TrackingState& state, int64_t id) {
   for (HeldFrame& held : state.held) {
     std::erase_if(held.objects, [&](const HeldObject& object) { return object.object.id == id; });
@@ -245,9 +250,9 @@ std::vector<TrackStepOutput> TrackingSession::step_objects(TrackingState& state,
 HeldFrame TrackingSession::hold(const TrackingState& state, const ImageView& image,
                                 std::span<const TextOutput> texts,
                                 std::span<const TrackStepOutput> objects) {
-  std::vector<std::span<const float>> logits;
-  for (const TextOutput& text : texts) logits.emplace_back(text.output.mask);
-  for (const TrackStepOutput& output : objects) logits.emplace_back(output.mask);
+  std::vector<LogitPlane> logits;
+  for (const TextOutput& text : texts) logits.push_back(text.output.mask);
+  for (const TrackStepOutput& output : objects) logits.push_back(output.mask);
   HeldFrame held{*state.last, image.width, image.height, {}};
   if (logits.empty()) return held;
   std::vector<FrameMask> masks = model_.frame_masks(logits, {image.width, image.height});
@@ -259,13 +264,13 @@ HeldFrame TrackingSession::hold(const TrackingState& state, const ImageView& ima
     object.prompt = state.concepts[text.concept_index].text;
     object.score = text.score;
     object.confirmed = text.confirmed || delay(state) > 0;
-    if (options_.logits) object.logits = {side, text.output.mask};
+    if (options_.logits) object.logits = {side, values_of(text.output.mask)};
     held.objects.push_back({std::move(object), text.concept_index});
   }
   for (const TrackStepOutput& output : objects) {
     TrackedObject object = shown_object(output, std::move(*mask++), image.height);
     if (object.area == 0 && !options_.logits) continue;
-    if (options_.logits) object.logits = {side, output.mask};
+    if (options_.logits) object.logits = {side, values_of(output.mask)};
     held.objects.push_back({std::move(object), std::nullopt});
   }
   std::ranges::sort(held.objects, {}, [](const HeldObject& object) { return object.object.id; });

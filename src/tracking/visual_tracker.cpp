@@ -55,8 +55,8 @@ void VisualTracker::point_with_clicks(Job& job, const ObjectPrompt& prompt, cons
     constexpr float kMost = 32;
     const FrameRecord* record = bank.conditioning(time.frame);
     if (record == nullptr) record = bank.rolling(time.frame);
-    if (record != nullptr && record->mask) {
-      for (const float value : *record->mask) {
+    if (record != nullptr) {
+      for (const float value : record->mask.values()) {
         job.input.previous.push_back(std::clamp(value, -kMost, kMost));
       }
     }
@@ -124,13 +124,14 @@ std::vector<TrackStepOutput> VisualTracker::step(std::vector<VisualTrack>& track
   inputs.reserve(jobs.size());
   for (Job& job : jobs) inputs.push_back(std::move(job.input));
   std::vector<DecodeOutput> decoded;
-  if (!inputs.empty()) decoded = model_.decode(inputs);
+  const MaskPlace masks = rules_.soft_memory_masks ? MaskPlace::kHost : MaskPlace::kModel;
+  if (!inputs.empty()) decoded = model_.decode(inputs, masks);
   std::vector<TrackStepOutput> outputs(tracks.size());
   for (size_t i = 0; i < tracks.size(); ++i) {
     const FrameRecord* record = settled(tracks[i].bank, time.frame, rules_);
     outputs[i].id = tracks[i].id;
     if (record == nullptr) continue;
-    outputs[i].mask = *record->mask;
+    outputs[i].mask = record->mask;
     outputs[i].object_score = sigmoid(record->object_score);
   }
   std::vector<MemoryInput> memories;
@@ -142,9 +143,7 @@ std::vector<TrackStepOutput> VisualTracker::step(std::vector<VisualTrack>& track
     FrameRecord record{time.frame, nullptr, view.pointer, view.object_score};
     record.quality = quality_of(view);
     record.own = job.prompted;
-    if (job.prompted || rules_.corrections_condition) {
-      record.mask = std::make_shared<const Logits>(view.mask);
-    }
+    if (job.prompted || rules_.corrections_condition) record.mask = view.mask;
     const bool conditions = job.first || (job.prompted && rules_.corrections_condition);
     job.track->bank.put(std::move(record), conditions, rules_.corrections_condition);
     TrackStepOutput& output = outputs[static_cast<size_t>(job.track - tracks.data())];

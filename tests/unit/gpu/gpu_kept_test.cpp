@@ -228,17 +228,76 @@ TEST_F(GpuKeptTest, ResizesPlanesOfSeveralWaysAsTheHostDoes) {
   std::vector<float> values(9 * 9);
   std::iota(values.begin(), values.end(), -40.0F);
   const auto plane = [&](int64_t side, int64_t through) {
-    return ResizedPlane{std::span(values).first(static_cast<size_t>(side * side)), side, through};
+    const auto some = std::span(values).first(static_cast<size_t>(side * side));
+    return ResizedPlane{LogitPlane({some.begin(), some.end()}), side, through};
   };
-  const std::vector<ResizedPlane> planes = {plane(3, 5), plane(2, 5), plane(2, 0), plane(3, 0),
-                                            plane(7, 0), plane(7, 0), plane(9, 0), plane(3, 9),
-                                            plane(3, 5), plane(3, 5), plane(3, 7)};
+  std::vector<ResizedPlane> planes = {plane(3, 5), plane(2, 5), plane(2, 0), plane(3, 0),
+                                      plane(7, 0), plane(7, 0), plane(9, 0), plane(3, 9),
+                                      plane(3, 5), plane(3, 5), plane(3, 7)};
   const Tensor wanted = resize_planes(planes, 7);
+  for (const size_t i : {3U, 8U}) {
+    planes[i].plane = memory.keep_plane(stream_, uploader_, planes[i].plane.values());
+  }
   for (int round = 0; round < 2; ++round) {
     const auto at = memory.resize(stream_, uploader_, "masks", planes, 7);
     EXPECT_THAT(floats_at(at, wanted.f32().size()), ElementsAreArray(wanted.f32()));
   }
   EXPECT_THROW((void)memory.resize(stream_, uploader_, "masks", {}, 7), Error);
+}
+
+TEST_F(GpuKeptTest, PlanesAreCopiedAsTheyAreAndReadBackAtAnyTime) {
+  auto memory = std::make_unique<GpuKept>(device_, kernels_);
+  std::vector<float> values = numbers(4, 0.5F);
+  values[2 * kCount + 1] = NAN;
+  source_.grow(stream_, values.size() * sizeof(float));
+  uploader_.upload(stream_, source_.data(), std::as_bytes(std::span(values)));
+  const std::vector<size_t> wanted = {3, 0, 2};
+  std::vector<LogitPlane> planes = memory->keep_planes(stream_, source_.data(), wanted, kCount);
+  fill_bytes(stream_, source_.data(), std::byte{0}, values.size() * sizeof(float));
+  planes.push_back(
+      memory->keep_plane(stream_, uploader_, std::span(values).subspan(kCount, kCount)));
+  ASSERT_EQ(planes.size(), 4U);
+  for (const size_t i : {0U, 1U, 3U}) {
+    const size_t row = i == 3 ? 1 : wanted[i];
+    EXPECT_EQ(planes[i].size(), kCount);
+    EXPECT_THAT(planes[i].values(),
+                ElementsAreArray(std::span(values).subspan(row * kCount, kCount)));
+  }
+  EXPECT_TRUE(std::isnan(planes[2].values()[1]));
+  EXPECT_TRUE(memory->keep_planes(stream_, source_.data(), {}, kCount).empty());
+  EXPECT_THROW((void)memory->keep_plane(stream_, uploader_, std::vector<float>(3)), Error);
+  const LogitPlane last = memory->keep_plane(stream_, uploader_, std::vector<float>(kCount, 7.0F));
+  memory.reset();
+  EXPECT_THAT(last.values(), testing::Each(7.0F));
+}
+
+TEST_F(GpuKeptTest, APlaneIsPlacedFromWhereverItIs) {
+  GpuKept memory(device_, kernels_);
+  GpuKept other(device_, kernels_);
+  const std::vector<float> values = numbers(1, 0.25F);
+  for (const LogitPlane& plane :
+       {LogitPlane(values), memory.keep_plane(stream_, uploader_, values),
+        other.keep_plane(stream_, uploader_, values)}) {
+    source_.grow(stream_, kCount * sizeof(float));
+    fill_bytes(stream_, source_.data(), std::byte{0}, kCount * sizeof(float));
+    memory.place(stream_, uploader_, source_.data(), plane);
+    EXPECT_THAT(floats_at(source_.data(), kCount), ElementsAreArray(values));
+  }
+}
+
+TEST_F(GpuKeptTest, APlaneThatNobodyHoldsGivesItsMemoryToTheNext) {
+  GpuKept memory(device_, kernels_);
+  const std::vector<float> first = numbers(1, 0.5F);
+  source_.grow(stream_, kCount * sizeof(float));
+  LogitPlane plane = memory.keep_plane(stream_, uploader_, first);
+  const int objects = fake_cuda_live_objects();
+  for (int round = 0; round < 100; ++round) {
+    memory.place(stream_, uploader_, source_.data(), plane);
+    const std::vector<float> values = numbers(1, static_cast<float>(round));
+    plane = memory.keep_plane(stream_, uploader_, values);
+    EXPECT_THAT(plane.values(), ElementsAreArray(values));
+  }
+  EXPECT_EQ(fake_cuda_live_objects(), objects);
 }
 
 }  // namespace

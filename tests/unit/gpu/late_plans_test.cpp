@@ -216,7 +216,7 @@ TEST_F(LatePlansTest, RowsOfOutputsAreThoseOfTheCpuInTheOrderThatIsAsked) {
   }
 }
 
-TEST_F(LatePlansTest, MasksThatTheHostMadeAreThoseOfTheCpuToThePixel) {
+TEST_F(LatePlansTest, MasksOfLogitsAreThoseOfTheCpuToThePixelWhereverTheyAre) {
   GpuBackend backend(open());
   CpuBackend cpu(std::make_shared<SharedEngines>(graphs_.all_engines()), config_, Semantics::kHf,
                  {});
@@ -233,7 +233,10 @@ TEST_F(LatePlansTest, MasksThatTheHostMadeAreThoseOfTheCpuToThePixel) {
   logits[2].assign(kArea, 1e-9F);  // above 0, but its probability in single precision is one half
   logits[3].assign(kArea, -0.0F);
   logits[4].assign(kArea, std::numeric_limits<float>::denorm_min());
-  const std::vector<std::span<const float>> planes(logits.begin(), logits.end());
+  std::vector<LogitPlane> planes(logits.begin(), logits.end());
+  backend.begin();
+  for (size_t i = 0; i < planes.size(); i += 3) planes[i] = backend.keep_plane(logits[i]);
+  backend.end();
   for (const LogitCut cut : {LogitCut::kAboveZero, LogitCut::kProbable}) {
     for (const std::array<int64_t, 2> size : {std::array<int64_t, 2>{19, 13}, {6, 6}, {4, 40}}) {
       backend.begin();

@@ -16,7 +16,7 @@ TEST(ResizedPlanes, GoThroughAnotherSideWithAntialiasInTheLastStep) {
   for (int i = 0; i < 4; ++i) {
     for (int j = 0; j < 4; ++j) mask.push_back(static_cast<float>((i * 5 + j * 3) % 7) - 3.0F);
   }
-  const ResizedPlane plane{mask, 4, 48};
+  const ResizedPlane plane{LogitPlane(mask), 4, 48};
   const Tensor resized = resize_planes({&plane, 1}, 16);
   const auto found = resized.f32();
   const std::vector<float> expected = {
@@ -29,7 +29,7 @@ TEST(ResizedPlanes, GoThroughAnotherSideWithAntialiasInTheLastStep) {
 
 TEST(ResizedPlanes, OfTheRightSideAreLeftAsTheyAre) {
   const std::vector<float> values = {1, -2, 3, 4.5F};
-  const ResizedPlane planes[] = {{values, 2}, {values, 2}};
+  const ResizedPlane planes[] = {{LogitPlane(values), 2}, {LogitPlane(values), 2}};
   const Tensor resized = resize_planes(planes, 2);
   EXPECT_EQ(resized.shape(), (Shape{2, 1, 2, 2}));
   EXPECT_THAT(resized.f32().first(4), testing::ElementsAreArray(values));
@@ -38,8 +38,8 @@ TEST(ResizedPlanes, OfTheRightSideAreLeftAsTheyAre) {
 
 TEST(ResizedPlanes, RefusesSizesThatDoNotFit) {
   const std::vector<float> values(4);
-  const ResizedPlane good{values, 2};
-  const ResizedPlane bad{values, 3};
+  const ResizedPlane good{LogitPlane(values), 2};
+  const ResizedPlane bad{LogitPlane(values), 3};
   EXPECT_THROW((void)resize_planes({&bad, 1}, 8), Error);
   EXPECT_THROW((void)resize_planes({&good, 1}, 0), Error);
   EXPECT_THROW((void)resize_planes({}, 8), Error);

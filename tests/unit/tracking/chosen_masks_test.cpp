@@ -23,7 +23,7 @@ using testing::ElementsAre;
 using testing::ElementsAreArray;
 using testing::IsEmpty;
 
-/// Notes which of the decoder's masks are copied.
+/// Notes which of the decoder's masks are copied to the host, kept, or counted.
 class ReadingBackend : public CpuBackend {
  public:
   using CpuBackend::CpuBackend;
@@ -38,6 +38,19 @@ class ReadingBackend : public CpuBackend {
     return CpuBackend::read(component, parts);
   }
 
+  [[nodiscard]] std::vector<LogitPlane> keep_planes(std::span<const size_t> wanted,
+                                                    int64_t side) override {
+    kept.insert(wanted.begin(), wanted.end());
+    return CpuBackend::keep_planes(wanted, side);
+  }
+
+  [[nodiscard]] std::vector<std::array<int64_t, 2>> count_logits(std::span<const size_t> wanted,
+                                                                 int64_t side, float high,
+                                                                 float low) override {
+    counted.insert(wanted.begin(), wanted.end());
+    return CpuBackend::count_logits(wanted, side, high, low);
+  }
+
   [[nodiscard]] int64_t padded_size(Component component, const std::string& input,
                                     size_t axis) override {
     EXPECT_EQ(component, kMemoryAttention);
@@ -46,6 +59,8 @@ class ReadingBackend : public CpuBackend {
   }
 
   std::multiset<size_t> planes;
+  std::multiset<size_t> kept;
+  std::multiset<size_t> counted;
   int64_t padded_frames = 0;
 };
 
@@ -91,7 +106,21 @@ class ChosenMasks : public testing::Test {
   std::unique_ptr<ReadingBackend> backend_;
 };
 
-TEST_F(ChosenMasks, OfEachFollowedObjectOnlyTheMaskThatCountsIsCopied) {
+/// Where followed objects' masks are wanted.
+class FollowedMasks : public ChosenMasks, public testing::WithParamInterface<MaskPlace> {
+ protected:
+  [[nodiscard]] const std::multiset<size_t>& taken() const {
+    return GetParam() == MaskPlace::kHost ? backend_->planes : backend_->kept;
+  }
+  [[nodiscard]] const std::multiset<size_t>& left_alone() const {
+    return GetParam() == MaskPlace::kHost ? backend_->kept : backend_->planes;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(OnTheHostOrNot, FollowedMasks,
+                         testing::Values(MaskPlace::kHost, MaskPlace::kModel));
+
+TEST_P(FollowedMasks, OnlyTheOneThatCountsIsTakenOfEach) {
   const Tokenizer tokenizer = FakeGraphs::tokenizer();
   BackendTracker tracker(*backend_, tokenizer, config_, Semantics::kHf);
   const Image image = image_of(12, 10, 1);
@@ -101,9 +130,11 @@ TEST_F(ChosenMasks, OfEachFollowedObjectOnlyTheMaskThatCountsIsCopied) {
     objects[i].tokens = no_tokens();
     objects[i].multimask = i % 2 == 1;
   }
-  const std::vector<DecodeOutput> decoded = tracker.decode(objects);
+  const std::vector<DecodeOutput> decoded = tracker.decode(objects, GetParam());
   // Object 0 is stable, 1 and 3 take the best, 2 is not there, 4 is stable.
-  EXPECT_THAT(backend_->planes, ElementsAre(0, best(1), best(3), 4 * kMasks));
+  EXPECT_THAT(taken(), ElementsAre(0, best(1), best(3), 4 * kMasks));
+  EXPECT_THAT(left_alone(), IsEmpty());
+  EXPECT_THAT(backend_->counted, ElementsAre(0, 4 * kMasks));
   const std::vector<size_t> expected = {0, best(1), 8, best(3), 16};
   const auto width = static_cast<size_t>(tracker.sizes().width);
   for (size_t i = 0; i < decoded.size(); ++i) {
@@ -115,14 +146,14 @@ TEST_F(ChosenMasks, OfEachFollowedObjectOnlyTheMaskThatCountsIsCopied) {
     EXPECT_THAT(*decoded[i].absent,
                 ElementsAreArray(given_.at("absent_pointers").f32().subspan(i * width, width)));
     if (i == 2) {
-      EXPECT_THAT(view.mask, testing::Each(kNoObjectLogit));
+      EXPECT_THAT(view.mask.values(), testing::Each(kNoObjectLogit));
     } else {
-      EXPECT_THAT(view.mask, ElementsAreArray(mask(expected[i]))) << i;
+      EXPECT_THAT(view.mask.values(), ElementsAreArray(mask(expected[i]))) << i;
     }
   }
 }
 
-TEST_F(ChosenMasks, AnUnstableSingleMaskIsLookedAtBeforeTheBestIsCopied) {
+TEST_P(FollowedMasks, AnUnstableSingleMaskIsCountedAndTheBestIsTaken) {
   const Tokenizer tokenizer = FakeGraphs::tokenizer();
   BackendTracker tracker(*backend_, tokenizer, config_, Semantics::kHf);
   const Image image = image_of(12, 10, 2);
@@ -132,17 +163,18 @@ TEST_F(ChosenMasks, AnUnstableSingleMaskIsLookedAtBeforeTheBestIsCopied) {
     input.tokens = no_tokens();
     input.multimask = false;
   }
-  const std::vector<DecodeOutput> decoded = tracker.decode(objects);
-  ASSERT_FALSE(is_stable(mask(kMasks), *config_.tracker));
-  EXPECT_THAT(backend_->planes, ElementsAre(0, kMasks, best(1)));
-  EXPECT_THAT(decoded[1].view.mask, ElementsAreArray(mask(best(1))));
+  const std::vector<DecodeOutput> decoded = tracker.decode(objects, GetParam());
+  EXPECT_THAT(backend_->counted, ElementsAre(0, kMasks));
+  EXPECT_THAT(taken(), ElementsAre(0, best(1)));
+  EXPECT_THAT(left_alone(), IsEmpty());
+  EXPECT_THAT(decoded[1].view.mask.values(), ElementsAreArray(mask(best(1))));
   EXPECT_EQ(decoded[1].view.iou, given_.at("iou_scores").f32()[best(1)]);
   const auto width = static_cast<size_t>(tracker.sizes().width);
   EXPECT_THAT(*decoded[1].view.pointer,
               ElementsAreArray(given_.at("object_pointers").f32().subspan(kMasks * width, width)));
 }
 
-TEST_F(ChosenMasks, OfAnObjectThatAMaskPointsAtNoneIsCopied) {
+TEST_P(FollowedMasks, OfAnObjectThatAMaskPointsAtNoneIsTaken) {
   const Tokenizer tokenizer = FakeGraphs::tokenizer();
   BackendTracker tracker(*backend_, tokenizer, config_, Semantics::kHf);
   const Image image = image_of(12, 10, 3);
@@ -152,8 +184,9 @@ TEST_F(ChosenMasks, OfAnObjectThatAMaskPointsAtNoneIsCopied) {
   input.tokens = no_tokens();
   const auto side = static_cast<size_t>(model_sizes(config_).at("Y"));
   input.mask.assign(side * side, 1.0F);
-  const std::vector<DecodeOutput> decoded = tracker.decode({&input, 1});
-  EXPECT_THAT(backend_->planes, IsEmpty());
+  const std::vector<DecodeOutput> decoded = tracker.decode({&input, 1}, GetParam());
+  EXPECT_THAT(taken(), IsEmpty());
+  EXPECT_THAT(left_alone(), IsEmpty());
   EXPECT_TRUE(decoded[0].view.mask.empty());
 }
 
@@ -190,7 +223,7 @@ class Remembering : public ChosenMasks {
         memory.pointer_times.push_back(0.5F);
       }
     }
-    EXPECT_EQ(tracker.decode(objects).size(), count);
+    EXPECT_EQ(tracker.decode(objects, MaskPlace::kModel).size(), count);
   }
 
   std::vector<std::map<std::string, Tensor>> calls_;

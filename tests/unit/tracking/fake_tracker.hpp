@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <memory>
 #include <string>
 #include <vector>
@@ -60,7 +61,9 @@ class FakeTracker : public TrackerModel {
     return all;
   }
 
-  [[nodiscard]] std::vector<DecodeOutput> decode(std::span<const DecodeInput> objects) override {
+  [[nodiscard]] std::vector<DecodeOutput> decode(std::span<const DecodeInput> objects,
+                                                 MaskPlace place) override {
+    places.insert(place);
     std::vector<DecodeOutput> outputs;
     for (const DecodeInput& input : objects) {
       const uint8_t colour = colour_of(input);
@@ -82,11 +85,11 @@ class FakeTracker : public TrackerModel {
     return outputs;
   }
 
-  [[nodiscard]] std::vector<FrameMask> frame_masks(std::span<const std::span<const float>> logits,
+  [[nodiscard]] std::vector<FrameMask> frame_masks(std::span<const LogitPlane> logits,
                                                    std::array<int64_t, 2> size) override {
     std::vector<FrameMask> masks;
-    for (const auto plane : logits) {
-      const auto pixels = positive_mask(plane, kSide, size[0], size[1]);
+    for (const LogitPlane& plane : logits) {
+      const auto pixels = positive_mask(plane.values(), kSide, size[0], size[1]);
       FrameMask& mask = masks.emplace_back();
       mask.counts = rle_counts(pixels, size[1], size[0]);
       mask.area = rle_area(mask.counts);
@@ -117,6 +120,7 @@ class FakeTracker : public TrackerModel {
   int encoded = 0;
   int restored = 0;
   int shown = 0;                        ///< Calls of frame_masks().
+  std::set<MaskPlace> places;           ///< Where masks were wanted.
   std::vector<DecodeInput> decoded;     ///< All of them.
   std::vector<MemoryInput> remembered;  ///< All of them.
 

@@ -148,8 +148,12 @@ class MaskChoice : public testing::Test {
   MaskChoice() : single(16 * 16, -1.0F) { std::fill_n(single.begin(), 100, 1.0F); }
 
   [[nodiscard]] size_t choose(bool multimask) const {
-    return choose_mask(ious, multimask,
-                       hangs_on_single(multimask, config) && !is_stable(single, config));
+    const auto delta = static_cast<float>(config.stability_delta);
+    const auto above = [&](float threshold) -> int64_t {
+      return std::ranges::count_if(single, [&](float value) { return value > threshold; });
+    };
+    const bool stable = is_stable({above(delta), above(-delta)}, config);
+    return choose_mask(ious, multimask, hangs_on_single(multimask, config) && !stable);
   }
 
   TrackerConfig config = small_tracker();

@@ -360,7 +360,7 @@ TEST_F(Texts, RemembersTheMaskOfTheDetectionWhereTheModelSaysSo) {
   config.recondition_on_trk_masks = false;
   session().add({"a", {}});
   (void)run(17, {{1, 2, 3, 4}});
-  const Logits& mask = model.remembered.back().mask;
+  const auto mask = model.remembered.back().mask.values();
   EXPECT_EQ(*std::ranges::max_element(mask), 1.0F);
   EXPECT_EQ(*std::ranges::min_element(mask), 0.0F);
   EXPECT_EQ(model.remembered.back().object_score, 10.0F);
