@@ -17,17 +17,22 @@
 namespace sam3trt {
 namespace {
 
-constexpr int64_t kWarpgroupHeadDim = 64;
 // Of a block, as the kernels are compiled.
 constexpr int64_t kRotateThreads = 256;
 constexpr unsigned kMmaThreads = 128;
 constexpr unsigned kGridThreads = 256;
 // Bytes that a block of every GPU from compute capability 8.0 on can share.
 constexpr int64_t kGridShared = int64_t{99} * 1024;
-constexpr unsigned kWarpgroupShared = kWarpgroupSharedElements * sizeof(uint16_t);
 constexpr int kMaxDynamicShared = 8;   // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 constexpr int64_t kMaxGrid = 65535;    // of y and z
 constexpr int64_t kMaxRows = 1 << 30;  // of queries and keys
+
+/// Bytes that a block of attention by wgmma shares; 0 where there is no such kernel.
+constexpr unsigned warpgroup_shared(int64_t head_dim) {
+  if (head_dim == 64) return kWarpgroupSharedElements<64> * sizeof(uint16_t);
+  if (head_dim == 32) return kWarpgroupSharedElements<32> * sizeof(uint16_t);
+  return 0;
+}
 
 template <typename Element>
 AttentionRows<Element> rows(DevicePointer data, int64_t batch, int64_t row, int64_t head) {
@@ -222,10 +227,11 @@ void OperatorKernels::load() {
       functions.rotate_keys = kernel(library_, "sam3trt_rotate_keys_" + name);
       functions.grid_attention = kernel(library_, "sam3trt_grid_attention_" + name);
       allow_shared(functions.grid_attention, kGridShared, AttentionForm::kMma);
-      if (warpgroup_library_ == nullptr || kAttentionHeadDims[s] != kWarpgroupHeadDim) continue;
+      const unsigned bytes = warpgroup_shared(kAttentionHeadDims[s]);
+      if (warpgroup_library_ == nullptr || bytes == 0) continue;
       functions.warpgroup_attention =
           kernel(warpgroup_library_, "sam3trt_warpgroup_attention_" + name);
-      allow_shared(functions.warpgroup_attention, kWarpgroupShared, AttentionForm::kWarpgroup);
+      allow_shared(functions.warpgroup_attention, bytes, AttentionForm::kWarpgroup);
     }
   }
   load_memory_attention();
@@ -258,9 +264,9 @@ const CudaDeviceInfo& OperatorKernels::current_gpu() const {
   return gpus_.at(static_cast<size_t>(device));
 }
 
-AttentionForm OperatorKernels::best_form(const RotaryAttention& attention) const {
+AttentionForm OperatorKernels::best_form(int64_t head_dim) const {
   const bool warpgroups =
-      attention.head_dim == kWarpgroupHeadDim && has_form(current_gpu(), AttentionForm::kWarpgroup);
+      warpgroup_shared(head_dim) > 0 && has_form(current_gpu(), AttentionForm::kWarpgroup);
   return warpgroups ? AttentionForm::kWarpgroup : AttentionForm::kMma;
 }
 
@@ -280,22 +286,32 @@ const OperatorKernels::Functions& OperatorKernels::functions(DType type, int64_t
 
 void OperatorKernels::launch(const RotaryAttention& a, void* stream, AttentionForm form) const {
   check(a);
-  const Functions& kernels = functions(a.type, a.head_dim);
-  const bool warpgroups = form == AttentionForm::kWarpgroup;
-  if (warpgroups && kernels.warpgroup_attention == nullptr) {
-    throw Error(ErrorCode::kInternal, "no attention kernel with wgmma for heads of " +
-                                          std::to_string(a.head_dim) + " on this machine");
-  }
+  check_form(a.type, a.head_dim, form);
   rotate_keys(a, stream);
-  AttentionArgs attend = attention_args(a);
-  if (warpgroups) {
-    constexpr int64_t kQueries = WarpgroupTile::kQueries;
-    start(kernels.warpgroup_attention, {tiles_of(a.window, kQueries), a.heads, windows_of(a)},
-          kWarpgroupThreads, stream, &attend, kWarpgroupShared);
+  attend(attention_args(a), {a.window, a.heads, windows_of(a)}, a.type, a.head_dim, form, stream);
+}
+
+void OperatorKernels::check_form(DType type, int64_t head_dim, AttentionForm form) const {
+  if (form == AttentionForm::kMma || functions(type, head_dim).warpgroup_attention != nullptr) {
+    return;
+  }
+  throw Error(ErrorCode::kInternal, "no attention kernel with wgmma for heads of " +
+                                        std::to_string(head_dim) + " on this machine");
+}
+
+/// `sizes`: queries, heads, batches.
+void OperatorKernels::attend(AttentionArgs args, const std::array<int64_t, 3>& sizes, DType type,
+                             int64_t head_dim, AttentionForm form, void* stream) const {
+  const Functions& kernels = functions(type, head_dim);
+  const auto [queries, heads, batches] = sizes;
+  if (form == AttentionForm::kWarpgroup) {
+    constexpr int64_t kQueries = WarpgroupTile<64>::kQueries;  // the same for all sizes
+    start(kernels.warpgroup_attention, {tiles_of(queries, kQueries), heads, batches},
+          kWarpgroupThreads, stream, &args, warpgroup_shared(head_dim));
   } else {
-    constexpr int64_t kQueries = AttentionTile<64>::kQueries;  // the same for all sizes
-    start(kernels.attention, {tiles_of(a.window, kQueries), a.heads, windows_of(a)}, kMmaThreads,
-          stream, &attend);
+    constexpr int64_t kQueries = AttentionTile<64>::kQueries;  // likewise
+    start(kernels.attention, {tiles_of(queries, kQueries), heads, batches}, kMmaThreads, stream,
+          &args);
   }
 }
 
@@ -313,12 +329,11 @@ void OperatorKernels::rotate_keys(const RotaryAttention& a, void* stream) const 
         kRotateThreads, stream, &rotate);
 }
 
-void OperatorKernels::launch(const PlainAttention& a, void* stream) const {
+void OperatorKernels::launch(const PlainAttention& a, void* stream, AttentionForm form) const {
   check(a);
-  AttentionArgs attend = separate_args(a, a.keys);
-  constexpr int64_t kQueries = AttentionTile<64>::kQueries;  // the same for all sizes
-  start(functions(a.type, a.head_dim).attention,
-        {tiles_of(a.queries, kQueries), a.heads, a.prompts}, kMmaThreads, stream, &attend);
+  check_form(a.type, a.head_dim, form);
+  attend(separate_args(a, a.keys), {a.queries, a.heads, a.prompts}, a.type, a.head_dim, form,
+         stream);
 }
 
 void OperatorKernels::launch(const BoxBias& b, void* stream) const {

@@ -11,6 +11,8 @@
 
 namespace sam3trt {
 
+struct AttentionArgs;
+
 /// The operator kPlainAttention (base/own_operators.hpp) in device memory.
 struct PlainAttention {
   DType type = DType::kF16;  ///< kF16 or kBF16
@@ -162,7 +164,8 @@ struct QuantisedValues {
 };
 
 /// Which instructions multiply: mma.sync, which all GPUs have, or wgmma, which is faster and which
-/// GPUs of compute capability 9.0 have for heads of 64 channels and for attention to memories.
+/// GPUs of compute capability 9.0 have for heads of 32 and 64 channels and for attention to
+/// memories.
 enum class AttentionForm { kMma, kWarpgroup };
 
 [[nodiscard]] bool has_form(const CudaDeviceInfo& gpu, AttentionForm form);
@@ -178,7 +181,12 @@ class OperatorKernels {
   OperatorKernels& operator=(const OperatorKernels&) = delete;
 
   /// The fastest form that the GPU of the current context has for these sizes.
-  [[nodiscard]] AttentionForm best_form(const RotaryAttention& attention) const;
+  [[nodiscard]] AttentionForm best_form(const RotaryAttention& attention) const {
+    return best_form(attention.head_dim);
+  }
+  [[nodiscard]] AttentionForm best_form(const PlainAttention& attention) const {
+    return best_form(attention.head_dim);
+  }
   [[nodiscard]] AttentionForm best_form(const MemoryAttention& attention) const;
 
   /// Puts the work into a stream (CUstream) and returns; it neither waits nor allocates. Throws
@@ -187,7 +195,10 @@ class OperatorKernels {
   void launch(const RotaryAttention& attention, void* stream) const {
     launch(attention, stream, best_form(attention));
   }
-  void launch(const PlainAttention& attention, void* stream) const;
+  void launch(const PlainAttention& attention, void* stream, AttentionForm form) const;
+  void launch(const PlainAttention& attention, void* stream) const {
+    launch(attention, stream, best_form(attention));
+  }
   void launch(const BoxBias& bias, void* stream) const;
   void launch(const QueryPosition& position, void* stream) const;
   void launch(const GridAttention& attention, void* stream) const;
@@ -222,6 +233,10 @@ class OperatorKernels {
 
   [[nodiscard]] const Functions& functions(DType type, int64_t head_dim) const;
   [[nodiscard]] const MemoryFunctions& functions(const MemoryAttention& attention) const;
+  [[nodiscard]] AttentionForm best_form(int64_t head_dim) const;
+  void check_form(DType type, int64_t head_dim, AttentionForm form) const;
+  void attend(AttentionArgs args, const std::array<int64_t, 3>& sizes, DType type, int64_t head_dim,
+              AttentionForm form, void* stream) const;
   [[nodiscard]] const CudaDeviceInfo& current_gpu() const;
   [[nodiscard]] void* kernel(void* library, const std::string& name) const;
   void load();

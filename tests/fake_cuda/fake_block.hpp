@@ -297,9 +297,10 @@ class FakeWarp {
   int thread_;
 
  protected:
+  template <int kDim>
   static float element(const uint16_t* tile, size_t row, size_t column) {
     const auto chunk = static_cast<int>(column / 8);
-    const int place = AttentionTile<64>::place(static_cast<int>(row), chunk);
+    const int place = AttentionTile<kDim>::place(static_cast<int>(row), chunk);
     return Type::to_float(tile[static_cast<size_t>(place) + column % 8]);
   }
   static float half_of(uint32_t pair, size_t which) {
@@ -331,8 +332,10 @@ class FakeWarpgroup : public FakeWarp<Type> {
   static void give_registers() {}
   template <int kCount>
   static void take_registers() {}
+  static void settle(float value, float* unread) { *unread = value; }
   static void fence_products() {}
-  static void hold(float (&/*d*/)[8][4]) {}
+  template <int kFragments>
+  static void hold(float (&/*d*/)[kFragments][4]) {}
 
   void commit_products() {
     groups_.push_back(std::move(products_));
@@ -357,34 +360,37 @@ class FakeWarpgroup : public FakeWarp<Type> {
     arrive(barrier);
   }
 
-  void multiply_shared(float (&d)[8][4], const uint16_t* a, const uint16_t* b, int k, bool add) {
+  template <int kDim, int kFragments>
+  void multiply_shared(float (&d)[kFragments][4], const uint16_t* a, const uint16_t* b, int k,
+                       bool add) {
     const auto first = static_cast<size_t>(16 * k);
     products_.push_back([this, &d, a, b, first, add] {
       for_each_sum(d, !add, [&](size_t row, size_t column, size_t step) {
-        return static_cast<double>(this->element(a, row, first + step)) *
-               static_cast<double>(this->element(b, column, first + step));
+        return static_cast<double>(this->template element<kDim>(a, row, first + step)) *
+               static_cast<double>(this->template element<kDim>(b, column, first + step));
       });
     });
   }
 
-  void multiply_packed(float (&d)[8][4], const uint32_t (&a)[4], const uint16_t* b, int k) {
+  template <int kDim>
+  void multiply_packed(float (&d)[kDim / 8][4], const uint32_t (&a)[4], const uint16_t* b, int k) {
     const auto first = static_cast<size_t>(16 * k);
     products_.push_back([this, &d, &a, b, first] {
       const auto left = this->block().share(std::array<uint32_t, 4>{a[0], a[1], a[2], a[3]});
       for_each_sum(d, false, [&](size_t row, size_t column, size_t step) {
         const uint32_t pair = left[row % 8 * 4 + step % 8 / 2][row % 16 / 8 + step / 8 * 2];
         return static_cast<double>(this->half_of(pair, step % 2)) *
-               static_cast<double>(this->element(b, first + step, column));
+               static_cast<double>(this->template element<kDim>(b, first + step, column));
       });
     });
   }
 
  private:
   /// Adds product(row of the warpgroup's 64, column, step) over 16 steps to what this lane holds.
-  template <typename Product>
-  void for_each_sum(float (&d)[8][4], bool fresh, const Product& product) {
+  template <size_t kFragments, typename Product>
+  void for_each_sum(float (&d)[kFragments][4], bool fresh, const Product& product) {
     const auto thread = static_cast<size_t>(this->thread() % 128);
-    for (size_t n = 0; n < 8; ++n) {
+    for (size_t n = 0; n < kFragments; ++n) {
       for (size_t i = 0; i < 4; ++i) {
         const size_t row = thread / 32 * 16 + i / 2 * 8 + thread % 32 / 4;
         const size_t column = n * 8 + thread % 4 * 2 + i % 2;

@@ -127,10 +127,10 @@ Work grid_attention(Grid grid, void* parameters) {
   return attention<Attention, Warp>(grid, parameters);
 }
 
-template <typename Type>
+template <int kDim, typename Type>
 Work warpgroup_attention(Grid grid, void* parameters) {
   using Warp = FakeWarpgroup<Type>;
-  return attention<WarpgroupAttention<Warp>, Warp>(grid, parameters);
+  return attention<WarpgroupAttention<kDim, Warp>, Warp>(grid, parameters);
 }
 
 /// The kernels of attention to memories, by name.
@@ -198,9 +198,14 @@ std::map<std::string, Kernel>& kernels() {
       {"sam3trt_gather_rows", {plain<GatherArgs>(gather_rows_body)}},
       {"sam3trt_enlarge", {plain<EnlargeArgs>(enlarge_body)}},
       {"sam3trt_memory_count", {plain<MemoryCountArgs>(memory_count_body)}},
-      {"sam3trt_warpgroup_attention_f16_64", {warpgroup_attention<FakeFloat16>, kWarpgroupThreads}},
+      {"sam3trt_warpgroup_attention_f16_32",
+       {warpgroup_attention<32, FakeFloat16>, kWarpgroupThreads}},
+      {"sam3trt_warpgroup_attention_bf16_32",
+       {warpgroup_attention<32, FakeBFloat16>, kWarpgroupThreads}},
+      {"sam3trt_warpgroup_attention_f16_64",
+       {warpgroup_attention<64, FakeFloat16>, kWarpgroupThreads}},
       {"sam3trt_warpgroup_attention_bf16_64",
-       {warpgroup_attention<FakeBFloat16>, kWarpgroupThreads}},
+       {warpgroup_attention<64, FakeBFloat16>, kWarpgroupThreads}},
       {"sam3trt_box_bias",
        {shared<BoxBiasArgs, BoxBiasWeights>(box_bias_load_body, box_bias_body)}},
       {"sam3trt_query_position",

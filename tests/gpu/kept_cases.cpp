@@ -206,8 +206,7 @@ CaseResult enlarge_case(const Bench& bench, const Sides& sides) {
   const auto area = static_cast<size_t>(sides.from * sides.from);
   for (size_t i = 0; i < static_cast<size_t>(sides.planes); ++i) {
     const auto plane = std::span(values).subspan(i * area, area);
-    planes.push_back(
-        {LogitPlane({plane.begin(), plane.end()}), sides.from, sides.through});
+    planes.push_back({LogitPlane({plane.begin(), plane.end()}), sides.from, sides.through});
   }
   const Tensor wanted = resize_planes(planes, sides.to);
   for (size_t i = 0; i < size; ++i, ++result.values) {

@@ -23,8 +23,10 @@ struct Sizes {
   [[nodiscard]] int64_t width() const { return heads * head_dim; }
 };
 
-/// Odd sizes, one query, one key, more queries than a block has, whole tiles.
-constexpr std::array<Sizes, 6> kCases = {{{DType::kF16, 2, 37, 63, 2, 16},
+/// Odd sizes, one query, one key, more queries than a block has, whole tiles, more than there are
+/// stages.
+constexpr std::array<Sizes, 7> kCases = {{{DType::kF16, 2, 37, 63, 2, 16},
+                                          {DType::kF16, 1, 40, 700, 2, 32},
                                           {DType::kF16, 2, 150, 150, 3, 32},
                                           {DType::kBF16, 1, 128, 64, 2, 32},
                                           {DType::kF16, 1, 1, 130, 1, 64},
@@ -98,7 +100,8 @@ class Problem {
   Sizes sizes_;
 };
 
-CaseResult run_case(const DeviceBench& bench, const OperatorKernels& kernels, const Sizes& sizes) {
+CaseResult run_case(const DeviceBench& bench, const OperatorKernels& kernels, const Sizes& sizes,
+                    AttentionForm form) {
   const Problem problem(sizes);
   const DeviceBuffer query = bench.upload(problem.query);
   const DeviceBuffer key = bench.upload(problem.key);
@@ -106,12 +109,14 @@ CaseResult run_case(const DeviceBench& bench, const OperatorKernels& kernels, co
   const DeviceBuffer result = bench.make<uint16_t>(problem.query.size());
   const PlainAttention call{sizes.type,    query.data(),  key.data(), value.data(), result.data(),
                             sizes.prompts, sizes.queries, sizes.keys, sizes.heads,  sizes.head_dim};
-  const double microseconds = bench.run([&] { kernels.launch(call, bench.stream().handle()); });
+  const double microseconds =
+      bench.run([&] { kernels.launch(call, bench.stream().handle(), form); });
   const auto found = bench.download<uint16_t>(result, problem.query.size());
   const std::string name =
       "attention " + std::string(name_of(sizes.type)) + " " + std::to_string(sizes.prompts) + "x" +
       std::to_string(sizes.queries) + " queries to " + std::to_string(sizes.keys) + " keys, " +
-      std::to_string(sizes.heads) + " heads of " + std::to_string(sizes.head_dim);
+      std::to_string(sizes.heads) + " heads of " + std::to_string(sizes.head_dim) +
+      (form == AttentionForm::kWarpgroup ? ", wgmma" : "");
   return attention_result(name, sizes.type, found.size(), problem.largest_difference(found),
                           microseconds);
 }
@@ -122,7 +127,11 @@ void run_plain_attention_cases(const CudaDevice& device, const CaseOptions& opti
                                const std::function<void(const CaseResult&)>& report) {
   const OperatorKernels kernels(device.driver());
   run_cases(device, options, kCases, kTimed, [&](const DeviceBench& bench, const Sizes& sizes) {
-    report(run_case(bench, kernels, sizes));
+    report(run_case(bench, kernels, sizes, AttentionForm::kMma));
+    PlainAttention call;
+    call.head_dim = sizes.head_dim;
+    if (kernels.best_form(call) == AttentionForm::kMma) return;
+    report(run_case(bench, kernels, sizes, AttentionForm::kWarpgroup));
   });
 }
 

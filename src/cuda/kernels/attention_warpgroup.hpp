@@ -4,12 +4,14 @@
 
 namespace sam3trt {
 
-/// Sizes of the form below: the windows of SAM 3's vision encoder are multiples of both.
-using WarpgroupTile = AttentionSizes<64, 192, 64, 1, false>;
+/// Sizes of the form below, for heads of 64 and of 32 channels: the windows of SAM 3's vision
+/// encoder (576) and its grid (5184) are multiples of both numbers.
+template <int kDim>
+using WarpgroupTile = AttentionSizes<kDim, 192, 96, 1, false>;
 
 /// Threads of a block: a warpgroup per 64 queries, which multiplies, and one that copies. Registers
 /// of a thread of each; a block has all of its multiprocessor.
-inline constexpr int kMultiplyingThreads = WarpgroupTile::kQueries * 2;
+inline constexpr int kMultiplyingThreads = 192 * 2;
 inline constexpr int kCopyingThreads = 128;
 inline constexpr int kWarpgroupThreads = kMultiplyingThreads + kCopyingThreads;
 inline constexpr int kMultiplyingRegisters = 160;
@@ -18,25 +20,27 @@ static_assert(kMultiplyingThreads * kMultiplyingRegisters + kCopyingThreads * kC
               65536);
 
 /// What a block shares: queries, then stages of one tile of keys and of values each, then two
-/// barriers per stage.
+/// barriers per stage, then a float of each thread that multiplies.
 inline constexpr int kWarpgroupStages = 4;
-inline constexpr int kWarpgroupTileElements = WarpgroupTile::kKeys * WarpgroupTile::kDim;
-inline constexpr int kWarpgroupSharedElements = WarpgroupTile::kQueries * WarpgroupTile::kDim +
-                                                kWarpgroupStages * 2 * kWarpgroupTileElements +
-                                                kWarpgroupStages * 2 * 4;
+template <int kDim>
+inline constexpr int kWarpgroupTileElements = WarpgroupTile<kDim>::kKeys* kDim;
+template <int kDim>
+inline constexpr int kWarpgroupSharedElements =
+    WarpgroupTile<kDim>::kQueries* kDim + kWarpgroupStages * 2 * kWarpgroupTileElements<kDim> +
+    kWarpgroupStages * 2 * 4 + kMultiplyingThreads * 2;
 
-/// Attention by wgmma, the matrix instruction of compute capability 9.0, for heads of 64 channels.
-/// The last warpgroup copies tiles of keys and values into stages, the others multiply; warps meet
-/// only where a stage is filled or used up. While the exponentials of one tile are computed, the
-/// scores of the next one and the products with the values of the one before are under way
-/// (FlashAttention-3: Shah et al. 2024, section 3).
-template <typename Warp>
-class WarpgroupAttention : public AttentionCore<WarpgroupTile, 1, Warp> {
+/// Attention by wgmma, the matrix instruction of compute capability 9.0. The last warpgroup copies
+/// tiles of keys and values into stages, the others multiply; warps meet only where a stage is
+/// filled or used up. While the exponentials of one tile are computed, the products with the values
+/// of the one before are under way, and the scores of other warpgroups (FlashAttention-3: Shah et
+/// al. 2024, section 3).
+template <int kHeadDim, typename Warp>
+class WarpgroupAttention : public AttentionCore<WarpgroupTile<kHeadDim>, 1, Warp> {
  public:
-  using Core = AttentionCore<WarpgroupTile, 1, Warp>;
+  using Core = AttentionCore<WarpgroupTile<kHeadDim>, 1, Warp>;
   using typename Core::Tile;
   static constexpr int kThreads = kWarpgroupThreads;
-  static constexpr int kSharedElements = kWarpgroupSharedElements;
+  static constexpr int kSharedElements = kWarpgroupSharedElements<kHeadDim>;
   static_assert(Core::kThreads == kMultiplyingThreads);
   static_assert(kMultiplyingThreads % kCopyingThreads == 0);  // as copy_tile numbers threads
 
@@ -64,10 +68,12 @@ class WarpgroupAttention : public AttentionCore<WarpgroupTile, 1, Warp> {
 
  private:
   using typename Core::Scores;
-  static constexpr int kSteps = Tile::kKeys / 16;  // as many as of 64 channels
-  static constexpr int kAhead = 2;                 // tiles whose copies are under way
-  // A tile is used up only after the second one after it was filled.
-  static_assert(kAhead + 2 <= kWarpgroupStages);
+  static constexpr int kTile = kWarpgroupTileElements<kHeadDim>;
+  static constexpr int kScoreSteps = kHeadDim / 16;
+  static constexpr int kMixSteps = Tile::kKeys / 16;
+  static constexpr int kAhead = 2;  // tiles whose copies are under way
+  // A tile is used up only after the next one was filled.
+  static_assert(kAhead + 1 <= kWarpgroupStages);
 
   [[nodiscard]] SAM3TRT_DEVICE Warp& warp() const { return this->warp_; }
 
@@ -105,77 +111,64 @@ class WarpgroupAttention : public AttentionCore<WarpgroupTile, 1, Warp> {
   SAM3TRT_DEVICE void multiply_all() {
     const int tiles = this->tiles();
     wait_filled(0);
-    start_scores(scores_[0], 0);
+    start_scores(0);
     warp().template wait_products<0>();
-    warp().hold(scores_[0][0]);
-    int tile = 0;
-    for (; tile + 2 < tiles; tile += 2) {
-      step(scores_[0], scores_[1], tile);
-      step(scores_[1], scores_[0], tile + 1);
-    }
-    if (tile + 1 < tiles) {
-      step(scores_[0], scores_[1], tile);
-      last_step(scores_[1], tile + 1);
-    } else {
-      last_step(scores_[0], tile);
-    }
+    warp().hold(scores_[0]);
+    this->soften(scores_, 0);
+    pack();
+    for (int tile = 1; tile < tiles; ++tile) step(tile);
+    start_mixing(tiles - 1);
     warp().template wait_products<0>();
     warp().hold(this->mixed_[0]);
     this->write();
   }
 
   [[nodiscard]] SAM3TRT_DEVICE uint16_t* keys_of(int tile) const {
-    return this->shared_ + Tile::kQueries * Tile::kDim +
-           tile % kWarpgroupStages * 2 * kWarpgroupTileElements;
+    return this->shared_ + Tile::kQueries * Tile::kDim + tile % kWarpgroupStages * 2 * kTile;
   }
-  [[nodiscard]] SAM3TRT_DEVICE uint16_t* values_of(int tile) const {
-    return keys_of(tile) + kWarpgroupTileElements;
-  }
+  [[nodiscard]] SAM3TRT_DEVICE uint16_t* values_of(int tile) const { return keys_of(tile) + kTile; }
   [[nodiscard]] SAM3TRT_DEVICE uint64_t* filled(int tile) const {
-    auto* barriers =
-        reinterpret_cast<uint64_t*>(keys_of(0) + kWarpgroupStages * 2 * kWarpgroupTileElements);
+    auto* barriers = reinterpret_cast<uint64_t*>(keys_of(0) + kWarpgroupStages * 2 * kTile);
     return barriers + tile % kWarpgroupStages;
   }
   [[nodiscard]] SAM3TRT_DEVICE uint64_t* used(int tile) const {
     return filled(tile) + kWarpgroupStages;
+  }
+  [[nodiscard]] SAM3TRT_DEVICE float* unread() const {
+    return reinterpret_cast<float*>(filled(0) + 2 * kWarpgroupStages) + this->thread_;
   }
   /// How often a stage was filled before it took this tile, by its last bit.
   [[nodiscard]] static SAM3TRT_DEVICE int round_of(int tile) { return tile / kWarpgroupStages % 2; }
 
   SAM3TRT_DEVICE void wait_filled(int tile) { warp().wait_barrier(filled(tile), round_of(tile)); }
 
-  /// One tile, whose scores are there, and the scores of the next one.
-  SAM3TRT_DEVICE void step(Scores& scores, Scores& next, int tile) {
-    wait_filled(tile + 1);
-    start_scores(next, tile + 1);
-    this->soften(scores, tile);
+  /// The scores of a tile, and the products with the values of the one before.
+  SAM3TRT_DEVICE void step(int tile) {
+    wait_filled(tile);
+    start_scores(tile);
+    start_mixing(tile - 1);
     warp().template wait_products<1>();
-    warp().hold(this->mixed_[0]);
-    if (tile > 0 && this->lane_ == 0) warp().arrive(used(tile - 1));
-    mix(scores, tile);
-    warp().template wait_products<1>();
-    warp().hold(next[0]);
-  }
-
-  SAM3TRT_DEVICE void last_step(Scores& scores, int tile) {
-    this->soften(scores, tile);
+    warp().hold(scores_[0]);
+    this->soften(scores_, tile);
+    // The compiler knows no reason to compute exponentials before it waits for products.
+    warp().settle(this->softmax_.sum(0, 0) + this->softmax_.sum(0, 1), unread());
     warp().template wait_products<0>();
     warp().hold(this->mixed_[0]);
-    mix(scores, tile);
-  }
-
-  SAM3TRT_DEVICE void mix(Scores& scores, int tile) {
+    if (this->lane_ == 0) warp().arrive(used(tile - 1));
     this->rescale();
-    for (int k = 0; k < kSteps; ++k) Core::Softmax::pack(scores, 0, k, packed_[k]);
-    start_mixing(tile);
+    pack();
   }
 
-  SAM3TRT_DEVICE void start_scores(Scores& scores, int tile) {
+  SAM3TRT_DEVICE void pack() {
+    for (int k = 0; k < kMixSteps; ++k) Core::Softmax::pack(scores_, 0, k, packed_[k]);
+  }
+
+  SAM3TRT_DEVICE void start_scores(int tile) {
     const uint16_t* queries = this->shared_ + this->thread_ / 128 * 64 * Tile::kDim;
-    warp().hold(scores[0]);
+    warp().hold(scores_[0]);
     warp().fence_products();
-    for (int k = 0; k < kSteps; ++k) {
-      warp().multiply_shared(scores[0], queries, keys_of(tile), k, k > 0);
+    for (int k = 0; k < kScoreSteps; ++k) {
+      warp().template multiply_shared<kHeadDim>(scores_[0], queries, keys_of(tile), k, k > 0);
     }
     warp().commit_products();
   }
@@ -183,14 +176,14 @@ class WarpgroupAttention : public AttentionCore<WarpgroupTile, 1, Warp> {
   SAM3TRT_DEVICE void start_mixing(int tile) {
     warp().hold(this->mixed_[0]);
     warp().fence_products();
-    for (int k = 0; k < kSteps; ++k) {
-      warp().multiply_packed(this->mixed_[0], packed_[k], values_of(tile), k);
+    for (int k = 0; k < kMixSteps; ++k) {
+      warp().template multiply_packed<kHeadDim>(this->mixed_[0], packed_[k], values_of(tile), k);
     }
     warp().commit_products();
   }
 
-  Scores scores_[2];
-  uint32_t packed_[kSteps][4];
+  Scores scores_;
+  uint32_t packed_[kMixSteps][4];
 };
 
 }  // namespace sam3trt

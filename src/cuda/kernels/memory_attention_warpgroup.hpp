@@ -188,8 +188,8 @@ class WarpgroupMemoryAttention
     warp().fence_products();
     SAM3TRT_UNROLL for (int part = 0; part < Core::kValueParts; ++part) {
       SAM3TRT_UNROLL for (int k = 0; k < Core::kSteps; ++k) {
-        warp().multiply_packed(this->mixed_[part], packed_[k],
-                               values(turn) + part * kMemoryPartElements, k);
+        warp().template multiply_packed<kMemoryPartChannels>(
+            this->mixed_[part], packed_[k], values(turn) + part * kMemoryPartElements, k);
       }
     }
     warp().commit_products();
@@ -201,8 +201,9 @@ class WarpgroupMemoryAttention
     warp().fence_products();
     SAM3TRT_UNROLL for (int part = 0; part < kMemoryParts; ++part) {
       SAM3TRT_UNROLL for (int k = 0; k < Core::kSteps; ++k) {
-        warp().multiply_shared(scores_[0], this->queries(part),
-                               keys(turn) + part * kMemoryPartElements, k, part + k > 0);
+        warp().template multiply_shared<kMemoryPartChannels>(
+            scores_[0], this->queries(part), keys(turn) + part * kMemoryPartElements, k,
+            part + k > 0);
       }
     }
     warp().commit_products();

@@ -55,6 +55,9 @@ class RunningSoftmax {
   /// What products so far have to be multiplied by after the last soften().
   [[nodiscard]] SAM3TRT_DEVICE float scale(int m, int r) const { return scale_[m][r]; }
 
+  /// Of this lane's keys so far.
+  [[nodiscard]] SAM3TRT_DEVICE float sum(int m, int r) const { return sum_[m][r]; }
+
   /// The largest score so far.
   [[nodiscard]] SAM3TRT_DEVICE float top(int m, int r) const { return top_[m][r]; }
 

@@ -5,37 +5,9 @@
 #include <cuda_fp8.h>
 
 #include "cuda/kernels/attention.hpp"
+#include "cuda/kernels/wgmma.cuh"
 
 namespace sam3trt {
-
-/// wgmma m64n64k16 with float32 sums, of one type: A from shared memory or registers, B from shared
-/// memory (by channels of its rows, or by rows). A compiler for other GPUs does not know it.
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
-#define SAM3TRT_WGMMA_SUMS                                                                      \
-  "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, " \
-  "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}"
-#define SAM3TRT_WGMMA_ROW(i) "+f"(d[i][0]), "+f"(d[i][1]), "+f"(d[i][2]), "+f"(d[i][3])
-#define SAM3TRT_WGMMA_RESULT                                                              \
-  SAM3TRT_WGMMA_ROW(0), SAM3TRT_WGMMA_ROW(1), SAM3TRT_WGMMA_ROW(2), SAM3TRT_WGMMA_ROW(3), \
-      SAM3TRT_WGMMA_ROW(4), SAM3TRT_WGMMA_ROW(5), SAM3TRT_WGMMA_ROW(6), SAM3TRT_WGMMA_ROW(7)
-#define SAM3TRT_WGMMA(type)                                                                 \
-  static __device__ void start_shared(float(&d)[8][4], uint64_t a, uint64_t b, int add) {   \
-    asm volatile(                                                                           \
-        "{ .reg .pred p; setp.ne.b32 p, %34, 0; "                                           \
-        "wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type " " SAM3TRT_WGMMA_SUMS  \
-        ", %32, %33, p, 1, 1, 0, 0; }"                                                      \
-        : SAM3TRT_WGMMA_RESULT                                                              \
-        : "l"(a), "l"(b), "r"(add));                                                        \
-  }                                                                                         \
-  static __device__ void start_packed(float(&d)[8][4], const uint32_t(&a)[4], uint64_t b) { \
-    asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type                \
-                 " " SAM3TRT_WGMMA_SUMS ", {%32, %33, %34, %35}, %36, 1, 1, 1, 1;"          \
-                 : SAM3TRT_WGMMA_RESULT                                                     \
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));                     \
-  }
-#else
-#define SAM3TRT_WGMMA(type)
-#endif
 
 /// Arithmetic of 16-bit floats: float16.
 struct Float16 {
@@ -139,8 +111,8 @@ struct GpuWarp : Type {
 };
 
 /// The same with the matrix instructions of warpgroups, 128 threads. Factors in shared memory are
-/// tiles of 64 rows of 64 channels, placed as AttentionTile<64>::place says, at multiples of 1024
-/// bytes (PTX ISA, "Asynchronous Warpgroup Level Matrix Instructions").
+/// tiles of rows of kDim channels, 64 or 32, placed as AttentionTile<kDim>::place says, at
+/// multiples of 1024 bytes (PTX ISA, "Asynchronous Warpgroup Level Matrix Instructions").
 template <typename Type>
 struct GpuWarpgroup : GpuWarp<Type> {
   /// Stores and copies of this thread become visible to matrix instructions.
@@ -196,6 +168,13 @@ struct GpuWarpgroup : GpuWarp<Type> {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kCount));
   }
 
+  /// The value is computed before any later wait: it is stored where nobody reads.
+  static __device__ void settle(float value, const float* unread) {
+    asm volatile("st.volatile.shared.f32 [%0], %1;" ::"r"(GpuWarp<Type>::shared_address(unread)),
+                 "f"(value)
+                 : "memory");
+  }
+
   /// Before the first of some products that use registers.
   static __device__ void fence_products() {
     asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
@@ -208,33 +187,40 @@ struct GpuWarpgroup : GpuWarp<Type> {
   static __device__ void wait_products() {
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kLater) : "memory");
   }
-  /// Keeps the compiler from moving uses of registers that a product writes.
-  static __device__ void hold(float (&d)[8][4]) {
+  /// Keeps the compiler from moving what is before it behind, and what is behind it before, where
+  /// registers that a product writes are concerned.
+  template <int kFragments>
+  static __device__ void hold(float (&d)[kFragments][4]) {
     for (auto& fragment : d) {
       for (float& value : fragment) asm volatile("" : "+f"(value)::"memory");
     }
   }
 
-  /// A tile's matrix descriptor: 128-byte swizzle, 8 rows every 1024 bytes.
+  /// A tile's matrix descriptor: rows of 128 bytes with the 128-byte swizzle, of 64 with that of
+  /// 64; 8 rows follow one another.
+  template <int kDim>
   static __device__ uint64_t describe(const uint16_t* tile) {
-    constexpr uint64_t kSwizzle128 = uint64_t{1} << 62;
-    constexpr uint64_t kRowsApart = uint64_t{1024 >> 4} << 32;
+    static_assert(kDim == 64 || kDim == 32);
+    constexpr uint64_t kSwizzle = uint64_t{kDim == 64 ? 1 : 2} << 62;
+    constexpr uint64_t kRowsApart = uint64_t{8 * kDim * 2 >> 4} << 32;
     constexpr uint64_t kUnused = uint64_t{1} << 16;
-    return kSwizzle128 | kRowsApart | kUnused |
-           (GpuWarp<Type>::shared_address(tile) & 0x3FFFF) >> 4;
+    return kSwizzle | kRowsApart | kUnused | (GpuWarp<Type>::shared_address(tile) & 0x3FFFF) >> 4;
   }
 
-  /// d = A B^T over channels 16 k to 16 k + 15, or that added to d. Starts it.
-  static __device__ void multiply_shared(float (&d)[8][4], const uint16_t* a, const uint16_t* b,
-                                         int k, bool add) {
-    Type::start_shared(d, describe(a + 16 * k), describe(b + 16 * k), add ? 1 : 0);
+  /// d = A B^T over channels 16 k to 16 k + 15, or that added to d: 64 rows of A, 8 kFragments of
+  /// B. Starts it.
+  template <int kDim, int kFragments>
+  static __device__ void multiply_shared(float (&d)[kFragments][4], const uint16_t* a,
+                                         const uint16_t* b, int k, bool add) {
+    Type::start_shared(d, describe<kDim>(a + 16 * k), describe<kDim>(b + 16 * k), add ? 1 : 0);
   }
 
   /// d += A B over rows 16 k to 16 k + 15 of B; A as mma.m16n8k16 has it. Starts it; `a` must stay
   /// as it is until then.
-  static __device__ void multiply_packed(float (&d)[8][4], const uint32_t (&a)[4],
+  template <int kDim>
+  static __device__ void multiply_packed(float (&d)[kDim / 8][4], const uint32_t (&a)[4],
                                          const uint16_t* b, int k) {
-    Type::start_packed(d, a, describe(b + 16 * 64 * k));
+    Type::start_packed(d, a, describe<kDim>(b + 16 * kDim * k));
   }
 };
 

@@ -23,11 +23,11 @@ int check_cases(decltype(run_attention_cases)* run) {
 }
 
 TEST(OperatorKernels, GiveWhatAttentionIsDefinedAs) {
-  EXPECT_EQ(check_cases(run_attention_cases), 19);  // seven of them with wgmma, too
+  EXPECT_EQ(check_cases(run_attention_cases), 22);  // ten of them with wgmma, too
 }
 
 TEST(OperatorKernels, GiveWhatAttentionWithoutRotationIsDefinedAs) {
-  EXPECT_EQ(check_cases(run_plain_attention_cases), 6);
+  EXPECT_EQ(check_cases(run_plain_attention_cases), 12);  // five of them likewise
 }
 
 TEST(OperatorKernels, GiveWhatAttentionToAGridIsDefinedAs) {
@@ -184,18 +184,23 @@ TEST(OperatorKernels, RefusePositionsOfSizesThatMakeNoSense) {
   EXPECT_FALSE(bad.fits());
 }
 
-TEST(OperatorKernels, WgmmaIsTakenForHeadsOf64OnAGpuThatHasIt) {
+TEST(OperatorKernels, WgmmaIsTakenForHeadsOf32And64OnAGpuThatHasIt) {
   const CudaDevice device(0, fake_driver());  // of compute capability 9.0
   const OperatorKernels kernels(device.driver());
   RotaryAttention call;
-  call.head_dim = 64;
-  EXPECT_EQ(kernels.best_form(call), AttentionForm::kWarpgroup);
-  call.head_dim = 32;
-  EXPECT_EQ(kernels.best_form(call), AttentionForm::kMma);
-  call.batches = call.heads = 1;
-  call.tokens = call.window = 5;
+  PlainAttention plain;
+  for (const int64_t head_dim : {16, 32, 64}) {
+    call.head_dim = plain.head_dim = head_dim;
+    const auto expected = head_dim == 16 ? AttentionForm::kMma : AttentionForm::kWarpgroup;
+    EXPECT_EQ(kernels.best_form(call), expected) << head_dim;
+    EXPECT_EQ(kernels.best_form(plain), expected) << head_dim;
+  }
+  call.head_dim = plain.head_dim = 16;
+  call.batches = call.heads = plain.prompts = plain.heads = 1;
+  call.tokens = call.window = plain.queries = plain.keys = 5;
   const Stream stream(device);
   EXPECT_THROW(kernels.launch(call, stream.handle(), AttentionForm::kWarpgroup), Error);
+  EXPECT_THROW(kernels.launch(plain, stream.handle(), AttentionForm::kWarpgroup), Error);
 }
 
 TEST(OperatorKernels, FreeTheirLibraryAndSayWhenThereIsNone) {
