@@ -12,11 +12,11 @@
 #include "base/log.hpp"
 #include "base/mapped_file.hpp"
 #include "base/output_check.hpp"
-#include "base/parallel.hpp"
 #include "base/sha256.hpp"
 #include "base/stop.hpp"
 #include "base/temporary.hpp"
 #include "compile/compile_apart.hpp"
+#include "compile/file_hashes.hpp"
 #include "compile/part_builds.hpp"
 #include "compile/product_algorithms.hpp"
 #include "compile/work_ahead.hpp"
@@ -124,11 +124,13 @@ void copy_tokenizer(const BuildPlan& plan) {
 /// Builds engines with one library and verifies them.
 class Builder {
  public:
-  /// Opens the library. `first` is any graph of the plan; the model it belongs to is the reference.
-  Builder(const BuildRequest& request, const BuildEvents& events, const fs::path& first)
+  /// Opens the library, while large files of the plan are hashed. The model that its graphs belong
+  /// to is the reference.
+  Builder(const BuildRequest& request, const BuildEvents& events, const BuildPlan& plan)
       : request_(request),
         events_(events),
         forward_(request.verifier.stop, [this] { cancel_.request_stop(); }) {
+    begin_hashes(plan);
     if (request.compute_capability != 0 && request.target != BuildTarget::kTensorRtRtx) {
       throw_bad_input(
           "--compute-capability: TensorRT builds for the GPU of this machine; it goes with "
@@ -146,6 +148,7 @@ class Builder {
       compiler_ = compile_apart(api_, request.program);
     }
     const bool calibrates = request.precision == Precision::kFp8;
+    const fs::path& first = plan.jobs.front().onnx;
     if (component_of(first).empty() || !(verifies() || calibrates)) return;
     VerifierOptions options = request.verifier;
     options.stop = cancel_.get_token();
@@ -164,7 +167,7 @@ class Builder {
 
   /// Of all graphs of the plan, with what tells their verification from others.
   [[nodiscard]] std::vector<EngineBuildRequest> requests_for(const BuildPlan& plan) {
-    hash_graphs(plan);
+    begin_hashes();
     std::vector<EngineBuildRequest> requests;
     requests.reserve(plan.jobs.size());
     for (const BuildJob& job : plan.jobs) requests.push_back(request_for(job));
@@ -198,7 +201,8 @@ class Builder {
     request.workspace_bytes = request_.workspace_bytes;
     request.compute_capability = request_.compute_capability;
     request.force = request_.force;
-    request.graph_sha256 = hashes_.at(job.onnx);
+    request.graph_sha256 = hashes_.graph(job.onnx);
+    request.output_sha256 = outputs_.at(job.engine);
     if (!request_.verifier.cache.empty()) request.cache = request_.verifier.cache / "timing";
     request.report = [](const std::string& message) { log(LogLevel::kWarning, message); };
     if (host_) {
@@ -302,16 +306,19 @@ class Builder {
  private:
   void check_stop() const { throw_if_stopped(request_.verifier.stop, "the build"); }
 
-  /// The graphs of the plan, and those of the model that they are verified with.
-  void hash_graphs(const BuildPlan& plan) {
-    for (const BuildJob& job : plan.jobs) hashes_[job.onnx];
-    if (verifier_ && verifies()) {
-      for (const auto& [component, path] : verifier_->graphs().components) hashes_[path];
+  /// Of the plan's graphs, and of the engines that may stay as they are.
+  void begin_hashes(const BuildPlan& plan) {
+    for (const BuildJob& job : plan.jobs) {
+      hashes_.begin_graph(job.onnx);
+      auto& output = outputs_[job.engine];
+      if (!request_.force) output = FileHashes::begin_file(job.engine);
     }
-    std::vector<std::pair<const fs::path, std::string>*> entries;
-    for (auto& entry : hashes_) entries.push_back(&entry);
-    run_parallel(entries.size(), 1,
-                 [&](size_t i) { entries[i]->second = hash_graph(entries[i]->first); });
+  }
+
+  /// The graphs that those of the plan are verified with.
+  void begin_hashes() {
+    if (!verifier_ || !verifies()) return;
+    for (const auto& [component, path] : verifier_->graphs().components) hashes_.begin_graph(path);
   }
 
   /// What stages are verified with: the graphs of the whole model, because each stage's inputs are
@@ -319,7 +326,7 @@ class Builder {
   [[nodiscard]] std::string verification_sha256() const {
     std::string text = verifier_->sha256() + "\n";
     for (const auto& [component, path] : verifier_->graphs().components) {
-      text += std::string(name_of(component)) + " " + hashes_.at(path) + "\n";
+      text += std::string(name_of(component)) + " " + hashes_.graph(path) + "\n";
     }
     text += sha256_hex(MappedFile(verifier_->graphs().tokenizer).bytes());
     return sha256_hex(std::as_bytes(std::span(text)));
@@ -408,8 +415,9 @@ class Builder {
   std::shared_ptr<TensorRtApi> api_;
   std::shared_ptr<TensorRtApi> compiler_;  ///< The same, or in processes of its own.
   std::optional<Verifier> verifier_;
-  ReferenceLimits limits_;  ///< Of the verifier.
-  std::map<fs::path, std::string> hashes_;
+  ReferenceLimits limits_;                                       ///< Of the verifier.
+  FileHashes hashes_;                                            ///< Of the graphs.
+  std::map<fs::path, std::shared_future<std::string>> outputs_;  ///< Of engines that are there.
   std::atomic<bool> failed_ = false;  ///< An engine, while others are built.
   std::mutex verifying_;  ///< Held by the thread that uses the verifier, beside `ahead_`.
   std::mutex telling_;    ///< By the one that tells of an engine.
@@ -456,7 +464,7 @@ BuildPlan plan_build(const BuildRequest& request) {
 BuildOutcome build_engines(const BuildRequest& request, const BuildEvents& events) {
   const BuildPlan plan = plan_build(request);
   check_outputs(request, plan);
-  Builder builder(request, events, plan.jobs.front().onnx);
+  Builder builder(request, events, plan);
   ResultFolder folder(folder_of(request, plan), "--output " + request.output.string());
   BuildOutcome outcome;
   outcome.parts = builder.build_all(plan);
