@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import goldens
+import numpy as np
 import pytest
 from shared import Shared
 
@@ -150,3 +151,56 @@ def test_headers_of_an_installed_tensorrt_are_taken(summary, tmp_path, version):
         "build/sam3trt was built with TensorRT 10, without the headers of TensorRT 11, "
         "TensorRT-RTX\n"
     )
+
+
+AVERAGE = goldens.ROOT / "tools/tiny/average.py"
+
+
+def average(*arguments: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, AVERAGE, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """checkpoint(name, tensors): a folder of float16 and float32 tensors."""
+    sys.path.insert(0, str(goldens.ROOT / "tools/reference"))
+    import make_checkpoint
+
+    def write(name: str, tensors: dict[str, np.ndarray]) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.json").write_text(name, encoding="utf-8")
+        types = {key: "F16" for key, values in tensors.items() if values.dtype == np.float16}
+        make_checkpoint.write_safetensors(folder / "model.safetensors", tensors, types)
+        return folder
+
+    return write
+
+
+def test_the_mean_of_checkpoints_is_that_of_each_weight(checkpoint, tmp_path):
+    import checkpoint_files
+
+    same = np.array([0.1, -3.0], np.float32)
+    a = checkpoint("a", {"w": np.array([[1.0, 2.0]], np.float16), "same": same})
+    b = checkpoint("b", {"w": np.array([[2.0, 6.0]], np.float16), "same": same})
+    result = average(a, b, "--output", tmp_path / "mean")
+    assert result.returncode == 0, result.stderr
+    found = checkpoint_files.read_safetensors(tmp_path / "mean/model.safetensors")
+    assert found["w"].dtype == np.float16
+    np.testing.assert_array_equal(found["w"], [[1.5, 4.0]])
+    np.testing.assert_array_equal(found["same"], same)
+    assert (tmp_path / "mean/config.json").read_text() == "a"
+    assert sorted(p.name for p in (tmp_path / "mean").iterdir()) == [
+        "config.json",
+        "model.safetensors",
+    ]
+
+
+def test_checkpoints_of_other_shapes_have_no_mean(checkpoint, tmp_path):
+    a = checkpoint("a", {"w": np.zeros((1, 2), np.float32)})
+    b = checkpoint("b", {"w": np.zeros((2, 2), np.float32)})
+    result = average(a, b, "--output", tmp_path / "mean")
+    assert result.returncode == 1
+    assert result.stderr == "average.py: tensors differ in name, type or shape: ['w']\n"
+    assert not (tmp_path / "mean").exists()
