@@ -29,8 +29,8 @@ constexpr int64_t kMaxRows = 1 << 30;  // of queries and keys
 
 /// Bytes that a block of attention by wgmma shares; 0 where there is no such kernel.
 constexpr unsigned warpgroup_shared(int64_t head_dim) {
-  if (head_dim == 64) return kWarpgroupSharedElements<64> * sizeof(uint16_t);
-  if (head_dim == 32) return kWarpgroupSharedElements<32> * sizeof(uint16_t);
+  if (head_dim == 64) return WarpgroupSizes<64>::kSharedElements * sizeof(uint16_t);
+  if (head_dim == 32) return WarpgroupSizes<32>::kSharedElements * sizeof(uint16_t);
   return 0;
 }
 
@@ -305,11 +305,11 @@ void OperatorKernels::attend(AttentionArgs args, const std::array<int64_t, 3>& s
   const Functions& kernels = functions(type, head_dim);
   const auto [queries, heads, batches] = sizes;
   if (form == AttentionForm::kWarpgroup) {
-    constexpr int64_t kQueries = WarpgroupTile<64>::kQueries;  // the same for all sizes
-    start(kernels.warpgroup_attention, {tiles_of(queries, kQueries), heads, batches},
-          kWarpgroupThreads, stream, &args, warpgroup_shared(head_dim));
+    start(kernels.warpgroup_attention,
+          {tiles_of<int64_t>(queries, kWarpgroupQueries), heads, batches}, kWarpgroupThreads,
+          stream, &args, warpgroup_shared(head_dim));
   } else {
-    constexpr int64_t kQueries = AttentionTile<64>::kQueries;  // likewise
+    constexpr int64_t kQueries = AttentionTile<64>::kQueries;  // the same for all sizes
     start(kernels.attention, {tiles_of(queries, kQueries), heads, batches}, kMmaThreads, stream,
           &args);
   }

@@ -4,14 +4,14 @@
 
 namespace sam3trt {
 
-/// Sizes of the form below, for heads of 64 and of 32 channels: the windows of SAM 3's vision
-/// encoder (576) and its grid (5184) are multiples of both numbers.
-template <int kDim>
-using WarpgroupTile = AttentionSizes<kDim, 192, 96, 1, false>;
+/// Queries and keys of a block of the form below: the windows of SAM 3's vision encoder (576) and
+/// its grid (5184) are multiples of both.
+inline constexpr int kWarpgroupQueries = 192;
+inline constexpr int kWarpgroupKeys = 96;
 
 /// Threads of a block: a warpgroup per 64 queries, which multiplies, and one that copies. Registers
 /// of a thread of each; a block has all of its multiprocessor.
-inline constexpr int kMultiplyingThreads = 192 * 2;
+inline constexpr int kMultiplyingThreads = kWarpgroupQueries * 2;
 inline constexpr int kCopyingThreads = 128;
 inline constexpr int kWarpgroupThreads = kMultiplyingThreads + kCopyingThreads;
 inline constexpr int kMultiplyingRegisters = 160;
@@ -19,15 +19,19 @@ inline constexpr int kCopyingRegisters = 32;
 static_assert(kMultiplyingThreads * kMultiplyingRegisters + kCopyingThreads * kCopyingRegisters ==
               65536);
 
-/// What a block shares: queries, then stages of one tile of keys and of values each, then two
-/// barriers per stage, then a float of each thread that multiplies.
+/// Tiles of keys and values that a block has room for.
 inline constexpr int kWarpgroupStages = 4;
+
+/// For heads of 64 and of 32 channels. A block shares queries, then stages of one tile of keys and
+/// of values each, then two barriers per stage, then a float of each thread that multiplies.
 template <int kDim>
-inline constexpr int kWarpgroupTileElements = WarpgroupTile<kDim>::kKeys* kDim;
-template <int kDim>
-inline constexpr int kWarpgroupSharedElements =
-    WarpgroupTile<kDim>::kQueries* kDim + kWarpgroupStages * 2 * kWarpgroupTileElements<kDim> +
-    kWarpgroupStages * 2 * 4 + kMultiplyingThreads * 2;
+struct WarpgroupSizes {
+  using Tile = AttentionSizes<kDim, kWarpgroupQueries, kWarpgroupKeys, 1, false>;
+  static constexpr int kTileElements = kWarpgroupKeys * kDim;
+  static constexpr int kSharedElements = kWarpgroupQueries * kDim +
+                                         kWarpgroupStages * 2 * kTileElements +
+                                         kWarpgroupStages * 2 * 4 + kMultiplyingThreads * 2;
+};
 
 /// Attention by wgmma, the matrix instruction of compute capability 9.0. The last warpgroup copies
 /// tiles of keys and values into stages, the others multiply; warps meet only where a stage is
@@ -35,12 +39,12 @@ inline constexpr int kWarpgroupSharedElements =
 /// of the one before are under way, and the scores of other warpgroups (FlashAttention-3: Shah et
 /// al. 2024, section 3).
 template <int kHeadDim, typename Warp>
-class WarpgroupAttention : public AttentionCore<WarpgroupTile<kHeadDim>, 1, Warp> {
+class WarpgroupAttention : public AttentionCore<typename WarpgroupSizes<kHeadDim>::Tile, 1, Warp> {
  public:
-  using Core = AttentionCore<WarpgroupTile<kHeadDim>, 1, Warp>;
+  using Core = AttentionCore<typename WarpgroupSizes<kHeadDim>::Tile, 1, Warp>;
   using typename Core::Tile;
   static constexpr int kThreads = kWarpgroupThreads;
-  static constexpr int kSharedElements = kWarpgroupSharedElements<kHeadDim>;
+  static constexpr int kSharedElements = WarpgroupSizes<kHeadDim>::kSharedElements;
   static_assert(Core::kThreads == kMultiplyingThreads);
   static_assert(kMultiplyingThreads % kCopyingThreads == 0);  // as copy_tile numbers threads
 
@@ -68,7 +72,7 @@ class WarpgroupAttention : public AttentionCore<WarpgroupTile<kHeadDim>, 1, Warp
 
  private:
   using typename Core::Scores;
-  static constexpr int kTile = kWarpgroupTileElements<kHeadDim>;
+  static constexpr int kTile = WarpgroupSizes<kHeadDim>::kTileElements;
   static constexpr int kScoreSteps = kHeadDim / 16;
   static constexpr int kMixSteps = Tile::kKeys / 16;
   static constexpr int kAhead = 2;  // tiles whose copies are under way
