@@ -35,6 +35,7 @@ KernelLibrary::KernelLibrary(const CudaDevice& device) {
   select_ = function("sam3trt_select");
   find_nonfinite_ = function("sam3trt_find_nonfinite");
   count_ = function("sam3trt_count");
+  above_ = function("sam3trt_above");
   mask_sigmoid_ = function("sam3trt_mask_sigmoid");
   mask_bits_ = function("sam3trt_mask_bits");
   mask_count_ = function("sam3trt_mask_count");
@@ -93,6 +94,14 @@ void KernelLibrary::count_logits(const Stream& stream, const CountArgs& args, si
           "1 to 65535 planes");
   require(args.size > 0, "count_logits", "at least one value");
   launch(stream, count_, {kCountParts, static_cast<int64_t>(planes), 1}, args);
+}
+
+void KernelLibrary::find_above(const Stream& stream, const AboveArgs& args, size_t planes) const {
+  require(planes > 0 && planes <= static_cast<size_t>(kMaxGridY), "find_above",
+          "1 to 65535 planes");
+  require(args.size > 0, "find_above", "at least one value");
+  launch(stream, above_, {blocks_for(above_words(args.size)), static_cast<int64_t>(planes), 1},
+         args);
 }
 
 void KernelLibrary::mask_run_lengths(const Stream& stream, const MaskArgs& args,

@@ -6,6 +6,7 @@
 
 #include "cuda/buffer.hpp"
 #include "cuda/device.hpp"
+#include "cuda/kernels/above.hpp"
 #include "cuda/kernels/count.hpp"
 #include "cuda/kernels/enlarge.hpp"
 #include "cuda/kernels/kept.hpp"
@@ -48,6 +49,9 @@ class KernelLibrary {
   /// Fills args.counts of so many planes.
   void count_logits(const Stream& stream, const CountArgs& args, size_t planes) const;
 
+  /// Fills args.words, and sets `broken`, of so many planes.
+  void find_above(const Stream& stream, const AboveArgs& args, size_t planes) const;
+
   /// Fills summaries and run_lengths. `tasks` is what args.tasks points to, on the host.
   void mask_run_lengths(const Stream& stream, const MaskArgs& args,
                         const std::vector<MaskTask>& tasks) const;
@@ -80,6 +84,7 @@ class KernelLibrary {
   void* select_;
   void* find_nonfinite_;
   void* count_;
+  void* above_;
   void* mask_sigmoid_;
   void* mask_bits_;
   void* mask_count_;

@@ -68,6 +68,7 @@ GpuBackend::GpuBackend(std::shared_ptr<const GpuModel> model)
       detections_(model_->device(), model_->kernels(), model_->config().num_queries),
       masks_(model_->device(), model_->kernels(), model_->semantics()),
       counts_(model_->device(), model_->kernels()),
+      bits_(model_->device(), model_->kernels()),
       object_masks_(model_->device(), model_->kernels(), Semantics::kMeta),
       kept_(model_->device(), model_->kernels()),
       logits_(model_->device()),
@@ -287,9 +288,18 @@ std::vector<std::array<int64_t, 2>> GpuBackend::count_logits(std::span<const siz
                      side * side, planes, high, low);
 }
 
-std::vector<LogitPlane> GpuBackend::keep_planes(std::span<const size_t> planes, int64_t side) {
-  return kept_.keep_planes(stream_, placed(Component::kSamDecoder, "sam_masks").address, planes,
+std::vector<LogitPlane> GpuBackend::keep_planes(Component component, std::span<const size_t> planes,
+                                                int64_t side) {
+  return kept_.keep_planes(stream_, placed(component, masks_of(component)).address, planes,
                            static_cast<size_t>(side * side));
+}
+
+std::vector<std::vector<uint64_t>> GpuBackend::bits_above(Component component,
+                                                          std::span<const size_t> planes,
+                                                          int64_t side) {
+  const char* masks = masks_of(component);
+  return bits_.run(stream_, uploader_, placed(component, masks).address, side * side, planes,
+                   nonfinite_in(name_of(component), masks));
 }
 
 LogitPlane GpuBackend::keep_plane(std::vector<float> logits) {

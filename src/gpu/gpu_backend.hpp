@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu/gpu_bits.hpp"
 #include "gpu/gpu_counts.hpp"
 #include "gpu/gpu_detections.hpp"
 #include "gpu/gpu_images.hpp"
@@ -62,8 +63,12 @@ class GpuBackend : public Backend {
                                                                  float low) override;
   [[nodiscard]] std::vector<FoundMask> object_masks(std::span<const MaskPlane> wanted,
                                                     int64_t planes, int64_t side) override;
-  [[nodiscard]] std::vector<LogitPlane> keep_planes(std::span<const size_t> planes,
+  [[nodiscard]] std::vector<LogitPlane> keep_planes(Component component,
+                                                    std::span<const size_t> planes,
                                                     int64_t side) override;
+  [[nodiscard]] std::vector<std::vector<uint64_t>> bits_above(Component component,
+                                                              std::span<const size_t> planes,
+                                                              int64_t side) override;
   [[nodiscard]] LogitPlane keep_plane(std::vector<float> logits) override;
   [[nodiscard]] std::vector<FoundMask> logit_masks(std::span<const LogitPlane> planes, int64_t side,
                                                    std::array<int64_t, 2> size,
@@ -105,6 +110,7 @@ class GpuBackend : public Backend {
   GpuDetections detections_;
   GpuMasks masks_;
   GpuCounts counts_;
+  GpuBits bits_;
   GpuMasks object_masks_;  ///< Logits are resized, whatever the semantics.
   GpuKept kept_;
   std::map<std::string, Placed> tensors_;  ///< Of the call.

@@ -161,10 +161,15 @@ class Backend {
   [[nodiscard]] virtual std::vector<std::array<int64_t, 2>> count_logits(
       std::span<const size_t> planes, int64_t side, float high, float low) = 0;
 
-  /// Some of the SAM decoder's masks of side x side as they are, finite or not, where this backend
-  /// uses them without a copy on the host.
-  [[nodiscard]] virtual std::vector<LogitPlane> keep_planes(std::span<const size_t> planes,
+  /// Some masks of side x side of the SAM decoder or the mask head as they are, finite or not,
+  /// where this backend uses them without a copy on the host.
+  [[nodiscard]] virtual std::vector<LogitPlane> keep_planes(Component component,
+                                                            std::span<const size_t> planes,
                                                             int64_t side) = 0;
+  /// Where those are above 0: bit i % 64 of word i / 64 is that of logit i. Throws NonFiniteError
+  /// for logits that are not finite.
+  [[nodiscard]] virtual std::vector<std::vector<uint64_t>> bits_above(
+      Component component, std::span<const size_t> planes, int64_t side) = 0;
   /// Logits of the host there; all planes that a backend keeps have one size.
   [[nodiscard]] virtual LogitPlane keep_plane(std::vector<float> logits) = 0;
 
@@ -192,6 +197,9 @@ class Backend {
 /// Throws Error(kBadInput): the model has no such component, which a task needs. `how` says how to
 /// get it.
 [[noreturn]] void throw_without(Component component, const std::string& how);
+
+/// The output of the SAM decoder or the mask head that holds masks.
+[[nodiscard]] const char* masks_of(Component component);
 
 /// Sizes of a model by symbol (docs/graphs.md).
 [[nodiscard]] AxisSizes model_sizes(const ModelConfig& config);

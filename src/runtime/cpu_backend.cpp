@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/half.hpp"
+#include "base/pack_above.hpp"
 #include "base/parallel.hpp"
 #include "image/resize.hpp"
 #include "image/rle.hpp"
@@ -294,8 +295,9 @@ std::vector<std::array<int64_t, 2>> CpuBackend::count_logits(std::span<const siz
   return counts;
 }
 
-std::vector<LogitPlane> CpuBackend::keep_planes(std::span<const size_t> planes, int64_t side) {
-  const Tensor& masks = tensors_.at("sam_masks");
+std::vector<LogitPlane> CpuBackend::keep_planes(Component component, std::span<const size_t> planes,
+                                                int64_t side) {
+  const Tensor& masks = tensors_.at(masks_of(component));
   const auto area = static_cast<size_t>(side * side);
   std::vector<LogitPlane> kept;
   for (const size_t plane : planes) {
@@ -303,6 +305,19 @@ std::vector<LogitPlane> CpuBackend::keep_planes(std::span<const size_t> planes, 
     kept.emplace_back(std::vector<float>(values.begin(), values.end()));
   }
   return kept;
+}
+
+std::vector<std::vector<uint64_t>> CpuBackend::bits_above(Component component,
+                                                          std::span<const size_t> planes,
+                                                          int64_t side) {
+  const Tensor& masks = tensors_.at(masks_of(component));
+  const auto area = static_cast<size_t>(side * side);
+  std::vector<std::vector<uint64_t>> bits;
+  bits.reserve(planes.size());
+  for (const size_t plane : planes) {
+    bits.push_back(pack_above(masks.f32().subspan(plane * area, area), 0.0F));
+  }
+  return bits;
 }
 
 std::vector<FoundMask> CpuBackend::logit_masks(std::span<const LogitPlane> planes, int64_t side,

@@ -100,8 +100,12 @@ class CpuBackend : public Backend {
                                                                  float low) override;
   [[nodiscard]] std::vector<FoundMask> object_masks(std::span<const MaskPlane> wanted,
                                                     int64_t planes, int64_t side) override;
-  [[nodiscard]] std::vector<LogitPlane> keep_planes(std::span<const size_t> planes,
+  [[nodiscard]] std::vector<LogitPlane> keep_planes(Component component,
+                                                    std::span<const size_t> planes,
                                                     int64_t side) override;
+  [[nodiscard]] std::vector<std::vector<uint64_t>> bits_above(Component component,
+                                                              std::span<const size_t> planes,
+                                                              int64_t side) override;
   [[nodiscard]] LogitPlane keep_plane(std::vector<float> logits) override { return logits; }
   [[nodiscard]] std::vector<FoundMask> logit_masks(std::span<const LogitPlane> planes, int64_t side,
                                                    std::array<int64_t, 2> size,

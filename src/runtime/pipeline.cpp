@@ -47,6 +47,10 @@ void throw_without(Component component, const std::string& how) {
                   ", which clicks and videos need; " + how);
 }
 
+const char* masks_of(Component component) {
+  return component == Component::kMaskHead ? "pred_masks" : "sam_masks";
+}
+
 AxisSizes model_sizes(const ModelConfig& config) {
   AxisSizes sizes = {
       {"S", config.image_size},     {"g", config.grid},           {"N", config.grid * config.grid},

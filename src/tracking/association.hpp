@@ -14,7 +14,7 @@ namespace sam3trt {
 struct FoundObject {
   size_t concept_index = 0;
   float score = 0;
-  Logits mask;
+  LogitPlane mask;
   BitMask bits;  ///< Where the mask is above 0.
 };
 

@@ -120,7 +120,7 @@ std::vector<TrackerDetection> BackendTracker::read_masks(size_t row,
                                                          std::span<const Detection> detections) {
   std::vector<TrackerDetection> found;
   for (const Detection& detection : detections) {
-    found.push_back({detection.query, detection.score, {}});
+    found.push_back({detection.query, detection.score, {}, {}});
   }
   std::ranges::sort(found, {}, &TrackerDetection::query);
   const int64_t side = sizes_.mask_side();
@@ -136,15 +136,13 @@ std::vector<TrackerDetection> BackendTracker::read_masks(size_t row,
     backend_.put(Component::kMaskHead, "image_index", count_up(1, 0));
     backend_.put(Component::kMaskHead, "query_index", query_index);
     backend_.run(Component::kMaskHead, sizes_with({{"R", 1}, {"M", slots}}));
-    const auto area = static_cast<size_t>(side * side);
-    WantedOutput wanted{{"pred_masks", side * side, std::vector<size_t>(count)},
-                        {static_cast<int64_t>(count), side * side}};
-    std::iota(wanted.part.rows.begin(), wanted.part.rows.end(), size_t{0});  // not the free slots
-    const Tensor masks =
-        std::move(checked_outputs(backend_, Component::kMaskHead, {&wanted, 1}).front());
+    std::vector<size_t> planes(count);
+    std::iota(planes.begin(), planes.end(), size_t{0});  // not the free slots
+    std::vector<LogitPlane> masks = backend_.keep_planes(Component::kMaskHead, planes, side);
+    auto bits = backend_.bits_above(Component::kMaskHead, planes, side);
     for (size_t i = 0; i < count; ++i) {
-      const auto plane = masks.f32().subspan(i * area, area);
-      found[first + i].mask.assign(plane.begin(), plane.end());
+      found[first + i].mask = std::move(masks[i]);
+      found[first + i].bits = BitMask(std::move(bits[i]));
     }
   }
   return found;
@@ -203,7 +201,7 @@ const LogitPlane& BackendTracker::absent_mask(MaskPlace place) {
 std::vector<LogitPlane> BackendTracker::decoder_planes(std::vector<size_t> planes,
                                                        MaskPlace place) const {
   const int64_t side = sizes_.mask_side();
-  if (place == MaskPlace::kModel) return backend_.keep_planes(planes, side);
+  if (place == MaskPlace::kModel) return backend_.keep_planes(Component::kSamDecoder, planes, side);
   const Tensor masks = decoder_masks(backend_, planes, side);
   std::vector<LogitPlane> found;
   for (size_t i = 0; i < planes.size(); ++i) found.emplace_back(row_of(masks, i));
@@ -250,8 +248,8 @@ std::vector<DecodeOutput> BackendTracker::read_decoded(Group group, MaskPlace pl
   auto counted = above.begin();
   for (const size_t i : shown) {
     const bool multimask = group[i]->multimask;
-    const bool unstable = hangs_on_single(multimask, *config_.tracker) &&
-                          !is_stable(*counted++, *config_.tracker);
+    const bool unstable =
+        hangs_on_single(multimask, *config_.tracker) && !is_stable(*counted++, *config_.tracker);
     const size_t mask = choose_mask(ious(i), multimask, unstable);
     outputs[i].view.iou = ious(i)[mask];
     planes.push_back(i * masks + mask);

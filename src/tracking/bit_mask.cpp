@@ -1,8 +1,9 @@
 #include "tracking/bit_mask.hpp"
 
 #include <algorithm>
-#include <array>
-#include <bit>
+#include <utility>
+
+#include "base/pack_above.hpp"
 
 namespace sam3trt {
 namespace {
@@ -30,30 +31,10 @@ int64_t count_bits(size_t begin, size_t end, const Word& word) {
 
 }  // namespace
 
-void pack_above(std::span<const float> logits, float threshold, std::span<uint64_t> words) {
-  constexpr size_t kBits = 64;
-  for (size_t w = 0; w < words.size(); ++w) {
-    const auto part = logits.subspan(w * kBits, std::min(kBits, logits.size() - w * kBits));
-    std::array<uint8_t, kBits> inside{};
-    if (part.size() == kBits) {  // a loop of known length does several at once
-      for (size_t i = 0; i < kBits; ++i) inside[i] = part[i] > threshold ? 1 : 0;
-    } else {
-      for (size_t i = 0; i < part.size(); ++i) inside[i] = part[i] > threshold ? 1 : 0;
-    }
-    uint64_t word = 0;
-    for (size_t i = 0; i < kBits / 8; ++i) {
-      uint64_t eight = 0;
-      for (size_t k = 0; k < 8; ++k) eight |= uint64_t{inside[8 * i + k]} << (8 * k);
-      // Byte k goes to bit 56 + k.
-      word |= ((eight * 0x0102040810204080U) >> 56U) << (8 * i);
-    }
-    words[w] = word;
-  }
-}
-
 BitMask::BitMask(std::span<const float> logits, float threshold)
-    : words_((logits.size() + 63) / 64) {
-  pack_above(logits, threshold, words_);
+    : BitMask(pack_above(logits, threshold)) {}
+
+BitMask::BitMask(std::vector<uint64_t> words) : words_(std::move(words)) {
   end_ = words_.size();
   while (end_ > 0 && words_[end_ - 1] == 0) --end_;
   while (first_ < end_ && words_[first_] == 0) ++first_;

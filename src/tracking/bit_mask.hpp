@@ -7,16 +7,14 @@
 
 namespace sam3trt {
 
-/// Bit i % 64 of word i / 64 says whether logit i is above the threshold; `words` are as many as
-/// that takes, and what is left of the last one is 0.
-void pack_above(std::span<const float> logits, float threshold, std::span<uint64_t> words);
-
 /// A binary mask, packed.
 class BitMask {
  public:
   BitMask() = default;
   /// Set where a logit is above the threshold.
   explicit BitMask(std::span<const float> logits, float threshold = 0.0F);
+  /// Of bits as pack_above() gives them.
+  explicit BitMask(std::vector<uint64_t> words);
 
   [[nodiscard]] int64_t area() const { return area_; }
   [[nodiscard]] bool empty() const { return area_ == 0; }

@@ -4,7 +4,7 @@
 #include <bit>
 #include <vector>
 
-#include "tracking/bit_mask.hpp"
+#include "base/pack_above.hpp"
 
 namespace sam3trt {
 namespace {

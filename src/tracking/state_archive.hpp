@@ -79,9 +79,8 @@ class SessionWriter {
   }
 
   void plane(const LogitPlane& plane) {
-    const auto values = plane.values();
     (*this)(!plane.empty());
-    if (!plane.empty()) numbers(std::vector<float>(values.begin(), values.end()));
+    if (!plane.empty()) numbers(std::vector<float>(plane.values().begin(), plane.values().end()));
   }
 
  private:

@@ -20,7 +20,8 @@ void TextTracker::propagate(TextTracks& all, const FrameTime& time, Frame& frame
   const GroupQualities qualities = rules_.groups ? group_qualities(all) : GroupQualities{};
   for (TextTrack& track : all.tracks) {
     const FrameRecord* record = track.bank.conditioning(time.frame);
-    frame.settled.push_back(static_cast<uint8_t>(record != nullptr && !record->mask.empty() ? 1 : 0));
+    frame.settled.push_back(
+        static_cast<uint8_t>(record != nullptr && !record->mask.empty() ? 1 : 0));
     if (frame.settled.back() != 0) continue;
     inputs.push_back(rules_.groups
                          ? follow_seen(track.bank, time, qualities.at(group_of(track)), config_)
@@ -50,8 +51,7 @@ void TextTracker::propagate(TextTracks& all, const FrameTime& time, Frame& frame
   frame.masks.resize(seen.size());
   frame.bits.resize(seen.size());
   run_parallel(seen.size(), kEach, [&](size_t i) {
-    const auto values = seen[i].values();
-    frame.masks[i].assign(values.begin(), values.end());
+    frame.masks[i] = values_of(seen[i]);
     clean_mask(frame.masks[i], model_.sizes().mask_side(), config_.fill_hole_area);
     frame.bits[i] = BitMask(frame.masks[i]);
   });
@@ -82,7 +82,7 @@ void TextTracker::confirm(TextTracks& all, std::span<const FoundObject> found,
   for (size_t i = 0; i < all.tracks.size(); ++i) {
     if (association.confirmed_by[i] < 0) continue;
     if (!(frame.views[i].object_score > static_cast<float>(config_.high_conf_thresh))) continue;
-    frame.shown[i] = found[static_cast<size_t>(association.confirmed_by[i])].mask;
+    frame.shown[i] = values_of(found[static_cast<size_t>(association.confirmed_by[i])].mask);
     all.tracks[i].bank.confirm(time.frame);
     frame.settled[i] = 1;
   }
@@ -135,7 +135,7 @@ void TextTracker::add_new(TextTracks& all, std::span<const FoundObject> found,
   std::vector<DecodeInput> inputs;
   std::vector<std::vector<float>> masks;
   for (const size_t index : fresh) {
-    Logits mask = found[index].mask;
+    Logits mask = values_of(found[index].mask);
     for (float& value : mask) value = value >= 0.5F ? 1.0F : 0.0F;
     masks.push_back(resize_logits(mask, sizes.mask_side(), sizes.image));
     inputs.push_back(decode_mask(masks.back(), true));
@@ -148,9 +148,7 @@ void TextTracker::add_new(TextTracks& all, std::span<const FoundObject> found,
     whose.push_back(all.tracks.size());
     TextTrack& track = begin_track(all, options.next_id + static_cast<int64_t>(i), object,
                                    time.frame, config_.init_trk_keep_alive);
-    track.bank.put({time.frame, nullptr, view.pointer, view.object_score,
-                    view.mask},
-                   true);
+    track.bank.put({time.frame, nullptr, view.pointer, view.object_score, view.mask}, true);
   }
   std::vector<FrameMemory> encoded = model_.remember(memories);
   for (size_t i = 0; i < whose.size(); ++i) {
@@ -226,7 +224,7 @@ TextStep TextTracker::step(TextTracks& all, std::vector<FoundObject> found, cons
       output.suppressed = std::ranges::find(trial.suppressed, i) != trial.suppressed.end();
     } else {
       output.output.object_score = track.score;
-      Logits mask = std::move(found[fresh[i - before]].mask);
+      Logits mask = values_of(found[fresh[i - before]].mask);
       clean_mask(mask, model_.sizes().mask_side(), config_.fill_hole_area);
       output.output.mask = std::move(mask);
     }

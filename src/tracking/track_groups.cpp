@@ -50,10 +50,10 @@ void demote_frames_of(TextTracks& all, std::span<const int64_t> ids) {
 namespace {
 
 /// A detection's mask at the size of the memory encoder's masks, 0 or 1.
-std::vector<float> detected_mask(const Logits& mask, const TrackSizes& sizes) {
+std::vector<float> detected_mask(const LogitPlane& mask, const TrackSizes& sizes) {
   const int64_t side = sizes.memory_mask_side();
   std::vector<float> values(static_cast<size_t>(side * side));
-  resize_bilinear(mask, sizes.mask_side(), sizes.mask_side(), values, side, side);
+  resize_bilinear(mask.values(), sizes.mask_side(), sizes.mask_side(), values, side, side);
   for (float& value : values) value = value > 0.0F ? 1.0F : 0.0F;
   return values;
 }
@@ -115,8 +115,7 @@ void TextTracker::confirm_groups(TextTracks& all, std::span<const FoundObject> f
     const auto mask = frame_mask(masks[i], sizes, options.width, options.height);
     const ObjectView view =
         view_of_frame_mask(mask, options.width, options.height, decoded[i], sizes);
-    FrameRecord record{time.frame, nullptr, view.pointer, view.object_score,
-                       view.mask};
+    FrameRecord record{time.frame, nullptr, view.pointer, view.object_score, view.mask};
     record.quality = quality_of(view);
     record.own = true;
     confirmed.bank.put(std::move(record), true, true);
@@ -184,8 +183,8 @@ void TextTracker::add_group(TextTracks& all, std::span<const FoundObject> found,
     std::vector<Logits> whole;
     for (const size_t i : members) {
       Logits& mask = whole.emplace_back(static_cast<size_t>(sizes.image * sizes.image));
-      resize_bilinear(views[i].mask.values(), sizes.mask_side(), sizes.mask_side(), mask, sizes.image,
-                      sizes.image);
+      resize_bilinear(views[i].mask.values(), sizes.mask_side(), sizes.mask_side(), mask,
+                      sizes.image, sizes.image);
     }
     part_logits(whole);
     for (size_t m = 0; m < members.size(); ++m) {

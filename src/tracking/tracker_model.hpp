@@ -11,6 +11,7 @@
 #include "runtime/logit_plane.hpp"
 #include "sam3trt/image_view.hpp"
 #include "sam3trt/prompt.hpp"
+#include "tracking/bit_mask.hpp"
 
 namespace sam3trt {
 
@@ -32,6 +33,12 @@ struct TrackSizes {
 
 /// Square mask logits in host memory, row-major.
 using Logits = std::vector<float>;
+
+/// A copy of a plane's numbers.
+[[nodiscard]] inline Logits values_of(const LogitPlane& plane) {
+  const auto values = plane.values();
+  return {values.begin(), values.end()};
+}
 
 /// What the memory encoder made of one object on one frame: grid * grid tokens of
 /// `memory_channels`, where the model keeps them.
@@ -114,7 +121,8 @@ enum class MaskPlace { kHost, kModel };
 struct TrackerDetection {
   int64_t query = 0;
   float score = 0;
-  Logits mask;  ///< mask_side * mask_side.
+  LogitPlane mask;  ///< mask_side * mask_side.
+  BitMask bits;     ///< Where it is above 0.
 };
 
 /// The networks behind tracking, with numbers in host memory, but for memories and masks that are

@@ -66,11 +66,6 @@ std::set<int64_t> all_ids(const TrackingState& state) {
   return ids;
 }
 
-std::vector<float> values_of(const LogitPlane& plane) {
-  const auto values = plane.values();
-  return {values.begin(), values.end()};
-}
-
 void forget_held(TrackingState& state, int64_t id) {
   for (HeldFrame& held : state.held) {
     std::erase_if(held.objects, [&](const HeldObject& object) { return object.object.id == id; });
@@ -199,9 +194,8 @@ std::vector<TextOutput> TrackingSession::step_texts(TrackingState& state, int64_
     for (size_t i = 0; i < detections.size(); ++i) {
       std::vector<FoundObject> objects;
       for (TrackerDetection& detection : detections[i]) {
-        BitMask bits(detection.mask);
         const float score = rules_.cut_scores ? cut_score(detection.score) : detection.score;
-        objects.push_back({whose[i], score, std::move(detection.mask), std::move(bits)});
+        objects.push_back({whose[i], score, std::move(detection.mask), std::move(detection.bits)});
       }
       objects = suppress_overlaps(std::move(objects), static_cast<float>(config_.det_nms_thresh));
       std::ranges::move(objects, std::back_inserter(found));

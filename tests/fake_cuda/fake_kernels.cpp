@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "cuda/kernels/above.hpp"
 #include "cuda/kernels/attention_mma.hpp"
 #include "cuda/kernels/attention_warpgroup.hpp"
 #include "cuda/kernels/box_bias.hpp"
@@ -188,6 +189,7 @@ std::map<std::string, Kernel>& kernels() {
       {"sam3trt_mask_sigmoid", {plain<MaskArgs>(mask_sigmoid_body)}},
       {"sam3trt_mask_bits", {plain<MaskArgs>(mask_bits_body)}},
       {"sam3trt_mask_count", {plain<MaskArgs>(mask_count_body)}},
+      {"sam3trt_above", {plain<AboveArgs>(above_body)}},
       {"sam3trt_count", {shared<CountArgs, CountSums>(count_part_body, count_sum_body)}},
       {"sam3trt_mask_scan_columns",
        {shared<MaskArgs, MaskSums>(mask_sum_columns_body, mask_scan_columns_body)}},

@@ -523,6 +523,53 @@ void count_cases(const Bench& bench, const std::function<void(const CaseResult&)
   }
 }
 
+/// Some of the planes, in another order; logits that are 0, and one beyond all numbers.
+CaseResult above_case(const Bench& bench, int64_t side, size_t planes) {
+  const auto size = static_cast<size_t>(side * side);
+  const auto words = static_cast<size_t>(above_words(side * side));
+  std::mt19937 random(static_cast<unsigned>(size + planes));
+  std::normal_distribution<float> normal;
+  std::vector<float> logits(2 * planes * size);
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const std::array values = {normal(random), 1e-30F * normal(random), 0.0F, -0.0F};
+    logits[i] = values.at(random() % values.size());
+  }
+  std::vector<uint64_t> wanted;
+  for (size_t i = 0; i < planes; ++i) wanted.push_back(2 * (planes - 1 - i));
+  logits[wanted.back() * size + size / 2] = std::numeric_limits<float>::infinity();
+  const DeviceBuffer values = bench.upload(logits);
+  const DeviceBuffer chosen = bench.upload(wanted);
+  const DeviceBuffer bits = bench.make<uint64_t>(planes * words);
+  const DeviceBuffer broken = bench.upload(std::vector<int32_t>(planes));
+  const AboveArgs args{at<const float>(values), at<const uint64_t>(chosen),
+                       static_cast<int64_t>(size), at<uint64_t>(bits), at<int32_t>(broken)};
+  CaseResult result;
+  result.name = "above " + std::to_string(planes) + " of " + by(side, side);
+  result.microseconds =
+      bench.run([&] { bench.kernels().find_above(bench.stream(), args, planes); });
+  const auto got = bench.download<uint64_t>(bits, planes * words);
+  const auto flags = bench.download<int32_t>(broken, planes);
+  for (size_t i = 0; i < planes; ++i) {
+    std::vector<uint64_t> expected(words);
+    for (size_t pixel = 0; pixel < size; ++pixel) {
+      const bool above = logits[wanted[i] * size + pixel] > 0.0F;
+      expected[pixel / 64] |= uint64_t{above ? 1U : 0U} << pixel % 64;
+    }
+    for (size_t word = 0; word < words; ++word, ++result.values) {
+      if (got[i * words + word] != expected[word]) ++result.differing;
+    }
+    if (flags[i] != (i + 1 == planes ? 1 : 0)) ++result.differing;
+  }
+  result.passed = result.differing == 0;
+  return result;
+}
+
+void above_cases(const Bench& bench, const std::function<void(const CaseResult&)>& report) {
+  for (const int64_t side : {1, 3, 8, 61, 288}) {
+    for (const size_t planes : {1, 2, 16}) report(above_case(bench, side, planes));
+  }
+}
+
 }  // namespace
 
 void run_kernel_cases(const CudaDevice& device, const CaseOptions& options,
@@ -532,6 +579,7 @@ void run_kernel_cases(const CudaDevice& device, const CaseOptions& options,
   select_cases(bench, report);
   mask_cases(bench, report);
   count_cases(bench, report);
+  above_cases(bench, report);
 }
 
 }  // namespace sam3trt

@@ -1,5 +1,6 @@
 // The kernels: which thread runs which body, and where a block waits. Bodies, shapes and units are
 // in the headers beside this file.
+#include "cuda/kernels/above.hpp"
 #include "cuda/kernels/count.hpp"
 #include "cuda/kernels/enlarge.hpp"
 #include "cuda/kernels/kept.hpp"
@@ -54,6 +55,10 @@ __global__ void sam3trt_count(const __grid_constant__ sam3trt::CountArgs args) {
   sam3trt::count_part_body(args, here(), sums);
   __syncthreads();
   sam3trt::count_sum_body(args, here(), sums);
+}
+
+__global__ void sam3trt_above(const __grid_constant__ sam3trt::AboveArgs args) {
+  sam3trt::above_body(args, here());
 }
 
 __global__ void sam3trt_mask_sigmoid(const __grid_constant__ sam3trt::MaskArgs args) {

@@ -41,6 +41,10 @@ TEST(KernelLibrary, RefusesArgumentsThatMakeNoSense) {
   CountArgs count;
   count.size = 1;
   EXPECT_THROW(kernels.count_logits(stream, count, 0), Error);
+  EXPECT_THROW(kernels.find_above(stream, {}, 1), Error);
+  AboveArgs above;
+  above.size = 1;
+  EXPECT_THROW(kernels.find_above(stream, above, 0), Error);
   EXPECT_THROW((void)pack_taps(0, 5), Error);
 }
 

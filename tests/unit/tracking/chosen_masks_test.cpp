@@ -31,6 +31,7 @@ class ReadingBackend : public CpuBackend {
   [[nodiscard]] std::vector<Tensor> read(Component component,
                                          std::span<const OutputPart> parts) override {
     for (const OutputPart& part : parts) {
+      if (part.output == "pred_masks") ++masks_read;
       if (part.output != "sam_masks") continue;
       if (part.row_size == 0) ADD_FAILURE() << "all masks are copied";
       planes.insert(part.rows.begin(), part.rows.end());
@@ -38,10 +39,11 @@ class ReadingBackend : public CpuBackend {
     return CpuBackend::read(component, parts);
   }
 
-  [[nodiscard]] std::vector<LogitPlane> keep_planes(std::span<const size_t> wanted,
+  [[nodiscard]] std::vector<LogitPlane> keep_planes(Component component,
+                                                    std::span<const size_t> wanted,
                                                     int64_t side) override {
-    kept.insert(wanted.begin(), wanted.end());
-    return CpuBackend::keep_planes(wanted, side);
+    if (component == kSamDecoder) kept.insert(wanted.begin(), wanted.end());
+    return CpuBackend::keep_planes(component, wanted, side);
   }
 
   [[nodiscard]] std::vector<std::array<int64_t, 2>> count_logits(std::span<const size_t> wanted,
@@ -61,6 +63,7 @@ class ReadingBackend : public CpuBackend {
   std::multiset<size_t> planes;
   std::multiset<size_t> kept;
   std::multiset<size_t> counted;
+  int masks_read = 0;  ///< Times that masks of the mask head were copied.
   int64_t padded_frames = 0;
 };
 
@@ -188,6 +191,33 @@ TEST_P(FollowedMasks, OfAnObjectThatAMaskPointsAtNoneIsTaken) {
   EXPECT_THAT(taken(), IsEmpty());
   EXPECT_THAT(left_alone(), IsEmpty());
   EXPECT_TRUE(decoded[0].view.mask.empty());
+}
+
+TEST_F(ChosenMasks, OfDetectionsOnlyBitsComeToTheHost) {
+  std::vector<Tensor> planes;
+  graphs_.set_damage("mask_head", [&](const TensorMap&, auto& outputs) {
+    planes.push_back(outputs.at("pred_masks"));
+  });
+  const Tokenizer tokenizer = FakeGraphs::tokenizer();
+  BackendTracker tracker(*backend_, tokenizer, config_, Semantics::kHf);
+  const Image image = image_of(12, 10, 1);
+  tracker.encode(view_of(image));
+  const Prompt wanted{"dog", {}};
+  const auto found = tracker.detect({&wanted, 1}, {12, 10}, 0.0F);
+  ASSERT_EQ(found.size(), 1U);
+  ASSERT_GT(found[0].size(), 1U);
+  EXPECT_EQ(backend_->masks_read, 0);
+  std::vector<std::span<const float>> given;
+  for (const Tensor& tensor : planes) {
+    for (size_t i = 0; i * kArea < tensor.f32().size(); ++i) {
+      given.push_back(tensor.f32().subspan(i * kArea, kArea));
+    }
+  }
+  ASSERT_GE(given.size(), found[0].size());
+  for (size_t i = 0; i < found[0].size(); ++i) {
+    EXPECT_THAT(found[0][i].mask.values(), ElementsAreArray(given[i])) << i;
+    EXPECT_THAT(found[0][i].bits.words(), ElementsAreArray(BitMask(given[i]).words())) << i;
+  }
 }
 
 /// Objects that remember unequally much.

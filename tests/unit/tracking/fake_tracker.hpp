@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -55,7 +55,8 @@ class FakeTracker : public TrackerModel {
         const auto colour = static_cast<uint8_t>(letter - 'a' + 1);
         const float score = scores.contains(colour) ? scores.at(colour) : 0.9F;
         if (!(score > threshold) || area(colour) == 0) continue;
-        found.push_back({colour, score, logits(colour, 6.0F)});
+        const Logits mask = logits(colour, 6.0F);
+        found.push_back({colour, score, mask, BitMask(mask)});
       }
     }
     return all;
