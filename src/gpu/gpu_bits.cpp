@@ -46,6 +46,7 @@ std::vector<std::vector<uint64_t>> GpuBits::run(const Stream& stream, Uploader& 
     throw NonFiniteError(if_broken);
   }
   std::vector<std::vector<uint64_t>> found;
+  found.reserve(planes.size());
   for (size_t i = 0; i < planes.size(); ++i) {
     const auto part = words.subspan(i * each, each);
     found.emplace_back(part.begin(), part.end());

@@ -120,6 +120,7 @@ std::vector<std::shared_ptr<const KeptTensor>> GpuKept::keep(const Stream& strea
     throw NonFiniteError(if_broken);
   }
   std::vector<std::shared_ptr<const KeptTensor>> kept;
+  kept.reserve(slots.size());
   for (DeviceSlot& slot : slots) {
     kept.push_back(std::make_shared<const DeviceKeptTensor>(std::move(slot)));
   }
@@ -171,6 +172,7 @@ std::vector<LogitPlane> GpuKept::keep_planes(const Stream& stream, DevicePointer
   SlotPool& pool = pool_of(device_, planes_, bytes);
   std::vector<DeviceSlot> slots = pool.take(planes.size());
   std::vector<LogitPlane> kept;
+  kept.reserve(planes.size());
   for (size_t i = 0; i < planes.size(); ++i) {
     copy_on_device(stream, slots[i].address(), logits + planes[i] * bytes, bytes);
     kept.emplace_back(std::make_shared<const DevicePlane>(std::move(slots[i])));

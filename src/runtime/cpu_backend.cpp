@@ -300,6 +300,7 @@ std::vector<LogitPlane> CpuBackend::keep_planes(Component component, std::span<c
   const Tensor& masks = tensors_.at(masks_of(component));
   const auto area = static_cast<size_t>(side * side);
   std::vector<LogitPlane> kept;
+  kept.reserve(planes.size());
   for (const size_t plane : planes) {
     const auto values = masks.f32().subspan(plane * area, area);
     kept.emplace_back(std::vector<float>(values.begin(), values.end()));

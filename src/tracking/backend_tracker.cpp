@@ -204,6 +204,7 @@ std::vector<LogitPlane> BackendTracker::decoder_planes(std::vector<size_t> plane
   if (place == MaskPlace::kModel) return backend_.keep_planes(Component::kSamDecoder, planes, side);
   const Tensor masks = decoder_masks(backend_, planes, side);
   std::vector<LogitPlane> found;
+  found.reserve(planes.size());
   for (size_t i = 0; i < planes.size(); ++i) found.emplace_back(row_of(masks, i));
   return found;
 }

@@ -204,6 +204,7 @@ std::vector<FoundMask> ImageObjects::make_masks(Backend& backend, std::span<cons
   for (const MaskPlane& plane : wanted) read.push_back(plane.plane);
   const Tensor logits = decoder_masks(backend, std::move(read), side);
   std::vector<LogitPlane> filled;
+  filled.reserve(wanted.size());
   for (size_t i = 0; i < wanted.size(); ++i) {
     const auto plane = logits.f32().subspan(i * area, area);
     std::vector<float> values(plane.begin(), plane.end());

@@ -32,6 +32,7 @@ void TextTracker::propagate(TextTracks& all, const FrameTime& time, Frame& frame
   if (!inputs.empty()) decoded = model_.decode(inputs, MaskPlace::kHost);
   auto next = decoded.begin();
   std::vector<LogitPlane> seen;
+  seen.reserve(all.tracks.size());
   for (size_t i = 0; i < all.tracks.size(); ++i) {
     MemoryBank& bank = all.tracks[i].bank;
     if (frame.settled[i] != 0) {

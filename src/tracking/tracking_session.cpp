@@ -245,6 +245,7 @@ HeldFrame TrackingSession::hold(const TrackingState& state, const ImageView& ima
                                 std::span<const TextOutput> texts,
                                 std::span<const TrackStepOutput> objects) {
   std::vector<LogitPlane> logits;
+  logits.reserve(texts.size() + objects.size());
   for (const TextOutput& text : texts) logits.push_back(text.output.mask);
   for (const TrackStepOutput& output : objects) logits.push_back(output.mask);
   HeldFrame held{*state.last, image.width, image.height, {}};
