@@ -21,8 +21,9 @@ namespace sam3trt {
 [[nodiscard]] bool has_plan_of(const EngineManifest& manifest, const std::filesystem::path& engine);
 
 /// The engine at request.output, where its manifest proves that build_engine would give the like:
-/// of the same request, with a plan that has the manifest's hash and passed its verification, and with the calibration that lies beside the graph. Nothing otherwise; then
-/// `reason` says why, unless there is no such file. Throws what request_sha256_of throws.
+/// of the same request, with a plan that has the manifest's hash and passed its verification, and
+/// with the calibration that lies beside the graph. Nothing otherwise; then `reason` says why,
+/// unless there is no such file. Throws what request_sha256_of throws.
 [[nodiscard]] std::optional<EngineBuildResult> find_up_to_date(const TensorRtApi& api,
                                                                const EngineBuildRequest& request,
                                                                std::string& reason);

@@ -25,7 +25,7 @@ class LogitPlane {
     [[nodiscard]] virtual std::span<const float> values() const = 0;
   };
 
-  LogitPlane() = default;  ///< Without numbers.
+  LogitPlane() = default;                 ///< Without numbers.
   LogitPlane(std::vector<float> values);  // NOLINT(google-explicit-constructor): the same numbers
   explicit LogitPlane(std::shared_ptr<const Store> store) : store_(std::move(store)) {}
 

@@ -19,9 +19,9 @@ struct FrameRecord {
   ObjectPointer pointer;   ///< Null for records without a memory of their own.
   float object_score = 0;  ///< Logit.
   LogitPlane mask{};       ///< Where the frame's result may be asked for again.
-  float quality = 0;  ///< How well the object is seen there: its score's excess over one half,
-                      ///< twice, times the predicted IoU.
-  bool own = false;   ///< A mask or clicks of the object itself condition it there.
+  float quality = 0;       ///< How well the object is seen there: its score's excess over one half,
+                           ///< twice, times the predicted IoU.
+  bool own = false;        ///< A mask or clicks of the object itself condition it there.
 };
 
 /// By frame, of the object or, where several are followed together, on average.

@@ -47,7 +47,8 @@ Logits resize_logits(std::span<const float> logits, int64_t from, int64_t to) {
   return resized;
 }
 
-MemoryInput sharp_memory(LogitPlane mask, bool binary, float object_score, const TrackSizes& sizes) {
+MemoryInput sharp_memory(LogitPlane mask, bool binary, float object_score,
+                         const TrackSizes& sizes) {
   return {std::move(mask), sizes.mask_side(), true, binary, object_score};
 }
 

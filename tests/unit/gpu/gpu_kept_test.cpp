@@ -275,9 +275,8 @@ TEST_F(GpuKeptTest, APlaneIsPlacedFromWhereverItIs) {
   GpuKept memory(device_, kernels_);
   GpuKept other(device_, kernels_);
   const std::vector<float> values = numbers(1, 0.25F);
-  for (const LogitPlane& plane :
-       {LogitPlane(values), memory.keep_plane(stream_, uploader_, values),
-        other.keep_plane(stream_, uploader_, values)}) {
+  for (const LogitPlane& plane : {LogitPlane(values), memory.keep_plane(stream_, uploader_, values),
+                                  other.keep_plane(stream_, uploader_, values)}) {
     source_.grow(stream_, kCount * sizeof(float));
     fill_bytes(stream_, source_.data(), std::byte{0}, kCount * sizeof(float));
     memory.place(stream_, uploader_, source_.data(), plane);
