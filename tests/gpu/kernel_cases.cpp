@@ -566,7 +566,7 @@ CaseResult above_case(const Bench& bench, int64_t side, size_t planes) {
 
 void above_cases(const Bench& bench, const std::function<void(const CaseResult&)>& report) {
   for (const int64_t side : {1, 3, 8, 61, 288}) {
-    for (const size_t planes : {1, 2, 16}) report(above_case(bench, side, planes));
+    for (const size_t planes : {1U, 2U, 16U}) report(above_case(bench, side, planes));
   }
 }
 

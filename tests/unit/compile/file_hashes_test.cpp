@@ -30,7 +30,7 @@ class FileHashesTest : public testing::Test {
     Graph graph("detector");
     graph.add_output(
         "y", graph.add_constant("w", {2}, [weight] { return std::vector<float>(2, weight); }));
-    const fs::path path = folder_ / "graph.onnx";
+    fs::path path = folder_ / "graph.onnx";
     graph.save(path);
     return path;
   }
