@@ -197,6 +197,16 @@ def test_the_mean_of_checkpoints_is_that_of_each_weight(checkpoint, tmp_path):
     ]
 
 
+def test_a_checkpoint_that_is_not_there_is_an_error_that_names_it(checkpoint, tmp_path):
+    a = checkpoint("a", {"w": np.zeros((1, 2), np.float32)})
+    result = average(a, tmp_path / "missing", "--output", tmp_path / "mean")
+    assert result.returncode == 1
+    assert result.stderr.startswith("average.py: ")
+    assert str(tmp_path / "missing/model.safetensors") in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "mean").exists()
+
+
 def test_checkpoints_of_other_shapes_have_no_mean(checkpoint, tmp_path):
     a = checkpoint("a", {"w": np.zeros((1, 2), np.float32)})
     b = checkpoint("b", {"w": np.zeros((2, 2), np.float32)})

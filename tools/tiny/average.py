@@ -44,10 +44,10 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+", help="Hugging Face folders")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
-    models = [checkpoint_files.read_safetensors(folder / WEIGHTS) for folder in options.folders]
     try:
-        mean = average(models)
-    except ValueError as error:
+        files = [folder / WEIGHTS for folder in options.folders]
+        mean = average([checkpoint_files.read_safetensors(file) for file in files])
+    except (OSError, ValueError) as error:
         raise SystemExit(f"average.py: {error}") from None
     options.output.mkdir(parents=True, exist_ok=True)
     for path in sorted(options.folders[0].iterdir()):
