@@ -130,12 +130,12 @@ class Builder {
       : request_(request),
         events_(events),
         forward_(request.verifier.stop, [this] { cancel_.request_stop(); }) {
-    begin_hashes(plan);
     if (request.compute_capability != 0 && request.target != BuildTarget::kTensorRtRtx) {
       throw_bad_input(
           "--compute-capability: TensorRT builds for the GPU of this machine; it goes with "
           "--target rtx");
     }
+    begin_hashes(plan);
     if (request.target == BuildTarget::kTensorRtRtx) {
       api_ = load_tensorrt(true, TensorRtFlavour::kTensorRtRtx);
     } else {

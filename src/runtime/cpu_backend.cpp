@@ -27,6 +27,12 @@ std::span<const float> row_of(const Tensor& tensor, size_t index) {
   return tensor.f32().subspan(index * size, size);
 }
 
+/// One of the planes of side x side that a tensor holds one after another.
+std::span<const float> plane_of(const Tensor& tensor, size_t plane, int64_t side) {
+  const auto area = static_cast<size_t>(side * side);
+  return tensor.f32().subspan(plane * area, area);
+}
+
 FoundMask found_mask(std::span<const uint8_t> mask, int64_t height, int64_t width) {
   FoundMask found;
   found.counts = rle_counts(mask, height, width);
@@ -36,12 +42,10 @@ FoundMask found_mask(std::span<const uint8_t> mask, int64_t height, int64_t widt
 
 std::vector<FoundMask> read_masks(const Tensor& tensor, std::span<const MaskPlane> wanted,
                                   int64_t side, Semantics semantics, float threshold) {
-  const auto logits = tensor.f32();
-  const auto area = static_cast<size_t>(side * side);
   std::vector<FoundMask> found;
   for (const auto& [plane, height, width] : wanted) {
     const auto mask =
-        binary_mask(logits.subspan(plane * area, area), side, width, height, semantics, threshold);
+        binary_mask(plane_of(tensor, plane, side), side, width, height, semantics, threshold);
     found.push_back(found_mask(mask, height, width));
   }
   return found;
@@ -284,11 +288,10 @@ std::vector<FoundMask> CpuBackend::object_masks(std::span<const MaskPlane> wante
 std::vector<std::array<int64_t, 2>> CpuBackend::count_logits(std::span<const size_t> planes,
                                                              int64_t side, float high, float low) {
   const Tensor& masks = tensors_.at("sam_masks");
-  const auto area = static_cast<size_t>(side * side);
   std::vector<std::array<int64_t, 2>> counts;
   counts.reserve(planes.size());
   for (const size_t plane : planes) {
-    const auto values = masks.f32().subspan(plane * area, area);
+    const auto values = plane_of(masks, plane, side);
     counts.push_back({std::ranges::count_if(values, [&](float value) { return value > high; }),
                       std::ranges::count_if(values, [&](float value) { return value > low; })});
   }
@@ -298,11 +301,10 @@ std::vector<std::array<int64_t, 2>> CpuBackend::count_logits(std::span<const siz
 std::vector<LogitPlane> CpuBackend::keep_planes(Component component, std::span<const size_t> planes,
                                                 int64_t side) {
   const Tensor& masks = tensors_.at(masks_of(component));
-  const auto area = static_cast<size_t>(side * side);
   std::vector<LogitPlane> kept;
   kept.reserve(planes.size());
   for (const size_t plane : planes) {
-    const auto values = masks.f32().subspan(plane * area, area);
+    const auto values = plane_of(masks, plane, side);
     kept.emplace_back(std::vector<float>(values.begin(), values.end()));
   }
   return kept;
@@ -312,11 +314,10 @@ std::vector<std::vector<uint64_t>> CpuBackend::bits_above(Component component,
                                                           std::span<const size_t> planes,
                                                           int64_t side) {
   const Tensor& masks = tensors_.at(masks_of(component));
-  const auto area = static_cast<size_t>(side * side);
   std::vector<std::vector<uint64_t>> bits;
   bits.reserve(planes.size());
   for (const size_t plane : planes) {
-    bits.push_back(pack_above(masks.f32().subspan(plane * area, area), 0.0F));
+    bits.push_back(pack_above(plane_of(masks, plane, side), 0.0F));
   }
   return bits;
 }

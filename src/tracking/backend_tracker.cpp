@@ -243,14 +243,12 @@ std::vector<DecodeOutput> BackendTracker::read_decoded(Group group, MaskPlace pl
     shown.push_back(i);
     if (hangs_on_single(input.multimask, *config_.tracker)) singles.push_back(i * masks);
   }
-  const auto delta = static_cast<float>(config_.tracker->stability_delta);
-  const auto above = backend_.count_logits(singles, sizes_.mask_side(), delta, -delta);
+  const auto stable = are_stable(backend_, singles, sizes_.mask_side(), *config_.tracker);
   std::vector<size_t> planes;
-  auto counted = above.begin();
+  auto next = stable.begin();
   for (const size_t i : shown) {
     const bool multimask = group[i]->multimask;
-    const bool unstable =
-        hangs_on_single(multimask, *config_.tracker) && !is_stable(*counted++, *config_.tracker);
+    const bool unstable = hangs_on_single(multimask, *config_.tracker) && !*next++;
     const size_t mask = choose_mask(ious(i), multimask, unstable);
     outputs[i].view.iou = ious(i)[mask];
     planes.push_back(i * masks + mask);

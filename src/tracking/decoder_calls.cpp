@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "runtime/stage.hpp"
+#include "tracking/object_mask.hpp"
 
 namespace sam3trt {
 /// By exponents, without a branch: masks have many numbers.
@@ -52,6 +53,17 @@ Tensor decoder_masks(Backend& backend, std::vector<size_t> planes, int64_t side)
   if (planes.empty()) return Tensor(DType::kF32, shape);
   const WantedOutput wanted{{"sam_masks", area, std::move(planes)}, shape};
   return std::move(checked_outputs(backend, Component::kSamDecoder, {&wanted, 1}).front());
+}
+
+std::vector<bool> are_stable(Backend& backend, std::span<const size_t> planes, int64_t side,
+                             const TrackerConfig& config) {
+  const auto delta = static_cast<float>(config.stability_delta);
+  std::vector<bool> stable;
+  stable.reserve(planes.size());
+  for (const auto& above : backend.count_logits(planes, side, delta, -delta)) {
+    stable.push_back(is_stable(above, config));
+  }
+  return stable;
 }
 
 void put_tokens(Backend& backend, std::span<const std::vector<PromptToken>* const> objects) {

@@ -3,6 +3,7 @@
 #include <span>
 #include <vector>
 
+#include "base/tracker_config.hpp"
 #include "runtime/backend.hpp"
 #include "tracking/tracker_model.hpp"
 
@@ -28,6 +29,10 @@ struct WantedOutput {
 
 /// Planes of the SAM decoder's masks by index, [planes, side * side]; nothing is copied for none.
 [[nodiscard]] Tensor decoder_masks(Backend& backend, std::vector<size_t> planes, int64_t side);
+
+/// Of each of some single masks of the SAM decoder, by plane, whether it is stable (is_stable()).
+[[nodiscard]] std::vector<bool> are_stable(Backend& backend, std::span<const size_t> planes,
+                                           int64_t side, const TrackerConfig& config);
 
 /// Puts `point_coords` and `point_labels` of the SAM decoder: the tokens of each object, equally
 /// many for all.

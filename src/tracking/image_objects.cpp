@@ -232,13 +232,12 @@ void ImageObjects::read_results(Backend& backend, const Group& group,
   for (size_t i = 0; hangs_on_single(options.multimask, tracker) && i < group.members.size(); ++i) {
     singles.push_back(i * per_object);
   }
-  const auto delta = static_cast<float>(tracker.stability_delta);
-  const auto above = backend.count_logits(singles, side, delta, -delta);
+  const auto stable = are_stable(backend, singles, side, tracker);
   std::vector<Choice> choices;
   std::vector<MaskPlane> wanted;
   std::vector<size_t> best;
   for (size_t i = 0; i < group.members.size(); ++i) {
-    const bool unstable = !singles.empty() && !is_stable(above[i], tracker);
+    const bool unstable = !singles.empty() && !stable[i];
     choices.push_back(
         choose(ious.f32().subspan(i * per_object, per_object), options.multimask, unstable));
     for (const size_t mask : choices.back().masks) {

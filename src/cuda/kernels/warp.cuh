@@ -187,8 +187,7 @@ struct GpuWarpgroup : GpuWarp<Type> {
   static __device__ void wait_products() {
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kLater) : "memory");
   }
-  /// Keeps the compiler from moving what is before it behind, and what is behind it before, where
-  /// registers that a product writes are concerned.
+  /// Keeps the compiler from moving uses of registers that a product writes.
   template <int kFragments>
   static __device__ void hold(float (&d)[kFragments][4]) {
     for (auto& fragment : d) {
