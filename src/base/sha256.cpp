@@ -2,7 +2,11 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "base/error.hpp"
+#include "base/parallel.hpp"
 
 namespace sam3trt {
 
@@ -48,6 +52,17 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
   Sha256 hash;
   hash.update(bytes);
   return hash.hex_digest();
+}
+
+std::string sha256_of_pieces(std::span<const std::byte> bytes) {
+  std::vector<std::string> pieces((bytes.size() + kHashedPiece - 1) / kHashedPiece);
+  run_parallel(pieces.size(), 1, [&](size_t i) {
+    const std::span<const std::byte> rest = bytes.subspan(i * kHashedPiece);
+    pieces[i] = sha256_hex(rest.first(std::min(rest.size(), kHashedPiece)));
+  });
+  std::string text;
+  for (const std::string& piece : pieces) text += piece;
+  return sha256_hex(std::as_bytes(std::span(text)));
 }
 
 }  // namespace sam3trt

@@ -29,4 +29,10 @@ class Sha256 {
 /// Of one piece of bytes.
 [[nodiscard]] std::string sha256_hex(std::span<const std::byte> bytes);
 
+/// Of the hexadecimal SHA-256 of each kHashedPiece bytes, one after the other: tells large contents
+/// apart as well as sha256_hex does, and several threads compute it.
+[[nodiscard]] std::string sha256_of_pieces(std::span<const std::byte> bytes);
+
+inline constexpr size_t kHashedPiece = size_t{1} << 24U;
+
 }  // namespace sam3trt

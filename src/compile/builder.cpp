@@ -202,7 +202,7 @@ class Builder {
     request.compute_capability = request_.compute_capability;
     request.force = request_.force;
     request.graph_sha256 = hashes_.graph(job.onnx);
-    request.output_sha256 = outputs_.at(job.engine);
+    request.output_intact = outputs_.at(job.engine);
     if (!request_.verifier.cache.empty()) request.cache = request_.verifier.cache / "timing";
     request.report = [](const std::string& message) { log(LogLevel::kWarning, message); };
     if (host_) {
@@ -311,7 +311,7 @@ class Builder {
     for (const BuildJob& job : plan.jobs) {
       hashes_.begin_graph(job.onnx);
       auto& output = outputs_[job.engine];
-      if (!request_.force) output = FileHashes::begin_file(job.engine);
+      if (!request_.force) output = FileHashes::begin_engine(job.engine);
     }
   }
 
@@ -415,10 +415,10 @@ class Builder {
   std::shared_ptr<TensorRtApi> api_;
   std::shared_ptr<TensorRtApi> compiler_;  ///< The same, or in processes of its own.
   std::optional<Verifier> verifier_;
-  ReferenceLimits limits_;                                       ///< Of the verifier.
-  FileHashes hashes_;                                            ///< Of the graphs.
-  std::map<fs::path, std::shared_future<std::string>> outputs_;  ///< Of engines that are there.
-  std::atomic<bool> failed_ = false;  ///< An engine, while others are built.
+  ReferenceLimits limits_;                                ///< Of the verifier.
+  FileHashes hashes_;                                     ///< Of the graphs.
+  std::map<fs::path, std::shared_future<bool>> outputs_;  ///< Intact? Of engines that are there.
+  std::atomic<bool> failed_ = false;                      ///< An engine, while others are built.
   std::mutex verifying_;  ///< Held by the thread that uses the verifier, beside `ahead_`.
   std::mutex telling_;    ///< By the one that tells of an engine.
   std::mutex starting_;   ///< By the one that uses `pieces_` and `ahead_`.

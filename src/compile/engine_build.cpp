@@ -134,6 +134,7 @@ EngineManifest describe(const TensorRtApi& api, const EngineBuildRequest& reques
 void write_engine(const fs::path& output, const Plan& plan, EngineManifest& manifest) {
   manifest.plan_bytes = plan.bytes.size();
   manifest.plan_sha256 = sha256_hex(plan.bytes);
+  manifest.plan_pieces_sha256 = sha256_of_pieces(plan.bytes);
   AtomicFile engine(output);
   engine.write(plan.bytes);
   engine.flush();

@@ -49,9 +49,9 @@ struct EngineBuildRequest {
   /// hash_graph of `onnx` where the caller knows it; empty: it is computed.
   std::string graph_sha256;
 
-  /// SHA-256 of the file that is at `output`, where the caller began to compute it; not valid: it
-  /// is computed where it is needed.
-  std::shared_future<std::string> output_sha256;
+  /// Whether the file at `output` is the one that its manifest describes, where the caller began to
+  /// hash it; not valid: it is hashed where that is needed.
+  std::shared_future<bool> output_intact;
 
   /// All recipes are tried in their order, whatever is remembered of earlier builds.
   bool force = false;

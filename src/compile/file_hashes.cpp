@@ -1,7 +1,7 @@
 #include "compile/file_hashes.hpp"
 
 #include "base/mapped_file.hpp"
-#include "base/sha256.hpp"
+#include "manifest/manifest.hpp"
 #include "onnx/graph_info.hpp"
 
 namespace sam3trt {
@@ -17,10 +17,13 @@ void FileHashes::begin_graph(const fs::path& onnx) {
 
 std::string FileHashes::graph(const fs::path& onnx) const { return graphs_.at(onnx).get(); }
 
-std::shared_future<std::string> FileHashes::begin_file(const fs::path& path) {
+std::shared_future<bool> FileHashes::begin_engine(const fs::path& engine) {
   std::error_code ignored;
-  if (!fs::is_regular_file(path, ignored)) return {};
-  return std::async(std::launch::async, [path] { return sha256_hex(MappedFile(path).bytes()); })
+  if (!fs::is_regular_file(engine, ignored)) return {};
+  return std::async(std::launch::async,
+                    [engine] {
+                      return EngineManifest::load(engine).describes(MappedFile(engine).bytes());
+                    })
       .share();
 }
 

@@ -17,10 +17,9 @@ class FileHashes {
   /// Of a graph that was begun; waits, and throws what hash_graph throws.
   [[nodiscard]] std::string graph(const std::filesystem::path& onnx) const;
 
-  /// The SHA-256 of a file as it is now; what get() throws are Errors. Not valid where there is no
-  /// such file.
-  [[nodiscard]] static std::shared_future<std::string> begin_file(
-      const std::filesystem::path& path);
+  /// Whether an engine is the file that its manifest describes now; what get() throws are Errors.
+  /// Not valid where there is no such file.
+  [[nodiscard]] static std::shared_future<bool> begin_engine(const std::filesystem::path& engine);
 
  private:
   std::map<std::filesystem::path, std::shared_future<std::string>> graphs_;

@@ -14,8 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-std::string hash_file(const fs::path& path) { return sha256_hex(MappedFile(path).bytes()); }
-
 /// One without a verification passes where none was asked for, or none can be.
 bool passed(const EngineManifest& manifest, const EngineBuildRequest& request) {
   switch (manifest.verification) {
@@ -40,16 +38,16 @@ std::string problem_of(const EngineManifest& manifest, const std::string& reques
           manifest.calibration_sha256) {
     return "was built with another calibration";
   }
-  const bool is_known = request.output_sha256.valid();
-  const std::string sha256 = is_known ? request.output_sha256.get() : hash_file(request.output);
-  if (sha256 != manifest.plan_sha256) return "is not the file that its manifest describes";
+  const bool is_known = request.output_intact.valid();
+  if (!(is_known ? request.output_intact.get() : has_plan_of(manifest, request.output)))
+    return "is not the file that its manifest describes";
   return {};
 }
 
 }  // namespace
 
 bool has_plan_of(const EngineManifest& manifest, const fs::path& engine) {
-  return hash_file(engine) == manifest.plan_sha256;
+  return manifest.describes(MappedFile(engine).bytes());
 }
 
 std::string request_sha256_of(const TensorRtApi& api, const EngineBuildRequest& request,

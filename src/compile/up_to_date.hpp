@@ -16,7 +16,7 @@ namespace sam3trt {
                                             const EngineBuildRequest& request,
                                             const GraphInfo& graph);
 
-/// Whether the file of the engine has the hash that the manifest says. Throws
+/// Whether the file of the engine is the one that the manifest describes. Throws
 /// Error(kBadInput) when it cannot be read.
 [[nodiscard]] bool has_plan_of(const EngineManifest& manifest, const std::filesystem::path& engine);
 

@@ -184,7 +184,7 @@ bool QueryPosition::fits() const {
   return prompts > 0 && prompts <= kMaxGrid && queries > 0 && queries <= kMaxGrid && unboxed >= 0 &&
          unboxed <= queries && frequency_count > 0 &&
          frequency_count <= kMaxQueryPositionInputs / 8 && hidden > 0 &&
-         hidden <= kMaxQueryPositionHidden && width > 0 && width <= kMaxRows;
+         hidden <= kMaxQueryPositionHidden && width > 0 && width <= kMaxGrid * kBlockThreads;
 }
 
 bool GridAttention::fits() const {
@@ -367,8 +367,10 @@ void OperatorKernels::launch(const QueryPosition& p, void* stream) const {
   args.frequency_count = static_cast<int32_t>(p.frequency_count);
   args.hidden = static_cast<int32_t>(p.hidden);
   args.width = static_cast<int32_t>(p.width);
-  start(query_position_, {tiles_of<int64_t>(p.prompts * p.queries, kQueryPositionRows), 1, 1},
-        kBlockThreads, stream, &args);
+  start(query_position_,
+        {tiles_of<int64_t>(p.prompts * p.queries, kQueryPositionRows),
+         tiles_of<int64_t>(p.width, kBlockThreads), 1},
+        kQueryPositionThreads, stream, &args);
 }
 
 void OperatorKernels::launch(const GridAttention& a, void* stream) const {

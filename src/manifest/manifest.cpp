@@ -94,6 +94,7 @@ EngineManifest from_json(const Json& json, const std::string& where) {
   }
   manifest.plan_bytes = json.at("plan_bytes").get<uint64_t>();
   manifest.plan_sha256 = json.at("plan_sha256").get<std::string>();
+  manifest.plan_pieces_sha256 = json.value("plan_pieces_sha256", "");
   const Json& verification = json.at("verification");
   manifest.verification = state_of(verification.at("state").get<std::string>(), where);
   if (verification.contains("report")) {
@@ -132,6 +133,12 @@ std::optional<int64_t> EngineManifest::largest(const std::string& input, size_t 
     size = std::max(size.value_or(found->second.max[axis]), found->second.max[axis]);
   }
   return size;
+}
+
+bool EngineManifest::describes(std::span<const std::byte> plan) const {
+  if (plan.size() != plan_bytes) return false;
+  if (plan_pieces_sha256.empty()) return sha256_hex(plan) == plan_sha256;
+  return sha256_of_pieces(plan) == plan_pieces_sha256;
 }
 
 std::filesystem::path EngineManifest::path_beside(const std::filesystem::path& engine) {
@@ -180,6 +187,7 @@ std::string EngineManifest::to_json() const {
                {"profiles", to_json_value(profiles)},
                {"metadata", metadata},
                {"verification", {{"state", name_of(verification)}}}};
+  if (!plan_pieces_sha256.empty()) json["plan_pieces_sha256"] = plan_pieces_sha256;
   if (!cublaslt_version.empty()) json["cublaslt_version"] = cublaslt_version;
   if (fused_attentions) json["fused_attentions"] = *fused_attentions;
   if (verification == VerificationState::kPassed) {

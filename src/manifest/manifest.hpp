@@ -52,6 +52,7 @@ struct EngineManifest {
   std::optional<int64_t> fused_attentions;  ///< Of these, those that are; unknown without a GPU.
   uint64_t plan_bytes = 0;
   std::string plan_sha256;
+  std::string plan_pieces_sha256;  ///< sha256_of_pieces; empty: of a program that did not write it.
   VerificationState verification = VerificationState::kNone;
   std::string verification_report;  ///< JSON text; empty without a verification.
   std::string set_sha256;           ///< Of the set that passed end to end; empty but for kPassed.
@@ -66,6 +67,9 @@ struct EngineManifest {
 
   /// Largest size of an input's axis over all profiles; nothing when the engine has none such.
   [[nodiscard]] std::optional<int64_t> largest(const std::string& input, size_t axis) const;
+
+  /// Whether these bytes are the engine file's.
+  [[nodiscard]] bool describes(std::span<const std::byte> plan) const;
 
   /// FILE.engine.json
   static std::filesystem::path path_beside(const std::filesystem::path& engine);

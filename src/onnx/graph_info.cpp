@@ -107,16 +107,9 @@ GraphInfo read_graph_info(const std::filesystem::path& path) {
 std::string hash_graph(const std::filesystem::path& path) {
   Sha256 hash;
   hash.update(MappedFile(path).bytes());
-  const std::string own = path.filename().string() + ".data";
   for (const std::string& name : data_files_of(read_model(path), path)) {
-    const MappedFile data(path.parent_path() / name);
-    // The boundaries between several files count too; those of the one that this program writes are
-    // clear without it.
-    if (name != own) {
-      const std::string head = name + '\0' + std::to_string(data.bytes().size()) + '\0';
-      hash.update(std::as_bytes(std::span(head)));
-    }
-    hash.update(data.bytes());
+    const std::string digest = sha256_of_pieces(MappedFile(path.parent_path() / name).bytes());
+    hash.update(std::as_bytes(std::span(digest)));
   }
   return hash.hex_digest();
 }

@@ -27,7 +27,8 @@ struct GraphInfo {
 /// Reads `path`; throws Error(kBadInput) when it is not an ONNX model.
 [[nodiscard]] GraphInfo read_graph_info(const std::filesystem::path& path);
 
-/// SHA-256 of the file and of every data file that its tensors name, in the order of their names.
+/// SHA-256 of the file and then of every data file that its tensors name (sha256_of_pieces), in the
+/// order of their names.
 /// Throws Error(kBadInput) for a file that is not an ONNX model, and for data files that are
 /// missing or do not lie beside it.
 [[nodiscard]] std::string hash_graph(const std::filesystem::path& path);

@@ -4,9 +4,9 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
-#include "base/sha256.hpp"
 #include "cuda/cublaslt.hpp"
 #include "cuda/operators.hpp"
+#include "gpu/warm_up.hpp"
 #include "openvino/openvino_engine.hpp"
 #include "runtime/float32_engine.hpp"
 #include "trt/tensorrt_engine.hpp"
@@ -91,11 +91,13 @@ void check_set(const ModelFiles& files, const LoadOptions& options) {
 EngineFile::EngineFile(const std::filesystem::path& path)
     : manifest_(EngineManifest::load(path)),
       file_(path),
-      digest_(std::async(std::launch::async, sha256_hex, file_.bytes()).share()) {}
+      intact_(std::async(std::launch::async, [manifest = manifest_, bytes = file_.bytes()] {
+                return manifest.describes(bytes);
+              }).share()) {}
 
 void EngineFile::check_content() {
   // A plan is machine code: it is loaded only when it is the one that was verified.
-  if (file_.bytes().size() != manifest_.plan_bytes || digest_.get() != manifest_.plan_sha256) {
+  if (!intact_.get()) {
     throw_bad_input(file_.path().string() +
                     ": is not the engine that its manifest describes; build it again");
   }
@@ -150,9 +152,12 @@ GpuPlans load_plans(TensorRtHost& host, EngineFiles files, const LoadOptions& op
   std::map<Component, std::future<std::shared_ptr<const LoadedPlan>>> loading;
   for (auto& [component, engine] : files) {
     EngineFile& file = engine;
-    loading[component] = std::async(std::launch::async, [&host, &options, &file] {
+    const std::string name(name_of(component));
+    loading[component] = std::async(std::launch::async, [&host, &options, &file, name] {
       host.device.make_current();
-      return file.load(host, options);
+      auto plan = file.load(host, options);
+      if (getenv("NO_WARM") == nullptr) warm_up(name, *plan, host.device);
+      return plan;
     });
   }
   GpuPlans plans;

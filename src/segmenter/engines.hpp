@@ -55,8 +55,8 @@ struct HostModel {
 /// Error(kBadInput), except what `allow_unverified` allows.
 [[nodiscard]] HostModel load_model(const ModelFiles& files, const LoadOptions& options);
 
-/// An engine file with its manifest. A thread hashes the bytes from the construction on: that takes
-/// as long as starting CUDA and TensorRT, which therefore comes after.
+/// An engine file with its manifest. Threads hash the bytes from the construction on, while CUDA
+/// and TensorRT are started, which therefore comes after.
 class EngineFile {
  public:
   /// Throws Error(kBadInput) when the file or its manifest is missing or the latter is none.
@@ -80,8 +80,7 @@ class EngineFile {
  private:
   EngineManifest manifest_;
   MappedFile file_;
-  std::shared_future<std::string>
-      digest_;  ///< Its end waits for the thread, so it goes before the file.
+  std::shared_future<bool> intact_;  ///< Its end waits for the thread, so it goes before the file.
 };
 
 using EngineFiles = std::map<Component, EngineFile>;
@@ -95,7 +94,7 @@ using EngineFiles = std::map<Component, EngineFile>;
 [[nodiscard]] LatePlans late_plans(TensorRtHost& host, const ModelFiles& files,
                                    const LoadOptions& options);
 
-/// All of them at once, each in a thread of its own.
+/// All of them at once, each in a thread of its own, and ready for the first call (warm_up).
 [[nodiscard]] GpuPlans load_plans(TensorRtHost& host, EngineFiles files,
                                   const LoadOptions& options);
 

@@ -47,9 +47,9 @@ void for_each_block(const Grid& grid, const Body& body) {
   }
 }
 
-template <typename Body>
+template <unsigned kThreads = kBlockThreads, typename Body>
 void for_each_thread(KernelThread at, const Body& body) {
-  for (at.thread = 0; at.thread < kBlockThreads; ++at.thread) body(at);
+  for (at.thread = 0; at.thread < kThreads; ++at.thread) body(at);
 }
 
 /// A kernel without a barrier.
@@ -66,14 +66,14 @@ std::function<Work(Grid, void*)> plain(void (*body)(const Args&, KernelThread)) 
 }
 
 /// A kernel whose block shares memory and waits between its parts.
-template <typename Args, typename Shared, typename... Parts>
+template <typename Args, typename Shared, unsigned kThreads = kBlockThreads, typename... Parts>
 std::function<Work(Grid, void*)> shared(Parts... parts) {
   return [=](Grid grid, void* parameters) {
     return [=, args = *static_cast<const Args*>(parameters)] {
       check_addresses(args);
       for_each_block(grid, [&](KernelThread block) {
         const auto memory = std::make_unique<Shared>();
-        (for_each_thread(block, [&](KernelThread at) { parts(args, at, *memory); }), ...);
+        (for_each_thread<kThreads>(block, [&](KernelThread at) { parts(args, at, *memory); }), ...);
       });
     };
   };
@@ -211,8 +211,10 @@ std::map<std::string, Kernel>& kernels() {
       {"sam3trt_box_bias",
        {shared<BoxBiasArgs, BoxBiasWeights>(box_bias_load_body, box_bias_body)}},
       {"sam3trt_query_position",
-       {shared<QueryPositionArgs, QueryPositionRows>(
-           query_position_encode_body, query_position_hidden_body, query_position_output_body)}},
+       {shared<QueryPositionArgs, QueryPositionRows, kQueryPositionThreads>(
+            query_position_encode_body, query_position_hidden_body, query_position_join_body,
+            query_position_output_body, query_position_write_body),
+        kQueryPositionThreads}},
       {"sam3trt_attention_f16_16", {mma_attention<16, FakeFloat16>, kMmaThreads}},
       {"sam3trt_rotate_keys_f16_16", {plain<RotateArgs>(rotate_keys<16, FakeFloat16>)}},
       {"sam3trt_grid_attention_f16_16", {grid_attention<16, FakeFloat16>, kGridThreads}},

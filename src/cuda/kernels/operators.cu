@@ -74,15 +74,19 @@ extern "C" __global__ void sam3trt_box_bias(const __grid_constant__ sam3trt::Box
   sam3trt::box_bias_body(args, at, weights);
 }
 
-extern "C" __global__ void sam3trt_query_position(
-    const __grid_constant__ sam3trt::QueryPositionArgs args) {
+extern "C" __global__ void __launch_bounds__(sam3trt::kQueryPositionThreads, 1)
+    sam3trt_query_position(const __grid_constant__ sam3trt::QueryPositionArgs args) {
   __shared__ sam3trt::QueryPositionRows rows;
-  const sam3trt::KernelThread at{threadIdx.x, blockIdx.x};
+  const sam3trt::KernelThread at{threadIdx.x, blockIdx.x, blockIdx.y};
   sam3trt::query_position_encode_body(args, at, rows);
   __syncthreads();
   sam3trt::query_position_hidden_body(args, at, rows);
   __syncthreads();
+  sam3trt::query_position_join_body(args, at, rows);
+  __syncthreads();
   sam3trt::query_position_output_body(args, at, rows);
+  __syncthreads();
+  sam3trt::query_position_write_body(args, at, rows);
 }
 
 #define SAM3TRT_ATTENTION(name, dim, type)                                                 \

@@ -10,7 +10,6 @@
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/mapped_file.hpp"
-#include "base/sha256.hpp"
 
 namespace sam3trt {
 namespace {
@@ -85,13 +84,6 @@ TEST_F(Files, MappedFileRefusesANamedPipeWithoutWaiting) {
 TEST_F(Files, EmptyFileMapsToNoBytes) {
   std::ofstream(folder_ / "empty").close();
   EXPECT_TRUE(MappedFile(folder_ / "empty").bytes().empty());
-}
-
-TEST(Sha256, MatchesThePublishedVectorOfFips180) {
-  Sha256 hash;
-  const std::string text = "abc";
-  hash.update(std::as_bytes(std::span(text)));
-  EXPECT_EQ(hash.hex_digest(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 }  // namespace

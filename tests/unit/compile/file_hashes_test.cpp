@@ -58,14 +58,19 @@ TEST_F(FileHashesTest, WhatCannotBeReadIsAnErrorForWhoeverAsksForIt) {
   }
 }
 
-TEST_F(FileHashesTest, OfAFileThatIsNotThereThereIsNoHash) {
-  EXPECT_FALSE(FileHashes::begin_file(folder_ / "missing.engine").valid());
-  EXPECT_FALSE(FileHashes::begin_file(folder_).valid());
+TEST_F(FileHashesTest, AnEngineIsHashedWhereThereIsOne) {
+  EXPECT_FALSE(FileHashes::begin_engine(folder_ / "missing.engine").valid());
+  EXPECT_FALSE(FileHashes::begin_engine(folder_).valid());
   const fs::path path = folder_ / "an.engine";
   std::ofstream(path) << "a plan";
-  const auto hash = FileHashes::begin_file(path);
-  ASSERT_TRUE(hash.valid());
-  EXPECT_EQ(hash.get(), hash_of("a plan"));
+  EXPECT_THROW(static_cast<void>(FileHashes::begin_engine(path).get()), Error);  // no manifest
+  EngineManifest manifest;
+  manifest.plan_bytes = 6;
+  manifest.plan_sha256 = hash_of("a plan");
+  manifest.save(path);
+  EXPECT_TRUE(FileHashes::begin_engine(path).get());
+  std::ofstream(path) << "a_plan";
+  EXPECT_FALSE(FileHashes::begin_engine(path).get());
 }
 
 TEST_F(FileHashesTest, AnEngineIsUpToDateByTheHashThatTheRequestHolds) {
@@ -76,10 +81,9 @@ TEST_F(FileHashesTest, AnEngineIsUpToDateByTheHashThatTheRequestHolds) {
   static_cast<void>(build_engine(api, request));
   std::string reason;
   EXPECT_TRUE(find_up_to_date(api, request, reason)) << reason;
-  request.output_sha256 = FileHashes::begin_file(request.output);
+  request.output_intact = FileHashes::begin_engine(request.output);
   EXPECT_TRUE(find_up_to_date(api, request, reason)) << reason;
-  std::ofstream(folder_ / "other") << "not the plan";
-  request.output_sha256 = FileHashes::begin_file(folder_ / "other");
+  request.output_intact = std::async([] { return false; }).share();
   EXPECT_FALSE(find_up_to_date(api, request, reason));
   EXPECT_EQ(reason, "is not the file that its manifest describes");
 }

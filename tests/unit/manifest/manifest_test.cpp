@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/sha256.hpp"
 
 namespace sam3trt {
 namespace {
@@ -37,6 +38,7 @@ EngineManifest example() {
   manifest.fused_attentions = 5;
   manifest.plan_bytes = uint64_t{1} << 33U;
   manifest.plan_sha256 = "cc";
+  manifest.plan_pieces_sha256 = "ccc";
   manifest.verification = VerificationState::kPassed;
   manifest.verification_report = R"([{"output":"pred_boxes"}])";
   manifest.calibration_sha256 = "ee";
@@ -63,6 +65,22 @@ std::string message_of(const std::function<void()>& action) {
   return {};
 }
 
+TEST(EngineManifest, DescribesAPlanByItsPiecesOrWithoutThemByTheWhole) {
+  const std::string plan = "machine code";
+  const std::string other = "machine_code";
+  const auto bytes = [](const std::string& text) { return std::as_bytes(std::span(text)); };
+  EngineManifest manifest;
+  manifest.plan_bytes = plan.size();
+  manifest.plan_sha256 = sha256_hex(bytes(plan));
+  for (const std::string& pieces : {std::string(), sha256_of_pieces(bytes(plan))}) {
+    manifest.plan_pieces_sha256 = pieces;
+    EXPECT_TRUE(manifest.describes(bytes(plan)));
+    EXPECT_FALSE(manifest.describes(bytes(other)));
+    EXPECT_FALSE(manifest.describes(bytes(plan + " and more")));
+    EXPECT_FALSE(manifest.describes({}));
+  }
+}
+
 TEST(EngineManifest, SurvivesBeingWrittenAndRead) {
   const EngineManifest manifest = EngineManifest::parse(example().to_json(), "test");
   EXPECT_EQ(manifest.to_json(), example().to_json());
@@ -72,6 +90,7 @@ TEST(EngineManifest, SurvivesBeingWrittenAndRead) {
   EXPECT_EQ(manifest.profiles[1].at("input_ids").opt, (Shape{8, 32}));
   EXPECT_EQ(manifest.fused_attentions, 5);
   EXPECT_EQ(manifest.plan_bytes, uint64_t{1} << 33U);
+  EXPECT_EQ(manifest.plan_pieces_sha256, "ccc");
   EXPECT_EQ(manifest.verification, VerificationState::kPassed);
   EXPECT_EQ(manifest.verification_report, R"([{"output":"pred_boxes"}])");
   EXPECT_EQ(manifest.calibration_sha256, "ee");
@@ -119,7 +138,8 @@ TEST(EngineManifest, OneThatPassedNamesItsSet) {
 TEST(EngineManifest, EveryMissingOrWrongFieldIsAnError) {
   const auto json = nlohmann::json::parse(example().to_json());
   for (const auto& item : json.items()) {
-    if (item.key() != "fused_attentions" && item.key() != "build") {
+    if (item.key() != "fused_attentions" && item.key() != "build" &&
+        item.key() != "plan_pieces_sha256") {
       auto missing = json;
       missing.erase(item.key());
       EXPECT_THAT(message_of([&] { (void)EngineManifest::parse(missing.dump(), "file"); }),
