@@ -46,6 +46,7 @@ struct BenchOptions {
   int64_t frames = 60;
   std::vector<size_t> objects = {1, 5};
   std::vector<std::string> prompts = kVideoPrompts;
+  bool live = false;
   std::string devices = "0";
   size_t batch = 0;
   size_t io_threads = 0;
@@ -372,7 +373,8 @@ void run_bench(const BenchOptions& options, const CommandContext& context) {
                                              .load = options.load,
                                              .frames = options.frames,
                                              .objects = options.objects,
-                                             .prompts = options.prompts});
+                                             .prompts = options.prompts,
+                                             .live = options.live});
   }
   if (files && !options.files.empty()) {
     document["files"] = bench_files(*files, {.files = options.files,
@@ -447,10 +449,12 @@ void add_bench_command(CLI::App& app, CommandContext& context) {
       ->capture_default_str();
   command
       ->add_option("--prompts", options->prompts,
-                   "With --video: clicked objects (clicks), those of the first text (text), ones "
-                   "that come and go (changing)")
+                   "With --video: clicked objects (clicks), those of the first text (text), both "
+                   "side by side (both), clicked ones that come and go (changing)")
       ->check(CLI::IsMember(kVideoPrompts))
       ->capture_default_str();
+  command->add_flag("--live", options->live,
+                    "With --video: results at once, and nothing is removed, as `track --live`");
   command
       ->add_option("--batch", options->batch,
                    "With --files: images at once at most; 0: as many as the model takes")

@@ -76,7 +76,8 @@ class VideoRun {
  private:
   [[nodiscard]] Scenario scenario(const std::string& prompts, size_t objects) const {
     if (prompts == "clicks") return clicked(objects);
-    return prompts == "text" ? named(objects) : changing(objects);
+    if (prompts == "text") return named(objects);
+    return prompts == "both" ? both(objects) : changing(objects);
   }
 
   [[nodiscard]] static Scenario clicked(size_t objects) {
@@ -92,6 +93,14 @@ class VideoRun {
                       }};
     scenario.options.max_objects = objects;
     return scenario;
+  }
+
+  [[nodiscard]] Scenario both(size_t objects) const {
+    return {"text and clicks", {}, [objects, this](VideoSession& session, int64_t frame) {
+              if (frame > 0) return;
+              session.add(Prompt{bench_.text, {}});
+              for (size_t i = 0; i < objects; ++i) session.add(click(static_cast<int64_t>(i)), 0);
+            }};
   }
 
   [[nodiscard]] static Scenario changing(size_t objects) {
@@ -124,7 +133,9 @@ class VideoRun {
   }
 
   Json measure(const Scenario& scenario, size_t objects) {
-    VideoSession session(model_, scenario.options);
+    TrackOptions options = scenario.options;
+    options.live = bench_.live;
+    VideoSession session(model_, options);
     std::vector<double> times;
     times.reserve(static_cast<size_t>(bench_.frames));
     std::optional<double> first;

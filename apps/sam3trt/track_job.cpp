@@ -1,5 +1,6 @@
 #include "track_job.hpp"
 
+#include <chrono>
 #include <exception>
 #include <iostream>
 #include <map>
@@ -15,6 +16,7 @@
 #include "stop_signals.hpp"
 #include "track_progress.hpp"
 #include "tracks/session_tracker.hpp"
+#include "tracks/write_behind.hpp"
 
 namespace sam3trt {
 namespace {
@@ -24,6 +26,9 @@ using Json = nlohmann::ordered_json;
 /// A rate for overlays of what has none.
 constexpr double kDefaultRate = 25.0;
 
+/// For results that are not written yet when a signal comes.
+constexpr std::chrono::seconds kTimeToWrite{2};
+
 /// What is known of an object at the end.
 struct Seen {
   std::optional<std::string> prompt;
@@ -32,13 +37,14 @@ struct Seen {
   int64_t frames = 0;
 };
 
-/// Hands results to the outputs. A signal's thread may end it at any time (interrupt).
+/// Hands results to the outputs, on a writer's thread. A signal's thread may end it at any time
+/// (interrupt).
 class Sink : public TrackSink {
  public:
   Sink(const TrackJob& job, const VideoInfo& video, CommandContext& context)
       : job_(job), context_(context), progress_(video.estimate) {}
 
-  void add(const FrameResult& result, const VideoFrame& frame) override {
+  void add(FrameResult result, VideoFrame frame) override {
     const std::scoped_lock lock(mutex_);
     job_.output.add(result, frame.time);
     if (job_.overlay.is_wanted()) job_.overlay.add(result, frame.image);
@@ -56,7 +62,7 @@ class Sink : public TrackSink {
     progress_.advance(objects);
   }
 
-  void add_error(const VideoFrame& frame) override {
+  void add_error(VideoFrame frame) override {
     const std::scoped_lock lock(mutex_);
     job_.output.add_error(frame.index, frame.time, *frame.error);
     ++errors_;
@@ -116,7 +122,7 @@ class Sink : public TrackSink {
  private:
   void say(const std::string& message) {
     progress_.clear();
-    std::cerr << "sam3trt: error: " << message << "\n";
+    std::cerr << "sam3trt: error: " + message + "\n";  // at once: other threads write there, too
     context_.exit_code = 2;
   }
 
@@ -129,17 +135,22 @@ class Sink : public TrackSink {
   int64_t errors_ = 0;
 };
 
-/// Makes what there is complete when the program is stopped by a signal, and when it fails.
+/// Makes what there is complete when the program is stopped by a signal, and when it fails. Results
+/// that wait for being written when a signal comes are written first, as far as that takes no more
+/// than two seconds; those that come meanwhile may be. Those that the tracker holds back are lost.
 class EndWithSink {
  public:
-  explicit EndWithSink(Sink& sink) : sink_(sink) {
+  /// `writer` hands results to `sink`.
+  EndWithSink(Sink& sink, WriteBehind& writer) : sink_(sink), writer_(writer) {
     set_stop_action([this] {
+      writer_.drain(kTimeToWrite);
       sink_.interrupt();
       const std::scoped_lock lock(mutex_);
       if (source_) source_->cancel();
     });
   }
   ~EndWithSink() {
+    writer_.drain();
     try {
       sink_.finish();
     } catch (const std::exception& error) {
@@ -158,6 +169,7 @@ class EndWithSink {
 
  private:
   Sink& sink_;
+  WriteBehind& writer_;
   std::mutex mutex_;
   std::shared_ptr<FrameSource> source_;
 };
@@ -177,8 +189,10 @@ void run_track_job(const TrackJob& job, std::unique_ptr<FrameSource> source,
   job.overlay.begin(job.options.fps > 0 ? job.options.fps : video.fps.value_or(kDefaultRate),
                     name_of);
   Sink sink(job, video, context);
-  EndWithSink end(sink);
-  TrackLoop loop(tracker, job.plan, sink);
+  // Outlives `end`: the program that writes a video of overlays ends with the writer's thread.
+  WriteBehind writer(sink);
+  EndWithSink end(sink, writer);
+  TrackLoop loop(tracker, job.plan, writer);
   end.watch(first);
   loop.run(*first);
   if (passes.second) {
@@ -187,6 +201,7 @@ void run_track_job(const TrackJob& job, std::unique_ptr<FrameSource> source,
     end.watch(second);
     loop.run(*second);
   }
+  writer.finish();
   for (const std::string& sentence : loop.missed()) sink.report(sentence);
   sink.finish();
   if (!job.output.to_standard_output()) sink.print_summary(video);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.hpp"
+#include "base/parallel.hpp"
 
 namespace sam3trt {
 namespace {
@@ -12,6 +13,14 @@ constexpr uint64_t kMaxBitWords = uint64_t{32} << 20U;  // 128 MiB of bits at on
 constexpr size_t kMaxMasks = 4096;                      // at once
 constexpr uint64_t kFirstRuns = uint64_t{1} << 20U;
 constexpr uint64_t kEagerRuns = uint64_t{1} << 16U;  // copied before their number is known
+
+constexpr uint64_t kRunsOfAThread = uint64_t{1} << 20U;  // less is copied sooner than it starts
+
+/// How many masks are worth a thread: masks of noise have 100,000 runs and more each, and what
+/// takes longest is that the system clears the memory for them.
+size_t masks_of_a_thread(uint64_t runs, size_t masks) {
+  return static_cast<size_t>(kRunsOfAThread * masks / std::max(runs, kRunsOfAThread)) + 1;
+}
 
 uint64_t words_of(const MaskRequest& request) {
   return static_cast<uint64_t>((request.height + 31) / 32 * request.width);
@@ -112,20 +121,22 @@ void GpuMasks::run_some(const Stream& stream, Uploader& uploader, DevicePointer 
                  run_lengths_.data() + eager() * sizeof(uint32_t));
     uploader.wait(stream);
   }
-  for (size_t i = 0; i < count; ++i) {
-    FoundMask& result = results.emplace_back();
+  const size_t first = results.size();
+  results.resize(first + count);
+  run_parallel(count, masks_of_a_thread(total, count), [&](size_t i) {
+    FoundMask& result = results[first + i];
     int32_t broken = 0;
     std::memcpy(&broken, host_summaries_.data() + requests[i].plane * sizeof(broken),
                 sizeof(broken));
     result.finite = broken == 0;
-    if (!result.finite) continue;
+    if (!result.finite) return;
     result.area = summaries[i].area;
     if (lengths) {
       const auto counts = run_lengths.subspan(summaries[i].begin, summaries[i].runs);
       result.counts.assign(counts.begin(), counts.end());
     }
     if (kept) result.bits = {bits + plan.tasks[i].bits * sizeof(uint32_t), kept};
-  }
+  });
 }
 
 /// Runs the kernels and brings flags, summaries and the first `lengths` run lengths to the host.

@@ -6,7 +6,6 @@
 #include "base/log.hpp"
 #include "cuda/cublaslt.hpp"
 #include "cuda/operators.hpp"
-#include "gpu/warm_up.hpp"
 #include "openvino/openvino_engine.hpp"
 #include "runtime/float32_engine.hpp"
 #include "trt/tensorrt_engine.hpp"
@@ -152,12 +151,9 @@ GpuPlans load_plans(TensorRtHost& host, EngineFiles files, const LoadOptions& op
   std::map<Component, std::future<std::shared_ptr<const LoadedPlan>>> loading;
   for (auto& [component, engine] : files) {
     EngineFile& file = engine;
-    const std::string name(name_of(component));
-    loading[component] = std::async(std::launch::async, [&host, &options, &file, name] {
+    loading[component] = std::async(std::launch::async, [&host, &options, &file] {
       host.device.make_current();
-      auto plan = file.load(host, options);
-      if (getenv("NO_WARM") == nullptr) warm_up(name, *plan, host.device);
-      return plan;
+      return file.load(host, options);
     });
   }
   GpuPlans plans;

@@ -94,7 +94,7 @@ using EngineFiles = std::map<Component, EngineFile>;
 [[nodiscard]] LatePlans late_plans(TensorRtHost& host, const ModelFiles& files,
                                    const LoadOptions& options);
 
-/// All of them at once, each in a thread of its own, and ready for the first call (warm_up).
+/// All of them at once, each in a thread of its own.
 [[nodiscard]] GpuPlans load_plans(TensorRtHost& host, EngineFiles files,
                                   const LoadOptions& options);
 

@@ -155,11 +155,11 @@ class VideoJob {
     Lines(const Service& service, const HttpPart& video, const Sink& send)
         : service_(service), video_(video), send_(send) {}
 
-    void add(const FrameResult& result, const VideoFrame& frame) override {
+    void add(FrameResult result, VideoFrame frame) override {
       send(to_frame_line(result, frame.time));
       if (service_.is_stopping()) throw HttpError(503, "stopping", "the server stops");
     }
-    void add_error(const VideoFrame& frame) override {
+    void add_error(VideoFrame frame) override {
       send(to_error_line(frame.index, frame.time, without_path(video_, *frame.error)));
     }
     [[nodiscard]] bool wants_images() const override { return false; }

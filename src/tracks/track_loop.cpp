@@ -87,11 +87,11 @@ class TrackLoop::Pass {
 
   void release() {
     while (!waiting_.empty()) {
-      const Waiting& first = waiting_.front();
+      Waiting& first = waiting_.front();
       if (first.frame.error) {
-        loop_.sink_.add_error(first.frame);
+        loop_.sink_.add_error(std::move(first.frame));
       } else if (first.result) {
-        loop_.sink_.add(*first.result, first.frame);
+        loop_.sink_.add(std::move(*first.result), std::move(first.frame));
       } else {
         return;
       }

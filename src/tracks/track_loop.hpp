@@ -48,7 +48,8 @@ class FrameTracker {
   [[nodiscard]] virtual std::vector<FrameResult> finish() = 0;
 };
 
-/// Who gets the results, frame by frame in the order in which they are tracked.
+/// Who gets the results, frame by frame in the order in which they are tracked. They are moved in,
+/// for a sink that keeps them.
 class TrackSink {
  public:
   TrackSink() = default;
@@ -57,9 +58,9 @@ class TrackSink {
   TrackSink& operator=(const TrackSink&) = delete;
 
   /// `frame` has its image only when wants_images().
-  virtual void add(const FrameResult& result, const VideoFrame& frame) = 0;
+  virtual void add(FrameResult result, VideoFrame frame) = 0;
   /// A frame that cannot be read.
-  virtual void add_error(const VideoFrame& frame) = 0;
+  virtual void add_error(VideoFrame frame) = 0;
   [[nodiscard]] virtual bool wants_images() const = 0;
 };
 

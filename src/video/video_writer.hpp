@@ -29,7 +29,8 @@ class VideoWriter {
   VideoWriter(const VideoWriter&) = delete;
   VideoWriter& operator=(const VideoWriter&) = delete;
 
-  /// Throws Error(kInternal) with ffmpeg's words when it ends, and for another size.
+  /// Throws Error(kInternal) with ffmpeg's words when it ends, and for another size. The thread of
+  /// the first call must live until finish(), as ffmpeg ends with it.
   void add(const Image& frame);
 
   /// The file gets its name. Without any frame there is none.

@@ -78,12 +78,12 @@ class FakeTracker : public FrameTracker {
 
 class FakeSink : public TrackSink {
  public:
-  void add(const FrameResult& result, const VideoFrame& frame) override {
+  void add(FrameResult result, VideoFrame frame) override {
     EXPECT_EQ(result.frame, frame.index);
     EXPECT_EQ(frame.image.rgb.empty(), !images);
     lines.push_back(std::to_string(result.frame) + (result.objects.empty() ? "" : "*"));
   }
-  void add_error(const VideoFrame& frame) override {
+  void add_error(VideoFrame frame) override {
     lines.push_back(std::to_string(frame.index) + "!");
     errors.push_back(*frame.error);
   }
