@@ -86,6 +86,12 @@ inline constexpr const char* kResidualProduct = "Sam3trtResidualProduct";
 /// is its form with tanh.
 inline constexpr const char* kMlp = "Sam3trtMlp";
 
+/// A residual sum and its LayerNormalization, as one node and one TensorRT plugin of this name.
+/// Inputs: what is added [B, T, N]; float32 residual [B, T, N]; float32 gain and shift [N].
+/// Outputs: the normalised sum, of the type of what is added; the sum, float32. Attribute
+/// `epsilon`, the bits of a float32.
+inline constexpr const char* kResidualNorm = "Sam3trtResidualNorm";
+
 /// Values of a row of scales.
 inline constexpr int64_t kScaleValues = 4;
 
@@ -101,7 +107,7 @@ inline constexpr std::array<const char*, 2 * kAlgorithmWords> kAlgorithmAttribut
     "algorithm24", "algorithm25", "algorithm26", "algorithm27", "algorithm28", "algorithm29",
     "algorithm30", "algorithm31"};
 
-/// Most columns of rows that are normalised before a product.
+/// Most columns of rows that are normalised, a multiple of kLowColumns.
 inline constexpr int64_t kMostNormalisedColumns = 2048;
 
 /// Columns of products are multiples of this, of FP8 factors and of others.
@@ -122,7 +128,8 @@ inline constexpr std::array<int64_t, 3> kAttentionHeadDims = {16, 32, 64};
 }
 
 [[nodiscard]] constexpr bool is_own_operator(std::string_view op_type) {
-  return is_own_attention(op_type) || op_type == kQueryPosition || is_own_product(op_type);
+  return is_own_attention(op_type) || op_type == kQueryPosition || op_type == kResidualNorm ||
+         is_own_product(op_type);
 }
 
 [[nodiscard]] constexpr bool has_attention_kernel(int64_t head_dim) {

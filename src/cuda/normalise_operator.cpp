@@ -1,4 +1,6 @@
 // What stands before products: what OperatorKernels needs to know of normalise.hpp in kernels.
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -17,6 +19,12 @@ constexpr int64_t kMostValues = int64_t{1} << 36;  // whose blocks a grid has ro
 constexpr unsigned kRowThreads = 128;
 constexpr int64_t kRowsOfBlock = kRowThreads / 32;
 constexpr int64_t kNarrow = 1024;
+constexpr std::array<int64_t, 3> kResidualNormColumns = {256, 1024, 2048};
+
+bool is_rows(int64_t rows, int64_t columns) {
+  return rows > 0 && rows <= kMostRows && columns > 0 && columns <= kMostNormalisedColumns &&
+         columns % kQuantisedTogether == 0;
+}
 
 void check(bool fits, int64_t rows, int64_t columns) {
   if (fits) return;
@@ -26,10 +34,9 @@ void check(bool fits, int64_t rows, int64_t columns) {
 
 }  // namespace
 
-bool NormalisedRows::fits() const {
-  return rows > 0 && rows <= kMostRows && columns > 0 && columns <= kMostColumns &&
-         columns % kQuantisedTogether == 0;
-}
+bool NormalisedRows::fits() const { return is_rows(rows, columns); }
+
+bool ResidualNorm::fits() const { return is_rows(rows, columns); }
 
 bool QuantisedValues::fits() const {
   return count > 0 && count <= kMostValues && count % kQuantisedTogether == 0;
@@ -42,6 +49,11 @@ void OperatorKernels::load_products() {
     const std::string name = kTypeNames[t];
     ProductFunctions& functions = product_functions_[t];
     functions.quantise = kernel(product_library_, "sam3trt_quantise_" + name);
+    for (size_t i = 0; i < kResidualNormColumns.size(); ++i) {
+      functions.residual_norm[i] =
+          kernel(product_library_,
+                 "sam3trt_residual_norm_" + name + "_" + std::to_string(kResidualNormColumns[i]));
+    }
     for (const bool fp8 : {false, true}) {
       const std::string prefix = "sam3trt_normalise_" + name + (fp8 ? "_e4m3" : "");
       functions.normalise[0][fp8 ? 1 : 0] = kernel(product_library_, prefix + "_1024");
@@ -64,6 +76,24 @@ void OperatorKernels::launch(const NormalisedRows& r, void* stream) const {
   const auto& functions = product_functions_[index_of(r.type)].normalise;
   start(functions[r.columns <= kNarrow ? 0 : 1][r.fp8 ? 1 : 0],
         {tiles_of(r.rows, kRowsOfBlock), 1, 1}, kRowThreads, stream, &args);
+}
+
+void OperatorKernels::launch(const ResidualNorm& n, void* stream) const {
+  check(n.fits(), n.rows, n.columns);
+  NormaliseArgs args;
+  args.input = device_pointer<const uint16_t>(n.added);
+  args.residual = device_pointer<const float>(n.residual);
+  args.sum = device_pointer<float>(n.sum);
+  args.gain = device_pointer<const float>(n.gain);
+  args.shift = device_pointer<const float>(n.shift);
+  args.result = device_pointer<void>(n.result);
+  args.epsilon = n.epsilon;
+  args.rows = static_cast<int32_t>(n.rows);
+  args.columns = static_cast<int32_t>(n.columns);
+  const auto size = std::ranges::lower_bound(kResidualNormColumns, n.columns);
+  const auto index = static_cast<size_t>(size - kResidualNormColumns.begin());
+  start(product_functions_[index_of(n.type)].residual_norm.at(index),
+        {tiles_of(n.rows, kRowsOfBlock), 1, 1}, kRowThreads, stream, &args);
 }
 
 void OperatorKernels::launch(const QuantisedValues& v, void* stream) const {

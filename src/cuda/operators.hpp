@@ -152,6 +152,22 @@ struct NormalisedRows {
   [[nodiscard]] bool fits() const;
 };
 
+/// The operator kResidualNorm in device memory.
+struct ResidualNorm {
+  DType type = DType::kF16;    ///< kF16 or kBF16: of what is added and of the result
+  DevicePointer added = 0;     ///< [M, N]
+  DevicePointer residual = 0;  ///< float32 [M, N]
+  DevicePointer gain = 0;      ///< float32 [N]
+  DevicePointer shift = 0;     ///< float32 [N]
+  DevicePointer result = 0;    ///< [M, N]
+  DevicePointer sum = 0;       ///< float32 [M, N]
+  float epsilon = 0;
+  int64_t rows = 0;     ///< M
+  int64_t columns = 0;  ///< N, a multiple of 8, at most kMostNormalisedColumns
+
+  [[nodiscard]] bool fits() const;
+};
+
 /// 16-bit floats in device memory to E4M3.
 struct QuantisedValues {
   DType type = DType::kF16;  ///< kF16 or kBF16
@@ -207,6 +223,7 @@ class OperatorKernels {
     launch(attention, stream, best_form(attention));
   }
   void launch(const NormalisedRows& rows, void* stream) const;
+  void launch(const ResidualNorm& norm, void* stream) const;
   void launch(const QuantisedValues& values, void* stream) const;
 
  private:
@@ -228,6 +245,7 @@ class OperatorKernels {
   /// What stands before products: for rows of up to 1024 and 2048 columns, to the type and to E4M3.
   struct ProductFunctions {
     std::array<std::array<void*, 2>, 2> normalise{};
+    std::array<void*, 3> residual_norm{};  ///< For rows of up to kResidualNormColumns.
     void* quantise = nullptr;
   };
 

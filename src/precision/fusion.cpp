@@ -61,14 +61,32 @@ class Fusion {
       fused.add_input(is_named(input) ? named.at(input) : base + "/" + input);
     }
     fused.add_output(output);
-    for (const auto& [name, value] : *attributes) {
-      auto* attribute = fused.add_attribute();
-      attribute->set_name(name);
-      attribute->set_type(onnx::AttributeProto::INT);
-      attribute->set_i(value);
-    }
+    set_attributes(fused, *attributes);
     fused_[output] = std::move(fused);
     removed_.merge(removed);
+  }
+
+  /// The same of a LayerNormalization and the residual sum before it; where there is none, or no
+  /// kernel for the size, nothing.
+  void add_norm(const onnx::NodeProto& norm) {
+    const auto found = nodes_.find(norm.input(0));  // a node has the name of its output
+    if (found == nodes_.end() || norm.input_size() != 3) return;
+    const onnx::NodeProto& sum = *found->second;
+    if (sum.op_type() != "Add" || sum.name().find("/residual") == std::string::npos) return;
+    const int64_t columns = count_of(norm.name(), norm.input(1));
+    if (columns > kMostNormalisedColumns || columns % kLowColumns != 0) return;
+    onnx::NodeProto fused;
+    fused.set_name(norm.name() + "/residual_norm");
+    fused.set_op_type(kResidualNorm);
+    fused.set_domain(kOwnDomain);
+    for (const std::string& input : {sum.input(1), sum.input(0), norm.input(1), norm.input(2)}) {
+      fused.add_input(input);
+    }
+    fused.add_output(norm.output(0));
+    fused.add_output(sum.output(0));
+    set_attributes(fused, {{"epsilon", epsilon_of(norm.name(), norm)}});
+    fused_[sum.name()] = std::move(fused);
+    removed_.insert(norm.name());
   }
 
   int64_t apply() {
@@ -88,6 +106,15 @@ class Fusion {
   }
 
  private:
+  static void set_attributes(onnx::NodeProto& node, const Attributes& attributes) {
+    for (const auto& [name, value] : attributes) {
+      auto* attribute = node.add_attribute();
+      attribute->set_name(name);
+      attribute->set_type(onnx::AttributeProto::INT);
+      attribute->set_i(value);
+    }
+  }
+
   /// Those that only removed nodes used; a node comes after those that it uses.
   void drop_nodes_without_use(onnx::GraphProto& graph) const {
     std::set<std::string> before;
@@ -167,18 +194,18 @@ class Fusion {
     }
     if (!named.contains("$gain")) return attributes;
     if (count_of(path, named.at("$gain")) > kMostNormalisedColumns) return std::nullopt;
-    attributes.emplace_back("epsilon", std::bit_cast<int32_t>(epsilon_of(path, form)));
+    // The LayerNormalization is the first of the form.
+    const std::string base = path.substr(0, path.size() - form.ending.size());
+    attributes.emplace_back("epsilon", epsilon_of(path, node_of(path, base, form.steps.front())));
     return attributes;
   }
 
-  /// Of the LayerNormalization, which is the first of the form.
-  [[nodiscard]] float epsilon_of(const std::string& path, const FusionForm& form) const {
-    const std::string base = path.substr(0, path.size() - form.ending.size());
-    const onnx::NodeProto& node = node_of(path, base, form.steps.front());
-    for (const auto& attribute : node.attribute()) {
-      if (attribute.name() == "epsilon") return attribute.f();
+  /// The bits of a LayerNormalization's.
+  [[nodiscard]] int32_t epsilon_of(const std::string& path, const onnx::NodeProto& norm) const {
+    for (const auto& attribute : norm.attribute()) {
+      if (attribute.name() == "epsilon") return std::bit_cast<int32_t>(attribute.f());
     }
-    fail(path, node.name() + " has no epsilon");
+    fail(path, norm.name() + " has no epsilon");
   }
 
   /// Values of a constant vector.
@@ -312,12 +339,17 @@ std::optional<std::string> path_of(const onnx::NodeProto& node) {
 int64_t fuse_nodes(onnx::GraphProto& graph, const std::vector<std::string>& patterns,
                    const std::string& where) {
   Fusion fusion(graph, where);
+  const auto is_wanted = [&](const std::string& path) {
+    return std::ranges::any_of(
+        patterns, [&](const std::string& pattern) { return matches_path(pattern, path); });
+  };
   for (const auto& node : graph.node()) {
+    if (node.op_type() == "LayerNormalization") {
+      if (is_wanted(node.name())) fusion.add_norm(node);
+      continue;
+    }
     const auto path = path_of(node);
-    if (!path) continue;
-    const bool wanted = std::ranges::any_of(
-        patterns, [&](const std::string& pattern) { return matches_path(pattern, *path); });
-    if (wanted) fusion.add(*path);
+    if (path && is_wanted(*path)) fusion.add(*path);
   }
   return fusion.apply();
 }

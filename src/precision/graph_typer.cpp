@@ -234,7 +234,10 @@ void GraphTyper::add_node(const onnx::NodeProto& node) {
   } else {
     type = type_of(node.input(0), node);
   }
-  for (const std::string& output : node.output()) types_[output] = type;
+  for (int i = 0; i < node.output_size(); ++i) {
+    const bool typed_too = static_cast<size_t>(i) < typing.typed_outputs;
+    types_[node.output(i)] = typed_too ? type : TensorProto::FLOAT;
+  }
   *result_.add_node() = std::move(typed);
 }
 

@@ -56,6 +56,7 @@ std::optional<OperatorTyping> typing_of(std::string_view op_type) {
       {kNormalisedProduct, kComputeFirst3},
       {kResidualProduct, kComputeFirst4},
       {kMlp, kComputeFirst5},
+      {kResidualNorm, {.moves_data = false, .typed_inputs = 1, .typed_outputs = 1}},
   };
   const auto found = kOperators.find(op_type);
   if (found == kOperators.end()) return std::nullopt;

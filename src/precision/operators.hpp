@@ -13,6 +13,9 @@ struct OperatorTyping {
   /// So many first inputs have the result's type; the others are float32 or no floats.
   size_t typed_inputs = std::numeric_limits<size_t>::max();
 
+  /// So many first outputs have it, too; the others are float32.
+  size_t typed_outputs = std::numeric_limits<size_t>::max();
+
   [[nodiscard]] bool has_result_type(size_t input) const { return input < typed_inputs; }
 };
 

@@ -160,11 +160,16 @@ std::map<std::string, Kernel> product_kernels(const std::string& name) {
     return Kernel{attention<Body, Warp, NormaliseArgs>, Body::kThreads};
   };
   const std::string prefix = "sam3trt_normalise_" + name;
-  return {{prefix + "_1024", normalise(static_cast<NormaliseRows<8, false, Warp>*>(nullptr))},
-          {prefix + "_2048", normalise(static_cast<NormaliseRows<16, false, Warp>*>(nullptr))},
-          {prefix + "_e4m3_1024", normalise(static_cast<NormaliseRows<8, true, Warp>*>(nullptr))},
-          {prefix + "_e4m3_2048", normalise(static_cast<NormaliseRows<16, true, Warp>*>(nullptr))},
-          {"sam3trt_quantise_" + name, {plain<QuantiseArgs>(quantise_body<Warp>)}}};
+  const std::string residual = "sam3trt_residual_norm_" + name;
+  return {
+      {residual + "_256", normalise(static_cast<NormaliseRows<2, false, Warp, true>*>(nullptr))},
+      {residual + "_1024", normalise(static_cast<NormaliseRows<8, false, Warp, true>*>(nullptr))},
+      {residual + "_2048", normalise(static_cast<NormaliseRows<16, false, Warp, true>*>(nullptr))},
+      {prefix + "_1024", normalise(static_cast<NormaliseRows<8, false, Warp>*>(nullptr))},
+      {prefix + "_2048", normalise(static_cast<NormaliseRows<16, false, Warp>*>(nullptr))},
+      {prefix + "_e4m3_1024", normalise(static_cast<NormaliseRows<8, true, Warp>*>(nullptr))},
+      {prefix + "_e4m3_2048", normalise(static_cast<NormaliseRows<16, true, Warp>*>(nullptr))},
+      {"sam3trt_quantise_" + name, {plain<QuantiseArgs>(quantise_body<Warp>)}}};
 }
 
 template <int kDim, typename Type>

@@ -62,4 +62,8 @@ void run_box_bias_cases(const CudaDevice& device, const CaseOptions& options,
 void run_query_position_cases(const CudaDevice& device, const CaseOptions& options,
                               const std::function<void(const CaseResult&)>& report);
 
+/// The same of residual sums and their LayerNormalization.
+void run_residual_norm_cases(const CudaDevice& device, const CaseOptions& options,
+                             const std::function<void(const CaseResult&)>& report);
+
 }  // namespace sam3trt

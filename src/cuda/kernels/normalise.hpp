@@ -9,9 +9,12 @@
 namespace sam3trt {
 
 /// LayerNormalization of rows of 16-bit floats, to the same type or to E4M3: what a product with
-/// weights comes after. Sums and results before rounding are float32.
+/// weights comes after. Sums and results before rounding are float32. With a residual: of its sum
+/// with the rows, which is a result, too.
 struct NormaliseArgs {
   const uint16_t* input = nullptr;  ///< [rows, columns]
+  const float* residual = nullptr;  ///< [rows, columns]
+  float* sum = nullptr;             ///< [rows, columns]
   const float* gain = nullptr;      ///< [columns]
   const float* shift = nullptr;     ///< [columns]
   const float* factor = nullptr;    ///< E4M3: what values are multiplied by before rounding
@@ -51,7 +54,7 @@ template <typename Warp>
 
 /// Each warp takes a row, which its lanes keep: kChunks times four values each, so that lanes side
 /// by side read and write side by side.
-template <int kChunks, bool kFp8, typename Warp>
+template <int kChunks, bool kFp8, typename Warp, bool kResidual = false>
 class NormaliseRows {
  public:
   static constexpr int kThreads = 128;
@@ -67,6 +70,7 @@ class NormaliseRows {
     if (row >= args_.rows) return;
     float values[kChunks][4];
     load(args_.input + row * args_.columns, values);
+    if constexpr (kResidual) add_residual(row * args_.columns, values);
     float sum = 0;
     SAM3TRT_UNROLL for (int c = 0; c < kChunks; ++c) {
       SAM3TRT_UNROLL for (const float value : values[c]) sum += value;
@@ -114,6 +118,22 @@ class NormaliseRows {
         values[c][2 * i] = pair.x;
         values[c][2 * i + 1] = pair.y;
       }
+    }
+  }
+
+  SAM3TRT_DEVICE void add_residual(int64_t at, float (&values)[kChunks][4]) const {
+    FourFloats chunks[kChunks];
+    SAM3TRT_UNROLL for (int c = 0; c < kChunks; ++c) {
+      if (column(c) >= args_.columns) continue;
+      chunks[c] = *reinterpret_cast<const FourFloats*>(args_.residual + at + column(c));
+    }
+    SAM3TRT_UNROLL for (int c = 0; c < kChunks; ++c) {
+      if (column(c) >= args_.columns) continue;
+      SAM3TRT_UNROLL for (int i = 0; i < 4; ++i) {
+        values[c][i] += chunks[c].values[i];
+        chunks[c].values[i] = values[c][i];
+      }
+      *reinterpret_cast<FourFloats*>(args_.sum + at + column(c)) = chunks[c];
     }
   }
 

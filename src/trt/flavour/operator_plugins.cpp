@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "base/own_operators.hpp"
 #include "cuda/operators.hpp"
+#include "trt/flavour/norm_operator.hpp"
 #include "trt/flavour/product_operators.hpp"
 
 namespace sam3trt {
@@ -422,13 +423,14 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
   const char* getPluginVersion() const noexcept override { return kVersion; }
   const char* getPluginNamespace() const noexcept override { return kNamespace; }
 
-  int32_t getNbOutputs() const noexcept override { return 1; }
+  int32_t getNbOutputs() const noexcept override { return kOutputs; }
 
   int32_t getOutputDataTypes(nvinfer1::DataType* outputs, int32_t output_count,
                              const nvinfer1::DataType* inputs,
                              int32_t input_count) const noexcept override {
-    if (output_count != 1 || input_count != kInputs) return -1;
+    if (output_count != kOutputs || input_count != kInputs) return -1;
     outputs[0] = inputs[0];
+    for (int i = 1; i < kOutputs; ++i) outputs[i] = nvinfer1::DataType::kFLOAT;
     return 0;
   }
 
@@ -436,17 +438,18 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
                           const nvinfer1::DimsExprs* /*shape_inputs*/, int32_t /*shape_count*/,
                           nvinfer1::DimsExprs* outputs, int32_t output_count,
                           nvinfer1::IExprBuilder& builder) noexcept override {
-    if (output_count != 1 || input_count != kInputs || inputs[0].nbDims != 3) return -1;
+    if (output_count != kOutputs || input_count != kInputs || inputs[0].nbDims != 3) return -1;
     outputs[0].nbDims = 3;
     outputs[0].d[0] = inputs[0].d[0];
     outputs[0].d[1] = inputs[0].d[1];
     op_.set_result(outputs[0], builder, inputs);
+    for (int i = 1; i < kOutputs; ++i) outputs[i] = outputs[0];
     return 0;
   }
 
   bool supportsFormatCombination(int32_t position, const nvinfer1::DynamicPluginTensorDesc* tensors,
                                  int32_t input_count, int32_t output_count) noexcept override {
-    if (input_count != kInputs || output_count != 1) return false;
+    if (input_count != kInputs || output_count != kOutputs) return false;
     const nvinfer1::PluginTensorDesc& tensor = tensors[position].desc;
     if (tensor.format != nvinfer1::TensorFormat::kLINEAR) return false;
     if constexpr (requires { op_.is_packed(position); }) {
@@ -462,7 +465,7 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
   int32_t configurePlugin(const nvinfer1::DynamicPluginTensorDesc* inputs, int32_t input_count,
                           const nvinfer1::DynamicPluginTensorDesc* /*outputs*/,
                           int32_t output_count) noexcept override {
-    if (input_count != kInputs || output_count != 1) return -1;
+    if (input_count != kInputs || output_count != kOutputs) return -1;
     return op_.fits(most_of(inputs)) ? 0 : -1;
   }
 
@@ -477,7 +480,7 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
   int32_t onShapeChange(const nvinfer1::PluginTensorDesc* inputs, int32_t input_count,
                         const nvinfer1::PluginTensorDesc* /*outputs*/,
                         int32_t output_count) noexcept override {
-    if (input_count != kInputs || output_count != 1) return -1;
+    if (input_count != kInputs || output_count != kOutputs) return -1;
     return op_.fits(dims_of(inputs)) ? 0 : -1;
   }
 
@@ -486,8 +489,12 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
                   void* const* out, void* workspace, cudaStream_t stream) noexcept override {
     try {
       const bool bfloat = inputs[0].type == nvinfer1::DataType::kBF16;
-      op_.launch(bfloat ? DType::kBF16 : DType::kF16, dims_of(inputs), in, out[0], workspace,
-                 stream);
+      const DType type = bfloat ? DType::kBF16 : DType::kF16;
+      if constexpr (kOutputs == 1) {
+        op_.launch(type, dims_of(inputs), in, out[0], workspace, stream);
+      } else {
+        op_.launch(type, dims_of(inputs), in, out, workspace, stream);
+      }
       return 0;
     } catch (const std::exception& error) {
       report_failure(error.what());
@@ -513,6 +520,10 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
 
  private:
   static constexpr int kInputs = Operator::kInputs;
+  static constexpr int kOutputs = [] {
+    if constexpr (requires { Operator::kOutputs; }) return Operator::kOutputs;
+    return 1;
+  }();
 
   static std::array<nvinfer1::Dims, kInputs> most_of(
       const nvinfer1::DynamicPluginTensorDesc* inputs) {
@@ -567,7 +578,7 @@ class OperatorCreator final : public nvinfer1::IPluginCreatorV3One {
 }  // namespace
 
 template <>
-std::array<nvinfer1::IPluginCreatorV3One*, 9> operator_plugin_creators<SAM3TRT_FLAVOUR>() {
+std::array<nvinfer1::IPluginCreatorV3One*, 10> operator_plugin_creators<SAM3TRT_FLAVOUR>() {
   static OperatorCreator<PlainOperator> plain;
   static OperatorCreator<RotaryOperator> rotary;
   static OperatorCreator<GridOperator> grid;
@@ -577,9 +588,17 @@ std::array<nvinfer1::IPluginCreatorV3One*, 9> operator_plugin_creators<SAM3TRT_F
   static OperatorCreator<NormalisedProductOperator> normalised_product;
   static OperatorCreator<ResidualProductOperator> residual_product;
   static OperatorCreator<MlpOperator> mlp;
-  return {
-      &plain, &rotary, &grid, &position, &memory, &rotated, &normalised_product, &residual_product,
-      &mlp};
+  static OperatorCreator<ResidualNormOperator> residual_norm;
+  return {&plain,
+          &rotary,
+          &grid,
+          &position,
+          &memory,
+          &rotated,
+          &normalised_product,
+          &residual_product,
+          &mlp,
+          &residual_norm};
 }
 
 }  // namespace sam3trt

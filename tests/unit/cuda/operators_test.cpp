@@ -46,6 +46,30 @@ TEST(OperatorKernels, GiveThePositionsOfQueries) {
   EXPECT_EQ(check_cases(run_query_position_cases), 5);
 }
 
+TEST(OperatorKernels, GiveResidualSumsAndTheirNormalisation) {
+  EXPECT_EQ(check_cases(run_residual_norm_cases), 9);
+}
+
+TEST(OperatorKernels, RefuseRowsOfSizesThatMakeNoSense) {
+  const CudaDevice device(0, fake_driver());
+  const Stream stream(device);
+  const OperatorKernels kernels(device.driver());
+  ResidualNorm call;
+  call.rows = 3;
+  call.columns = kMostNormalisedColumns;
+  EXPECT_TRUE(call.fits());
+  for (const int64_t columns : {int64_t{0}, int64_t{-8}, int64_t{12}, kMostNormalisedColumns + 8}) {
+    call.columns = columns;
+    EXPECT_FALSE(call.fits());
+    EXPECT_THROW(kernels.launch(call, stream.handle()), Error);
+  }
+  call.columns = 8;
+  for (const int64_t rows : {int64_t{0}, int64_t{-1}, int64_t{1} << 31}) {
+    call.rows = rows;
+    EXPECT_FALSE(call.fits());
+  }
+}
+
 TEST(OperatorKernels, AreThereForSomeSizesOfHeads) {
   EXPECT_TRUE(has_attention_kernel(64));
   EXPECT_FALSE(has_attention_kernel(12));

@@ -120,6 +120,28 @@ std::vector<float> halves(const TensorProto& tensor) {
 const TypeRule kNorm{"", "LayerNormalization", DType::kF32};
 const TypeRule kAllF16{"/**", "", DType::kF16};
 
+TEST_F(TypedGraph, ASumThatIsNormalisedInOneKernelStaysInFloat32) {
+  Graph graph("sample");
+  const Value x = graph.add_input("x", DType::kF32, {"B", 4, 8});
+  const Value scale = counting(graph, "scale", {8});
+  const Value w = counting(graph, "w", {8, 8});
+  const Value first = add_matmul(graph, "/layer/first", x, w);
+  const Value sum = add_add(graph, "/layer/residual1", x, first);
+  const Value normed = add_layer_normalization(graph, "/layer/norm2", sum, scale, scale, 1e-5F);
+  const Value second = add_matmul(graph, "/layer/second", normed, w);
+  graph.add_output("y", add_add(graph, "/layer/residual2", sum, second));
+  save(graph);
+  Recipe recipe = recipe_of({{"/layer/**", "", DType::kF16}});
+  recipe.fused["part"] = {"/layer/norm*"};
+  EXPECT_EQ(type(recipe).own_operators, 1);
+  const auto nodes = nodes_of(read_model(output()));
+  const onnx::NodeProto& fused = nodes.at("/layer/norm2/residual_norm");
+  EXPECT_EQ(inputs_of(fused), (std::vector<std::string>{"/layer/first", "x", "scale", "scale"}));
+  // The normalised sum is in half precision as it is, the sum is cast.
+  EXPECT_EQ(nodes.at("/layer/second").input(0), "/layer/norm2");
+  EXPECT_EQ(nodes.at("/layer/residual1/to_f16").input(0), "/layer/residual1");
+}
+
 TEST_F(TypedGraph, CastsStandWhereTypesMeetAndAreShared) {
   save_sample();
   const TypedGraphReport report = type(recipe_of({kNorm, kAllF16}));
