@@ -11,37 +11,42 @@ namespace {
 
 /// Pixels of one row that are next to one another.
 struct Run {
-  int64_t row = 0;
-  int64_t begin = 0;
-  int64_t end = 0;
+  uint32_t row = 0;
+  uint32_t begin = 0;
+  uint32_t end = 0;
 };
 
-/// 8-connected components of a binary image, from the runs of its rows.
+/// 8-connected components of a binary image, from the runs of its rows. A mask of noise has tens of
+/// thousands of them, so numbers are no wider than a mask needs.
 class Components {
  public:
   /// Of the pixels of square logits that are above 0, or of all others.
   Components(std::span<const float> logits, int64_t side, bool foreground)
-      : words_((static_cast<size_t>(side) + 63) / 64) {
+      : side_(static_cast<uint32_t>(side)), words_((static_cast<size_t>(side) + 63) / 64) {
     const uint64_t flipped = foreground ? 0 : ~uint64_t{0};
     size_t above = 0;  // first run of the row above
-    for (int64_t row = 0; row < side; ++row) {
+    for (uint32_t row = 0; row < side_; ++row) {
       const auto width = static_cast<size_t>(side);
       pack_above(logits.subspan(static_cast<size_t>(row) * width, width), 0.0F, words_);
       for (uint64_t& word : words_) word ^= flipped;
       if (width % 64 != 0) words_.back() &= (uint64_t{1} << (width % 64)) - 1;
       const size_t first = runs_.size();
-      find_runs(row, side);
+      find_runs(row);
       join(above, first);
       above = first;
     }
-    for (size_t i = 0; i < runs_.size(); ++i) areas_[root(i)] += runs_[i].end - runs_[i].begin;
+    areas_.resize(runs_.size());
+    for (size_t i = 0; i < runs_.size(); ++i) {
+      parents_[i] = parents_[parents_[i]];  // a root: parents come first
+      areas_[parents_[i]] += runs_[i].end - runs_[i].begin;
+    }
   }
 
   /// Calls `use` with each run of a component of at most `max_area` pixels.
   template <typename Use>
   void each_small(int64_t max_area, Use use) {
     for (size_t i = 0; i < runs_.size(); ++i) {
-      if (areas_[root(i)] <= max_area) use(runs_[i]);
+      if (areas_[parents_[i]] <= max_area) use(runs_[i]);
     }
   }
 
@@ -52,24 +57,23 @@ class Components {
   }
 
  private:
-  /// First pixel from `from` on that is set, or is not; `end` without one.
-  [[nodiscard]] int64_t next(int64_t from, int64_t end, bool set) const {
-    while (from < end) {
-      const uint64_t word = words_[static_cast<size_t>(from / 64)];
-      const uint64_t rest = (set ? word : ~word) >> static_cast<uint64_t>(from % 64);
-      if (rest != 0) return std::min(from + std::countr_zero(rest), end);
+  /// First pixel from `from` on that is set, or is not; the row's end without one.
+  [[nodiscard]] uint32_t next(uint32_t from, bool set) const {
+    while (from < side_) {
+      const uint64_t word = words_[from / 64];
+      const uint64_t rest = (set ? word : ~word) >> (from % 64);
+      if (rest != 0) return std::min(from + static_cast<uint32_t>(std::countr_zero(rest)), side_);
       from = (from / 64 + 1) * 64;
     }
-    return end;
+    return side_;
   }
 
-  void find_runs(int64_t row, int64_t side) {
-    for (int64_t x = next(0, side, true); x < side;) {
-      const int64_t end = next(x, side, false);
+  void find_runs(uint32_t row) {
+    for (uint32_t x = next(0, true); x < side_;) {
+      const uint32_t end = next(x, false);
       runs_.push_back({row, x, end});
-      parents_.push_back(parents_.size());
-      areas_.push_back(0);
-      x = next(end, side, true);
+      parents_.push_back(static_cast<uint32_t>(parents_.size()));
+      x = next(end, true);
     }
   }
 
@@ -79,23 +83,24 @@ class Components {
     size_t low = first;
     while (high < first && low < runs_.size()) {
       if (runs_[high].begin <= runs_[low].end && runs_[low].begin <= runs_[high].end) {
-        const size_t a = root(high);
-        const size_t b = root(low);
+        const uint32_t a = root(static_cast<uint32_t>(high));
+        const uint32_t b = root(static_cast<uint32_t>(low));
         parents_[std::max(a, b)] = std::min(a, b);
       }
       (runs_[high].end < runs_[low].end ? high : low) += 1;
     }
   }
 
-  [[nodiscard]] size_t root(size_t run) {
+  [[nodiscard]] uint32_t root(uint32_t run) {
     while (parents_[run] != run) run = parents_[run] = parents_[parents_[run]];
     return run;
   }
 
+  uint32_t side_;
   std::vector<uint64_t> words_;  ///< Of one row.
   std::vector<Run> runs_;
-  std::vector<size_t> parents_;
-  std::vector<int64_t> areas_;  ///< Of roots.
+  std::vector<uint32_t> parents_;  ///< At the end all are roots.
+  std::vector<uint32_t> areas_;    ///< Of roots.
 };
 
 /// Sets the pixels of small components to `value`.

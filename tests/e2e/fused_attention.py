@@ -14,6 +14,7 @@ ROTATED = "Sam3trtRotatedAttention"
 NORMALISED_PRODUCT = "Sam3trtNormalisedProduct"
 RESIDUAL_PRODUCT = "Sam3trtResidualProduct"
 MLP = "Sam3trtMlp"
+RESIDUAL_NORM = "Sam3trtResidualNorm"
 PRODUCTS = (NORMALISED_PRODUCT, RESIDUAL_PRODUCT, MLP)
 
 
@@ -200,6 +201,19 @@ class _Position(_Expansion):
         self.nodes.append(helper.make_node("Pad", [y, pads], list(node.output)))
 
 
+class _ResidualNorm(_Expansion):
+    """A sum in float32 and its normalisation, which alone is rounded."""
+
+    def __init__(self, node: onnx.NodeProto, element_type: int) -> None:
+        super().__init__(node, element_type)
+        added, residual, gain, shift = node.input
+        normalised, total = node.output
+        epsilon = float(np.array(self.sizes["epsilon"], np.int32).view(np.float32))
+        self.nodes.append(helper.make_node("Add", [residual, self.wide(added)], [total]))
+        y = self.op("LayerNormalization", total, gain, shift, axis=-1, epsilon=epsilon)
+        self.nodes.append(helper.make_node("Cast", [y], [normalised], to=element_type))
+
+
 def _e4m3(codes: np.ndarray) -> np.ndarray:
     exponent, digits = (codes >> 3) & 15, codes & 7
     size = np.where(exponent == 0, digits * 2.0**-9, (8 + digits) * 2.0 ** (exponent - 10.0))
@@ -277,6 +291,8 @@ def in_standard_operators(model: onnx.ModelProto, element_type: int) -> onnx.Mod
             expansion = _Position(node, element_type)
         elif node.op_type in (MEMORY, ROTATED):
             expansion = _Memory(node, element_type)
+        elif node.op_type == RESIDUAL_NORM:
+            expansion = _ResidualNorm(node, element_type)
         elif node.op_type in PRODUCTS:
             expansion = _Products(node, element_type, model)
         else:
