@@ -43,7 +43,7 @@ class FilesRun {
   FilesRun(const ModelFiles& files, const FilesBench& bench)
       : bench_(bench),
         images_(list_images(bench.files)),
-        model_(files, bench.load, bench.devices, bench.prompts),
+        model_(files, bench.load, bench.devices, bench.prompts, images_.size()),
         ask_{{bench.prompts.begin(), bench.prompts.end()}},
         header_{model_.backend(), files.semantics, {}} {
     ImageSource source(images_);

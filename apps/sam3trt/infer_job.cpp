@@ -150,9 +150,10 @@ void work(InferJob& job, const WorkerPlan& plan, CommandContext& context) {
   const auto interrupt = [&job] { job.output.interrupt(job.header, job.prompts.all()); };
   set_stop_action(interrupt);
   const std::vector<int> devices = devices_for(job.files, job.options.devices);
-  ModelRunners model(job.files, job.options.load, devices, job.prompts.all());
+  const size_t images_left = job.images.size() - plan.first;
+  ModelRunners model(job.files, job.options.load, devices, job.prompts.all(), images_left);
   PlannedImages images(job, plan);
-  ResultSink sink(job, context, *plan.progress, job.images.size() - plan.first);
+  ResultSink sink(job, context, *plan.progress, images_left);
   uint64_t end = 0;
   PipelineSteps steps;
   steps.take = [&](PipelineImage& image) { return images.take(image, end); };

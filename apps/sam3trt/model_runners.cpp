@@ -36,14 +36,15 @@ void run_images(Session& session, std::span<PipelineImage* const> images, const 
 }  // namespace
 
 ModelRunners::ModelRunners(const ModelFiles& files, const LoadOptions& options,
-                           std::span<const int> devices, std::span<const Prompt> texts) {
+                           std::span<const int> devices, std::span<const Prompt> texts,
+                           size_t images) {
   const bool on_gpu = files.form == ModelForm::kEngines;
+  const size_t sessions = std::clamp<size_t>(images, 1, on_gpu ? kSessionsOfGpu : 1);
   LoadOptions chosen = options;
   for (const int device : devices) {
     chosen.device = device;
     models_.emplace_back(files, chosen);
-    for (size_t i = 0; i < (on_gpu ? kSessionsOfGpu : 1); ++i)
-      sessions_.emplace_back(models_.back());
+    for (size_t i = 0; i < sessions; ++i) sessions_.emplace_back(models_.back());
   }
   // Saves memory where it can.
   for (Session& session : sessions_) static_cast<void>(session.keep_only_texts(texts));

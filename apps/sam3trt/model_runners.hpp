@@ -31,12 +31,13 @@ using AskOf = std::function<const ImageAsk&(const PipelineImage&)>;
 
 /// One model on each of some devices, with as many sessions as keep a device busy: on a GPU two,
 /// so that one's host work and copies hide behind the other's kernels; on the CPU one, which uses
-/// all processors.
+/// all processors; never more than there are images.
 class ModelRunners {
  public:
   /// Loads the model; throws as Model's constructor does. `texts`: all that will be asked for.
+  /// `images`: at most so many will come.
   ModelRunners(const ModelFiles& files, const LoadOptions& options, std::span<const int> devices,
-               std::span<const Prompt> texts);
+               std::span<const Prompt> texts, size_t images);
 
   /// A step of the pipeline for each session (PipelineSteps::run), which looks in images for what
   /// they are asked; valid as long as this object.
