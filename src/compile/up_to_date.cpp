@@ -38,10 +38,9 @@ std::string problem_of(const EngineManifest& manifest, const std::string& reques
           manifest.calibration_sha256) {
     return "was built with another calibration";
   }
-  const bool is_known = request.output_intact.valid();
-  if (!(is_known ? request.output_intact.get() : has_plan_of(manifest, request.output)))
-    return "is not the file that its manifest describes";
-  return {};
+  const bool intact = request.output_intact.valid() ? request.output_intact.get()
+                                                    : has_plan_of(manifest, request.output);
+  return intact ? "" : "is not the file that its manifest describes";
 }
 
 }  // namespace

@@ -69,10 +69,14 @@ class Fusion {
   /// The same of a LayerNormalization and the residual sum before it; where there is none, or no
   /// kernel for the size, nothing.
   void add_norm(const onnx::NodeProto& norm) {
+    if (norm.input_size() != 3 || norm.output_size() != 1) return;
     const auto found = nodes_.find(norm.input(0));  // a node has the name of its output
-    if (found == nodes_.end() || norm.input_size() != 3) return;
+    if (found == nodes_.end()) return;
     const onnx::NodeProto& sum = *found->second;
     if (sum.op_type() != "Add" || sum.name().find("/residual") == std::string::npos) return;
+    if (sum.input_size() != 2 || sum.output_size() != 1 || sum.output(0) != sum.name()) return;
+    // The type of an output of the graph is not that of a node.
+    if (is_output(sum.output(0)) || is_output(norm.output(0))) return;
     const int64_t columns = count_of(norm.name(), norm.input(1));
     if (columns > kMostNormalisedColumns || columns % kLowColumns != 0) return;
     onnx::NodeProto fused;
@@ -106,6 +110,11 @@ class Fusion {
   }
 
  private:
+  [[nodiscard]] bool is_output(const std::string& tensor) const {
+    return std::ranges::any_of(graph_.output(),
+                               [&](const auto& output) { return output.name() == tensor; });
+  }
+
   static void set_attributes(onnx::NodeProto& node, const Attributes& attributes) {
     for (const auto& [name, value] : attributes) {
       auto* attribute = node.add_attribute();

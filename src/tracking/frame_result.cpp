@@ -19,18 +19,19 @@ TrackedObject shown_object(const TrackStepOutput& output, FrameMask mask, int64_
   return object;
 }
 
-FrameResult final_result(const HeldFrame& held) {
+FrameResult final_result(HeldFrame held) {
   FrameResult result{held.frame, held.width, held.height, {}};
   std::vector<ShownMask> masks;
   std::vector<size_t> whose;
-  for (const HeldObject& object : held.objects) {
+  for (HeldObject& object : held.objects) {
     if (object.concept_index) whose.push_back(result.objects.size());
-    result.objects.push_back(object.object);
+    result.objects.push_back(std::move(object.object));
   }
   if (whose.size() < 2) return result;
   for (const size_t index : whose) {
-    const HeldObject& object = held.objects[index];
-    masks.push_back({*object.concept_index, object.object.object_score, object.object.counts});
+    TrackedObject& object = result.objects[index];
+    masks.push_back(
+        {*held.objects[index].concept_index, object.object_score, std::move(object.counts)});
   }
   part_pixels(masks, held.height, held.width);
   for (size_t i = 0; i < whose.size(); ++i) {

@@ -15,6 +15,6 @@ namespace sam3trt {
 
 /// The frame's final result: objects of one concept share no pixel, which the one with the higher
 /// probability keeps. Boxes stay those of the whole masks.
-[[nodiscard]] FrameResult final_result(const HeldFrame& held);
+[[nodiscard]] FrameResult final_result(HeldFrame held);
 
 }  // namespace sam3trt

@@ -157,11 +157,13 @@ void visit(Archive& archive, TrackingState& state) {
     visit(archive, track.bank);
   });
   visit(archive, state.text);
-  archive.list(state.held, 32, [&](HeldFrame& held) {
+  archive.list(state.held, 32, [&](std::shared_ptr<const HeldFrame>& shared) {
+    HeldFrame held = shared ? *shared : HeldFrame{};
     archive(held.frame);
     archive(held.width);
     archive(held.height);
     archive.list(held.objects, 59, [&](HeldObject& object) { visit(archive, object); });
+    shared = std::make_shared<const HeldFrame>(std::move(held));
   });
 }
 
@@ -202,7 +204,7 @@ class StateCheck {
       bank(track.bank);
     }
     for (const auto& [pair, frames] : state.text.shared) number(frames, "a count");
-    for (const HeldFrame& held : state.held) check(held, state);
+    for (const auto& held : state.held) check(*held, state);
   }
 
  private:

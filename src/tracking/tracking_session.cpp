@@ -67,8 +67,12 @@ std::set<int64_t> all_ids(const TrackingState& state) {
 }
 
 void forget_held(TrackingState& state, int64_t id) {
-  for (HeldFrame& held : state.held) {
-    std::erase_if(held.objects, [&](const HeldObject& object) { return object.object.id == id; });
+  const auto is_it = [&](const HeldObject& object) { return object.object.id == id; };
+  for (std::shared_ptr<const HeldFrame>& held : state.held) {
+    if (std::ranges::none_of(held->objects, is_it)) continue;
+    HeldFrame rest = *held;
+    std::erase_if(rest.objects, is_it);
+    held = std::make_shared<const HeldFrame>(std::move(rest));
   }
 }
 
@@ -279,9 +283,15 @@ std::vector<FrameResult> TrackingSession::step(const ImageView& image, int64_t f
   std::vector<TextOutput> texts = step_texts(state, image.width, image.height);
   std::erase_if(texts, &TextOutput::suppressed);
   const auto objects = step_objects(state, image.width, image.height);
-  state.held.push_back(hold(state, image, texts, objects));
+  HeldFrame now = hold(state, image, texts, objects);
   const size_t delayed = delay(state);
-  std::vector<FrameResult> results = release(state, delayed > 0 ? delayed - 1 : 0);
+  std::vector<FrameResult> results;
+  if (delayed == 0 && state.held.empty()) {
+    results.push_back(final_result(std::move(now)));
+  } else {
+    state.held.push_back(std::make_shared<const HeldFrame>(std::move(now)));
+    results = release(state, delayed > 0 ? delayed - 1 : 0);
+  }
   state_ = std::move(state);
   return results;
 }
@@ -289,7 +299,7 @@ std::vector<FrameResult> TrackingSession::step(const ImageView& image, int64_t f
 std::vector<FrameResult> TrackingSession::release(TrackingState& state, size_t keep) const {
   std::vector<FrameResult> results;
   while (state.held.size() > keep) {
-    results.push_back(final_result(state.held.front()));
+    results.push_back(final_result(*state.held.front()));
     state.held.erase(state.held.begin());
   }
   return results;

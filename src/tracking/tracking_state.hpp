@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,8 +40,8 @@ struct HeldFrame {
   std::vector<HeldObject> objects;  ///< By rising id.
 };
 
-/// Everything that the results of further frames depend on. Copies are cheap: they share memories
-/// and masks, which are never changed.
+/// Everything that the results of further frames depend on. Copies are cheap: they share memories,
+/// masks and frames that are held back, which are never changed.
 struct TrackingState {
   std::optional<int64_t> last;  ///< Frame.
   bool reverse = false;
@@ -50,7 +51,7 @@ struct TrackingState {
   std::vector<PendingObject> pending;
   std::vector<VisualTrack> visual;
   TextTracks text;
-  std::vector<HeldFrame> held;
+  std::vector<std::shared_ptr<const HeldFrame>> held;
 };
 
 }  // namespace sam3trt

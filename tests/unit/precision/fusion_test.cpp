@@ -376,6 +376,17 @@ TEST(FuseResidualNorms, WhatIsNoSumOrHasNoKernelStays) {
   elsewhere.mutable_node(1)->set_input(0, "/encoder/layers.1/with_position");
   elsewhere.mutable_node(3)->set_input(0, "/encoder/layers.1/with_position");
   expect_stays(elsewhere, pattern);
+  for (const char* output : {"norm2", "residual1"}) {
+    onnx::GraphProto shown = residual_norm();
+    shown.add_output()->set_name(std::string("/encoder/layers.1/") + output);
+    expect_stays(shown, pattern);
+  }
+  onnx::GraphProto broken = residual_norm();
+  broken.mutable_node(1)->clear_input();
+  EXPECT_EQ(fuse(broken, pattern), 0);
+  broken = residual_norm();
+  broken.mutable_node(0)->mutable_input()->RemoveLast();
+  expect_stays(broken, pattern);
 }
 
 TEST(FuseResidualNorms, OneWithoutEpsilonIsRefused) {

@@ -208,7 +208,11 @@ TEST_F(StateFile, RefusesStatesThatNoSessionCanBeIn) {
   EXPECT_THAT(message([](TrackingState& s) { s.visual[0].bank = {}; }), HasSubstr("no memory"));
   EXPECT_THAT(message([](TrackingState& s) { s.text.tracks[0].score = INFINITY; }),
               HasSubstr("not finite"));
-  EXPECT_THAT(message([](TrackingState& s) { s.held[0].objects[0].object.counts.push_back(1); }),
+  EXPECT_THAT(message([](TrackingState& s) {
+                HeldFrame held = *s.held[0];
+                held.objects[0].object.counts.push_back(1);
+                s.held[0] = std::make_shared<const HeldFrame>(std::move(held));
+              }),
               HasSubstr("do not fill"));
   EXPECT_THAT(message([](TrackingState& s) { s.pending[0].prompt.points.clear(); }),
               HasSubstr("nothing points at it"));
