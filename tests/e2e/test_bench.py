@@ -99,13 +99,13 @@ def test_engines_that_are_not_what_their_manifest_says_are_not_loaded(run, model
     assert result.stdout == ""
 
 
-def test_a_clip_is_timed_with_clicks_with_a_text_and_with_objects_that_come_and_go(run, exported):
+def test_a_clip_is_timed_with_clicks_a_text_both_and_objects_that_come_and_go(run, exported):
     options = ("--video", "--frames", 30, "--objects", 2, "--json")
     result = run("bench", "--model", exported("hf", "video_a"), *options, check=True)
     video = json.loads(result.stdout)["video"]
     assert (video["backend"], video["frames"]) == ("openvino", 30)
     runs = {entry["prompts"]: entry for entry in video["runs"]}
-    assert list(runs) == ["clicks", "text", "clicks that come and go"]
+    assert list(runs) == ["clicks", "text", "text and clicks", "clicks that come and go"]
     for timed in runs.values():
         assert timed["objects"] == 2 >= timed["objects_on_a_frame"] >= 0
         assert 0 < timed["frame"]["median_ms"] <= timed["frame"]["p95_ms"]
@@ -114,6 +114,15 @@ def test_a_clip_is_timed_with_clicks_with_a_text_and_with_objects_that_come_and_
         assert [sample["frame"] for sample in timed["memory"]] == list(range(30))
         assert all(sample["host_bytes"] > 0 for sample in timed["memory"])
     assert runs["clicks"]["objects_on_a_frame"] > 0
+    assert runs["text and clicks"]["objects_on_a_frame"] > 0
+
+
+def test_a_clip_can_be_timed_live(run, exported):
+    options = ("--video", "--frames", 21, "--objects", 1, "--prompts", "both", "--live", "--json")
+    result = run("bench", "--model", exported("hf", "video_a"), *options, check=True)
+    (timed,) = json.loads(result.stdout)["video"]["runs"]
+    assert timed["prompts"] == "text and clicks"
+    assert timed["objects_on_a_frame"] > 0
 
 
 def test_a_clip_that_is_too_short_is_refused(run, exported):

@@ -95,6 +95,15 @@ TEST_F(GpuMasksTest, GrowsWithTheRunsAndStaysRight) {
   EXPECT_GT(check(1101, {{0, 1101, 1101}}, stripes(1101)), size_t{1} << 20U);
 }
 
+TEST_F(GpuMasksTest, KeepsTheRunsOfMasksApartThatSeveralThreadsCopy) {
+  const int64_t side = 1101;
+  const std::vector<MaskRequest> requests = {
+      {0, side, side}, {1, side, side}, {0, side, side}, {0, side, 7}, {0, side, side}};
+  std::vector<float> logits = stripes(side);
+  logits.resize(2 * logits.size(), 1.0F);  // a full mask between those of stripes
+  EXPECT_GT(check(side, requests, logits), 3 * (size_t{1} << 20U));
+}
+
 TEST_F(GpuMasksTest, MakesMoreMasksThanFitOneLaunch) {
   std::vector<MaskRequest> requests;
   for (int64_t i = 0; i < 5000; ++i) requests.push_back({0, 1 + i % 13, 1 + i % 7});
