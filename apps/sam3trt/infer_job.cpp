@@ -151,7 +151,11 @@ void work(InferJob& job, const WorkerPlan& plan, CommandContext& context) {
   set_stop_action(interrupt);
   const std::vector<int> devices = devices_for(job.files, job.options.devices);
   const size_t images_left = job.images.size() - plan.first;
-  ModelRunners model(job.files, job.options.load, devices, job.prompts.all(), images_left);
+  // Never destroyed: a worker works once and ends, and the system takes everything back at once.
+  // OpenVINO has crashed while it took a model apart, when all results were there.
+  static auto* const kept =
+      new ModelRunners(job.files, job.options.load, devices, job.prompts.all(), images_left);
+  ModelRunners& model = *kept;
   PlannedImages images(job, plan);
   ResultSink sink(job, context, *plan.progress, images_left);
   uint64_t end = 0;

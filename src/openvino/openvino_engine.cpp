@@ -13,9 +13,11 @@
 namespace sam3trt {
 namespace {
 
+/// Never destroyed: at the end of the program its plugins and their threads would be taken apart
+/// beside everything else that is static, in no order that anybody knows.
 ov::Core& core() {
-  static ov::Core instance;
-  return instance;
+  static auto* const instance = new ov::Core;
+  return *instance;
 }
 
 DType dtype_of(const ov::element::Type& type, const std::string& where) {

@@ -24,7 +24,8 @@ COMPONENTS = {
     "memory_encoder": {"frame_memory"},
 }
 # Products of weights stay in float32 in every precision.
-FLOAT32 = ("sam_decoder", "mask_prompt")
+FLOAT32 = {"fp16": ("mask_prompt",), "bf16": ("sam_decoder", "mask_prompt")}
+HEADS = ("/sam/score", "/sam/iou", "/sam/pointers", "/sam/hyper")
 # As for those of detection (test_precision.py), about three times what was measured.
 LIMITS = {"fp16": 1.4e-5, "bf16": 8e-4}
 
@@ -150,14 +151,14 @@ def test_the_clip_shows_a_memory_that_is_wrong(verify_whole, damaged):
     assert report["result"]["objects"]["smallest_mask_iou"] == 1
 
 
-def typed_nodes(path: Path, kinds: set[str]) -> set[int]:
-    """Element types of the weights of such nodes."""
+def typed_nodes(path: Path, kinds: set[str], begin: tuple[str, ...] = ("",)) -> set[int]:
+    """Element types of the weights of such nodes, whose names begin like that."""
     model = onnx.load(str(path))
     types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     return {
         types[name]
         for node in model.graph.node
-        if node.op_type in kinds
+        if node.op_type in kinds and node.name.startswith(begin)
         for name in node.input
         if name in types
     }
@@ -176,9 +177,16 @@ def test_typed_graphs_pass_and_what_decides_stays_in_float32(
         assert report["unused"] == [], component
         onnx.checker.check_model(str(path), full_check=True)
         found = typed_nodes(path, {"MatMul", "Conv"})
-        assert found == {onnx.TensorProto.FLOAT} if component in FLOAT32 else low in found
+        if component in FLOAT32[recipe]:
+            assert found == {onnx.TensorProto.FLOAT}, component
+        else:
+            assert low in found, component
         assert low not in typed_nodes(path, {"LayerNormalization"}), component
-    enlarging = typed_nodes(folder / "sam_decoder.onnx", {"ConvTranspose"})
+    decoder = folder / "sam_decoder.onnx"
+    assert typed_nodes(decoder, {"MatMul"}, HEADS) == {onnx.TensorProto.FLOAT}
+    layers = typed_nodes(decoder, {"MatMul"}, ("/sam/layers.", "/sam/final"))
+    assert layers == {low if recipe == "fp16" else onnx.TensorProto.FLOAT}
+    enlarging = typed_nodes(decoder, {"ConvTranspose"})
     assert enlarging == {low if recipe == "fp16" else onnx.TensorProto.FLOAT}
     # One type at the boundary; the vision encoder is typed as the neck that reads it.
     type_graph(recipe, graphs / "vision_encoder.onnx", folder / "vision_encoder.onnx")
