@@ -153,9 +153,9 @@ void work(InferJob& job, const WorkerPlan& plan, CommandContext& context) {
   const size_t images_left = job.images.size() - plan.first;
   // Never destroyed: a worker works once and ends, and the system takes everything back at once.
   // OpenVINO has crashed while it took a model apart, when all results were there.
-  static auto* const kept =
+  static auto* const kModel =
       new ModelRunners(job.files, job.options.load, devices, job.prompts.all(), images_left);
-  ModelRunners& model = *kept;
+  ModelRunners& model = *kModel;
   PlannedImages images(job, plan);
   ResultSink sink(job, context, *plan.progress, images_left);
   uint64_t end = 0;

@@ -16,8 +16,8 @@ namespace {
 /// Never destroyed: at the end of the program its plugins and their threads would be taken apart
 /// beside everything else that is static, in no order that anybody knows.
 ov::Core& core() {
-  static auto* const instance = new ov::Core;
-  return *instance;
+  static auto* const kInstance = new ov::Core;
+  return *kInstance;
 }
 
 DType dtype_of(const ov::element::Type& type, const std::string& where) {
