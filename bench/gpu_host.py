@@ -192,6 +192,7 @@ def video_file(host: Host) -> None:
     places = [(320, 200), (900, 500), (1500, 300), (600, 900), (1300, 800)]
     objects = [{"id": i, "points": [place]} for i, place in enumerate(places)]
     prompts.write_text(json.dumps({"objects": objects}), encoding="utf-8")
+    (host.work / "tracks.jsonl").unlink(missing_ok=True)  # `track` replaces no results
     # fmt: off
     host.sam3trt("video_file", "track", "--model", str(host.work / "all"), "--video", str(clip),
                  "--prompts", str(prompts), "--output", str(host.work / "tracks.jsonl"),
