@@ -49,6 +49,10 @@ ObjectPrompt click(int64_t id) {
   return prompt;
 }
 
+void add_clicks(VideoSession& session, size_t objects) {
+  for (size_t i = 0; i < objects; ++i) session.add(click(static_cast<int64_t>(i)), 0);
+}
+
 /// What a run asks for, beside its frames.
 struct Scenario {
   const char* name = "";
@@ -82,8 +86,7 @@ class VideoRun {
 
   [[nodiscard]] static Scenario clicked(size_t objects) {
     return {"clicks", {}, [objects](VideoSession& session, int64_t frame) {
-              if (frame > 0) return;
-              for (size_t i = 0; i < objects; ++i) session.add(click(static_cast<int64_t>(i)), 0);
+              if (frame == 0) add_clicks(session, objects);
             }};
   }
 
@@ -99,7 +102,7 @@ class VideoRun {
     return {"text and clicks", {}, [objects, this](VideoSession& session, int64_t frame) {
               if (frame > 0) return;
               session.add(Prompt{bench_.text, {}});
-              for (size_t i = 0; i < objects; ++i) session.add(click(static_cast<int64_t>(i)), 0);
+              add_clicks(session, objects);
             }};
   }
 
@@ -107,7 +110,7 @@ class VideoRun {
     return {"clicks that come and go", {}, [objects](VideoSession& session, int64_t frame) {
               const auto count = static_cast<int64_t>(objects);
               if (frame == 0) {
-                for (int64_t id = 0; id < count; ++id) session.add(click(id), 0);
+                add_clicks(session, objects);
               } else if (frame % kStay == 0) {
                 const int64_t change = frame / kStay - 1;
                 session.remove(change);

@@ -12,7 +12,8 @@ namespace sam3trt {
 
 struct ModelFiles;
 
-/// Kinds of prompts that a run may have: clicked objects, those of a text, ones that come and go.
+/// Kinds of prompts that a run may have: clicked objects, those of a text, a text beside clicked
+/// objects, clicked ones that come and go.
 inline const std::vector<std::string> kVideoPrompts = {"clicks", "text", "both", "changing"};
 
 /// What `bench --video` is asked for.

@@ -32,6 +32,20 @@ void check(bool fits, int64_t rows, int64_t columns) {
                                         " values before a product");
 }
 
+/// What both kernels take.
+template <typename Call>
+NormaliseArgs arguments_of(const Call& call) {
+  check(call.fits(), call.rows, call.columns);
+  NormaliseArgs args;
+  args.gain = device_pointer<const float>(call.gain);
+  args.shift = device_pointer<const float>(call.shift);
+  args.result = device_pointer<void>(call.result);
+  args.epsilon = call.epsilon;
+  args.rows = static_cast<int32_t>(call.rows);
+  args.columns = static_cast<int32_t>(call.columns);
+  return args;
+}
+
 }  // namespace
 
 bool NormalisedRows::fits() const { return is_rows(rows, columns); }
@@ -63,33 +77,19 @@ void OperatorKernels::load_products() {
 }
 
 void OperatorKernels::launch(const NormalisedRows& r, void* stream) const {
-  check(r.fits(), r.rows, r.columns);
-  NormaliseArgs args;
+  NormaliseArgs args = arguments_of(r);
   args.input = device_pointer<const uint16_t>(r.input);
-  args.gain = device_pointer<const float>(r.gain);
-  args.shift = device_pointer<const float>(r.shift);
   args.factor = device_pointer<const float>(r.factor);
-  args.result = device_pointer<void>(r.result);
-  args.epsilon = r.epsilon;
-  args.rows = static_cast<int32_t>(r.rows);
-  args.columns = static_cast<int32_t>(r.columns);
   const auto& functions = product_functions_[index_of(r.type)].normalise;
   start(functions[r.columns <= kNarrow ? 0 : 1][r.fp8 ? 1 : 0],
         {tiles_of(r.rows, kRowsOfBlock), 1, 1}, kRowThreads, stream, &args);
 }
 
 void OperatorKernels::launch(const ResidualNorm& n, void* stream) const {
-  check(n.fits(), n.rows, n.columns);
-  NormaliseArgs args;
+  NormaliseArgs args = arguments_of(n);
   args.input = device_pointer<const uint16_t>(n.added);
   args.residual = device_pointer<const float>(n.residual);
   args.sum = device_pointer<float>(n.sum);
-  args.gain = device_pointer<const float>(n.gain);
-  args.shift = device_pointer<const float>(n.shift);
-  args.result = device_pointer<void>(n.result);
-  args.epsilon = n.epsilon;
-  args.rows = static_cast<int32_t>(n.rows);
-  args.columns = static_cast<int32_t>(n.columns);
   const auto size = std::ranges::lower_bound(kResidualNormColumns, n.columns);
   const auto index = static_cast<size_t>(size - kResidualNormColumns.begin());
   start(product_functions_[index_of(n.type)].residual_norm.at(index),

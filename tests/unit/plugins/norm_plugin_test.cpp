@@ -11,7 +11,7 @@
 #include "base/half.hpp"
 #include "base/own_operators.hpp"
 #include "cuda/buffer.hpp"
-#include "trt/flavour/operator_plugins.hpp"
+#include "plugin_calls.hpp"
 
 namespace sam3trt {
 namespace {
@@ -24,28 +24,12 @@ constexpr int64_t kRows = 3;
 constexpr int64_t kColumns = 8;
 constexpr float kEpsilon = 0.25F;
 
-PluginTensorDesc tensor(const std::vector<int64_t>& sizes, DataType type) {
-  PluginTensorDesc result{};
-  result.dims.nbDims = static_cast<int32_t>(sizes.size());
-  std::copy(sizes.begin(), sizes.end(), result.dims.d);
-  result.type = type;
-  result.format = TensorFormat::kLINEAR;
-  return result;
-}
-
 /// Inputs, then outputs.
 std::vector<PluginTensorDesc> tensors() {
-  const PluginTensorDesc low = tensor({1, kRows, kColumns}, DataType::kHALF);
-  const PluginTensorDesc wide = tensor({1, kRows, kColumns}, DataType::kFLOAT);
-  const PluginTensorDesc vector = tensor({kColumns}, DataType::kFLOAT);
+  const PluginTensorDesc low = tensor_of({1, kRows, kColumns}, DataType::kHALF);
+  const PluginTensorDesc wide = tensor_of({1, kRows, kColumns}, DataType::kFLOAT);
+  const PluginTensorDesc vector = tensor_of({kColumns}, DataType::kFLOAT);
   return {low, wide, vector, vector, low, wide};
-}
-
-std::vector<DynamicPluginTensorDesc> dynamic(const std::vector<PluginTensorDesc>& all) {
-  std::vector<DynamicPluginTensorDesc> result;
-  for (const PluginTensorDesc& each : all)
-    result.push_back({each, each.dims, each.dims, each.dims});
-  return result;
 }
 
 class NormPlugin : public testing::Test {
@@ -64,15 +48,6 @@ class NormPlugin : public testing::Test {
     return std::unique_ptr<IPluginV3>(
         creator_->createPlugin("node", &collection, TensorRTPhase::kBUILD));
   }
-  static IPluginV3OneBuild* build(IPluginV3& plugin) {
-    return static_cast<IPluginV3OneBuild*>(
-        plugin.getCapabilityInterface(PluginCapabilityType::kBUILD));
-  }
-  static IPluginV3OneRuntime* runtime(IPluginV3& plugin) {
-    return static_cast<IPluginV3OneRuntime*>(
-        plugin.getCapabilityInterface(PluginCapabilityType::kRUNTIME));
-  }
-
   template <typename T>
   [[nodiscard]] DeviceBuffer upload(const std::vector<T>& values) const {
     DeviceBuffer buffer(device_, values.size() * sizeof(T));
@@ -112,7 +87,7 @@ TEST_F(NormPlugin, RefusesSizesThatDoNotFit) {
   const auto plugin = make(kEpsilon);
   const auto status = [&](size_t which, const std::vector<int64_t>& sizes) {
     auto changed = tensors();
-    changed[which] = tensor(sizes, changed[which].type);
+    changed[which] = tensor_of(sizes, changed[which].type);
     auto all = dynamic(changed);
     return build(*plugin)->configurePlugin(all.data(), kInputs, all.data() + kInputs, kOutputs);
   };

@@ -12,7 +12,7 @@
 #include "cuda/buffer.hpp"
 #include "cuda/product_choice.hpp"
 #include "cuda/products.hpp"
-#include "trt/flavour/operator_plugins.hpp"
+#include "plugin_calls.hpp"
 
 namespace sam3trt {
 namespace {
@@ -25,13 +25,6 @@ constexpr int64_t kWidth = 32;
 constexpr int64_t kHidden = 64;
 constexpr float kEpsilon = 1e-6F;
 
-Dims dims_of(const std::vector<int64_t>& sizes) {
-  Dims dims{};
-  dims.nbDims = static_cast<int32_t>(sizes.size());
-  std::copy(sizes.begin(), sizes.end(), dims.d);
-  return dims;
-}
-
 /// An operator with its inputs.
 struct Case {
   const char* op;
@@ -40,14 +33,14 @@ struct Case {
   /// Its inputs, then its result.
   [[nodiscard]] std::vector<PluginTensorDesc> tensors() const {
     const auto weight = [&](int64_t inputs, int64_t outputs) {
-      return fp8 ? tensor({outputs, inputs / 4}, DataType::kINT32)
-                 : tensor({inputs, outputs}, DataType::kHALF);
+      return fp8 ? tensor_of({outputs, inputs / 4}, DataType::kINT32)
+                 : tensor_of({inputs, outputs}, DataType::kHALF);
     };
     const auto low = [](const std::vector<int64_t>& sizes) {
-      return tensor(sizes, DataType::kHALF);
+      return tensor_of(sizes, DataType::kHALF);
     };
     const auto wide = [](const std::vector<int64_t>& sizes) {
-      return tensor(sizes, DataType::kFLOAT);
+      return tensor_of(sizes, DataType::kFLOAT);
     };
     const PluginTensorDesc input = low({kBatch, kTokens, kWidth});
     const PluginTensorDesc vector = wide({kWidth});
@@ -67,14 +60,6 @@ struct Case {
       return {input, result, low({kHidden}), weight(kWidth, kHidden), wide({3, 4}), result};
     }
     return {input, low({kHidden}), weight(kWidth, kHidden), vector, vector, wide({3, 4}), result};
-  }
-
-  static PluginTensorDesc tensor(const std::vector<int64_t>& sizes, DataType type) {
-    PluginTensorDesc tensor{};
-    tensor.dims = dims_of(sizes);
-    tensor.type = type;
-    tensor.format = TensorFormat::kLINEAR;
-    return tensor;
   }
 };
 
@@ -130,24 +115,6 @@ class ProductPlugins : public testing::TestWithParam<Case> {
     const std::unique_ptr<IPluginV3> loaded(
         creator().createPlugin("node", &collection, TensorRTPhase::kRUNTIME));
     return std::unique_ptr<IPluginV3>(runtime(*loaded)->attachToContext(nullptr));
-  }
-
-  static IPluginV3OneBuild* build(IPluginV3& plugin) {
-    return static_cast<IPluginV3OneBuild*>(
-        plugin.getCapabilityInterface(PluginCapabilityType::kBUILD));
-  }
-  static IPluginV3OneRuntime* runtime(IPluginV3& plugin) {
-    return static_cast<IPluginV3OneRuntime*>(
-        plugin.getCapabilityInterface(PluginCapabilityType::kRUNTIME));
-  }
-
-  static std::vector<DynamicPluginTensorDesc> dynamic(
-      const std::vector<PluginTensorDesc>& tensors) {
-    std::vector<DynamicPluginTensorDesc> all;
-    for (const PluginTensorDesc& each : tensors) {
-      all.push_back({each, each.dims, each.dims, each.dims});
-    }
-    return all;
   }
 
   /// The words of the algorithm that is chosen for the operator's products.
