@@ -318,8 +318,9 @@ def test_the_log_has_a_line_for_each_request_and_nothing_of_it(
     program, tiny_detector_graphs, picture
 ):
     server = Server(program, tiny_detector_graphs)
-    ask_text(server, picture, "secret words")
-    server.get("/nothing?api_key=hidden", Authorization="Bearer hidden")
+    with server.one_connection():  # a line is written after its answer
+        ask_text(server, picture, "secret words")
+        server.get("/nothing?api_key=hidden", Authorization="Bearer hidden")
     assert server.stop(signal.SIGINT) == 0
     lines = [json.loads(line) for line in server.stderr.splitlines()]
     assert [(line["method"], line["route"], line["status"]) for line in lines] == [
