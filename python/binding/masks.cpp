@@ -10,9 +10,9 @@
 #include "arrays.hpp"
 #include "base/error.hpp"
 #include "image/image.hpp"
+#include "image/mask_cleanup.hpp"
 #include "image/rle.hpp"
 #include "parts.hpp"
-#include "tracking/mask_cleanup.hpp"
 
 namespace sam3trt::python {
 namespace {

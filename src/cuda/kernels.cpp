@@ -36,6 +36,11 @@ KernelLibrary::KernelLibrary(const CudaDevice& device) {
   find_nonfinite_ = function("sam3trt_find_nonfinite");
   count_ = function("sam3trt_count");
   above_ = function("sam3trt_above");
+  clean_words_ = function("sam3trt_clean_words");
+  clean_begin_ = function("sam3trt_clean_begin");
+  clean_join_ = function("sam3trt_clean_join");
+  clean_count_ = function("sam3trt_clean_count");
+  clean_apply_ = function("sam3trt_clean_apply");
   mask_sigmoid_ = function("sam3trt_mask_sigmoid");
   mask_bits_ = function("sam3trt_mask_bits");
   mask_count_ = function("sam3trt_mask_count");
@@ -102,6 +107,24 @@ void KernelLibrary::find_above(const Stream& stream, const AboveArgs& args, size
   require(args.size > 0, "find_above", "at least one value");
   launch(stream, above_, {blocks_for(above_words(args.size)), static_cast<int64_t>(planes), 1},
          args);
+}
+
+void KernelLibrary::clean_planes(const Stream& stream, const CleanArgs& args, size_t planes) const {
+  require(planes > 0 && planes <= static_cast<size_t>(kMaxGridY), "clean_planes",
+          "1 to 65535 planes");
+  require(args.side > 0 && args.side <= kMaxCleanSide, "clean_planes", "a side of 1 to 65535");
+  const auto rows = static_cast<int64_t>(planes);
+  const Grid words{blocks_for(args.side * clean_words(args.side)), rows, 1};
+  const Grid pixels{blocks_for(args.side * args.side), rows, 1};
+  for (const int32_t foreground : {0, 1}) {
+    CleanArgs pass = args;
+    pass.foreground = foreground;
+    launch(stream, clean_words_, words, pass);
+    launch(stream, clean_begin_, pixels, pass);
+    launch(stream, clean_join_, pixels, pass);
+    launch(stream, clean_count_, pixels, pass);
+    launch(stream, clean_apply_, pixels, pass);
+  }
 }
 
 void KernelLibrary::mask_run_lengths(const Stream& stream, const MaskArgs& args,

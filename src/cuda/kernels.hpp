@@ -7,6 +7,7 @@
 #include "cuda/buffer.hpp"
 #include "cuda/device.hpp"
 #include "cuda/kernels/above.hpp"
+#include "cuda/kernels/clean.hpp"
 #include "cuda/kernels/count.hpp"
 #include "cuda/kernels/enlarge.hpp"
 #include "cuda/kernels/kept.hpp"
@@ -52,6 +53,10 @@ class KernelLibrary {
   /// Fills args.words, and sets `broken`, of so many planes.
   void find_above(const Stream& stream, const AboveArgs& args, size_t planes) const;
 
+  /// Changes so many planes: first their background, then their foreground, whatever
+  /// args.foreground says.
+  void clean_planes(const Stream& stream, const CleanArgs& args, size_t planes) const;
+
   /// Fills summaries and run_lengths. `tasks` is what args.tasks points to, on the host.
   void mask_run_lengths(const Stream& stream, const MaskArgs& args,
                         const std::vector<MaskTask>& tasks) const;
@@ -85,6 +90,11 @@ class KernelLibrary {
   void* find_nonfinite_;
   void* count_;
   void* above_;
+  void* clean_words_;
+  void* clean_begin_;
+  void* clean_join_;
+  void* clean_count_;
+  void* clean_apply_;
   void* mask_sigmoid_;
   void* mask_bits_;
   void* mask_count_;

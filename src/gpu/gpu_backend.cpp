@@ -69,6 +69,7 @@ GpuBackend::GpuBackend(std::shared_ptr<const GpuModel> model)
       masks_(model_->device(), model_->kernels(), model_->semantics()),
       counts_(model_->device(), model_->kernels()),
       bits_(model_->device(), model_->kernels()),
+      cleaner_(model_->device(), model_->kernels()),
       object_masks_(model_->device(), model_->kernels(), Semantics::kMeta),
       kept_(model_->device(), model_->kernels()),
       logits_(model_->device()),
@@ -298,8 +299,29 @@ std::vector<std::vector<uint64_t>> GpuBackend::bits_above(Component component,
                                                           std::span<const size_t> planes,
                                                           int64_t side) {
   const char* masks = masks_of(component);
-  return bits_.run(stream_, uploader_, placed(component, masks).address, side * side, planes,
+  const DevicePointer first = placed(component, masks).address;
+  const auto bytes = static_cast<size_t>(side * side) * sizeof(float);
+  std::vector<DevicePointer> addresses;
+  addresses.reserve(planes.size());
+  for (const size_t plane : planes) addresses.push_back(first + plane * bytes);
+  return bits_.run(stream_, uploader_, addresses, side * side,
                    nonfinite_in(name_of(component), masks));
+}
+
+std::vector<CleanedPlane> GpuBackend::clean_planes(std::span<const LogitPlane> planes, int64_t side,
+                                                   int64_t max_area) {
+  std::vector<std::vector<uint64_t>> bits;
+  const auto clean = [&](std::span<const DevicePointer> addresses) {
+    cleaner_.run(stream_, uploader_, addresses, side, max_area);
+    bits = bits_.run(stream_, uploader_, addresses, side * side, kBrokenPlane);
+  };
+  std::vector<LogitPlane> changed = kept_.changed(stream_, uploader_, planes, clean);
+  std::vector<CleanedPlane> cleaned;
+  cleaned.reserve(changed.size());
+  for (size_t i = 0; i < changed.size(); ++i) {
+    cleaned.push_back({std::move(changed[i]), std::move(bits[i])});
+  }
+  return cleaned;
 }
 
 LogitPlane GpuBackend::keep_plane(std::vector<float> logits) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "gpu/gpu_bits.hpp"
+#include "gpu/gpu_cleaner.hpp"
 #include "gpu/gpu_counts.hpp"
 #include "gpu/gpu_detections.hpp"
 #include "gpu/gpu_images.hpp"
@@ -69,6 +70,8 @@ class GpuBackend : public Backend {
   [[nodiscard]] std::vector<std::vector<uint64_t>> bits_above(Component component,
                                                               std::span<const size_t> planes,
                                                               int64_t side) override;
+  [[nodiscard]] std::vector<CleanedPlane> clean_planes(std::span<const LogitPlane> planes,
+                                                       int64_t side, int64_t max_area) override;
   [[nodiscard]] LogitPlane keep_plane(std::vector<float> logits) override;
   [[nodiscard]] std::vector<FoundMask> logit_masks(std::span<const LogitPlane> planes, int64_t side,
                                                    std::array<int64_t, 2> size,
@@ -111,6 +114,7 @@ class GpuBackend : public Backend {
   GpuMasks masks_;
   GpuCounts counts_;
   GpuBits bits_;
+  GpuCleaner cleaner_;
   GpuMasks object_masks_;  ///< Logits are resized, whatever the semantics.
   GpuKept kept_;
   std::map<std::string, Placed> tensors_;  ///< Of the call.

@@ -15,24 +15,21 @@ GpuBits::GpuBits(const CudaDevice& device, const KernelLibrary& kernels)
       host_broken_(device) {}
 
 std::vector<std::vector<uint64_t>> GpuBits::run(const Stream& stream, Uploader& uploader,
-                                                DevicePointer logits, int64_t size,
-                                                std::span<const size_t> planes,
+                                                std::span<const DevicePointer> planes, int64_t size,
                                                 const std::string& if_broken) {
   if (planes.empty()) return {};
-  const std::vector<uint64_t> wanted(planes.begin(), planes.end());
   const auto each = static_cast<size_t>(above_words(size));
   const size_t word_bytes = planes.size() * each * sizeof(uint64_t);
   const size_t flag_bytes = planes.size() * sizeof(int32_t);
-  planes_.grow(stream, wanted.size() * sizeof(uint64_t));
+  planes_.grow(stream, planes.size_bytes());
   words_.grow(stream, word_bytes);
   broken_.grow(stream, flag_bytes);
   host_words_.reserve(word_bytes);
   host_broken_.reserve(flag_bytes);
-  uploader.upload(stream, planes_.data(), std::as_bytes(std::span(wanted)));
+  uploader.upload(stream, planes_.data(), std::as_bytes(planes));
   fill_bytes(stream, broken_.data(), std::byte{0}, flag_bytes);
   AboveArgs args;
-  args.values = device_pointer<const float>(logits);
-  args.planes = device_pointer<const uint64_t>(planes_.data());
+  args.planes = device_pointer<const float* const>(planes_.data());
   args.size = size;
   args.words = device_pointer<uint64_t>(words_.data());
   args.broken = device_pointer<int32_t>(broken_.data());

@@ -16,12 +16,11 @@ class GpuBits {
  public:
   GpuBits(const CudaDevice& device, const KernelLibrary& kernels);
 
-  /// Backend::bits_above of float32 planes of `size` values at `logits`. Waits for the stream.
-  /// Throws NonFiniteError in the words of `if_broken`.
+  /// Backend::bits_above of float32 planes of `size` values at these addresses. Waits for the
+  /// stream. Throws NonFiniteError in the words of `if_broken`.
   [[nodiscard]] std::vector<std::vector<uint64_t>> run(const Stream& stream, Uploader& uploader,
-                                                       DevicePointer logits, int64_t size,
-                                                       std::span<const size_t> planes,
-                                                       const std::string& if_broken);
+                                                       std::span<const DevicePointer> planes,
+                                                       int64_t size, const std::string& if_broken);
 
  private:
   const KernelLibrary& kernels_;

@@ -181,6 +181,32 @@ std::vector<LogitPlane> GpuKept::keep_planes(const Stream& stream, DevicePointer
   return kept;
 }
 
+std::vector<LogitPlane> GpuKept::changed(
+    const Stream& stream, Uploader& uploader, std::span<const LogitPlane> planes,
+    const std::function<void(std::span<const DevicePointer>)>& change) {
+  if (planes.empty()) return {};
+  const size_t bytes = planes.front().size() * sizeof(float);
+  SlotPool& pool = pool_of(device_, planes_, bytes);
+  std::vector<DeviceSlot> slots = pool.take(planes.size());
+  std::vector<DevicePointer> addresses;
+  addresses.reserve(slots.size());
+  for (size_t i = 0; i < planes.size(); ++i) {
+    if (planes[i].size() * sizeof(float) != bytes) {
+      throw Error(ErrorCode::kInternal, "masks to change are not of one size");
+    }
+    addresses.push_back(slots[i].address());
+    place(stream, uploader, addresses.back(), planes[i]);
+  }
+  change(addresses);
+  pool.written(stream);
+  std::vector<LogitPlane> kept;
+  kept.reserve(slots.size());
+  for (DeviceSlot& slot : slots) {
+    kept.emplace_back(std::make_shared<const DevicePlane>(std::move(slot)));
+  }
+  return kept;
+}
+
 LogitPlane GpuKept::keep_plane(const Stream& stream, Uploader& uploader,
                                std::span<const float> logits) {
   SlotPool& pool = pool_of(device_, planes_, logits.size_bytes());

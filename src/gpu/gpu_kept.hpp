@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -54,6 +55,12 @@ class GpuKept {
   /// wait.
   [[nodiscard]] std::vector<LogitPlane> keep_planes(const Stream& stream, DevicePointer logits,
                                                     std::span<const size_t> planes, size_t size);
+
+  /// Copies of planes, which `change` may change: work on them that it puts into the stream, given
+  /// their addresses, comes before anyone sees them.
+  [[nodiscard]] std::vector<LogitPlane> changed(
+      const Stream& stream, Uploader& uploader, std::span<const LogitPlane> planes,
+      const std::function<void(std::span<const DevicePointer>)>& change);
 
   /// Logits of the host. Does not wait.
   [[nodiscard]] LogitPlane keep_plane(const Stream& stream, Uploader& uploader,

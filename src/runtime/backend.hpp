@@ -43,6 +43,15 @@ struct FoundMask {
   DeviceMask bits{};
 };
 
+/// A mask without small holes and specks.
+struct CleanedPlane {
+  LogitPlane plane;
+  std::vector<uint64_t> bits;  ///< Where it is above 0, as of bits_above().
+};
+
+/// What is wrong with a plane of NaN or infinity.
+inline constexpr const char* kBrokenPlane = "a followed object has non-finite numbers in its mask";
+
 /// Which pixels of resized logits are inside a mask: those above 0, or those of a probability above
 /// one half in single precision, which a logit just above 0 does not reach.
 enum class LogitCut { kAboveZero, kProbable };
@@ -170,6 +179,11 @@ class Backend {
   /// for logits that are not finite.
   [[nodiscard]] virtual std::vector<std::vector<uint64_t>> bits_above(
       Component component, std::span<const size_t> planes, int64_t side) = 0;
+  /// Planes of side x side logits as clean_mask() leaves them (image/mask_cleanup.hpp), where this
+  /// backend uses them without a copy on the host. Waits. Throws NonFiniteError for logits that are
+  /// not finite, but for those of components that were checked when they ran.
+  [[nodiscard]] virtual std::vector<CleanedPlane> clean_planes(std::span<const LogitPlane> planes,
+                                                               int64_t side, int64_t max_area) = 0;
   /// Logits of the host there; all planes that a backend keeps have one size.
   [[nodiscard]] virtual LogitPlane keep_plane(std::vector<float> logits) = 0;
 

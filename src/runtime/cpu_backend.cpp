@@ -8,6 +8,7 @@
 #include "base/half.hpp"
 #include "base/pack_above.hpp"
 #include "base/parallel.hpp"
+#include "image/mask_cleanup.hpp"
 #include "image/resize.hpp"
 #include "image/rle.hpp"
 #include "runtime/stage.hpp"
@@ -320,6 +321,20 @@ std::vector<std::vector<uint64_t>> CpuBackend::bits_above(Component component,
     bits.push_back(pack_above(plane_of(masks, plane, side), 0.0F));
   }
   return bits;
+}
+
+std::vector<CleanedPlane> CpuBackend::clean_planes(std::span<const LogitPlane> planes, int64_t side,
+                                                   int64_t max_area) {
+  constexpr size_t kEach = 2;  // masks that are worth a thread: 0.1 ms each, of noise 1 ms
+  std::vector<CleanedPlane> cleaned(planes.size());
+  run_parallel(planes.size(), kEach, [&](size_t i) {
+    const auto values = planes[i].values();
+    std::vector<float> logits(values.begin(), values.end());
+    clean_mask(logits, side, max_area);
+    cleaned[i].bits = pack_above(logits, 0.0F);
+    cleaned[i].plane = std::move(logits);
+  });
+  return cleaned;
 }
 
 std::vector<FoundMask> CpuBackend::logit_masks(std::span<const LogitPlane> planes, int64_t side,

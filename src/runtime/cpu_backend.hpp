@@ -106,6 +106,8 @@ class CpuBackend : public Backend {
   [[nodiscard]] std::vector<std::vector<uint64_t>> bits_above(Component component,
                                                               std::span<const size_t> planes,
                                                               int64_t side) override;
+  [[nodiscard]] std::vector<CleanedPlane> clean_planes(std::span<const LogitPlane> planes,
+                                                       int64_t side, int64_t max_area) override;
   [[nodiscard]] LogitPlane keep_plane(std::vector<float> logits) override { return logits; }
   [[nodiscard]] std::vector<FoundMask> logit_masks(std::span<const LogitPlane> planes, int64_t side,
                                                    std::array<int64_t, 2> size,

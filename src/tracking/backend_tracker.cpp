@@ -347,12 +347,21 @@ void BackendTracker::put_masks(Group group) {
   backend_.run(Component::kMaskPrompt, sizes_with({{"O", count}}));
 }
 
+std::vector<LogitMask> BackendTracker::clean(std::span<const LogitPlane> masks, int64_t max_area) {
+  std::vector<LogitMask> cleaned;
+  cleaned.reserve(masks.size());
+  for (CleanedPlane& plane : backend_.clean_planes(masks, sizes_.mask_side(), max_area)) {
+    cleaned.emplace_back(std::move(plane.plane), BitMask(std::move(plane.bits)));
+  }
+  return cleaned;
+}
+
 std::vector<FrameMask> BackendTracker::frame_masks(std::span<const LogitPlane> logits,
                                                    std::array<int64_t, 2> size) {
   std::vector<FrameMask> masks;
   for (FoundMask& mask :
        backend_.logit_masks(logits, sizes_.mask_side(), size, LogitCut::kAboveZero)) {
-    if (!mask.finite) throw NonFiniteError("a followed object has non-finite numbers in its mask");
+    if (!mask.finite) throw NonFiniteError(kBrokenPlane);
     masks.push_back({std::move(mask.counts), mask.area});
   }
   return masks;

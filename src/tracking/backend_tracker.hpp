@@ -27,6 +27,8 @@ class BackendTracker : public TrackerModel {
                                                                   float threshold) override;
   [[nodiscard]] std::vector<DecodeOutput> decode(std::span<const DecodeInput> objects,
                                                  MaskPlace masks) override;
+  [[nodiscard]] std::vector<LogitMask> clean(std::span<const LogitPlane> masks,
+                                             int64_t max_area) override;
   [[nodiscard]] std::vector<FrameMask> frame_masks(std::span<const LogitPlane> logits,
                                                    std::array<int64_t, 2> size) override;
   [[nodiscard]] std::vector<FrameMemory> remember(std::span<const MemoryInput> masks) override;

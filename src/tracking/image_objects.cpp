@@ -9,12 +9,12 @@
 
 #include "base/error.hpp"
 #include "base/sigmoid.hpp"
+#include "image/mask_cleanup.hpp"
 #include "image/resize.hpp"
 #include "image/rle.hpp"
 #include "runtime/stage.hpp"
 #include "tracking/decoder_calls.hpp"
 #include "tracking/everything.hpp"
-#include "tracking/mask_cleanup.hpp"
 #include "tracking/object_input.hpp"
 #include "tracking/object_mask.hpp"
 

@@ -80,4 +80,6 @@ float mask_score(std::span<const float> logits) {
   return any ? kMaskScore : -kMaskScore;
 }
 
+float mask_score(const BitMask& bits) { return bits.empty() ? -kMaskScore : kMaskScore; }
+
 }  // namespace sam3trt

@@ -52,5 +52,6 @@ inline constexpr float kMaskScore = 10.0F;
 
 /// kMaskScore or its negative.
 [[nodiscard]] float mask_score(std::span<const float> logits);
+[[nodiscard]] float mask_score(const BitMask& bits);
 
 }  // namespace sam3trt

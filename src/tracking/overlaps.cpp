@@ -7,7 +7,6 @@
 #include <numeric>
 #include <utility>
 
-#include "base/parallel.hpp"
 #include "image/rle.hpp"
 #include "tracking/bit_mask.hpp"
 
@@ -27,16 +26,15 @@ std::map<size_t, std::vector<size_t>> groups_of(std::span<const size_t> concepts
 
 /// Pixels that each mask of a group keeps when the highest logit, the first of equals, takes all.
 /// Only those that several masks have are looked at.
-std::vector<int64_t> kept_areas(std::span<const Logits> masks, std::span<const BitMask> bits,
-                                std::span<const size_t> group) {
+std::vector<int64_t> kept_areas(std::span<const LogitMask> masks, std::span<const size_t> group) {
   constexpr size_t kBits = 64;
-  const size_t words = bits[group.front()].words().size();
+  const size_t words = masks[group.front()].bits.words().size();
   std::vector<uint64_t> once(words);
   std::vector<uint64_t> several(words);
   std::vector<int64_t> areas;
   for (const size_t index : group) {
-    areas.push_back(bits[index].area());
-    const auto own = bits[index].words();
+    areas.push_back(masks[index].bits.area());
+    const auto own = masks[index].bits.words();
     for (size_t w = 0; w < words; ++w) {
       several[w] |= once[w] & own[w];
       once[w] |= own[w];
@@ -44,14 +42,14 @@ std::vector<int64_t> kept_areas(std::span<const Logits> masks, std::span<const B
   }
   for (size_t w = 0; w < words; ++w) {
     if (several[w] == 0) continue;
-    const size_t count = std::min(kBits, masks[group.front()].size() - w * kBits);
+    const size_t count = std::min(kBits, masks[group.front()].logits.size() - w * kBits);
     std::array<float, kBits> highest{};
     std::array<uint32_t, kBits> owner{};
     for (size_t i = 0; i < group.size(); ++i) {
-      const uint64_t shared = bits[group[i]].words()[w] & several[w];
+      const uint64_t shared = masks[group[i]].bits.words()[w] & several[w];
       if (shared == 0) continue;
       areas[i] -= std::popcount(shared);
-      const float* mask = masks[group[i]].data() + w * kBits;
+      const auto mask = masks[group[i]].logits.values().subspan(w * kBits, count);
       for (size_t pixel = 0; pixel < count; ++pixel) {
         const bool higher = mask[pixel] > highest[pixel];
         highest[pixel] = higher ? mask[pixel] : highest[pixel];
@@ -67,9 +65,9 @@ std::vector<int64_t> kept_areas(std::span<const Logits> masks, std::span<const B
 
 }  // namespace
 
-void suppress_recently_hidden(std::span<TextTrack> tracks, std::span<Logits> masks,
-                              std::span<const TrackedMask> tracked, std::span<const size_t> removed,
-                              const FrameTime& time, const TrackerConfig& config) {
+void suppress_recently_hidden(std::span<TextTrack> tracks, std::span<LogitMask> masks,
+                              std::span<const size_t> removed, const FrameTime& time,
+                              const TrackerConfig& config) {
   const auto threshold =
       static_cast<float>(config.suppress_overlapping_based_on_recent_occlusion_threshold);
   if (!(threshold > 0.0F)) return;
@@ -87,30 +85,30 @@ void suppress_recently_hidden(std::span<TextTrack> tracks, std::span<Logits> mas
     for (size_t j = i + 1; j < tracks.size(); ++j) {
       if (tracks[i].concept_index != tracks[j].concept_index) continue;
       if (!later(i, j) && !later(j, i)) continue;
-      if (mask_iou(tracked[i].bits, tracked[j].bits) < threshold) continue;
+      if (mask_iou(masks[i].bits, masks[j].bits) < threshold) continue;
       if (later(i, j)) gives_way[i] = 1;
       if (later(j, i)) gives_way[j] = 1;
     }
   }
   for (size_t i = 0; i < tracks.size(); ++i) {
-    const bool now = tracked[i].bits.empty() || gives_way[i] != 0;
+    const bool now = masks[i].bits.empty() || gives_way[i] != 0;
     tracks[i].last_hidden = now ? time.frame : hidden[i];
-    if (gives_way[i] != 0) std::ranges::fill(masks[i], kHiddenLogit);
+    if (gives_way[i] != 0) masks[i] = LogitMask(Logits(masks[i].logits.size(), kHiddenLogit));
   }
 }
 
-void suppress_shrunk(std::span<Logits> masks, std::span<const size_t> concepts) {
+void suppress_shrunk(std::span<LogitMask> masks, std::span<const size_t> concepts) {
   constexpr float kLeastKept = 0.3F;
-  constexpr size_t kEach = 8;  // masks that are worth a thread
-  std::vector<BitMask> bits(masks.size());
-  run_parallel(masks.size(), kEach, [&](size_t i) { bits[i] = BitMask(masks[i]); });
   for (const auto& [concept_index, group] : groups_of(concepts)) {
     if (group.size() < 2) continue;
-    const std::vector<int64_t> kept = kept_areas(masks, bits, group);
+    const std::vector<int64_t> kept = kept_areas(masks, group);
     for (size_t i = 0; i < group.size(); ++i) {
-      const int64_t area = std::max<int64_t>(bits[group[i]].area(), 1);
+      LogitMask& mask = masks[group[i]];
+      const int64_t area = std::max<int64_t>(mask.bits.area(), 1);
       if (static_cast<float>(kept[i]) / static_cast<float>(area) >= kLeastKept) continue;
-      for (float& value : masks[group[i]]) value = std::min(value, kHiddenLogit);
+      Logits values = values_of(mask.logits);
+      for (float& value : values) value = std::min(value, kHiddenLogit);
+      mask = LogitMask(std::move(values));
     }
   }
 }

@@ -13,14 +13,15 @@ namespace sam3trt {
 /// suppress_overlapping_based_on_recent_occlusion_threshold on, the one that was hidden more
 /// recently, where the other was hidden before. Notes who is hidden on this frame. Tracks that are
 /// `removed` (indices) on the first frame on which they are followed count as hidden for ever. The
-/// masks of those that give way become -10; `tracked[i]` has the bits of masks[i].
-void suppress_recently_hidden(std::span<TextTrack> tracks, std::span<Logits> masks,
-                              std::span<const TrackedMask> tracked, std::span<const size_t> removed,
-                              const FrameTime& time, const TrackerConfig& config);
+/// masks of those that give way become -10.
+void suppress_recently_hidden(std::span<TextTrack> tracks, std::span<LogitMask> masks,
+                              std::span<const size_t> removed, const FrameTime& time,
+                              const TrackerConfig& config);
 
 /// Masks of one concept that keep less than 30 % of their area when every pixel goes to the highest
-/// logit become at most -10 everywhere. `concepts[i]` is that of masks[i].
-void suppress_shrunk(std::span<Logits> masks, std::span<const size_t> concepts);
+/// logit become at most -10 everywhere. `concepts[i]` is that of masks[i]. Logits are looked at
+/// only of masks that overlap others.
+void suppress_shrunk(std::span<LogitMask> masks, std::span<const size_t> concepts);
 
 /// A mask of a frame that may have to give pixels away.
 struct ShownMask {

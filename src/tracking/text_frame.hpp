@@ -11,9 +11,8 @@ namespace sam3trt {
 /// The tracks that were there before, on this frame.
 struct TextTracker::Frame {
   std::vector<ObjectView> views;  ///< As the decoder has them, without their masks.
-  std::vector<Logits> masks;      ///< Cleaned; what is decided on, and then shown.
-  std::vector<BitMask> bits;      ///< Of `masks`; given to the comparison with detections.
-  std::vector<Logits> shown;      ///< In place of `masks` where not empty.
+  std::vector<LogitMask> masks;   ///< Cleaned; what is decided on, and then shown.
+  std::vector<LogitPlane> shown;  ///< In place of `masks` where not empty.
   std::vector<uint8_t> settled;   ///< The frame conditions the track.
 };
 

@@ -4,16 +4,24 @@
 #include <memory>
 #include <utility>
 
-#include "base/parallel.hpp"
 #include "base/sigmoid.hpp"
 #include "tracking/hot_start.hpp"
-#include "tracking/mask_cleanup.hpp"
 #include "tracking/object_input.hpp"
 #include "tracking/overlaps.hpp"
 #include "tracking/text_frame.hpp"
 #include "tracking/track_groups.hpp"
 
 namespace sam3trt {
+namespace {
+
+/// Where a detection is beyond doubt: 1 for logits from one half on, else 0.
+Logits confident(const LogitPlane& mask) {
+  Logits values = values_of(mask);
+  for (float& value : values) value = value >= 0.5F ? 1.0F : 0.0F;
+  return values;
+}
+
+}  // namespace
 
 void TextTracker::propagate(TextTracks& all, const FrameTime& time, Frame& frame) const {
   std::vector<DecodeInput> inputs;
@@ -29,7 +37,7 @@ void TextTracker::propagate(TextTracks& all, const FrameTime& time, Frame& frame
     inputs.back().multimask = use_multimask(0, false, config_);
   }
   std::vector<DecodeOutput> decoded;
-  if (!inputs.empty()) decoded = model_.decode(inputs, MaskPlace::kHost);
+  if (!inputs.empty()) decoded = model_.decode(inputs, MaskPlace::kModel);
   auto next = decoded.begin();
   std::vector<LogitPlane> seen;
   seen.reserve(all.tracks.size());
@@ -48,14 +56,7 @@ void TextTracker::propagate(TextTracks& all, const FrameTime& time, Frame& frame
       frame.views.push_back(std::move(view));
     }
   }
-  constexpr size_t kEach = 2;  // masks that are worth a thread: 0.1 ms each, of noise 1 ms
-  frame.masks.resize(seen.size());
-  frame.bits.resize(seen.size());
-  run_parallel(seen.size(), kEach, [&](size_t i) {
-    frame.masks[i] = values_of(seen[i]);
-    clean_mask(frame.masks[i], model_.sizes().mask_side(), config_.fill_hole_area);
-    frame.bits[i] = BitMask(frame.masks[i]);
-  });
+  frame.masks = model_.clean(seen, config_.fill_hole_area);
   frame.shown.resize(all.tracks.size());
 }
 
@@ -83,7 +84,7 @@ void TextTracker::confirm(TextTracks& all, std::span<const FoundObject> found,
   for (size_t i = 0; i < all.tracks.size(); ++i) {
     if (association.confirmed_by[i] < 0) continue;
     if (!(frame.views[i].object_score > static_cast<float>(config_.high_conf_thresh))) continue;
-    frame.shown[i] = values_of(found[static_cast<size_t>(association.confirmed_by[i])].mask);
+    frame.shown[i] = found[static_cast<size_t>(association.confirmed_by[i])].mask;
     all.tracks[i].bank.confirm(time.frame);
     frame.settled[i] = 1;
   }
@@ -95,13 +96,11 @@ void TextTracker::remember(TextTracks& all, const FrameTime& time, Frame& frame,
                            bool all_again) const {
   const TrackSizes& sizes = model_.sizes();
   std::vector<size_t> concepts;
-  std::vector<Logits> masks;
+  std::vector<LogitMask> masks = frame.masks;
   for (size_t i = 0; i < all.tracks.size(); ++i) {
     concepts.push_back(all.tracks[i].concept_index);
-    Logits& mask = masks.emplace_back(frame.masks[i]);
     if (frame.shown[i].empty() || config_.recondition_on_trk_masks) continue;
-    std::ranges::transform(frame.shown[i], mask.begin(),
-                           [](float value) { return value >= 0.5F ? 1.0F : 0.0F; });
+    masks[i] = LogitMask(confident(frame.shown[i]));
   }
   suppress_shrunk(masks, concepts);
   std::vector<MemoryInput> inputs;
@@ -109,8 +108,8 @@ void TextTracker::remember(TextTracks& all, const FrameTime& time, Frame& frame,
   for (size_t i = 0; i < all.tracks.size(); ++i) {
     if (all_again && frame.settled[i] == 0) continue;
     whose.push_back(i);
-    const float score = mask_score(masks[i]);
-    inputs.push_back({std::move(masks[i]), sizes.mask_side(), false, false, score});
+    const float score = mask_score(masks[i].bits);
+    inputs.push_back({std::move(masks[i].logits), sizes.mask_side(), false, false, score});
   }
   if (inputs.empty()) return;
   std::vector<FrameMemory> memories = model_.remember(inputs);
@@ -136,9 +135,7 @@ void TextTracker::add_new(TextTracks& all, std::span<const FoundObject> found,
   std::vector<DecodeInput> inputs;
   std::vector<std::vector<float>> masks;
   for (const size_t index : fresh) {
-    Logits mask = values_of(found[index].mask);
-    for (float& value : mask) value = value >= 0.5F ? 1.0F : 0.0F;
-    masks.push_back(resize_logits(mask, sizes.mask_side(), sizes.image));
+    masks.push_back(resize_logits(confident(found[index].mask), sizes.mask_side(), sizes.image));
     inputs.push_back(decode_mask(masks.back(), true));
   }
   const std::vector<DecodeOutput> decoded = model_.decode(inputs, MaskPlace::kHost);
@@ -189,7 +186,7 @@ TextStep TextTracker::step(TextTracks& all, std::vector<FoundObject> found, cons
   std::vector<TrackedMask> tracked;
   for (size_t i = 0; i < all.tracks.size(); ++i) {
     const size_t index = all.tracks[i].concept_index;
-    tracked.push_back({index, std::move(frame.bits[i]), options.searched[index]});
+    tracked.push_back({index, frame.masks[i].bits, options.searched[index]});
   }
   const Association association = associate(found, tracked, config_);
   TextStep result;
@@ -200,7 +197,7 @@ TextStep TextTracker::step(TextTracks& all, std::vector<FoundObject> found, cons
   } else {
     confirm(all, found, association, time, frame);
   }
-  suppress_recently_hidden(all.tracks, frame.masks, tracked, trial.removed, time, config_);
+  suppress_recently_hidden(all.tracks, frame.masks, trial.removed, time, config_);
   const size_t before = all.tracks.size();
   if (rules_.groups) {
     remember_groups(all, time, frame);
@@ -210,6 +207,9 @@ TextStep TextTracker::step(TextTracks& all, std::vector<FoundObject> found, cons
     if (!fresh.empty()) add_new(all, found, fresh, time, options);
   }
 
+  std::vector<LogitPlane> found_masks;
+  for (const size_t index : fresh) found_masks.push_back(found[index].mask);
+  std::vector<LogitMask> begun = model_.clean(found_masks, config_.fill_hole_area);
   for (const size_t index : trial.removed) result.removed.push_back(all.tracks[index].id);
   for (size_t i = 0; i < all.tracks.size(); ++i) {
     const TextTrack& track = all.tracks[i];
@@ -221,13 +221,11 @@ TextStep TextTracker::step(TextTracks& all, std::vector<FoundObject> found, cons
     output.confirmed = !track.doomed && !on_trial(track, time, config_);
     if (i < before) {
       output.output.object_score = sigmoid(frame.views[i].object_score);
-      output.output.mask = std::move(frame.shown[i].empty() ? frame.masks[i] : frame.shown[i]);
+      output.output.mask = frame.shown[i].empty() ? frame.masks[i].logits : frame.shown[i];
       output.suppressed = std::ranges::find(trial.suppressed, i) != trial.suppressed.end();
     } else {
       output.output.object_score = track.score;
-      Logits mask = values_of(found[fresh[i - before]].mask);
-      clean_mask(mask, model_.sizes().mask_side(), config_.fill_hole_area);
-      output.output.mask = std::move(mask);
+      output.output.mask = std::move(begun[i - before].logits);
     }
   }
   if (rules_.groups) demote_frames_of(all, result.removed);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/parallel.hpp"
 #include "image/resize.hpp"
 #include "tracking/object_input.hpp"
 #include "tracking/overlaps.hpp"
@@ -129,17 +130,19 @@ void TextTracker::remember_groups(TextTracks& all, const FrameTime& time,
   const TrackSizes& sizes = model_.sizes();
   const int64_t side = sizes.memory_mask_side();
   std::vector<size_t> concepts;
-  std::vector<Logits> masks;
-  for (size_t i = 0; i < all.tracks.size(); ++i) {
-    concepts.push_back(all.tracks[i].concept_index);
-    Logits& mask = masks.emplace_back(static_cast<size_t>(side * side));
-    resize_bilinear(frame.masks[i], sizes.mask_side(), sizes.mask_side(), mask, side, side);
-  }
+  std::vector<LogitMask> masks(all.tracks.size());
+  run_parallel(masks.size(), 1, [&](size_t i) {
+    Logits mask(static_cast<size_t>(side * side));
+    const auto logits = frame.masks[i].logits.values();
+    resize_bilinear(logits, sizes.mask_side(), sizes.mask_side(), mask, side, side);
+    masks[i] = LogitMask(std::move(mask));
+  });
+  for (const TextTrack& track : all.tracks) concepts.push_back(track.concept_index);
   suppress_shrunk(masks, concepts);
   std::vector<MemoryInput> inputs;
-  for (Logits& mask : masks) {
-    const float score = mask_score(mask);
-    inputs.push_back({std::move(mask), side, false, false, score});
+  for (LogitMask& mask : masks) {
+    const float score = mask_score(mask.bits);
+    inputs.push_back({std::move(mask.logits), side, false, false, score});
   }
   std::vector<FrameMemory> memories = model_.remember(inputs);
   for (size_t i = 0; i < all.tracks.size(); ++i) {

@@ -125,6 +125,16 @@ struct TrackerDetection {
   BitMask bits;     ///< Where it is above 0.
 };
 
+/// A mask and what most decisions need of it.
+struct LogitMask {
+  LogitMask() = default;
+  explicit LogitMask(Logits values) : bits(values), logits(std::move(values)) {}
+  LogitMask(LogitPlane values, BitMask above) : bits(std::move(above)), logits(std::move(values)) {}
+
+  BitMask bits;  ///< Where the logits are above 0.
+  LogitPlane logits;
+};
+
 /// The networks behind tracking, with numbers in host memory, but for memories and masks that are
 /// only passed on. What is returned
 /// belongs to the frame of the last encode(). Functions throw Error(kInternal) for numbers that are
@@ -148,6 +158,11 @@ class TrackerModel {
 
   [[nodiscard]] virtual std::vector<DecodeOutput> decode(std::span<const DecodeInput> objects,
                                                          MaskPlace masks) = 0;
+
+  /// Masks of mask_side * mask_side logits without holes and specks of at most `max_area` pixels
+  /// (clean_mask() of image/mask_cleanup.hpp).
+  [[nodiscard]] virtual std::vector<LogitMask> clean(std::span<const LogitPlane> masks,
+                                                     int64_t max_area) = 0;
 
   /// Masks of mask_side * mask_side logits on a frame of `size`, width and height in pixels:
   /// resized, inside where above 0.

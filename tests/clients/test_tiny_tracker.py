@@ -86,6 +86,30 @@ def test_a_run_that_begins_with_a_model_has_its_figures_first(trained, tmp_path)
     assert shipped["held_out_click_iou"] > first["held_out_click_iou"] + 0.3
 
 
+def test_a_run_on_stills_changes_what_makes_masks_and_nothing_else(tmp_path):
+    train(tmp_path, 3, "--begin", str(CHECKPOINT), "--stills", "--rate", "1e-2", "--warmup", "1")
+    before, after = tensors(CHECKPOINT), tensors(tmp_path / "model")
+    changed = {name for name, value in after.items() if not value.equal(before[name])}
+    own = ("mask_decoder.", "prompt_encoder.", "fpn_layers.0.", "fpn_layers.1.")
+    assert all(
+        name.removeprefix("tracker_model.").removeprefix("tracker_neck.").startswith(own)
+        for name in changed
+    ), changed
+    assert any("mask_decoder.upscale" in name for name in changed)
+    assert any("tracker_neck.fpn_layers.0" in name for name in changed)
+
+
+def test_stills_are_scenes_that_have_nothing_to_do_with_one_another():
+    images, ids = clip_pool.still_scenes(1, 0, 4, 96)
+    again = clip_pool.still_scenes(1, 0, 4, 96)
+    assert np.array_equal(images, again[0]) and np.array_equal(ids, again[1])
+    assert images.shape == (4, 96, 96, 3) and ids.shape == (4, 96, 96)
+    for a in range(4):
+        assert ids[a].max() >= 0
+        for b in range(a):
+            assert not np.array_equal(images[a], images[b])
+
+
 def test_weights_of_something_else_are_no_beginning(tmp_path):
     shutil.copytree(CHECKPOINT, tmp_path / "model")
     own = tensors(CHECKPOINT)

@@ -12,6 +12,7 @@
 #include "cuda/kernels/attention_mma.hpp"
 #include "cuda/kernels/attention_warpgroup.hpp"
 #include "cuda/kernels/box_bias.hpp"
+#include "cuda/kernels/clean.hpp"
 #include "cuda/kernels/count.hpp"
 #include "cuda/kernels/enlarge.hpp"
 #include "cuda/kernels/kept.hpp"
@@ -195,6 +196,11 @@ std::map<std::string, Kernel>& kernels() {
       {"sam3trt_mask_bits", {plain<MaskArgs>(mask_bits_body)}},
       {"sam3trt_mask_count", {plain<MaskArgs>(mask_count_body)}},
       {"sam3trt_above", {plain<AboveArgs>(above_body)}},
+      {"sam3trt_clean_words", {plain<CleanArgs>(clean_words_body)}},
+      {"sam3trt_clean_begin", {plain<CleanArgs>(clean_begin_body)}},
+      {"sam3trt_clean_join", {plain<CleanArgs>(clean_join_body)}},
+      {"sam3trt_clean_count", {plain<CleanArgs>(clean_count_body)}},
+      {"sam3trt_clean_apply", {plain<CleanArgs>(clean_apply_body)}},
       {"sam3trt_count", {shared<CountArgs, CountSums>(count_part_body, count_sum_body)}},
       {"sam3trt_mask_scan_columns",
        {shared<MaskArgs, MaskSums>(mask_sum_columns_body, mask_scan_columns_body)}},

@@ -523,6 +523,16 @@ void count_cases(const Bench& bench, const std::function<void(const CaseResult&)
   }
 }
 
+std::vector<DevicePointer> addresses_of(const DeviceBuffer& values,
+                                        std::span<const uint64_t> planes, size_t size) {
+  std::vector<DevicePointer> addresses;
+  addresses.reserve(planes.size());
+  for (const uint64_t plane : planes) {
+    addresses.push_back(values.data() + plane * size * sizeof(float));
+  }
+  return addresses;
+}
+
 /// Some of the planes, in another order; logits that are 0, and one beyond all numbers.
 CaseResult above_case(const Bench& bench, int64_t side, size_t planes) {
   const auto size = static_cast<size_t>(side * side);
@@ -538,11 +548,11 @@ CaseResult above_case(const Bench& bench, int64_t side, size_t planes) {
   for (size_t i = 0; i < planes; ++i) wanted.push_back(2 * (planes - 1 - i));
   logits[wanted.back() * size + size / 2] = std::numeric_limits<float>::infinity();
   const DeviceBuffer values = bench.upload(logits);
-  const DeviceBuffer chosen = bench.upload(wanted);
+  const DeviceBuffer chosen = bench.upload(addresses_of(values, wanted, size));
   const DeviceBuffer bits = bench.make<uint64_t>(planes * words);
   const DeviceBuffer broken = bench.upload(std::vector<int32_t>(planes));
-  const AboveArgs args{at<const float>(values), at<const uint64_t>(chosen),
-                       static_cast<int64_t>(size), at<uint64_t>(bits), at<int32_t>(broken)};
+  const AboveArgs args{at<const float* const>(chosen), static_cast<int64_t>(size),
+                       at<uint64_t>(bits), at<int32_t>(broken)};
   CaseResult result;
   result.name = "above " + std::to_string(planes) + " of " + by(side, side);
   result.microseconds =

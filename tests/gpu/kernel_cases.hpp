@@ -37,6 +37,10 @@ void run_kernel_cases(const CudaDevice& device, const CaseOptions& options,
 void run_kept_cases(const CudaDevice& device, const CaseOptions& options,
                     const std::function<void(const CaseResult&)>& report);
 
+/// The same of what cleans masks.
+void run_clean_cases(const CudaDevice& device, const CaseOptions& options,
+                     const std::function<void(const CaseResult&)>& report);
+
 /// The same of the attention kernels, against attention in float64; those of full size only when
 /// launches are timed.
 void run_attention_cases(const CudaDevice& device, const CaseOptions& options,

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from config import BACKBONE, GRID, IMAGE_SIZE
+from scenes import training_scene
 from staged_clips import MOST_ITEMS, count_pixels, training_clip
 
 FRAMES = 20
@@ -136,7 +137,15 @@ def load_encoder(model: Path):
     return encode
 
 
-def draw_clips(folder: str, slots: int, content: str, model: str, seed: int, part: tuple) -> None:
+def still_scenes(seed: int, index: int, frames: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """In place of a clip as many scenes that have nothing to do with one another."""
+    drawn = [training_scene(seed, index * frames + t, side)[0] for t in range(frames)]
+    return np.stack([scene.image for scene in drawn]), np.stack([scene.ids for scene in drawn])
+
+
+def draw_clips(
+    folder: str, slots: int, content: str, model: str, seed: int, part: tuple, stills: bool
+) -> None:
     """A worker: draws slots `part[0]`, `part[0] + part[1]`, ..., those without a clip first."""
     os.nice(5)
     parent = os.getppid()
@@ -152,7 +161,7 @@ def draw_clips(folder: str, slots: int, content: str, model: str, seed: int, par
                 time.sleep(0.02)
                 continue
             slot = free[0]
-        images, ids = training_clip(seed, index, FRAMES, IMAGE_SIZE)
+        images, ids = (still_scenes if stills else training_clip)(seed, index, FRAMES, IMAGE_SIZE)
         index += part[1]
         values = encode(images) if encode else images
         number = int(clips.ready[slot]) + 1
@@ -161,14 +170,15 @@ def draw_clips(folder: str, slots: int, content: str, model: str, seed: int, par
         clips.ready[slot] = number
 
 
-def start_workers(clips: Clips, model: Path, seed: int, count: int) -> list:
-    """Processes that draw until they are terminated or this process ends."""
+def start_workers(clips: Clips, model: Path, seed: int, count: int, stills: bool) -> list:
+    """Processes that draw until they are terminated or this process ends; with `stills` scenes in
+    place of clips."""
     context = get_context("spawn")
     workers = []
     for number in range(count):
         arguments = (str(clips.folder), clips.slots, clips.content, str(model), seed)
         process = context.Process(
-            target=draw_clips, args=(*arguments, (number, count)), daemon=True
+            target=draw_clips, args=(*arguments, (number, count), stills), daemon=True
         )
         process.start()
         workers.append(process)

@@ -4,11 +4,13 @@
     python tools/tiny/train_tracker.py --output /tmp/tracker --minutes 60 --device cpu
     python tools/tiny/train_tracker.py --output /tmp/tracker --minutes 25 --resume    # goes on
     python tools/tiny/train_tracker.py --output /tmp/tracker --minutes 22 --begin models/tiny
+    python tools/tiny/train_tracker.py --output /tmp/masks --minutes 10 --begin models/tiny --stills
 
 Writes OUTPUT/model (Hugging Face folder with both halves, fp16, averaged weights),
 OUTPUT/curve.jsonl and OUTPUT/checkpoint.pt, every minute. The learning-rate schedule is tied to
 --minutes of wall clock. --begin takes the weights of a trained tracker, and then there is no first
-part on single images, and the highest rate is lower.
+part on single images, and the highest rate is lower. --stills trains on single images of the
+detector's scenes only, and only what makes masks of prompts: what is remembered stays as it is.
 """
 
 # ruff: noqa: E402
@@ -41,6 +43,9 @@ HELD_OUT_SEED = 78
 DETECTOR = "detector_model."
 NECK = "vision_encoder.neck."
 FIRST_CLIPS = 4  # times those of a step must be there before the first one
+# Not the coarse level of the neck, on which memory attention works.
+MAKES_MASKS = ("tracker.mask_decoder.", "tracker.prompt_encoder.", "neck.fpn_layers.0.")
+MAKES_MASKS += ("neck.fpn_layers.1.", "decoded_cells.")
 HEADS_ALONE = 150  # steps in which new heads of the auxiliary losses learn what trained weights do
 PASSING = 512  # clips on their way to a GPU
 
@@ -70,6 +75,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--evaluate-every", type=float, default=240.0, help="seconds")
     parser.add_argument("--held-out", type=int, default=24, help="clips in the quick check")
     parser.add_argument("--begin", type=Path, help="weights: a model's folder, or a checkpoint.pt")
+    parser.add_argument("--stills", action="store_true", help="masks on single images alone")
     parser.add_argument("--resume", action="store_true", help="goes on with OUTPUT's checkpoint.pt")
     options = parser.parse_args()
     large = options.device != "cpu"
@@ -77,6 +83,8 @@ def parse_arguments() -> argparse.Namespace:
     options.frames = options.frames or (20 if large else 4)
     options.pool = options.pool or (4096 if large else 600)
     options.rate = options.rate or (8e-4 if options.begin else 1.5e-3)
+    if options.stills:
+        options.images_part = 1.0
     if options.images_part is None:
         options.images_part = 0.0 if options.begin else 0.3
     options.pool_folder = options.pool_folder or options.output / "pool"
@@ -145,7 +153,10 @@ class Trainer:
             initialise(self.network, tokens.float(), neck)
             self.new_heads = False
         self.average = copy.deepcopy(self.network.state_dict())
-        named = [(n, p) for n, p in self.network.named_parameters()]
+        if self.options.stills:
+            for name, parameter in self.network.named_parameters():
+                parameter.requires_grad_(name.startswith(MAKES_MASKS))
+        named = [(n, p) for n, p in self.network.named_parameters() if p.requires_grad]
         neck_part = [p for n, p in named if n.startswith("neck.")]
         heads = [p for n, p in named if "_cells." in n]
         rest = [p for n, p in named if not n.startswith("neck.") and "_cells." not in n]
@@ -366,7 +377,9 @@ def main() -> None:
     large = options.device != "cpu"
     slots = min(options.pool, PASSING) if large else options.pool
     clips = clip_pool.Clips(options.pool_folder, slots, "image" if large else "tokens")
-    workers = clip_pool.start_workers(clips, options.model, options.seed, options.workers)
+    workers = clip_pool.start_workers(
+        clips, options.model, options.seed, options.workers, options.stills
+    )
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))

@@ -7,11 +7,10 @@
 
 namespace sam3trt {
 
-/// Of some planes of `size` values each, which are above 0, as bits: bit i % 64 of a plane's word
-/// i / 64. All pointers are addresses of the GPU.
+/// Which values of planes of `size` each are above 0, as bits: bit i % 64 of a plane's word i / 64.
+/// All pointers are addresses of the GPU.
 struct AboveArgs {
-  const float* values = nullptr;     ///< [all planes, size]
-  const uint64_t* planes = nullptr;  ///< [planes] those that are looked at
+  const float* const* planes = nullptr;  ///< [planes]
   int64_t size = 0;
   uint64_t* words = nullptr;  ///< [planes, above_words(size)]
   int32_t* broken = nullptr;  ///< [planes], 0 before: becomes 1 for one with NaN or infinity
@@ -26,7 +25,7 @@ SAM3TRT_HOST_DEVICE inline void above_body(const AboveArgs& args, KernelThread a
   const int64_t word = at.x();
   const int64_t words = above_words(args.size);
   if (word >= words) return;
-  const float* plane = args.values + static_cast<int64_t>(args.planes[at.block_y]) * args.size;
+  const float* plane = args.planes[at.block_y];
   const int64_t begin = word * 64;
   const int64_t end = begin + 64 < args.size ? begin + 64 : args.size;
   uint64_t bits = 0;

@@ -1,6 +1,7 @@
 // The kernels: which thread runs which body, and where a block waits. Bodies, shapes and units are
 // in the headers beside this file.
 #include "cuda/kernels/above.hpp"
+#include "cuda/kernels/clean.hpp"
 #include "cuda/kernels/count.hpp"
 #include "cuda/kernels/enlarge.hpp"
 #include "cuda/kernels/kept.hpp"
@@ -59,6 +60,26 @@ __global__ void sam3trt_count(const __grid_constant__ sam3trt::CountArgs args) {
 
 __global__ void sam3trt_above(const __grid_constant__ sam3trt::AboveArgs args) {
   sam3trt::above_body(args, here());
+}
+
+__global__ void sam3trt_clean_words(const __grid_constant__ sam3trt::CleanArgs args) {
+  sam3trt::clean_words_body(args, here());
+}
+
+__global__ void sam3trt_clean_begin(const __grid_constant__ sam3trt::CleanArgs args) {
+  sam3trt::clean_begin_body(args, here());
+}
+
+__global__ void sam3trt_clean_join(const __grid_constant__ sam3trt::CleanArgs args) {
+  sam3trt::clean_join_body(args, here());
+}
+
+__global__ void sam3trt_clean_count(const __grid_constant__ sam3trt::CleanArgs args) {
+  sam3trt::clean_count_body(args, here());
+}
+
+__global__ void sam3trt_clean_apply(const __grid_constant__ sam3trt::CleanArgs args) {
+  sam3trt::clean_apply_body(args, here());
 }
 
 __global__ void sam3trt_mask_sigmoid(const __grid_constant__ sam3trt::MaskArgs args) {

@@ -45,6 +45,12 @@ TEST(KernelLibrary, RefusesArgumentsThatMakeNoSense) {
   AboveArgs above;
   above.size = 1;
   EXPECT_THROW(kernels.find_above(stream, above, 0), Error);
+  EXPECT_THROW(kernels.clean_planes(stream, {}, 1), Error);
+  CleanArgs clean;
+  clean.side = kMaxCleanSide + 1;
+  EXPECT_THROW(kernels.clean_planes(stream, clean, 1), Error);
+  clean.side = 1;
+  EXPECT_THROW(kernels.clean_planes(stream, clean, 0), Error);
   EXPECT_THROW((void)pack_taps(0, 5), Error);
 }
 

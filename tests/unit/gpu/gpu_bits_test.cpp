@@ -19,8 +19,11 @@ class GpuBitsTest : public testing::Test {
                                          const std::vector<size_t>& planes) {
     DeviceBuffer values(device_, logits.size() * sizeof(float));
     uploader_.upload(stream_, values.data(), std::as_bytes(std::span(logits)));
-    return bits_.run(stream_, uploader_, values.data(), static_cast<int64_t>(size), planes,
-                     "not finite");
+    std::vector<DevicePointer> addresses;
+    for (const size_t plane : planes) {
+      addresses.push_back(values.data() + plane * size * sizeof(float));
+    }
+    return bits_.run(stream_, uploader_, addresses, static_cast<int64_t>(size), "not finite");
   }
 
   CudaDevice device_{0, fake_driver()};

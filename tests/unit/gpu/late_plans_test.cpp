@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <limits>
@@ -11,6 +12,7 @@
 #include "fake_graphs.hpp"
 #include "fake_plan.hpp"
 #include "image/rle.hpp"
+#include "runtime/stage.hpp"
 #include "scenes.hpp"
 
 namespace sam3trt {
@@ -258,6 +260,44 @@ TEST_F(LatePlansTest, MasksOfLogitsAreThoseOfTheCpuToThePixelWhereverTheyAre) {
   EXPECT_THROW(
       static_cast<void>(backend.logit_masks(planes, kSide + 1, {4, 4}, LogitCut::kAboveZero)),
       Error);
+}
+
+TEST_F(LatePlansTest, CleanedMasksAreThoseOfTheCpuWhereverTheyWere) {
+  GpuBackend backend(open());
+  CpuBackend cpu(std::make_shared<SharedEngines>(graphs_.all_engines()), config_, Semantics::kHf,
+                 {});
+  constexpr int64_t kSide = 9;
+  std::vector<LogitPlane> planes;
+  backend.begin();
+  for (int i = 0; i < 70; ++i) {
+    std::vector<float> logits;
+    for (int pixel = 0; pixel < kSide * kSide; ++pixel) {
+      logits.push_back(static_cast<float>((pixel * 7 + i * pixel % 5) % 11) - 4.5F);
+    }
+    planes.push_back(i % 3 == 0 ? backend.keep_plane(logits) : LogitPlane(logits));
+  }
+  for (const int64_t max_area : {0, 1, 3, 1000}) {
+    const auto found = backend.clean_planes(planes, kSide, max_area);
+    const auto wanted = cpu.clean_planes(planes, kSide, max_area);
+    ASSERT_EQ(found.size(), planes.size());
+    size_t changed = 0;
+    for (size_t i = 0; i < found.size(); ++i) {
+      EXPECT_THAT(found[i].plane.values(), testing::ElementsAreArray(wanted[i].plane.values()));
+      EXPECT_EQ(found[i].bits, wanted[i].bits);
+      if (!std::ranges::equal(found[i].plane.values(), planes[i].values())) ++changed;
+    }
+    EXPECT_EQ(changed == 0, max_area == 0) << max_area;
+  }
+  EXPECT_TRUE(backend.clean_planes({}, kSide, 3).empty());
+  std::vector<float> broken(kSide * kSide, 1.0F);
+  broken[40] = std::numeric_limits<float>::quiet_NaN();  // a hole that is filled otherwise
+  planes.emplace_back(broken);
+  EXPECT_THROW(static_cast<void>(backend.clean_planes(planes, kSide, 3)), NonFiniteError);
+  planes.back() = std::vector<float>(4);
+  EXPECT_THROW(static_cast<void>(backend.clean_planes(planes, kSide, 3)), Error);
+  planes.pop_back();
+  EXPECT_EQ(backend.clean_planes(planes, kSide, 3).size(), planes.size());
+  backend.end();
 }
 
 TEST_F(LatePlansTest, OneThatCannotBeLoadedIsTriedAgain) {

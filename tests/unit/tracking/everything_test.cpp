@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "base/error.hpp"
-#include "tracking/mask_cleanup.hpp"
+#include "image/mask_cleanup.hpp"
 
 namespace sam3trt {
 namespace {

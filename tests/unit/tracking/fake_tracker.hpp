@@ -11,6 +11,7 @@
 #include "base/tracker_config.hpp"
 #include "checkpoint/config.hpp"
 #include "image/image.hpp"
+#include "image/mask_cleanup.hpp"
 #include "image/rle.hpp"
 #include "runtime/postprocess.hpp"
 #include "runtime/request.hpp"
@@ -84,6 +85,17 @@ class FakeTracker : public TrackerModel {
     }
     if (fail_on == "decode") throw Error(ErrorCode::kInternal, "decode failed");
     return outputs;
+  }
+
+  [[nodiscard]] std::vector<LogitMask> clean(std::span<const LogitPlane> masks,
+                                             int64_t max_area) override {
+    std::vector<LogitMask> cleaned;
+    for (const LogitPlane& mask : masks) {
+      Logits logits = values_of(mask);
+      clean_mask(logits, kSide, max_area);
+      cleaned.emplace_back(std::move(logits));
+    }
+    return cleaned;
   }
 
   [[nodiscard]] std::vector<FrameMask> frame_masks(std::span<const LogitPlane> logits,

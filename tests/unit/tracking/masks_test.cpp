@@ -8,9 +8,9 @@
 
 #include "base/error.hpp"
 #include "fake_tracker.hpp"
+#include "image/mask_cleanup.hpp"
 #include "image/rle.hpp"
 #include "tracking/association.hpp"
-#include "tracking/mask_cleanup.hpp"
 #include "tracking/object_input.hpp"
 #include "tracking/object_mask.hpp"
 #include "tracking/overlaps.hpp"
@@ -310,10 +310,20 @@ TEST(Association, ATrackWhoseConceptIsNotLookedForIsNotUnmatched) {
   EXPECT_TRUE(associate({}, tracks, small_tracker()).unmatched.empty());
 }
 
-std::vector<TrackedMask> tracked_of(const std::vector<Logits>& masks) {
-  std::vector<TrackedMask> tracked;
-  for (const Logits& mask : masks) tracked.push_back({0, BitMask(mask)});
-  return tracked;
+std::vector<LogitMask> logit_masks(const std::vector<Logits>& masks) {
+  std::vector<LogitMask> all;
+  for (const Logits& mask : masks) all.emplace_back(mask);
+  return all;
+}
+
+/// Whose bits must be those of their logits.
+std::vector<Logits> logits_of(const std::vector<LogitMask>& masks) {
+  std::vector<Logits> all;
+  for (const LogitMask& mask : masks) {
+    all.push_back(values_of(mask.logits));
+    EXPECT_THAT(mask.bits.words(), testing::ElementsAreArray(BitMask(all.back()).words()));
+  }
+  return all;
 }
 
 TextTrack hidden_track(int64_t id, std::optional<int64_t> last) {
@@ -326,10 +336,10 @@ TextTrack hidden_track(int64_t id, std::optional<int64_t> last) {
 TEST(Overlaps, OfTwoThatOverlapTheOneHiddenMoreRecentlyGivesWay) {
   const FrameTime time{10, false, 16};
   std::vector<TextTrack> tracks = {hidden_track(0, 5), hidden_track(1, 3), hidden_track(2, {})};
-  std::vector<Logits> masks = {drawn({"####"}), drawn({"####"}), drawn({"...."})};
-  suppress_recently_hidden(tracks, masks, tracked_of(masks), {}, time, small_tracker());
-  EXPECT_EQ(masks[0], Logits(4, -10.0F));
-  EXPECT_EQ(masks[1], drawn({"####"}));
+  auto masks = logit_masks({drawn({"####"}), drawn({"####"}), drawn({"...."})});
+  suppress_recently_hidden(tracks, masks, {}, time, small_tracker());
+  EXPECT_EQ(logits_of(masks)[0], Logits(4, -10.0F));
+  EXPECT_EQ(logits_of(masks)[1], drawn({"####"}));
   EXPECT_EQ(tracks[0].last_hidden, 10);
   EXPECT_EQ(tracks[1].last_hidden, 3);
   EXPECT_EQ(tracks[2].last_hidden, 10);
@@ -337,27 +347,27 @@ TEST(Overlaps, OfTwoThatOverlapTheOneHiddenMoreRecentlyGivesWay) {
 
 TEST(Overlaps, NothingGivesWayToOneThatWasNeverHidden) {
   std::vector<TextTrack> tracks = {hidden_track(0, 5), hidden_track(1, -1)};
-  std::vector<Logits> masks(2, drawn({"####"}));
-  suppress_recently_hidden(tracks, masks, tracked_of(masks), {}, {10, false, 16}, small_tracker());
-  EXPECT_EQ(masks[0], drawn({"####"}));
-  EXPECT_EQ(masks[1], drawn({"####"}));
+  auto masks = logit_masks({2, drawn({"####"})});
+  suppress_recently_hidden(tracks, masks, {}, {10, false, 16}, small_tracker());
+  EXPECT_EQ(logits_of(masks)[0], drawn({"####"}));
+  EXPECT_EQ(logits_of(masks)[1], drawn({"####"}));
 }
 
 TEST(Overlaps, BackwardsTheSmallerFrameIsTheMoreRecent) {
   std::vector<TextTrack> tracks = {hidden_track(0, 15), hidden_track(1, 13)};
-  std::vector<Logits> masks(2, drawn({"####"}));
-  suppress_recently_hidden(tracks, masks, tracked_of(masks), {}, {10, true, 16}, small_tracker());
-  EXPECT_EQ(masks[0], drawn({"####"}));
-  EXPECT_EQ(masks[1], Logits(4, -10.0F));
+  auto masks = logit_masks({2, drawn({"####"})});
+  suppress_recently_hidden(tracks, masks, {}, {10, true, 16}, small_tracker());
+  EXPECT_EQ(logits_of(masks)[0], drawn({"####"}));
+  EXPECT_EQ(logits_of(masks)[1], Logits(4, -10.0F));
 }
 
 TEST(Overlaps, AMaskThatKeepsLittleOfItselfIsGivenUp) {
-  std::vector<Logits> masks = {{5, 5, 5, 5, -5, -5}, {6, 6, 6, 1, -20, 2}, {9, 9, 9, 9, 9, 9}};
+  auto masks = logit_masks({{5, 5, 5, 5, -5, -5}, {6, 6, 6, 1, -20, 2}, {9, 9, 9, 9, 9, 9}});
   const std::vector<size_t> concepts = {0, 0, 1};
   suppress_shrunk(masks, concepts);
-  EXPECT_THAT(masks[0], ElementsAre(-10, -10, -10, -10, -10, -10));
-  EXPECT_THAT(masks[1], ElementsAre(6, 6, 6, 1, -20, 2));
-  EXPECT_THAT(masks[2], testing::Each(9.0F));
+  EXPECT_THAT(logits_of(masks)[0], ElementsAre(-10, -10, -10, -10, -10, -10));
+  EXPECT_THAT(logits_of(masks)[1], ElementsAre(6, 6, 6, 1, -20, 2));
+  EXPECT_THAT(logits_of(masks)[2], testing::Each(9.0F));
 }
 
 TEST(Overlaps, AreasThatAreKeptAreThoseOfEveryPixelByItself) {
@@ -392,8 +402,9 @@ TEST(Overlaps, AreasThatAreKeptAreThoseOfEveryPixelByItself) {
       if (of_concept < 2 || static_cast<float>(kept) / static_cast<float>(area) >= 0.3F) continue;
       for (float& value : expected[i]) value = std::min(value, -10.0F);
     }
-    suppress_shrunk(masks, concepts);
-    EXPECT_EQ(masks, expected);
+    auto parted = logit_masks(masks);
+    suppress_shrunk(parted, concepts);
+    EXPECT_EQ(logits_of(parted), expected);
   }
 }
 

@@ -1,4 +1,4 @@
-#include "tracking/mask_cleanup.hpp"
+#include "image/mask_cleanup.hpp"
 
 #include <algorithm>
 #include <bit>
