@@ -43,7 +43,7 @@ DecodeInput decode_mask(std::vector<float> mask, bool multimask) {
 }
 
 ObjectView view_of_frame_mask(std::span<const float> mask, int64_t width, int64_t height,
-                              const DecodeOutput& decoded, const TrackSizes& sizes) {
+                              const DecodeOutput& decoded, bool there, const TrackSizes& sizes) {
   ObjectView view = decoded.view;
   std::vector<float> hard(mask.size());
   std::ranges::transform(mask, hard.begin(), [](float value) {
@@ -52,9 +52,9 @@ ObjectView view_of_frame_mask(std::span<const float> mask, int64_t width, int64_
   Logits resized(static_cast<size_t>(sizes.mask_side() * sizes.mask_side()));
   resize_bilinear_antialias(hard, height, width, resized, sizes.mask_side(), sizes.mask_side());
   view.mask = std::move(resized);
-  view.object_score = mask_score(mask);
+  view.object_score = there ? kMaskScore : -kMaskScore;
   view.iou = 1;
-  if (view.object_score <= 0.0F) view.pointer = decoded.absent;
+  if (!there) view.pointer = decoded.absent;
   return view;
 }
 

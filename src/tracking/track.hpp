@@ -41,9 +41,11 @@ struct TrackStepOutput {
 [[nodiscard]] DecodeInput decode_mask(std::vector<float> mask, bool multimask);
 
 /// A mask of a frame of width x height pixels, 0 or 1, as the decoder's view of an object: at the
-/// decoder's size hard logits, resized. With the pointer that the decoder gave.
+/// decoder's size hard logits, resized. `there`: what the decoder was prompted with has a pixel,
+/// whatever is left of it at this size; then with the pointer that it gave, else with that of an
+/// absent object.
 [[nodiscard]] ObjectView view_of_frame_mask(std::span<const float> mask, int64_t width,
-                                            int64_t height, const DecodeOutput& decoded,
+                                            int64_t height, const DecodeOutput& decoded, bool there,
                                             const TrackSizes& sizes);
 
 /// The mask itself as the decoder's view of the object, with the pointer that the decoder gave.

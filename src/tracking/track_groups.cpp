@@ -114,8 +114,8 @@ void TextTracker::confirm_groups(TextTracks& all, std::span<const FoundObject> f
       if (group_of(track) == group_of(confirmed)) track.bank.confirm(time.frame);
     }
     const auto mask = frame_mask(masks[i], sizes, options.width, options.height);
-    const ObjectView view =
-        view_of_frame_mask(mask, options.width, options.height, decoded[i], sizes);
+    const ObjectView view = view_of_frame_mask(mask, options.width, options.height, decoded[i],
+                                               mask_score(masks[i]) > 0.0F, sizes);
     FrameRecord record{time.frame, nullptr, view.pointer, view.object_score, view.mask};
     record.quality = quality_of(view);
     record.own = true;
@@ -157,8 +157,10 @@ void TextTracker::add_group(TextTracks& all, std::span<const FoundObject> found,
   const TrackSizes& sizes = model_.sizes();
   std::vector<DecodeInput> inputs;
   std::vector<std::vector<float>> masks;
+  std::vector<bool> there;
   for (const size_t index : fresh) {
     const auto mask = detected_mask(found[index].mask, sizes);
+    there.push_back(mask_score(mask) > 0.0F);
     inputs.push_back(decode_mask(mask, false));
     masks.push_back(frame_mask(mask, sizes, options.width, options.height));
     // What a later object claims is taken from the earlier ones of its group.
@@ -173,12 +175,9 @@ void TextTracker::add_group(TextTracks& all, std::span<const FoundObject> found,
   std::map<size_t, std::vector<size_t>> groups;
   std::vector<ObjectView> views;
   for (size_t i = 0; i < fresh.size(); ++i) {
-    ObjectView view =
-        view_of_frame_mask(masks[i], options.width, options.height, decoded[i], sizes);
-    // That it is there was decided before others took from it.
-    view.object_score = kMaskScore;
-    view.pointer = decoded[i].view.pointer;
-    views.push_back(std::move(view));
+    // Whether it is there was decided before others took from it.
+    views.push_back(
+        view_of_frame_mask(masks[i], options.width, options.height, decoded[i], there[i], sizes));
     groups[found[fresh[i]].concept_index].push_back(i);
   }
   std::vector<MemoryInput> memories(fresh.size());

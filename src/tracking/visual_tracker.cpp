@@ -93,7 +93,7 @@ ObjectView VisualTracker::view_of(const Job& job, DecodeOutput& decoded) const {
   const TrackSizes& sizes = model_.sizes();
   if (job.mask.empty()) return std::move(decoded.view);
   if (!rules_.masks_at_frame_size) return view_of_mask(job.mask, decoded, sizes);
-  return view_of_frame_mask(job.mask, job.width, job.height, decoded, sizes);
+  return view_of_frame_mask(job.mask, job.width, job.height, decoded, true, sizes);
 }
 
 /// `binary`: something was pointed at on this frame.
