@@ -86,17 +86,33 @@ def test_a_run_that_begins_with_a_model_has_its_figures_first(trained, tmp_path)
     assert shipped["held_out_click_iou"] > first["held_out_click_iou"] + 0.3
 
 
-def test_a_run_on_stills_changes_what_makes_masks_and_nothing_else(tmp_path):
-    train(tmp_path, 3, "--begin", str(CHECKPOINT), "--stills", "--rate", "1e-2", "--warmup", "1")
+def test_a_run_of_masks_alone_changes_what_makes_them_and_nothing_else(tmp_path):
+    more = ("--masks-alone", "--stills", "1", "--rate", "1e-2", "--warmup", "1")
+    train(tmp_path, 3, "--begin", str(CHECKPOINT), *more)
     before, after = tensors(CHECKPOINT), tensors(tmp_path / "model")
     changed = {name for name, value in after.items() if not value.equal(before[name])}
-    own = ("mask_decoder.", "prompt_encoder.", "fpn_layers.0.", "fpn_layers.1.")
-    assert all(
-        name.removeprefix("tracker_model.").removeprefix("tracker_neck.").startswith(own)
-        for name in changed
-    ), changed
-    assert any("mask_decoder.upscale" in name for name in changed)
-    assert any("tracker_neck.fpn_layers.0" in name for name in changed)
+    own = ("tracker_model.mask_decoder.", "tracker_model.prompt_encoder.")
+    own += ("tracker_neck.fpn_layers.0.", "tracker_neck.fpn_layers.1.")
+    assert all(name.startswith(own) for name in changed), changed
+    for part in ("tracker_model.mask_decoder.upscale", "tracker_neck.fpn_layers.0"):
+        assert any(name.startswith(part) for name in changed), part
+
+
+def test_stills_lie_among_clips_and_are_read_by_themselves(tmp_path):
+    clips = clip_pool.Clips(tmp_path, 10, "image", 0.4)
+    assert clips.still.sum() == 4 and not clips.still.all() and clips.still[:5].sum() == 2
+    clips.ids[:] = clips.still[:, None, None, None]
+    clips.ready[:] = 1
+    rng = np.random.default_rng(0)
+    shown = np.zeros((8, 1), int)
+    for still in (False, True):
+        assert (clips.read(rng, 8, shown, still)[0] == still).all()
+    sides = clip_pool.FIELDS["tokens"][0][1:]
+    store = clip_pool.Store(7, "cpu", lambda images: images.new_zeros(len(images), *sides).float())
+    while store.take(clips, 3, rng):
+        pass
+    for still in (False, True):
+        assert (store.read(rng, 8, shown, still)[0] == still).all()
 
 
 def test_stills_are_scenes_that_have_nothing_to_do_with_one_another():

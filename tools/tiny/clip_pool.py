@@ -1,11 +1,12 @@
 """Clips for the tracker's training: worker processes draw them into files that training maps.
 
-A slot of the pool holds one clip: what is seen at every pixel, how many pixels show each item, and
-either the images or, because the vision encoder is frozen, its tokens. On the CPU the workers
-compute the tokens, once for all prompts that the clip will be used with, and the pool is trained
-from where it lies; a resumed run begins with a full one. For a GPU the pool is only what is on its
-way: `Store` takes each clip once, encodes it and keeps it in the GPU's memory, and a worker draws
-the slot again when it was taken.
+A slot of the pool holds one clip, or in its place as many still scenes that have nothing to do with
+one another, of the kind that the detector was trained on: what is seen at every pixel, how many
+pixels show each item, and either the images or, because the vision encoder is frozen, its tokens.
+On the CPU the workers compute the tokens, once for all prompts that the clip will be used with, and
+the pool is trained from where it lies; a resumed run begins with a full one. For a GPU the pool is
+only what is on its way: `Store` takes each clip once, encodes it and keeps it in the GPU's memory,
+and a worker draws the slot again when it was taken.
 """
 
 import os
@@ -43,30 +44,34 @@ class Clips:
     """The pool's arrays. `ready` is 0 for a slot without a clip, else how often it was drawn, and
     `taken` the number that it had when a store took it."""
 
-    def __init__(self, folder: Path, slots: int, content: str):
+    def __init__(self, folder: Path, slots: int, content: str, stills: float = 0.0):
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.slots, self.content = folder, slots, content
+        self.folder, self.slots, self.content, self.stills = folder, slots, content, stills
+        self.still = np.array([is_still(slot, stills) for slot in range(slots)])
         self.ids = map_field(folder, "ids", slots)
         self.values = map_field(folder, content, slots)
         self.pixels = map_field(folder, "pixels", slots)
         self.ready = map_file(folder / "ready.bin", (slots,), np.int32)
         self.taken = map_file(folder / "taken.bin", (slots,), np.int32)
 
-    def filled(self) -> np.ndarray:
-        return np.flatnonzero(self.ready.copy())  # workers write to it meanwhile
+    def filled(self, still: bool) -> np.ndarray:
+        ready = self.ready.copy()  # workers write to it meanwhile
+        return np.flatnonzero((ready > 0) & (self.still == still))
 
     def waiting(self) -> np.ndarray:
         """Slots with a clip that no store took."""
         ready = self.ready.copy()
         return np.flatnonzero((ready > 0) & (ready != self.taken))
 
-    def read(self, rng: np.random.Generator, count: int, frames: np.ndarray) -> tuple:
-        """`count` clips that are not being drawn again right now: ids, tokens, pixels of frames
-        [count, T]."""
+    def read(
+        self, rng: np.random.Generator, count: int, frames: np.ndarray, still: bool = False
+    ) -> tuple:
+        """`count` clips, or slots of stills, that are not being drawn again right now: ids, tokens,
+        pixels of frames [count, T]."""
         import torch
 
         while True:
-            chosen = rng.choice(self.filled(), count)
+            chosen = rng.choice(self.filled(still), count)
             before = self.ready[chosen].copy()
             at = (chosen[:, None], frames)
             ids, values, pixels = self.ids[at], self.values[at], self.pixels[at]
@@ -88,10 +93,11 @@ class Store:
         self.ids = torch.full((slots, *ids), -1, dtype=torch.int8, device=device)
         self.tokens = torch.zeros((slots, *tokens), dtype=torch.bfloat16, device=device)
         self.pixels = np.zeros((slots, *pixels), np.int32)
+        self.still = np.zeros(slots, bool)
         self.added = 0
 
-    def filled(self) -> np.ndarray:
-        return np.arange(min(self.added, self.slots))
+    def filled(self, still: bool) -> np.ndarray:
+        return np.flatnonzero(self.still[: self.added] == still)
 
     def take(self, clips: Clips, most: int, rng: np.random.Generator) -> int:
         """Takes up to `most` waiting clips, half of them mirrored, over the oldest; how many."""
@@ -104,16 +110,18 @@ class Store:
             if rng.random() < 0.5:
                 images, ids = images.flip(2), ids.flip(2)
             own = self.added % self.slots
-            self.pixels[own] = clips.pixels[slot]
+            self.pixels[own], self.still[own] = clips.pixels[slot], clips.still[slot]
             self.ids[own], self.tokens[own] = ids, self.encode(images).to(torch.bfloat16)
             self.added += 1
             clips.taken[slot] = clips.ready[slot]
         return len(waiting)
 
-    def read(self, rng: np.random.Generator, count: int, frames: np.ndarray) -> tuple:
+    def read(
+        self, rng: np.random.Generator, count: int, frames: np.ndarray, still: bool = False
+    ) -> tuple:
         import torch
 
-        chosen = rng.choice(self.filled(), count)
+        chosen = rng.choice(self.filled(still), count)
         row = torch.from_numpy(chosen)[:, None].to(self.device)
         at = (row, torch.from_numpy(frames).to(self.device))
         return self.ids[at], self.tokens[at].float(), self.pixels[chosen[:, None], frames]
@@ -137,19 +145,24 @@ def load_encoder(model: Path):
     return encode
 
 
+def is_still(slot: int, share: float) -> bool:
+    """Slots of stills lie among those of clips, so that workers and stores take both alike."""
+    return int((slot + 1) * share) > int(slot * share)
+
+
 def still_scenes(seed: int, index: int, frames: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """In place of a clip as many scenes that have nothing to do with one another."""
+    """As many scenes as a clip has frames."""
     drawn = [training_scene(seed, index * frames + t, side)[0] for t in range(frames)]
     return np.stack([scene.image for scene in drawn]), np.stack([scene.ids for scene in drawn])
 
 
 def draw_clips(
-    folder: str, slots: int, content: str, model: str, seed: int, part: tuple, stills: bool
+    folder: str, slots: int, content: str, stills: float, model: str, seed: int, part: tuple
 ) -> None:
     """A worker: draws slots `part[0]`, `part[0] + part[1]`, ..., those without a clip first."""
     os.nice(5)
     parent = os.getppid()
-    clips = Clips(Path(folder), slots, content)
+    clips = Clips(Path(folder), slots, content, stills)
     encode = load_encoder(Path(model)) if content == "tokens" else None
     own = np.arange(part[0], slots, part[1])
     index = part[0] + part[1] * int(time.time())  # no clip twice, also after a resume
@@ -161,7 +174,8 @@ def draw_clips(
                 time.sleep(0.02)
                 continue
             slot = free[0]
-        images, ids = (still_scenes if stills else training_clip)(seed, index, FRAMES, IMAGE_SIZE)
+        draw = still_scenes if clips.still[slot] else training_clip
+        images, ids = draw(seed, index, FRAMES, IMAGE_SIZE)
         index += part[1]
         values = encode(images) if encode else images
         number = int(clips.ready[slot]) + 1
@@ -170,15 +184,14 @@ def draw_clips(
         clips.ready[slot] = number
 
 
-def start_workers(clips: Clips, model: Path, seed: int, count: int, stills: bool) -> list:
-    """Processes that draw until they are terminated or this process ends; with `stills` scenes in
-    place of clips."""
+def start_workers(clips: Clips, model: Path, seed: int, count: int) -> list:
+    """Processes that draw until they are terminated or this process ends."""
     context = get_context("spawn")
     workers = []
     for number in range(count):
-        arguments = (str(clips.folder), clips.slots, clips.content, str(model), seed)
+        arguments = (str(clips.folder), clips.slots, clips.content, clips.stills, str(model), seed)
         process = context.Process(
-            target=draw_clips, args=(*arguments, (number, count), stills), daemon=True
+            target=draw_clips, args=(*arguments, (number, count)), daemon=True
         )
         process.start()
         workers.append(process)

@@ -4,13 +4,13 @@
     python tools/tiny/train_tracker.py --output /tmp/tracker --minutes 60 --device cpu
     python tools/tiny/train_tracker.py --output /tmp/tracker --minutes 25 --resume    # goes on
     python tools/tiny/train_tracker.py --output /tmp/tracker --minutes 22 --begin models/tiny
-    python tools/tiny/train_tracker.py --output /tmp/masks --minutes 10 --begin models/tiny --stills
 
 Writes OUTPUT/model (Hugging Face folder with both halves, fp16, averaged weights),
 OUTPUT/curve.jsonl and OUTPUT/checkpoint.pt, every minute. The learning-rate schedule is tied to
 --minutes of wall clock. --begin takes the weights of a trained tracker, and then there is no first
-part on single images, and the highest rate is lower. --stills trains on single images of the
-detector's scenes only, and only what makes masks of prompts: what is remembered stays as it is.
+part on single images, and the highest rate is lower. With --stills single images are scenes of the
+detector's training, else frames of clips. --masks-alone trains only what makes masks of prompts:
+what is remembered stays as it is.
 """
 
 # ruff: noqa: E402
@@ -75,7 +75,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--evaluate-every", type=float, default=240.0, help="seconds")
     parser.add_argument("--held-out", type=int, default=24, help="clips in the quick check")
     parser.add_argument("--begin", type=Path, help="weights: a model's folder, or a checkpoint.pt")
-    parser.add_argument("--stills", action="store_true", help="masks on single images alone")
+    parser.add_argument("--stills", type=float, default=0.0, help="of the clips kept, 0 to 1")
+    parser.add_argument("--masks-alone", action="store_true", help="and single images alone")
     parser.add_argument("--resume", action="store_true", help="goes on with OUTPUT's checkpoint.pt")
     options = parser.parse_args()
     large = options.device != "cpu"
@@ -83,10 +84,14 @@ def parse_arguments() -> argparse.Namespace:
     options.frames = options.frames or (20 if large else 4)
     options.pool = options.pool or (4096 if large else 600)
     options.rate = options.rate or (8e-4 if options.begin else 1.5e-3)
-    if options.stills:
+    if options.masks_alone:
         options.images_part = 1.0
     if options.images_part is None:
         options.images_part = 0.0 if options.begin else 0.3
+    if not 0 <= options.stills <= 1:
+        parser.error(f"--stills {options.stills}: expected 0 to 1")
+    if options.stills == 1 and options.images_part < 1:
+        parser.error("--stills 1: there are no clips; expected --images-part 1 or --masks-alone")
     options.pool_folder = options.pool_folder or options.output / "pool"
     return options
 
@@ -153,7 +158,7 @@ class Trainer:
             initialise(self.network, tokens.float(), neck)
             self.new_heads = False
         self.average = copy.deepcopy(self.network.state_dict())
-        if self.options.stills:
+        if self.options.masks_alone:
             for name, parameter in self.network.named_parameters():
                 parameter.requires_grad_(name.startswith(MAKES_MASKS))
         named = [(n, p) for n, p in self.network.named_parameters() if p.requires_grad]
@@ -195,7 +200,7 @@ class Trainer:
         count = int(self.clips * min(self.options.frames / frames, 5))
         while True:
             shown = np.stack([clip_frames(rng, clip_pool.FRAMES, frames) for _ in range(count)])
-            read = clips.read(rng, count, shown)
+            read = clips.read(rng, count, shown, still=frames == 1 and self.options.stills > 0)
             batch = Batch(*read, memory_times(rng, frames), self.options.objects, rng)
             if batch.rows:
                 return batch
@@ -376,10 +381,10 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     large = options.device != "cpu"
     slots = min(options.pool, PASSING) if large else options.pool
-    clips = clip_pool.Clips(options.pool_folder, slots, "image" if large else "tokens")
-    workers = clip_pool.start_workers(
-        clips, options.model, options.seed, options.workers, options.stills
+    clips = clip_pool.Clips(
+        options.pool_folder, slots, "image" if large else "tokens", options.stills
     )
+    workers = clip_pool.start_workers(clips, options.model, options.seed, options.workers)
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -388,10 +393,14 @@ def main() -> None:
     pool = clip_pool.Store(options.pool, options.device, trainer.encode) if large else clips
     take_rng = np.random.default_rng(options.seed)
     begun = time.monotonic()
-    while len(pool.filled()) < min(FIRST_CLIPS * options.clips, options.pool):
+    kinds = ([False] if options.stills < 1 else []) + ([True] if options.stills > 0 else [])
+    while True:
+        there = [len(pool.filled(still)) for still in kinds]
+        if sum(there) >= min(FIRST_CLIPS * options.clips, options.pool) and all(there):
+            break
         if not large or not pool.take(clips, 8, take_rng):
             time.sleep(0.2)
-    print(f"{len(pool.filled())} clips after {time.monotonic() - begun:.0f} s", flush=True)
+    print(f"{sum(there)} clips after {time.monotonic() - begun:.0f} s", flush=True)
     trainer.prepare(held_out[1][:8, 0])
     if options.begin and not trainer.step:
         report(trainer, {}, 0.0, trainer.evaluate(held_out))
