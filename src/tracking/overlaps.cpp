@@ -7,6 +7,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/parallel.hpp"
 #include "image/rle.hpp"
 #include "tracking/bit_mask.hpp"
 
@@ -22,6 +23,22 @@ std::map<size_t, std::vector<size_t>> groups_of(std::span<const size_t> concepts
   std::map<size_t, std::vector<size_t>> groups;
   for (size_t i = 0; i < concepts.size(); ++i) groups[concepts[i]].push_back(i);
   return groups;
+}
+
+/// Logits of the group's masks that have some of the pixels come to the host, where they are not
+/// there: several at a time, because each waits for its copy.
+void bring_logits(std::span<const LogitMask> masks, std::span<const size_t> group,
+                  std::span<const uint64_t> pixels) {
+  std::vector<const LogitPlane*> wanted;
+  for (const size_t index : group) {
+    const auto own = masks[index].bits.words();
+    for (size_t w = 0; w < pixels.size(); ++w) {
+      if ((own[w] & pixels[w]) == 0) continue;
+      wanted.push_back(&masks[index].logits);
+      break;
+    }
+  }
+  run_parallel(wanted.size(), 2, [&](size_t i) { static_cast<void>(wanted[i]->values()); });
 }
 
 /// Pixels that each mask of a group keeps when the highest logit, the first of equals, takes all.
@@ -40,6 +57,7 @@ std::vector<int64_t> kept_areas(std::span<const LogitMask> masks, std::span<cons
       once[w] |= own[w];
     }
   }
+  bring_logits(masks, group, several);
   for (size_t w = 0; w < words; ++w) {
     if (several[w] == 0) continue;
     const size_t count = std::min(kBits, masks[group.front()].logits.size() - w * kBits);
