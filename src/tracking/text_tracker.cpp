@@ -208,6 +208,7 @@ TextStep TextTracker::step(TextTracks& all, std::vector<FoundObject> found, cons
   }
 
   std::vector<LogitPlane> found_masks;
+  found_masks.reserve(fresh.size());
   for (const size_t index : fresh) found_masks.push_back(found[index].mask);
   std::vector<LogitMask> begun = model_.clean(found_masks, config_.fill_hole_area);
   for (const size_t index : trial.removed) result.removed.push_back(all.tracks[index].id);
