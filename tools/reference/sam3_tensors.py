@@ -218,6 +218,9 @@ def _sam_decoder(out: Shapes, config: dict) -> None:
         _projections(out, f"{layer}.cross_attn_token_to_image", width, inner)
         _projections(out, f"{layer}.cross_attn_image_to_token", width, inner)
         _linear(out, f"{layer}.mlp.proj_in", config["mlp_dim"], width)
+        # transformers gives each MLP as many layers as there are of these blocks, two at least.
+        for more in range(config["num_hidden_layers"] - 2):
+            _linear(out, f"{layer}.mlp.layers.{more}", config["mlp_dim"], config["mlp_dim"])
         _linear(out, f"{layer}.mlp.proj_out", width, config["mlp_dim"])
         for norm in range(1, 5):
             _norm(out, f"{layer}.layer_norm{norm}", width)
