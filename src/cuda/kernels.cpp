@@ -114,7 +114,7 @@ void KernelLibrary::clean_planes(const Stream& stream, const CleanArgs& args, si
           "1 to 65535 planes");
   require(args.side > 0 && args.side <= kMaxCleanSide, "clean_planes", "a side of 1 to 65535");
   const auto rows = static_cast<int64_t>(planes);
-  const Grid words{blocks_for(args.side * clean_words(args.side)), rows, 1};
+  const Grid words{blocks_for(args.side * above_words(args.side)), rows, 1};
   const Grid pixels{blocks_for(args.side * args.side), rows, 1};
   for (const int32_t foreground : {0, 1}) {
     CleanArgs pass = args;

@@ -17,7 +17,7 @@ void GpuCleaner::run(const Stream& stream, Uploader& uploader,
   constexpr size_t kTogether = 64;  // bounds memory
   if (max_area < 1) return;
   const auto pixels = static_cast<size_t>(side * side);
-  const auto words = static_cast<size_t>(side * clean_words(side));
+  const auto words = static_cast<size_t>(side * above_words(side));
   for (size_t first = 0; first < planes.size(); first += kTogether) {
     const auto part = planes.subspan(first, std::min(kTogether, planes.size() - first));
     planes_.grow(stream, part.size_bytes());

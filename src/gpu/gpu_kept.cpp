@@ -61,6 +61,15 @@ class DevicePlane : public LogitPlane::Store {
   mutable std::vector<float> values_;
 };
 
+std::vector<LogitPlane> planes_in(std::vector<DeviceSlot> slots) {
+  std::vector<LogitPlane> planes;
+  planes.reserve(slots.size());
+  for (DeviceSlot& slot : slots) {
+    planes.emplace_back(std::make_shared<const DevicePlane>(std::move(slot)));
+  }
+  return planes;
+}
+
 SlotPool& pool_of(const CudaDevice& device, std::shared_ptr<SlotPool>& pool, size_t bytes) {
   if (!pool) pool = std::make_shared<SlotPool>(device, bytes);
   if (pool->slot_bytes() == bytes) return *pool;
@@ -171,14 +180,11 @@ std::vector<LogitPlane> GpuKept::keep_planes(const Stream& stream, DevicePointer
   const size_t bytes = size * sizeof(float);
   SlotPool& pool = pool_of(device_, planes_, bytes);
   std::vector<DeviceSlot> slots = pool.take(planes.size());
-  std::vector<LogitPlane> kept;
-  kept.reserve(planes.size());
   for (size_t i = 0; i < planes.size(); ++i) {
     copy_on_device(stream, slots[i].address(), logits + planes[i] * bytes, bytes);
-    kept.emplace_back(std::make_shared<const DevicePlane>(std::move(slots[i])));
   }
   pool.written(stream);
-  return kept;
+  return planes_in(std::move(slots));
 }
 
 std::vector<LogitPlane> GpuKept::changed(
@@ -199,12 +205,7 @@ std::vector<LogitPlane> GpuKept::changed(
   }
   change(addresses);
   pool.written(stream);
-  std::vector<LogitPlane> kept;
-  kept.reserve(slots.size());
-  for (DeviceSlot& slot : slots) {
-    kept.emplace_back(std::make_shared<const DevicePlane>(std::move(slot)));
-  }
-  return kept;
+  return planes_in(std::move(slots));
 }
 
 LogitPlane GpuKept::keep_plane(const Stream& stream, Uploader& uploader,

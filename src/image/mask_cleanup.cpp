@@ -115,12 +115,10 @@ void replace_small(Components& components, std::span<float> logits, int64_t side
 
 void clean_mask(std::span<float> logits, int64_t side, int64_t max_area) {
   if (max_area < 1) return;
-  constexpr float kFilled = 0.1F;
-  constexpr float kTakenAway = -0.1F;
   Components background(logits, side, false);
-  replace_small(background, logits, side, max_area, kFilled);
+  replace_small(background, logits, side, max_area, kFilledHole);
   Components foreground(logits, side, true);
-  replace_small(foreground, logits, side, std::min(foreground.pixels() / 2, max_area), kTakenAway);
+  replace_small(foreground, logits, side, std::min(foreground.pixels() / 2, max_area), kTakenSpeck);
 }
 
 void fill_holes(std::span<float> logits, int64_t side, int64_t max_area) {

@@ -1,6 +1,7 @@
 """Fixtures: the small checkpoint as transformers' model and as ours, and drawn images."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -22,6 +23,14 @@ OTHER = [340.0, 250.0, 467.0, 372.0]
 
 # No test may ask the network, or tell anyone that it runs.
 os.environ |= {"HF_HUB_OFFLINE": "1", "YOLO_OFFLINE": "true", "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+def write_checkpoint(name: str, form: str, folder: Path) -> None:
+    """The random checkpoint of tests/data/configs, in the form of "hf" or "meta"."""
+    script = ROOT / "tools/reference/make_checkpoint.py"
+    config = ROOT / f"tests/data/configs/{name}.json"
+    command = [sys.executable, script, config, "--format", form, "--output", folder]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="session")

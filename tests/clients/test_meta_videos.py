@@ -4,14 +4,13 @@ Meta's classes have the weights of a small random checkpoint and run on the CPU 
 are resized as sam3trt does it, because the package's loaders use other filters.
 """
 
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import sam3trt
 import torch
-from conftest import ROOT
+from conftest import ROOT, write_checkpoint
 from PIL import Image
 from sam3trt.compat import meta as compat
 
@@ -24,10 +23,7 @@ torch.set_num_threads(1)  # more of them wait for each other beside OpenVINO's
 @pytest.fixture(scope="module")
 def segmenter(tmp_path_factory):
     folder = tmp_path_factory.mktemp("meta_video_a")
-    script = ROOT / "tools/reference/make_checkpoint.py"
-    config = ROOT / "tests/data/configs/video_a.json"
-    command = [sys.executable, script, config, "--format", "meta", "--output", folder]
-    subprocess.run(command, check=True, capture_output=True)
+    write_checkpoint("video_a", "meta", folder)
     sam3trt.export(folder / "sam3.pt", folder / "graphs", tokenizer=folder)
     return sam3trt.Segmenter(folder / "graphs")
 

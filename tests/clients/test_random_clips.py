@@ -7,14 +7,13 @@ kinds of prompts, both directions. A run whose reference gives other objects or 
 
 import contextlib
 import functools
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import sam3trt
 import torch
-from conftest import ROOT
+from conftest import ROOT, write_checkpoint
 
 sys.path.append(str(ROOT / "tools/reference"))
 import clip_scenes  # noqa: E402
@@ -167,10 +166,7 @@ def segmenters(tmp_path_factory):
     @functools.cache
     def make(name, semantics):
         folder = tmp_path_factory.mktemp(f"{name}_{semantics}")
-        script = ROOT / "tools/reference/make_checkpoint.py"
-        config = ROOT / f"tests/data/configs/{name}.json"
-        command = [sys.executable, script, config, "--format", semantics, "--output", folder]
-        subprocess.run(command, check=True, capture_output=True)
+        write_checkpoint(name, semantics, folder)
         source = folder / "sam3.pt" if semantics == "meta" else folder
         sam3trt.export(source, folder / "graphs", tokenizer=folder)
         return sam3trt.Segmenter(folder / "graphs")

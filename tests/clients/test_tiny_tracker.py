@@ -115,6 +115,19 @@ def test_stills_lie_among_clips_and_are_read_by_themselves(tmp_path):
         assert (store.read(rng, 8, shown, still)[0] == still).all()
 
 
+def test_slots_of_a_pool_that_hold_what_is_not_wanted_now_are_drawn_again(tmp_path):
+    clip_pool.Clips(tmp_path, 10, "image", 0.4).ready[:] = 3
+    assert (clip_pool.Clips(tmp_path, 10, "image", 0.4).ready == 3).all()
+    clips = clip_pool.Clips(tmp_path, 10, "image")
+    assert (clips.ready == 0).sum() == 4 and not clips.still.any()
+
+
+def test_a_share_of_stills_that_no_clip_falls_to_is_refused(tmp_path):
+    done = start(tmp_path, 1, "--stills", "0.05")
+    assert done.returncode != 0 and not done.stdout
+    assert "--stills 0.05: not one of 8 clips" in done.stderr
+
+
 def test_stills_are_scenes_that_have_nothing_to_do_with_one_another():
     images, ids = clip_pool.still_scenes(1, 0, 4, 96)
     again = clip_pool.still_scenes(1, 0, 4, 96)

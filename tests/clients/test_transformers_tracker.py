@@ -8,7 +8,6 @@ docs/objects.md) is put right here.
 import copy
 import functools
 import json
-import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -17,7 +16,7 @@ import pytest
 import sam3trt
 import torch
 import transformers
-from conftest import BOX, CHECKPOINT, OTHER, ROOT
+from conftest import BOX, CHECKPOINT, OTHER, ROOT, write_checkpoint
 from PIL import Image
 from sam3trt.compat import transformers as compat
 
@@ -39,10 +38,7 @@ def checkpoints(tmp_path_factory):
     def make(name):
         folder = tmp_path_factory.mktemp(name)
         if name != "tiny":
-            script = ROOT / "tools/reference/make_checkpoint.py"
-            config = ROOT / f"tests/data/configs/{name}.json"
-            command = [sys.executable, script, config, "--format", "hf", "--output", folder]
-            subprocess.run(command, check=True, capture_output=True)
+            write_checkpoint(name, "hf", folder)
             return folder
         for path in CHECKPOINT.iterdir():
             (folder / path.name).symlink_to(path)

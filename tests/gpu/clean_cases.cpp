@@ -96,7 +96,7 @@ CaseResult clean_case(const DeviceBench& bench, const KernelLibrary& kernels, co
     addresses.push_back(masks.data() + i * size * sizeof(float));
   }
   const DeviceBuffer planes = bench.upload(addresses);
-  const auto words = static_cast<size_t>(sizes.side * clean_words(sizes.side));
+  const auto words = static_cast<size_t>(sizes.side * above_words(sizes.side));
   const DeviceBuffer bits = bench.make<uint64_t>(sizes.planes * words);
   const DeviceBuffer labels = bench.make<uint32_t>(sizes.planes * size);
   const DeviceBuffer areas = bench.make<uint32_t>(sizes.planes * size);

@@ -41,18 +41,21 @@ def map_file(path: Path, shape: tuple, kind: type) -> np.ndarray:
 
 
 class Clips:
-    """The pool's arrays. `ready` is 0 for a slot without a clip, else how often it was drawn, and
-    `taken` the number that it had when a store took it."""
+    """The pool's arrays. `ready` is 0 for a slot without a clip, else how often it was drawn,
+    `taken` the number that it had when a store took it; `still` says which slots hold stills."""
 
     def __init__(self, folder: Path, slots: int, content: str, stills: float = 0.0):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.slots, self.content, self.stills = folder, slots, content, stills
-        self.still = np.array([is_still(slot, stills) for slot in range(slots)])
         self.ids = map_field(folder, "ids", slots)
         self.values = map_field(folder, content, slots)
         self.pixels = map_field(folder, "pixels", slots)
         self.ready = map_file(folder / "ready.bin", (slots,), np.int32)
         self.taken = map_file(folder / "taken.bin", (slots,), np.int32)
+        self.still = map_file(folder / "still.bin", (slots,), np.bool_)
+        wanted = np.array([is_still(slot, stills) for slot in range(slots)])
+        self.ready[self.still != wanted] = 0  # of an earlier run with another share: drawn again
+        self.still[:] = wanted
 
     def filled(self, still: bool) -> np.ndarray:
         ready = self.ready.copy()  # workers write to it meanwhile

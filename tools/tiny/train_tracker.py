@@ -384,6 +384,8 @@ def main() -> None:
     clips = clip_pool.Clips(
         options.pool_folder, slots, "image" if large else "tokens", options.stills
     )
+    if options.stills > 0 and not clips.still.any():
+        raise SystemExit(f"--stills {options.stills}: not one of {slots} clips; more, or --pool")
     workers = clip_pool.start_workers(clips, options.model, options.seed, options.workers)
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
@@ -393,7 +395,7 @@ def main() -> None:
     pool = clip_pool.Store(options.pool, options.device, trainer.encode) if large else clips
     take_rng = np.random.default_rng(options.seed)
     begun = time.monotonic()
-    kinds = ([False] if options.stills < 1 else []) + ([True] if options.stills > 0 else [])
+    kinds = np.unique(clips.still)
     while True:
         there = [len(pool.filled(still)) for still in kinds]
         if sum(there) >= min(FIRST_CLIPS * options.clips, options.pool) and all(there):

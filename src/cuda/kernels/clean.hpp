@@ -5,13 +5,15 @@
 #include <cstdint>
 
 #include "base/host_device.hpp"
+#include "cuda/kernels/above.hpp"
 #include "cuda/kernels/thread.hpp"
+#include "image/mask_cleanup.hpp"
 
 namespace sam3trt {
 
 /// Takes small components out of square masks, as clean_mask() of image/mask_cleanup.hpp does, in
 /// one pass over the background and one over the foreground: small components of the background
-/// become kCleanFilled, those of the foreground kCleanTakenAway. Components are 8-connected, and
+/// become kFilledHole, those of the foreground kTakenSpeck. Components are 8-connected, and
 /// made of the runs of rows: a run is named by the plane's index of its first pixel, and labels of
 /// such pixels lead to the least one of the component, joined by atomic minima as in "A New
 /// Algorithm for Parallel Connected-Component Labelling on GPUs" (Playne, Hawick, 2018). All
@@ -21,20 +23,13 @@ struct CleanArgs {
   int64_t side = 0;
   int64_t max_area = 0;
   int32_t foreground = 0;      ///< Whose components are looked at: of logits above 0, or others.
-  uint64_t* words = nullptr;   ///< [planes, side, clean_words(side)] which pixels those are
+  uint64_t* words = nullptr;   ///< [planes, side, above_words(side)] which pixels those are
   uint32_t* labels = nullptr;  ///< [planes, side * side], of first pixels of runs
   uint32_t* areas = nullptr;   ///< [planes, side * side], of components, at their labels
   uint32_t* totals = nullptr;  ///< [planes], 0 before: pixels of the foreground
 };
 
 inline constexpr int64_t kMaxCleanSide = 65535;  ///< Indices of pixels have 32 bits.
-inline constexpr float kCleanFilled = 0.1F;
-inline constexpr float kCleanTakenAway = -0.1F;
-
-/// Words of a row.
-[[nodiscard]] SAM3TRT_HOST_DEVICE inline int64_t clean_words(int64_t side) {
-  return (side + 63) / 64;
-}
 
 SAM3TRT_HOST_DEVICE inline int zeros_below(uint64_t word) {
 #ifdef __CUDA_ARCH__
@@ -90,43 +85,48 @@ SAM3TRT_HOST_DEVICE inline void add_to(uint32_t* at, uint32_t value) {
 #endif
 }
 
-/// One plane of the arguments, and where its pixels belong.
-class CleanPlane {
+/// A pixel of a plane, and the runs around it. Pixels beyond the plane's edges are not looked at.
+class CleanPixel {
  public:
-  SAM3TRT_HOST_DEVICE CleanPlane(const CleanArgs& args, int64_t plane)
+  /// x is a pixel, y a plane.
+  SAM3TRT_HOST_DEVICE CleanPixel(const CleanArgs& args, KernelThread at)
       : side_(args.side),
-        words_(args.words + plane * args.side * clean_words(args.side)),
-        labels_(args.labels + plane * args.side * args.side) {}
+        row_(at.x() / args.side),
+        column_(at.x() % args.side),
+        words_(args.words + static_cast<int64_t>(at.block_y) * args.side * above_words(args.side)),
+        labels_(args.labels + first(args, at)),
+        areas_(args.areas + first(args, at)) {}
 
-  /// Whether a pixel is looked at; none beyond the edges is.
-  [[nodiscard]] SAM3TRT_HOST_DEVICE bool has(int64_t row, int64_t column) const {
-    if (row < 0 || column < 0 || column >= side_) return false;
+  /// Whether it, or a neighbour of it, is looked at.
+  [[nodiscard]] SAM3TRT_HOST_DEVICE bool has(int64_t down, int64_t right) const {
+    const int64_t row = row_ + down;
+    const int64_t column = column_ + right;
+    if (row < 0 || row >= side_ || column < 0 || column >= side_) return false;
     return (row_words(row)[column / 64] >> (column % 64) & 1) != 0;
   }
 
-  [[nodiscard]] SAM3TRT_HOST_DEVICE bool begins_run(int64_t row, int64_t column) const {
-    return has(row, column) && !has(row, column - 1);
-  }
+  [[nodiscard]] SAM3TRT_HOST_DEVICE bool begins_run() const { return has(0, 0) && !has(0, -1); }
 
-  /// The label's place of the run that a pixel which is looked at belongs to.
-  [[nodiscard]] SAM3TRT_HOST_DEVICE uint32_t run_of(int64_t row, int64_t column) const {
-    const uint64_t* words = row_words(row);
+  /// The name of the run that it, or a neighbour, belongs to; one that is looked at.
+  [[nodiscard]] SAM3TRT_HOST_DEVICE uint32_t run_of(int64_t down, int64_t right) const {
+    const uint64_t* words = row_words(row_ + down);
+    const int64_t column = column_ + right;
     int64_t word = column / 64;
     // Pixels that are not looked at, up to this one.
     uint64_t gaps = ~words[word] & (~uint64_t{0} >> (63 - column % 64));
     while (gaps == 0 && word > 0) gaps = ~words[--word];
     const int64_t begin = gaps == 0 ? 0 : word * 64 + 64 - zeros_above(gaps);
-    return static_cast<uint32_t>(row * side_ + begin);
+    return static_cast<uint32_t>((row_ + down) * side_ + begin);
   }
 
-  /// One past the run that begins there.
-  [[nodiscard]] SAM3TRT_HOST_DEVICE int64_t run_end(int64_t row, int64_t column) const {
-    const uint64_t* words = row_words(row);
-    int64_t word = column / 64;
-    uint64_t gaps = ~words[word] & (~uint64_t{0} << (column % 64));
-    while (gaps == 0 && word + 1 < clean_words(side_)) gaps = ~words[++word];
+  /// Pixels of its run from it on.
+  [[nodiscard]] SAM3TRT_HOST_DEVICE int64_t run_length() const {
+    const uint64_t* words = row_words(row_);
+    int64_t word = column_ / 64;
+    uint64_t gaps = ~words[word] & (~uint64_t{0} << (column_ % 64));
+    while (gaps == 0 && word + 1 < above_words(side_)) gaps = ~words[++word];
     const int64_t end = gaps == 0 ? side_ : word * 64 + zeros_below(gaps);
-    return end < side_ ? end : side_;
+    return (end < side_ ? end : side_) - column_;
   }
 
   /// The least label that a run's leads to. While others join runs it may be one that leads on.
@@ -154,21 +154,34 @@ class CleanPlane {
     }
   }
 
-  [[nodiscard]] SAM3TRT_HOST_DEVICE uint32_t* label(uint32_t run) const { return labels_ + run; }
+  /// Its index in the plane, the name of a run that it begins.
+  [[nodiscard]] SAM3TRT_HOST_DEVICE uint32_t index() const {
+    return static_cast<uint32_t>(row_ * side_ + column_);
+  }
+  /// Of a run that it begins.
+  [[nodiscard]] SAM3TRT_HOST_DEVICE uint32_t* label() const { return labels_ + index(); }
+  /// Of the component with that label.
+  [[nodiscard]] SAM3TRT_HOST_DEVICE uint32_t* area(uint32_t label) const { return areas_ + label; }
 
  private:
+  [[nodiscard]] SAM3TRT_HOST_DEVICE static int64_t first(const CleanArgs& args, KernelThread at) {
+    return static_cast<int64_t>(at.block_y) * args.side * args.side;
+  }
   [[nodiscard]] SAM3TRT_HOST_DEVICE const uint64_t* row_words(int64_t row) const {
-    return words_ + row * clean_words(side_);
+    return words_ + row * above_words(side_);
   }
 
   int64_t side_;
+  int64_t row_;
+  int64_t column_;
   const uint64_t* words_;
   uint32_t* labels_;
+  uint32_t* areas_;
 };
 
 /// Fills `words`; x is a word, y a plane.
 SAM3TRT_HOST_DEVICE inline void clean_words_body(const CleanArgs& args, KernelThread at) {
-  const int64_t each = clean_words(args.side);
+  const int64_t each = above_words(args.side);
   if (at.x() >= args.side * each) return;
   const int64_t row = at.x() / each;
   const int64_t begin = at.x() % each * 64;
@@ -182,72 +195,56 @@ SAM3TRT_HOST_DEVICE inline void clean_words_body(const CleanArgs& args, KernelTh
   args.words[static_cast<int64_t>(at.block_y) * args.side * each + at.x()] = bits;
 }
 
-/// Every run a component of its own; x is a pixel, y a plane, here and below.
+/// Every run a component of its own.
 SAM3TRT_HOST_DEVICE inline void clean_begin_body(const CleanArgs& args, KernelThread at) {
-  if (at.x() >= args.side * args.side) return;
-  const CleanPlane plane(args, at.block_y);
-  if (!plane.begins_run(at.x() / args.side, at.x() % args.side)) return;
-  *plane.label(static_cast<uint32_t>(at.x())) = static_cast<uint32_t>(at.x());
-  args.areas[static_cast<int64_t>(at.block_y) * args.side * args.side + at.x()] = 0;
+  const CleanPixel pixel(args, at);
+  if (!pixel.begins_run()) return;
+  *pixel.label() = pixel.index();
+  *pixel.area(pixel.index()) = 0;
 }
 
 /// Joins runs with those of the row above that touch them, each pair once: at the first pixels of
 /// both that lie one above the other, or at corners where none do.
 SAM3TRT_HOST_DEVICE inline void clean_join_body(const CleanArgs& args, KernelThread at) {
-  if (at.x() >= args.side * args.side) return;
-  const CleanPlane plane(args, at.block_y);
-  const int64_t row = at.x() / args.side;
-  const int64_t column = at.x() % args.side;
-  if (!plane.has(row, column)) return;
-  const bool left = plane.has(row, column - 1);
-  const bool high_left = plane.has(row - 1, column - 1);
-  if (plane.has(row - 1, column)) {
-    if (left && high_left) return;
-    plane.join(plane.run_of(row, column), plane.run_of(row - 1, column));
+  const CleanPixel pixel(args, at);
+  if (!pixel.has(0, 0)) return;
+  const bool left = pixel.has(0, -1);
+  const bool high_left = pixel.has(-1, -1);
+  if (pixel.has(-1, 0)) {
+    if (!left || !high_left) pixel.join(pixel.run_of(0, 0), pixel.run_of(-1, 0));
     return;
   }
-  if (high_left && !left) plane.join(plane.run_of(row, column), plane.run_of(row - 1, column - 1));
-  if (plane.has(row - 1, column + 1) && !plane.has(row, column + 1)) {
-    plane.join(plane.run_of(row, column), plane.run_of(row - 1, column + 1));
-  }
+  if (high_left && !left) pixel.join(pixel.run_of(0, 0), pixel.run_of(-1, -1));
+  if (pixel.has(-1, 1) && !pixel.has(0, 1)) pixel.join(pixel.run_of(0, 0), pixel.run_of(-1, 1));
 }
 
 /// Labels lead to their component at once, and its area is summed.
 SAM3TRT_HOST_DEVICE inline void clean_count_body(const CleanArgs& args, KernelThread at) {
-  if (at.x() >= args.side * args.side) return;
-  const CleanPlane plane(args, at.block_y);
-  const int64_t row = at.x() / args.side;
-  const int64_t column = at.x() % args.side;
-  if (!plane.begins_run(row, column)) return;
-  const auto run = static_cast<uint32_t>(at.x());
-  const uint32_t root = plane.root(run);
-  share_value(plane.label(run), root);  // others that pass get there, too
-  const auto length = static_cast<uint32_t>(plane.run_end(row, column) - column);
-  add_to(args.areas + static_cast<int64_t>(at.block_y) * args.side * args.side + root, length);
+  const CleanPixel pixel(args, at);
+  if (!pixel.begins_run()) return;
+  const uint32_t root = pixel.root(pixel.index());
+  share_value(pixel.label(), root);  // others that pass get there, too
+  const auto length = static_cast<uint32_t>(pixel.run_length());
+  add_to(pixel.area(root), length);
   if (args.foreground != 0) add_to(args.totals + at.block_y, length);
 }
 
 /// Replaces the pixels of small components, but numbers that are not finite, so that they are found
 /// later on.
 SAM3TRT_HOST_DEVICE inline void clean_apply_body(const CleanArgs& args, KernelThread at) {
-  if (at.x() >= args.side * args.side) return;
-  const CleanPlane plane(args, at.block_y);
-  const int64_t row = at.x() / args.side;
-  const int64_t column = at.x() % args.side;
-  if (!plane.begins_run(row, column)) return;
-  const uint32_t root = *plane.label(static_cast<uint32_t>(at.x()));
-  const int64_t first = static_cast<int64_t>(at.block_y) * args.side * args.side;
+  const CleanPixel pixel(args, at);
+  if (!pixel.begins_run()) return;
   int64_t most = args.max_area;
   if (args.foreground != 0) {
     const int64_t half = args.totals[at.block_y] / 2;
     most = half < most ? half : most;
   }
-  if (args.areas[first + root] > most) return;
-  float* values = args.planes[at.block_y] + row * args.side;
-  const int64_t end = plane.run_end(row, column);
-  for (int64_t i = column; i < end; ++i) {
+  if (*pixel.area(*pixel.label()) > most) return;
+  float* values = args.planes[at.block_y] + pixel.index();
+  const int64_t length = pixel.run_length();
+  for (int64_t i = 0; i < length; ++i) {
     if (values[i] - values[i] != 0.0F) continue;
-    values[i] = args.foreground != 0 ? kCleanTakenAway : kCleanFilled;
+    values[i] = args.foreground != 0 ? kTakenSpeck : kFilledHole;
   }
 }
 

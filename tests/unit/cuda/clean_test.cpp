@@ -54,7 +54,7 @@ TEST(CleanKernels, GiveTheSameInWhateverOrderThreadsRun) {
     std::vector<float> expected = mask;
     clean_mask(expected, kSide, kMost);
     float* plane = mask.data();
-    std::vector<uint64_t> words(static_cast<size_t>(kSide * clean_words(kSide)));
+    std::vector<uint64_t> words(static_cast<size_t>(kSide * above_words(kSide)));
     std::vector<uint32_t> labels(kPixels);
     std::vector<uint32_t> areas(kPixels);
     uint32_t total = 0;
