@@ -27,11 +27,23 @@ constexpr int kMaxDynamicShared = 8;   // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_S
 constexpr int64_t kMaxGrid = 65535;    // of y and z
 constexpr int64_t kMaxRows = 1 << 30;  // of queries and keys
 
-/// Bytes that a block of attention by wgmma shares; 0 where there is no such kernel.
-constexpr unsigned warpgroup_shared(int64_t head_dim) {
-  if (head_dim == 64) return WarpgroupSizes<64>::kSharedElements * sizeof(uint16_t);
-  if (head_dim == 32) return WarpgroupSizes<32>::kSharedElements * sizeof(uint16_t);
-  return 0;
+/// Of a block of attention by wgmma.
+struct WarpgroupBlock {
+  int64_t queries = 0;
+  unsigned threads = 0;
+  unsigned shared = 0;  ///< Bytes; 0 where there is no such kernel.
+};
+
+template <int kDim>
+constexpr WarpgroupBlock warpgroup_block() {
+  using Sizes = WarpgroupSizes<kDim>;
+  return {Sizes::Tile::kQueries, Sizes::kThreads, Sizes::kSharedElements * sizeof(uint16_t)};
+}
+
+constexpr WarpgroupBlock warpgroup_block(int64_t head_dim) {
+  if (head_dim == 64) return warpgroup_block<64>();
+  if (head_dim == 32) return warpgroup_block<32>();
+  return {};
 }
 
 template <typename Element>
@@ -227,7 +239,7 @@ void OperatorKernels::load() {
       functions.rotate_keys = kernel(library_, "sam3trt_rotate_keys_" + name);
       functions.grid_attention = kernel(library_, "sam3trt_grid_attention_" + name);
       allow_shared(functions.grid_attention, kGridShared, AttentionForm::kMma);
-      const unsigned bytes = warpgroup_shared(kAttentionHeadDims[s]);
+      const unsigned bytes = warpgroup_block(kAttentionHeadDims[s]).shared;
       if (warpgroup_library_ == nullptr || bytes == 0) continue;
       functions.warpgroup_attention =
           kernel(warpgroup_library_, "sam3trt_warpgroup_attention_" + name);
@@ -266,7 +278,7 @@ const CudaDeviceInfo& OperatorKernels::current_gpu() const {
 
 AttentionForm OperatorKernels::best_form(int64_t head_dim) const {
   const bool warpgroups =
-      warpgroup_shared(head_dim) > 0 && has_form(current_gpu(), AttentionForm::kWarpgroup);
+      warpgroup_block(head_dim).shared > 0 && has_form(current_gpu(), AttentionForm::kWarpgroup);
   return warpgroups ? AttentionForm::kWarpgroup : AttentionForm::kMma;
 }
 
@@ -305,9 +317,9 @@ void OperatorKernels::attend(AttentionArgs args, const std::array<int64_t, 3>& s
   const Functions& kernels = functions(type, head_dim);
   const auto [queries, heads, batches] = sizes;
   if (form == AttentionForm::kWarpgroup) {
-    start(kernels.warpgroup_attention,
-          {tiles_of<int64_t>(queries, kWarpgroupQueries), heads, batches}, kWarpgroupThreads,
-          stream, &args, warpgroup_shared(head_dim));
+    const WarpgroupBlock block = warpgroup_block(head_dim);
+    start(kernels.warpgroup_attention, {tiles_of(queries, block.queries), heads, batches},
+          block.threads, stream, &args, block.shared);
   } else {
     constexpr int64_t kQueries = AttentionTile<64>::kQueries;  // the same for all sizes
     start(kernels.attention, {tiles_of(queries, kQueries), heads, batches}, kMmaThreads, stream,

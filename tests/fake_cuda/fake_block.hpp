@@ -68,7 +68,17 @@ class FakeBlock {
 
   void sync() { wait(block_, static_cast<int>(fibers_.size())); }
   /// Of the caller's 128 threads.
-  void sync_group() { wait(groups_[static_cast<size_t>(current_ / 128)], 128); }
+  void sync_group() { wait(groups_[static_cast<size_t>(current_ / 128)].barrier, 128); }
+  bool any_in_group(bool value) {
+    Group& group = groups_[static_cast<size_t>(current_ / 128)];
+    group.any = group.any || value;
+    wait(group.barrier, 128);
+    const bool any = group.any;
+    wait(group.barrier, 128);
+    group.any = false;
+    wait(group.barrier, 128);
+    return any;
+  }
   void sync_warp() { wait(warps_[static_cast<size_t>(current_ / kLanes)].barrier, kLanes); }
 
   /// Until no other thread can go on.
@@ -123,6 +133,10 @@ class FakeBlock {
     int arrived = 0;
     unsigned round = 0;
   };
+  struct Group {
+    Barrier barrier;
+    bool any = false;
+  };
   struct MemoryBarrier {
     int arrivals = 0;
     int missing = 0;
@@ -163,7 +177,7 @@ class FakeBlock {
   std::array<unsigned, 3> index_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Warp> warps_;
-  std::vector<Barrier> groups_;
+  std::vector<Group> groups_;
   Barrier block_;
   std::map<const void*, MemoryBarrier> barriers_;
   ucontext_t scheduler_{};
@@ -217,6 +231,8 @@ class FakeWarp {
 
   void sync_block() { block_.sync(); }
   void sync_warp() { block_.sync_warp(); }
+
+  int same_in_warp(int value) { return block_.share(value)[0]; }
 
   float exchange(float value, int bit) {
     return block_.share(value)[static_cast<size_t>((thread_ % 32) ^ bit)];
@@ -350,6 +366,7 @@ class FakeWarpgroup : public FakeWarp<Type> {
   }
 
   void sync_group() { this->block().sync_group(); }
+  bool any_in_group(bool value) { return this->block().any_in_group(value); }
 
   /// As late as it may.
   template <int kElements>

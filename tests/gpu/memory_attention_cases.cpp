@@ -24,6 +24,7 @@ struct Sizes {
   /// So many frames and other keys less has each batch than the one before it, but one frame.
   int64_t fewer_frames = 0;
   int64_t fewer_keys = 0;
+  bool rises = false;  ///< Later keys have much larger scores.
 
   [[nodiscard]] int64_t keys() const { return frames * queries + plain_keys; }
   [[nodiscard]] bool has_bias() const { return fewer_frames > 0 || fewer_keys > 0; }
@@ -36,8 +37,9 @@ struct Sizes {
 };
 
 /// One query, a whole tile of keys and one more, tiles that blocks share and tiles that they do
-/// not, no further keys, more query tiles than blocks; batches with unequally many keys.
-constexpr std::array<Sizes, 11> kCases = {{{DType::kF16, 1, 1, 1, 0, 64},
+/// not, no further keys, more query tiles than blocks; batches with unequally many keys;
+/// scores that rise from tile to tile.
+constexpr std::array<Sizes, 14> kCases = {{{DType::kF16, 1, 1, 1, 0, 64},
                                            {DType::kF16, 1, 30, 2, 4, 64},
                                            {DType::kBF16, 2, 65, 1, 0, 256},
                                            {DType::kF16, 1, 130, 2, 8, 64},
@@ -47,7 +49,10 @@ constexpr std::array<Sizes, 11> kCases = {{{DType::kF16, 1, 1, 1, 0, 64},
                                            {DType::kF16, 2, 193, 2, 16, 64},
                                            {DType::kF16, 3, 30, 3, 8, 64, 1, 4},
                                            {DType::kBF16, 2, 65, 2, 3, 256, 1, 0},
-                                           {DType::kF16, 4, 193, 4, 12, 64, 2, 5}}};
+                                           {DType::kF16, 4, 193, 4, 12, 64, 2, 5},
+                                           {DType::kF16, 1, 193, 3, 8, 64, 0, 0, true},
+                                           {DType::kBF16, 2, 70, 4, 5, 64, 1, 1, true},
+                                           {DType::kF16, 1, 130, 3, 4, 256, 0, 0, true}}};
 
 /// Those of SAM 3's memory attention: an image to itself; one and four objects with seven frames;
 /// four with 7, 5, 3 and 1.
@@ -63,6 +68,7 @@ class Problem {
   explicit Problem(const Sizes& sizes) : sizes_(sizes) {
     query = narrow(sizes.batches * sizes.queries * kMemoryHeadDim, 0.25F);
     rotated = narrow(sizes.batches * sizes.frames * sizes.queries * kMemoryHeadDim, 0.7F);
+    if (sizes.rises) raise();
     plain = narrow(sizes.batches * sizes.plain_keys * kMemoryHeadDim, 0.7F);
     value = narrow(sizes.batches * sizes.keys() * sizes.value_dim, 0.7F);
     for (int64_t b = 0; sizes.has_bias() && b < sizes.batches; ++b) {
@@ -102,6 +108,17 @@ class Problem {
   std::vector<float> sin;
 
  private:
+  /// The last rotated key becomes nine times as long, the others in proportion.
+  void raise() {
+    const int64_t keys = sizes_.frames * sizes_.queries;
+    for (size_t i = 0; i < rotated.size(); ++i) {
+      const int64_t key = static_cast<int64_t>(i) / kMemoryHeadDim % keys;
+      const double factor = 1 + 8.0 * static_cast<double>(key) / static_cast<double>(keys);
+      const double value = value_of(sizes_.type, rotated[i]);
+      rotated[i] = round_to(sizes_.type, static_cast<float>(factor * value));
+    }
+  }
+
   /// NaN, which whoever uses it finds in the result.
   void break_key(int64_t b, int64_t k) {
     const auto fill = [&](std::vector<uint16_t>& all, int64_t row, int64_t width) {
@@ -198,13 +215,13 @@ CaseResult run_case(const DeviceBench& bench, const OperatorKernels& kernels, co
   const double microseconds =
       bench.run([&] { kernels.launch(call, bench.stream().handle(), form); });
   const auto found = bench.download<uint16_t>(result, values);
-  const std::string name = "attention to memories " + std::string(name_of(sizes.type)) + " " +
-                           std::to_string(sizes.batches) + "x" + std::to_string(sizes.queries) +
-                           " queries to " + std::to_string(sizes.frames) + " frames and " +
-                           std::to_string(sizes.plain_keys) + " keys, values of " +
-                           std::to_string(sizes.value_dim) +
-                           (sizes.has_bias() ? ", not all for each" : "") +
-                           (form == AttentionForm::kWarpgroup ? ", wgmma" : "");
+  const std::string name =
+      "attention to memories " + std::string(name_of(sizes.type)) + " " +
+      std::to_string(sizes.batches) + "x" + std::to_string(sizes.queries) + " queries to " +
+      std::to_string(sizes.frames) + " frames and " + std::to_string(sizes.plain_keys) +
+      " keys, values of " + std::to_string(sizes.value_dim) +
+      (sizes.has_bias() ? ", not all for each" : "") + (sizes.rises ? ", scores rise" : "") +
+      (form == AttentionForm::kWarpgroup ? ", wgmma" : "");
   return attention_result(name, sizes.type, found.size(), problem.largest_difference(found),
                           microseconds);
 }

@@ -19,19 +19,23 @@ struct Sizes {
   int64_t keys;
   int64_t heads;
   int64_t head_dim;
+  bool rises = false;  ///< Later keys have much larger scores.
 
   [[nodiscard]] int64_t width() const { return heads * head_dim; }
 };
 
 /// Odd sizes, one query, one key, more queries than a block has, whole tiles, more than there are
-/// stages.
-constexpr std::array<Sizes, 7> kCases = {{{DType::kF16, 2, 37, 63, 2, 16},
-                                          {DType::kF16, 1, 40, 700, 2, 32},
-                                          {DType::kF16, 2, 150, 150, 3, 32},
-                                          {DType::kBF16, 1, 128, 64, 2, 32},
-                                          {DType::kF16, 1, 1, 130, 1, 64},
-                                          {DType::kBF16, 3, 5, 1, 2, 64},
-                                          {DType::kBF16, 1, 40, 65, 1, 16}}};
+/// stages; scores that rise from tile to tile.
+constexpr std::array<Sizes, 10> kCases = {{{DType::kF16, 2, 37, 63, 2, 16},
+                                           {DType::kF16, 1, 40, 700, 2, 32},
+                                           {DType::kF16, 2, 150, 150, 3, 32},
+                                           {DType::kBF16, 1, 128, 64, 2, 32},
+                                           {DType::kF16, 1, 1, 130, 1, 64},
+                                           {DType::kBF16, 3, 5, 1, 2, 64},
+                                           {DType::kBF16, 1, 40, 65, 1, 16},
+                                           {DType::kF16, 1, 300, 500, 2, 64, true},
+                                           {DType::kF16, 2, 200, 700, 2, 32, true},
+                                           {DType::kBF16, 1, 70, 300, 1, 64, true}}};
 
 /// Those of SAM 3's fusion encoder.
 constexpr std::array<Sizes, 2> kTimed = {
@@ -43,6 +47,7 @@ class Problem {
   explicit Problem(const Sizes& sizes) : sizes_(sizes) {
     query = narrow(sizes.queries);
     key = narrow(sizes.keys);
+    if (sizes.rises) raise(key);
     value = narrow(sizes.keys);
   }
 
@@ -65,6 +70,15 @@ class Problem {
   std::vector<uint16_t> value;
 
  private:
+  /// The last key becomes nine times as long, the others in proportion.
+  void raise(std::vector<uint16_t>& keys) const {
+    for (size_t i = 0; i < keys.size(); ++i) {
+      const auto token = static_cast<int64_t>(i) / sizes_.width() % sizes_.keys;
+      const double factor = 1 + 8.0 * static_cast<double>(token) / static_cast<double>(sizes_.keys);
+      keys[i] = round_to(sizes_.type, static_cast<float>(factor * value_of(sizes_.type, keys[i])));
+    }
+  }
+
   [[nodiscard]] std::vector<uint16_t> narrow(int64_t tokens) {
     return random_values(random_, sizes_.type, sizes_.prompts * tokens * sizes_.width(), 0.7F);
   }
@@ -116,7 +130,7 @@ CaseResult run_case(const DeviceBench& bench, const OperatorKernels& kernels, co
       "attention " + std::string(name_of(sizes.type)) + " " + std::to_string(sizes.prompts) + "x" +
       std::to_string(sizes.queries) + " queries to " + std::to_string(sizes.keys) + " keys, " +
       std::to_string(sizes.heads) + " heads of " + std::to_string(sizes.head_dim) +
-      (form == AttentionForm::kWarpgroup ? ", wgmma" : "");
+      (sizes.rises ? ", scores rise" : "") + (form == AttentionForm::kWarpgroup ? ", wgmma" : "");
   return attention_result(name, sizes.type, found.size(), problem.largest_difference(found),
                           microseconds);
 }

@@ -269,10 +269,20 @@ class AttentionCore {
     }
   }
 
-  /// Scores become exp(score - largest so far).
+  /// Scores become exp(score - top).
   SAM3TRT_DEVICE void soften(Scores& scores, int tile) {
-    if ((tile + 1) * Tile::kKeys > args_.keys) hide_missing_keys(scores, tile);
+    hide_missing_keys(scores, tile);
     softmax_.soften(scores, warp_);
+  }
+
+  SAM3TRT_DEVICE void hide_missing_keys(Scores& scores, int tile) const {
+    if ((tile + 1) * Tile::kKeys <= args_.keys) return;
+    for (int n = 0; n < kKeyTiles; ++n) {
+      for (int i = 0; i < 4; ++i) {
+        if (key_of(tile, n, i) < args_.keys) continue;
+        for (int m = 0; m < kRowTiles; ++m) scores[m][n][i] = kNoScore;
+      }
+    }
   }
 
   SAM3TRT_DEVICE void rescale() {
@@ -404,15 +414,6 @@ class AttentionCore {
     }
     uint16_t* to = args_.result.at(warp_.block_z(), first_query_ + row, warp_.block_y());
     *reinterpret_cast<AttentionChunk*>(to + chunk * 8) = result;
-  }
-
-  SAM3TRT_DEVICE void hide_missing_keys(Scores& scores, int tile) const {
-    for (int n = 0; n < kKeyTiles; ++n) {
-      for (int i = 0; i < 4; ++i) {
-        if (key_of(tile, n, i) < args_.keys) continue;
-        for (int m = 0; m < kRowTiles; ++m) scores[m][n][i] = kNoScore;
-      }
-    }
   }
 };
 

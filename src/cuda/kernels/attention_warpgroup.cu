@@ -7,7 +7,7 @@
 extern __shared__ __align__(1024) uint16_t shared[];
 
 #define SAM3TRT_ATTENTION(name, dim, type)                                                      \
-  extern "C" __global__ void __launch_bounds__(sam3trt::kWarpgroupThreads, 1)                   \
+  extern "C" __global__ void __launch_bounds__(sam3trt::WarpgroupSizes<dim>::kThreads, 1)       \
       sam3trt_warpgroup_attention_##name(const __grid_constant__ sam3trt::AttentionArgs args) { \
     using Warp = sam3trt::GpuWarpgroup<sam3trt::type>;                                          \
     Warp warp;                                                                                  \

@@ -4,33 +4,45 @@
 
 namespace sam3trt {
 
-/// Queries and keys of a block of the form below: the windows of SAM 3's vision encoder (576) and
-/// its grid (5184) are multiples of both.
-inline constexpr int kWarpgroupQueries = 192;
-inline constexpr int kWarpgroupKeys = 96;
-
-/// Threads of a block: a warpgroup per 64 queries, which multiplies, and one that copies. Registers
-/// of a thread of each; a block has all of its multiprocessor.
-inline constexpr int kMultiplyingThreads = kWarpgroupQueries * 2;
-inline constexpr int kCopyingThreads = 128;
-inline constexpr int kWarpgroupThreads = kMultiplyingThreads + kCopyingThreads;
-inline constexpr int kMultiplyingRegisters = 160;
-inline constexpr int kCopyingRegisters = 32;
-static_assert(kMultiplyingThreads * kMultiplyingRegisters + kCopyingThreads * kCopyingRegisters ==
-              65536);
-
-/// Tiles of keys and values that a block has room for.
-inline constexpr int kWarpgroupStages = 4;
-
-/// For heads of 64 and of 32 channels. A block shares queries, then stages of one tile of keys and
-/// of values each, then two barriers per stage, then a float of each thread that multiplies.
+/// Sizes of a block of the form below, which has a multiprocessor to itself: a warpgroup per 64
+/// queries, which multiplies, and one that copies; the keys that are looked at together, and
+/// registers of a thread of each.
 template <int kDim>
-struct WarpgroupSizes {
-  using Tile = AttentionSizes<kDim, kWarpgroupQueries, kWarpgroupKeys, 1, false>;
-  static constexpr int kTileElements = kWarpgroupKeys * kDim;
-  static constexpr int kSharedElements = kWarpgroupQueries * kDim +
-                                         kWarpgroupStages * 2 * kTileElements +
-                                         kWarpgroupStages * 2 * 4 + kMultiplyingThreads * 2;
+struct WarpgroupTile;
+/// SAM 3's fusion encoder: 5184 queries.
+template <>
+struct WarpgroupTile<32> {
+  static constexpr int kQueries = 192;
+  static constexpr int kKeys = 96;
+  static constexpr int kMultiplyingRegisters = 160;
+  static constexpr int kCopyingRegisters = 32;
+};
+/// SAM 3's vision encoder: windows of 576 queries, and 5184. With more keys registers would not do.
+template <>
+struct WarpgroupTile<64> {
+  static constexpr int kQueries = 256;
+  static constexpr int kKeys = 64;
+  static constexpr int kMultiplyingRegisters = 112;
+  static constexpr int kCopyingRegisters = 32;
+};
+
+template <int kDim>
+struct WarpgroupSizes : WarpgroupTile<kDim> {
+  using Tile =
+      AttentionSizes<kDim, WarpgroupTile<kDim>::kQueries, WarpgroupTile<kDim>::kKeys, 1, false>;
+  static constexpr int kMultiplyingThreads = Tile::kQueries * 2;
+  static constexpr int kCopyingThreads = 128;
+  static constexpr int kThreads = kMultiplyingThreads + kCopyingThreads;
+  // What all have at first; more would be waited for without end.
+  static_assert(kMultiplyingThreads * WarpgroupTile<kDim>::kMultiplyingRegisters +
+                    kCopyingThreads * WarpgroupTile<kDim>::kCopyingRegisters <=
+                kThreads * (65536 / kThreads / 8 * 8));
+
+  static constexpr int kStages = 4;  ///< Of one tile of keys and one of values each.
+  static constexpr int kTileElements = Tile::kKeys * kDim;
+  /// Queries, then stages, then two barriers per stage.
+  static constexpr int kSharedElements =
+      Tile::kQueries * kDim + kStages * (2 * kTileElements + 2 * 4);
 };
 
 /// Attention by wgmma, the matrix instruction of compute capability 9.0. The last warpgroup copies
@@ -43,16 +55,19 @@ class WarpgroupAttention : public AttentionCore<typename WarpgroupSizes<kHeadDim
  public:
   using Core = AttentionCore<typename WarpgroupSizes<kHeadDim>::Tile, 1, Warp>;
   using typename Core::Tile;
-  static constexpr int kThreads = kWarpgroupThreads;
-  static constexpr int kSharedElements = WarpgroupSizes<kHeadDim>::kSharedElements;
-  static_assert(Core::kThreads == kMultiplyingThreads);
-  static_assert(kMultiplyingThreads % kCopyingThreads == 0);  // as copy_tile numbers threads
+  using Sizes = WarpgroupSizes<kHeadDim>;
+  static constexpr int kThreads = Sizes::kThreads;
+  static constexpr int kSharedElements = Sizes::kSharedElements;
+  static_assert(Core::kThreads == Sizes::kMultiplyingThreads);
+  // As copy_tile numbers threads.
+  static_assert(Sizes::kMultiplyingThreads % Sizes::kCopyingThreads == 0);
 
   SAM3TRT_DEVICE WarpgroupAttention(const AttentionArgs& args, Warp& warp, uint16_t* shared)
-      : Core(args, warp, shared) {}
+      : Core(args, warp, shared),
+        queries_(shared + warp.same_in_warp(warp.thread() / 128) * 64 * kHeadDim) {}
 
   SAM3TRT_DEVICE void run() {
-    const bool copies = this->thread_ >= kMultiplyingThreads;
+    const bool copies = this->thread_ >= Sizes::kMultiplyingThreads;
     if (this->thread_ == 0) make_barriers();
     if (copies) {
       for (int tile = 0; tile < kAhead; ++tile) copy(tile);
@@ -62,29 +77,35 @@ class WarpgroupAttention : public AttentionCore<typename WarpgroupSizes<kHeadDim
     }
     warp().sync_block();
     if (copies) {
-      warp().template give_registers<kCopyingRegisters>();
+      warp().template give_registers<Sizes::kCopyingRegisters>();
       copy_all();
     } else {
-      warp().template take_registers<kMultiplyingRegisters>();
-      multiply_all();
+      warp().template take_registers<Sizes::kMultiplyingRegisters>();
+      if (this->thread_ / 128 < groups()) multiply_all();
     }
   }
 
  private:
   using typename Core::Scores;
-  static constexpr int kTile = WarpgroupSizes<kHeadDim>::kTileElements;
+  static constexpr int kTile = Sizes::kTileElements;
   static constexpr int kScoreSteps = kHeadDim / 16;
   static constexpr int kMixSteps = Tile::kKeys / 16;
   static constexpr int kAhead = 2;  // tiles whose copies are under way
   // A tile is used up only after the next one was filled.
-  static_assert(kAhead + 1 <= kWarpgroupStages);
+  static_assert(kAhead + 1 <= Sizes::kStages);
 
   [[nodiscard]] SAM3TRT_DEVICE Warp& warp() const { return this->warp_; }
 
+  /// Warpgroups that have queries.
+  [[nodiscard]] SAM3TRT_DEVICE int groups() const {
+    const int rest = tiles_of(this->args_.queries - this->first_query_, 64);
+    return rest < Tile::kQueries / 64 ? rest : Tile::kQueries / 64;
+  }
+
   SAM3TRT_DEVICE void make_barriers() {
-    for (int stage = 0; stage < kWarpgroupStages; ++stage) {
-      warp().init_barrier(filled(stage), kCopyingThreads / 32);
-      warp().init_barrier(used(stage), kMultiplyingThreads / 32);
+    for (int stage = 0; stage < Sizes::kStages; ++stage) {
+      warp().init_barrier(filled(stage), Sizes::kCopyingThreads / 32);
+      warp().init_barrier(used(stage), groups() * 4);
     }
   }
 
@@ -96,8 +117,8 @@ class WarpgroupAttention : public AttentionCore<typename WarpgroupSizes<kHeadDim
       warp().sync_warp();
       if (this->lane_ == 0) warp().arrive(filled(tile));
       const int next = tile + kAhead;
-      if (next >= kWarpgroupStages && next < tiles) {
-        warp().wait_barrier(used(next), round_of(next - kWarpgroupStages));
+      if (next >= Sizes::kStages && next < tiles) {
+        warp().wait_barrier(used(next), round_of(next - Sizes::kStages));
       }
       copy(next);
     }
@@ -106,8 +127,8 @@ class WarpgroupAttention : public AttentionCore<typename WarpgroupSizes<kHeadDim
   /// Starts to copy a tile into its stage; a group of no copies where there is no such tile.
   SAM3TRT_DEVICE void copy(int tile) {
     if (tile < this->tiles()) {
-      this->template copy_tile<kCopyingThreads>(keys_of(tile), this->key_, tile);
-      this->template copy_tile<kCopyingThreads>(values_of(tile), this->value_, tile);
+      this->template copy_tile<Sizes::kCopyingThreads>(keys_of(tile), this->key_, tile);
+      this->template copy_tile<Sizes::kCopyingThreads>(values_of(tile), this->value_, tile);
     }
     warp().commit_copies();
   }
@@ -128,21 +149,18 @@ class WarpgroupAttention : public AttentionCore<typename WarpgroupSizes<kHeadDim
   }
 
   [[nodiscard]] SAM3TRT_DEVICE uint16_t* keys_of(int tile) const {
-    return this->shared_ + Tile::kQueries * Tile::kDim + tile % kWarpgroupStages * 2 * kTile;
+    return this->shared_ + Tile::kQueries * Tile::kDim + tile % Sizes::kStages * 2 * kTile;
   }
   [[nodiscard]] SAM3TRT_DEVICE uint16_t* values_of(int tile) const { return keys_of(tile) + kTile; }
   [[nodiscard]] SAM3TRT_DEVICE uint64_t* filled(int tile) const {
-    auto* barriers = reinterpret_cast<uint64_t*>(keys_of(0) + kWarpgroupStages * 2 * kTile);
-    return barriers + tile % kWarpgroupStages;
+    auto* barriers = reinterpret_cast<uint64_t*>(keys_of(0) + Sizes::kStages * 2 * kTile);
+    return barriers + tile % Sizes::kStages;
   }
   [[nodiscard]] SAM3TRT_DEVICE uint64_t* used(int tile) const {
-    return filled(tile) + kWarpgroupStages;
-  }
-  [[nodiscard]] SAM3TRT_DEVICE float* unread() const {
-    return reinterpret_cast<float*>(filled(0) + 2 * kWarpgroupStages) + this->thread_;
+    return filled(tile) + Sizes::kStages;
   }
   /// How often a stage was filled before it took this tile, by its last bit.
-  [[nodiscard]] static SAM3TRT_DEVICE int round_of(int tile) { return tile / kWarpgroupStages % 2; }
+  [[nodiscard]] static SAM3TRT_DEVICE int round_of(int tile) { return tile / Sizes::kStages % 2; }
 
   SAM3TRT_DEVICE void wait_filled(int tile) { warp().wait_barrier(filled(tile), round_of(tile)); }
 
@@ -153,14 +171,31 @@ class WarpgroupAttention : public AttentionCore<typename WarpgroupSizes<kHeadDim
     start_mixing(tile - 1);
     warp().template wait_products<1>();
     warp().hold(scores_[0]);
-    this->soften(scores_, tile);
-    // The compiler knows no reason to compute exponentials before it waits for products.
-    warp().settle(this->softmax_.sum(0, 0) + this->softmax_.sum(0, 1), unread());
+    this->hide_missing_keys(scores_, tile);
+    const bool fits = this->softmax_.soften_below(scores_);
+    if (warp().any_in_group(!fits)) {
+      soften_again(tile);
+    } else {
+      this->softmax_.keep();
+      end_mixing();
+    }
+    if (this->lane_ == 0) warp().arrive(used(tile - 1));
+    pack();
+  }
+
+  SAM3TRT_DEVICE void end_mixing() {
     warp().template wait_products<0>();
     warp().hold(this->mixed_[0]);
-    if (this->lane_ == 0) warp().arrive(used(tile - 1));
+  }
+
+  /// The scores of a tile once more, and their softmax with a new top.
+  SAM3TRT_DEVICE void soften_again(int tile) {
+    end_mixing();
+    start_scores(tile);
+    warp().template wait_products<0>();
+    warp().hold(scores_[0]);
+    this->soften(scores_, tile);
     this->rescale();
-    pack();
   }
 
   SAM3TRT_DEVICE void pack() {
@@ -168,11 +203,10 @@ class WarpgroupAttention : public AttentionCore<typename WarpgroupSizes<kHeadDim
   }
 
   SAM3TRT_DEVICE void start_scores(int tile) {
-    const uint16_t* queries = this->shared_ + this->thread_ / 128 * 64 * Tile::kDim;
     warp().hold(scores_[0]);
     warp().fence_products();
     for (int k = 0; k < kScoreSteps; ++k) {
-      warp().template multiply_shared<kHeadDim>(scores_[0], queries, keys_of(tile), k, k > 0);
+      warp().template multiply_shared<kHeadDim>(scores_[0], queries_, keys_of(tile), k, k > 0);
     }
     warp().commit_products();
   }
@@ -186,6 +220,7 @@ class WarpgroupAttention : public AttentionCore<typename WarpgroupSizes<kHeadDim
     warp().commit_products();
   }
 
+  const uint16_t* queries_;  // of this warpgroup
   Scores scores_;
   uint32_t packed_[kMixSteps][4];
 };

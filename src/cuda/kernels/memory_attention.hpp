@@ -265,7 +265,7 @@ class MemoryAttentionCore {
         thread_(warp.thread()),
         lane_(thread_ % 32),
         line_(thread_ / 32 * 16 % 64),
-        group_(thread_ / 128) {}
+        group_(warp.same_in_warp(thread_ / 128)) {}
 
   /// The group's queries, a part of their channels.
   [[nodiscard]] SAM3TRT_DEVICE uint16_t* queries(int part) const {
@@ -305,15 +305,18 @@ class MemoryAttentionCore {
   }
 
   SAM3TRT_DEVICE void soften(Scores& scores, int key_tile) {
-    if ((key_tile + 1) * kMemoryKeys > keys_) {
-      const int there = keys_ - key_tile * kMemoryKeys;
-      for (int n = 0; n < kMemoryKeys / 8; ++n) {
-        for (int i = 0; i < 4; ++i) {
-          if (8 * n + lane_ % 4 * 2 + i % 2 >= there) scores[0][n][i] = kNoScore;
-        }
+    hide_missing_keys(scores, key_tile);
+    softmax_.soften(scores, warp_);
+  }
+
+  SAM3TRT_DEVICE void hide_missing_keys(Scores& scores, int key_tile) const {
+    const int there = keys_ - key_tile * kMemoryKeys;
+    if (there >= kMemoryKeys) return;
+    for (int n = 0; n < kMemoryKeys / 8; ++n) {
+      for (int i = 0; i < 4; ++i) {
+        if (8 * n + lane_ % 4 * 2 + i % 2 >= there) scores[0][n][i] = kNoScore;
       }
     }
-    softmax_.soften(scores, warp_);
   }
 
   SAM3TRT_DEVICE void rescale() {

@@ -5,8 +5,9 @@
 namespace sam3trt {
 
 /// Sizes of a block of the form below: warpgroups that multiply, 64 queries each, and stages of
-/// keys and of values. Registers of a thread that multiplies; a block has all of its
-/// multiprocessor.
+/// keys and of values; registers of a thread that multiplies, and of one that copies. A block has a
+/// multiprocessor to itself. kKeepsTop: exponentials are relative to a top that stays while it can,
+/// which is quicker but where products take all of the time.
 template <int kValueDim>
 struct MemoryWarpgroupSizes;
 template <>
@@ -16,6 +17,7 @@ struct MemoryWarpgroupSizes<64> {
   static constexpr int kValueStages = 3;
   static constexpr int kRegisters = 160;
   static constexpr int kCopyingRegisters = 32;
+  static constexpr bool kKeepsTop = true;
 };
 template <>
 struct MemoryWarpgroupSizes<256> {
@@ -24,6 +26,7 @@ struct MemoryWarpgroupSizes<256> {
   static constexpr int kValueStages = 2;
   static constexpr int kRegisters = 232;
   static constexpr int kCopyingRegisters = 40;
+  static constexpr bool kKeepsTop = false;
 };
 
 /// Memory attention by wgmma, the matrix instruction of compute capability 9.0. The last warpgroup
@@ -39,9 +42,10 @@ class WarpgroupMemoryAttention
   static constexpr int kMultiplying = 128 * Sizes::kGroups;  // threads
   static constexpr int kThreads = kMultiplying + 128;
   static constexpr int kBarriers = 2 * (Sizes::kKeyStages + Sizes::kValueStages);
-  static constexpr int kSharedElements = Core::kQueryElements +
-                                         Sizes::kKeyStages * Core::kKeyElements +
-                                         Sizes::kValueStages * Core::kValueElements + kBarriers * 4;
+  /// Queries, stages, barriers, then a float of each thread that multiplies.
+  static constexpr int kSharedElements =
+      Core::kQueryElements + Sizes::kKeyStages * Core::kKeyElements +
+      Sizes::kValueStages * Core::kValueElements + kBarriers * 4 + kMultiplying * 2;
 
   SAM3TRT_DEVICE WarpgroupMemoryAttention(const MemoryAttentionArgs& args, Warp& warp,
                                           uint16_t* shared)
@@ -80,7 +84,11 @@ class WarpgroupMemoryAttention
 
   /// Barriers of the stages: of keys that are there, of keys that are used up, the same of values.
   [[nodiscard]] SAM3TRT_DEVICE uint64_t* barriers() const {
-    return reinterpret_cast<uint64_t*>(this->shared_ + kSharedElements - kBarriers * 4);
+    return reinterpret_cast<uint64_t*>(this->shared_ + kSharedElements - kMultiplying * 2) -
+           kBarriers;
+  }
+  [[nodiscard]] SAM3TRT_DEVICE float* unread() const {
+    return reinterpret_cast<float*>(barriers() + kBarriers) + this->thread_;
   }
   [[nodiscard]] SAM3TRT_DEVICE uint64_t* keys_filled(int turn) const {
     return barriers() + turn % Sizes::kKeyStages;
@@ -138,28 +146,58 @@ class WarpgroupMemoryAttention
       warp().fence_shared();
       warp().sync_group();
       start_scores(turn);
-      warp().template wait_products<0>();
-      soften_scores(first, turn);
+      soften_scores(first);
+      release(keys_used(turn));
       pack_scores();
       for (int key = first + 1; key < last; ++key, ++turn) {
         start_scores(turn + 1);
         start_mixing(turn);
-        warp().template wait_products<1>();
-        soften_scores(key, turn + 1);  // while products with values go on
-        end_mixing(turn);
-        this->rescale();
+        soften_and_mix(key, turn + 1);
+        release(keys_used(turn + 1));
+        release(values_used(turn));
         pack_scores();
       }
       start_mixing(turn);
-      end_mixing(turn++);
+      end_mixing();
+      release(values_used(turn++));
       this->end_tile(tile, first, last);
     });
   }
 
-  SAM3TRT_DEVICE void soften_scores(int key, int turn) {
+  /// What start_scores() began becomes exponentials, with a top of its own.
+  SAM3TRT_DEVICE void soften_scores(int key) {
+    warp().template wait_products<0>();
     warp().hold(scores_[0]);
-    release(keys_used(turn));
     this->soften(scores_, key);
+  }
+
+  /// The same while products with values go on, to their end.
+  SAM3TRT_DEVICE void soften_and_mix(int key, int turn) {
+    warp().template wait_products<1>();
+    warp().hold(scores_[0]);
+    if constexpr (Sizes::kKeepsTop) {
+      keep_top(key, turn);
+    } else {
+      this->soften(scores_, key);
+      warp().settle(this->softmax_.sum(0, 0) + this->softmax_.sum(0, 1), unread());
+      end_mixing();
+      this->rescale();
+    }
+  }
+
+  /// With the top as it is, if it can stay: the group decides together, as it multiplies together.
+  SAM3TRT_DEVICE void keep_top(int key, int turn) {
+    this->hide_missing_keys(scores_, key);
+    const bool fits = this->softmax_.soften_below(scores_);
+    const bool again = warp().any_in_group(!fits);
+    end_mixing();
+    if (again) {
+      start_scores(turn);
+      soften_scores(key);
+      this->rescale();
+    } else {
+      this->softmax_.keep();
+    }
   }
 
   SAM3TRT_DEVICE void pack_scores() {
@@ -168,12 +206,11 @@ class WarpgroupMemoryAttention
     }
   }
 
-  SAM3TRT_DEVICE void end_mixing(int turn) {
+  SAM3TRT_DEVICE void end_mixing() {
     warp().template wait_products<0>();
     SAM3TRT_UNROLL for (int part = 0; part < Core::kValueParts; ++part) {
       warp().hold(this->mixed_[part]);
     }
-    release(values_used(turn));
   }
 
   SAM3TRT_DEVICE void release(uint64_t* used) {

@@ -7,12 +7,17 @@
 
 namespace sam3trt {
 
+/// Up to this the sum of a lane's exponentials may go before their top has to be raised: well
+/// within float16.
+inline constexpr float kLargestShare = 16384;
+
 /// Of a key that is not there.
 inline constexpr float kNoScore = -std::numeric_limits<float>::infinity();
 
 /// The softmax of queries whose keys come tile by tile, without the division by the sum
 /// (FlashAttention-2: Dao 2023, algorithm 1). A lane of a warp holds its part of scores as
 /// mma.m16n8k16 has them: of each row tile two queries (r), which three other lanes share.
+/// Exponentials are relative to a top, which is the largest score at some time.
 template <int kRowTiles, int kKeyTiles, typename Warp>
 class RunningSoftmax {
  public:
@@ -52,13 +57,40 @@ class RunningSoftmax {
     }
   }
 
+  /// Scores become exp(score - top), with the top as it is; keep() counts them. False where this
+  /// lane's are too large for that: then all lanes have to soften() the scores instead.
+  SAM3TRT_DEVICE bool soften_below(Scores& scores) {
+    bool fits = true;
+    for (int m = 0; m < kRowTiles; ++m) {
+      for (int r = 0; r < 2; ++r) {
+        const float base = top_[m][r] * kLog2E;
+        float sum = 0;
+        for (int n = 0; n < kKeyTiles; ++n) {
+          for (int i = 2 * r; i < 2 * r + 2; ++i) {
+            scores[m][n][i] = Warp::exp2(Warp::multiply_add(scores[m][n][i], kLog2E, -base));
+            sum += scores[m][n][i];
+          }
+        }
+        share_[m][r] = sum;
+        fits = fits && sum <= kLargestShare;
+      }
+    }
+    return fits;
+  }
+
+  SAM3TRT_DEVICE void keep() {
+    for (int m = 0; m < kRowTiles; ++m) {
+      for (int r = 0; r < 2; ++r) sum_[m][r] += share_[m][r];
+    }
+  }
+
   /// What products so far have to be multiplied by after the last soften().
   [[nodiscard]] SAM3TRT_DEVICE float scale(int m, int r) const { return scale_[m][r]; }
 
   /// Of this lane's keys so far.
   [[nodiscard]] SAM3TRT_DEVICE float sum(int m, int r) const { return sum_[m][r]; }
 
-  /// The largest score so far.
+  /// What exponentials are relative to.
   [[nodiscard]] SAM3TRT_DEVICE float top(int m, int r) const { return top_[m][r]; }
 
   /// The sum of a query over the keys of all lanes that share it.
@@ -69,7 +101,7 @@ class RunningSoftmax {
     return sum;
   }
 
-  /// What a share of the keys whose largest score is `share` counts beside others with `top`.
+  /// What a share of the keys whose top is `share` counts beside others with `top`.
   [[nodiscard]] static SAM3TRT_DEVICE float part(float share, float top) {
     return Warp::exp2((share - top) * kLog2E);
   }
@@ -88,6 +120,7 @@ class RunningSoftmax {
   float top_[kRowTiles][2];
   float sum_[kRowTiles][2];  // of this lane's keys
   float scale_[kRowTiles][2];
+  float share_[kRowTiles][2];  // of the last tile, of this lane's keys
 };
 
 }  // namespace sam3trt

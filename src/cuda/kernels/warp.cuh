@@ -71,6 +71,9 @@ struct GpuWarp : Type {
   static __device__ void sync_block() { __syncthreads(); }
   static __device__ void sync_warp() { __syncwarp(); }
 
+  /// A value that all lanes of the warp have, so that the compiler knows that they do.
+  static __device__ int same_in_warp(int value) { return __shfl_sync(0xFFFFFFFFU, value, 0); }
+
   /// The other lane's value whose number differs by `bit`.
   static __device__ float exchange(float value, int bit) {
     return __shfl_xor_sync(0xFFFFFFFFU, value, bit);
@@ -157,6 +160,18 @@ struct GpuWarpgroup : GpuWarp<Type> {
   static __device__ void sync_group() {
     asm volatile("bar.sync %0, 128;" ::"r"(static_cast<int>(threadIdx.x) / 128 + 1) : "memory");
   }
+  /// Whether it is so in any of the 128 threads of the warpgroup, which all come here. What the
+  /// answer depends on is computed before any later wait.
+  static __device__ bool any_in_group(bool value) {
+    int any = 0;
+    asm volatile(
+        "{ .reg .pred own, any; setp.ne.s32 own, %1, 0; barrier.cta.red.or.pred any, %2, 128, own; "
+        "selp.s32 %0, 1, 0, any; }"
+        : "=r"(any)
+        : "r"(static_cast<int>(value)), "r"(static_cast<int>(threadIdx.x) / 128 + 1)
+        : "memory");
+    return __any_sync(0xFFFFFFFFU, any);  // so that the compiler knows that all lanes have it
+  }
   /// From now on each thread of the warpgroup has this many registers: fewer than before, or more,
   /// for which it waits until others give theirs.
   template <int kCount>
@@ -168,7 +183,8 @@ struct GpuWarpgroup : GpuWarp<Type> {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kCount));
   }
 
-  /// The value is computed before any later wait: it is stored where nobody reads.
+  /// The value is computed before any later wait, for which the compiler knows no reason: it is
+  /// stored where nobody reads.
   static __device__ void settle(float value, const float* unread) {
     asm volatile("st.volatile.shared.f32 [%0], %1;" ::"r"(GpuWarp<Type>::shared_address(unread)),
                  "f"(value)
@@ -195,15 +211,17 @@ struct GpuWarpgroup : GpuWarp<Type> {
     }
   }
 
-  /// A tile's matrix descriptor: rows of 128 bytes with the 128-byte swizzle, of 64 with that of
-  /// 64; 8 rows follow one another.
+  /// A tile's matrix descriptor, of its elements from `first` on: rows of 128 bytes with the
+  /// 128-byte swizzle, of 64 with that of 64; 8 rows follow one another. Shared memory ends before
+  /// 2^18, and only the lower half depends on where the tile lies.
   template <int kDim>
-  static __device__ uint64_t describe(const uint16_t* tile) {
+  static __device__ uint64_t describe(const uint16_t* tile, int first) {
     static_assert(kDim == 64 || kDim == 32);
     constexpr uint64_t kSwizzle = uint64_t{kDim == 64 ? 1 : 2} << 62;
     constexpr uint64_t kRowsApart = uint64_t{8 * kDim * 2 >> 4} << 32;
-    constexpr uint64_t kUnused = uint64_t{1} << 16;
-    return kSwizzle | kRowsApart | kUnused | (GpuWarp<Type>::shared_address(tile) & 0x3FFFF) >> 4;
+    constexpr uint32_t kUnused = uint32_t{1} << 16;
+    const uint32_t low = (GpuWarp<Type>::shared_address(tile) >> 4) + (kUnused + first * 2 / 16);
+    return kSwizzle | kRowsApart | low;
   }
 
   /// d = A B^T over channels 16 k to 16 k + 15, or that added to d: 64 rows of A, 8 kFragments of
@@ -211,7 +229,7 @@ struct GpuWarpgroup : GpuWarp<Type> {
   template <int kDim, int kFragments>
   static __device__ void multiply_shared(float (&d)[kFragments][4], const uint16_t* a,
                                          const uint16_t* b, int k, bool add) {
-    Type::start_shared(d, describe<kDim>(a + 16 * k), describe<kDim>(b + 16 * k), add ? 1 : 0);
+    Type::start_shared(d, describe<kDim>(a, 16 * k), describe<kDim>(b, 16 * k), add ? 1 : 0);
   }
 
   /// d += A B over rows 16 k to 16 k + 15 of B; A as mma.m16n8k16 has it. Starts it; `a` must stay
@@ -219,7 +237,7 @@ struct GpuWarpgroup : GpuWarp<Type> {
   template <int kDim>
   static __device__ void multiply_packed(float (&d)[kDim / 8][4], const uint32_t (&a)[4],
                                          const uint16_t* b, int k) {
-    Type::start_packed(d, a, describe<kDim>(b + 16 * kDim * k));
+    Type::start_packed(d, a, describe<kDim>(b, 16 * kDim * k));
   }
 };
 

@@ -27,7 +27,7 @@ TEST(OperatorKernels, GiveWhatAttentionIsDefinedAs) {
 }
 
 TEST(OperatorKernels, GiveWhatAttentionWithoutRotationIsDefinedAs) {
-  EXPECT_EQ(check_cases(run_plain_attention_cases), 12);  // five of them likewise
+  EXPECT_EQ(check_cases(run_plain_attention_cases), 18);  // five of them likewise
 }
 
 TEST(OperatorKernels, GiveWhatAttentionToAGridIsDefinedAs) {
@@ -35,7 +35,7 @@ TEST(OperatorKernels, GiveWhatAttentionToAGridIsDefinedAs) {
 }
 
 TEST(OperatorKernels, GiveWhatAttentionToMemoriesIsDefinedAs) {
-  EXPECT_EQ(check_cases(run_memory_attention_cases), 22);  // half of them with wgmma
+  EXPECT_EQ(check_cases(run_memory_attention_cases), 28);  // half of them with wgmma
 }
 
 TEST(OperatorKernels, GiveWhatTheBiasByBoxesIsDefinedAs) {
