@@ -41,6 +41,8 @@ KernelLibrary::KernelLibrary(const CudaDevice& device) {
   clean_join_ = function("sam3trt_clean_join");
   clean_count_ = function("sam3trt_clean_count");
   clean_apply_ = function("sam3trt_clean_apply");
+  won_ = function("sam3trt_won");
+  lower_ = function("sam3trt_lower");
   mask_sigmoid_ = function("sam3trt_mask_sigmoid");
   mask_bits_ = function("sam3trt_mask_bits");
   mask_count_ = function("sam3trt_mask_count");
@@ -125,6 +127,18 @@ void KernelLibrary::clean_planes(const Stream& stream, const CleanArgs& args, si
     launch(stream, clean_count_, pixels, pass);
     launch(stream, clean_apply_, pixels, pass);
   }
+}
+
+void KernelLibrary::count_won(const Stream& stream, const WonArgs& args) const {
+  require(args.count > 0 && args.size > 0, "count_won", "at least one plane and one value");
+  launch(stream, won_, {blocks_for(args.size), 1, 1}, args);
+}
+
+void KernelLibrary::lower_planes(const Stream& stream, const LowerArgs& args, size_t planes) const {
+  require(planes > 0 && planes <= static_cast<size_t>(kMaxGridY), "lower_planes",
+          "1 to 65535 planes");
+  require(args.size > 0, "lower_planes", "at least one value");
+  launch(stream, lower_, {blocks_for(args.size), static_cast<int64_t>(planes), 1}, args);
 }
 
 void KernelLibrary::mask_run_lengths(const Stream& stream, const MaskArgs& args,

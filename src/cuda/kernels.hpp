@@ -12,6 +12,7 @@
 #include "cuda/kernels/enlarge.hpp"
 #include "cuda/kernels/kept.hpp"
 #include "cuda/kernels/mask.hpp"
+#include "cuda/kernels/overlap.hpp"
 #include "cuda/kernels/resize.hpp"
 #include "cuda/kernels/select.hpp"
 #include "image/pack_pixels.hpp"
@@ -57,6 +58,12 @@ class KernelLibrary {
   /// args.foreground says.
   void clean_planes(const Stream& stream, const CleanArgs& args, size_t planes) const;
 
+  /// Adds to args.areas.
+  void count_won(const Stream& stream, const WonArgs& args) const;
+
+  /// Changes so many planes.
+  void lower_planes(const Stream& stream, const LowerArgs& args, size_t planes) const;
+
   /// Fills summaries and run_lengths. `tasks` is what args.tasks points to, on the host.
   void mask_run_lengths(const Stream& stream, const MaskArgs& args,
                         const std::vector<MaskTask>& tasks) const;
@@ -95,6 +102,8 @@ class KernelLibrary {
   void* clean_join_;
   void* clean_count_;
   void* clean_apply_;
+  void* won_;
+  void* lower_;
   void* mask_sigmoid_;
   void* mask_bits_;
   void* mask_count_;

@@ -70,6 +70,7 @@ GpuBackend::GpuBackend(std::shared_ptr<const GpuModel> model)
       counts_(model_->device(), model_->kernels()),
       bits_(model_->device(), model_->kernels()),
       cleaner_(model_->device(), model_->kernels()),
+      overlaps_(model_->device(), model_->kernels()),
       object_masks_(model_->device(), model_->kernels(), Semantics::kMeta),
       kept_(model_->device(), model_->kernels()),
       logits_(model_->device()),
@@ -322,6 +323,24 @@ std::vector<CleanedPlane> GpuBackend::clean_planes(std::span<const LogitPlane> p
     cleaned.push_back({std::move(changed[i]), std::move(bits[i])});
   }
   return cleaned;
+}
+
+std::vector<int64_t> GpuBackend::won_areas(std::span<const LogitPlane> planes) {
+  if (planes.empty()) return {};
+  const std::vector<LogitPlane> own = kept_.here(stream_, uploader_, planes);
+  std::vector<DevicePointer> addresses;
+  addresses.reserve(own.size());
+  for (const LogitPlane& plane : own) addresses.push_back(kept_.address_of(plane));
+  return overlaps_.won_areas(stream_, uploader_, addresses,
+                             static_cast<int64_t>(planes.front().size()));
+}
+
+std::vector<LogitPlane> GpuBackend::lowered_planes(std::span<const LogitPlane> planes, float most) {
+  const auto lower = [&](std::span<const DevicePointer> addresses) {
+    overlaps_.lower(stream_, uploader_, addresses, static_cast<int64_t>(planes.front().size()),
+                    most);
+  };
+  return kept_.changed(stream_, uploader_, planes, lower);
 }
 
 LogitPlane GpuBackend::keep_plane(std::vector<float> logits) {

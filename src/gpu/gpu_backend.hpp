@@ -13,6 +13,7 @@
 #include "gpu/gpu_kept.hpp"
 #include "gpu/gpu_masks.hpp"
 #include "gpu/gpu_model.hpp"
+#include "gpu/gpu_overlaps.hpp"
 #include "gpu/gpu_stage.hpp"
 #include "gpu/gpu_texts.hpp"
 #include "runtime/backend.hpp"
@@ -72,6 +73,9 @@ class GpuBackend : public Backend {
                                                               int64_t side) override;
   [[nodiscard]] std::vector<CleanedPlane> clean_planes(std::span<const LogitPlane> planes,
                                                        int64_t side, int64_t max_area) override;
+  [[nodiscard]] std::vector<int64_t> won_areas(std::span<const LogitPlane> planes) override;
+  [[nodiscard]] std::vector<LogitPlane> lowered_planes(std::span<const LogitPlane> planes,
+                                                       float most) override;
   [[nodiscard]] LogitPlane keep_plane(std::vector<float> logits) override;
   [[nodiscard]] std::vector<FoundMask> logit_masks(std::span<const LogitPlane> planes, int64_t side,
                                                    std::array<int64_t, 2> size,
@@ -115,6 +119,7 @@ class GpuBackend : public Backend {
   GpuCounts counts_;
   GpuBits bits_;
   GpuCleaner cleaner_;
+  GpuOverlaps overlaps_;
   GpuMasks object_masks_;  ///< Logits are resized, whatever the semantics.
   GpuKept kept_;
   std::map<std::string, Placed> tensors_;  ///< Of the call.

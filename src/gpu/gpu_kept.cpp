@@ -70,6 +70,12 @@ std::vector<LogitPlane> planes_in(std::vector<DeviceSlot> slots) {
   return planes;
 }
 
+/// Null for a plane that is not in that pool: another backend's stream may have it to write yet.
+const DeviceSlot* slot_of(const LogitPlane& plane, const SlotPool* pool) {
+  const auto* own = dynamic_cast<const DevicePlane*>(plane.store());
+  return own != nullptr && own->slot().pool() == pool ? &own->slot() : nullptr;
+}
+
 SlotPool& pool_of(const CudaDevice& device, std::shared_ptr<SlotPool>& pool, size_t bytes) {
   if (!pool) pool = std::make_shared<SlotPool>(device, bytes);
   if (pool->slot_bytes() == bytes) return *pool;
@@ -208,6 +214,22 @@ std::vector<LogitPlane> GpuKept::changed(
   return planes_in(std::move(slots));
 }
 
+std::vector<LogitPlane> GpuKept::here(const Stream& stream, Uploader& uploader,
+                                      std::span<const LogitPlane> planes) {
+  std::vector<LogitPlane> own(planes.begin(), planes.end());
+  for (LogitPlane& plane : own) {
+    if (slot_of(plane, planes_.get()) != nullptr) continue;
+    plane = keep_plane(stream, uploader, plane.values());
+  }
+  return own;
+}
+
+DevicePointer GpuKept::address_of(const LogitPlane& plane) const {
+  const DeviceSlot* slot = slot_of(plane, planes_.get());
+  if (slot == nullptr) throw Error(ErrorCode::kInternal, "a mask is another backend's");
+  return slot->address();
+}
+
 LogitPlane GpuKept::keep_plane(const Stream& stream, Uploader& uploader,
                                std::span<const float> logits) {
   SlotPool& pool = pool_of(device_, planes_, logits.size_bytes());
@@ -219,10 +241,8 @@ LogitPlane GpuKept::keep_plane(const Stream& stream, Uploader& uploader,
 
 void GpuKept::place(const Stream& stream, Uploader& uploader, DevicePointer to,
                     const LogitPlane& plane) const {
-  const auto* own = dynamic_cast<const DevicePlane*>(plane.store());
-  // Another backend's stream may have it to write yet, so that one comes by way of the host.
-  if (own != nullptr && own->slot().pool() == planes_.get()) {
-    copy_on_device(stream, to, own->slot().address(), own->slot().size_bytes());
+  if (const DeviceSlot* slot = slot_of(plane, planes_.get())) {
+    copy_on_device(stream, to, slot->address(), slot->size_bytes());
   } else {
     uploader.upload(stream, to, std::as_bytes(plane.values()));
   }

@@ -62,6 +62,14 @@ class GpuKept {
       const Stream& stream, Uploader& uploader, std::span<const LogitPlane> planes,
       const std::function<void(std::span<const DevicePointer>)>& change);
 
+  /// The same planes, those that are not kept here as copies that are: all of one size. Throws
+  /// Error(kInternal) for another size.
+  [[nodiscard]] std::vector<LogitPlane> here(const Stream& stream, Uploader& uploader,
+                                             std::span<const LogitPlane> planes);
+
+  /// Of a plane that is kept here. Throws Error(kInternal) for another one.
+  [[nodiscard]] DevicePointer address_of(const LogitPlane& plane) const;
+
   /// Logits of the host. Does not wait.
   [[nodiscard]] LogitPlane keep_plane(const Stream& stream, Uploader& uploader,
                                       std::span<const float> logits);

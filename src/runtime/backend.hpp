@@ -184,6 +184,13 @@ class Backend {
   /// not finite, but for those of components that were checked when they ran.
   [[nodiscard]] virtual std::vector<CleanedPlane> clean_planes(std::span<const LogitPlane> planes,
                                                                int64_t side, int64_t max_area) = 0;
+  /// How many pixels each of some planes of as many logits wins, where every pixel goes to the
+  /// highest logit above 0, the first of equals. Waits.
+  [[nodiscard]] virtual std::vector<int64_t> won_areas(std::span<const LogitPlane> planes) = 0;
+  /// Copies whose logits are at most `most`, where this backend uses them without a copy on the
+  /// host.
+  [[nodiscard]] virtual std::vector<LogitPlane> lowered_planes(std::span<const LogitPlane> planes,
+                                                               float most) = 0;
   /// Logits of the host there; all planes that a backend keeps have one size.
   [[nodiscard]] virtual LogitPlane keep_plane(std::vector<float> logits) = 0;
 

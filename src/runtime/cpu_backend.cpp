@@ -11,6 +11,7 @@
 #include "image/mask_cleanup.hpp"
 #include "image/resize.hpp"
 #include "image/rle.hpp"
+#include "runtime/plane_overlap.hpp"
 #include "runtime/stage.hpp"
 
 namespace sam3trt {
@@ -335,6 +336,14 @@ std::vector<CleanedPlane> CpuBackend::clean_planes(std::span<const LogitPlane> p
     cleaned[i].plane = std::move(logits);
   });
   return cleaned;
+}
+
+std::vector<int64_t> CpuBackend::won_areas(std::span<const LogitPlane> planes) {
+  return sam3trt::won_areas(planes);
+}
+
+std::vector<LogitPlane> CpuBackend::lowered_planes(std::span<const LogitPlane> planes, float most) {
+  return sam3trt::lowered_planes(planes, most);
 }
 
 std::vector<FoundMask> CpuBackend::logit_masks(std::span<const LogitPlane> planes, int64_t side,

@@ -108,6 +108,9 @@ class CpuBackend : public Backend {
                                                               int64_t side) override;
   [[nodiscard]] std::vector<CleanedPlane> clean_planes(std::span<const LogitPlane> planes,
                                                        int64_t side, int64_t max_area) override;
+  [[nodiscard]] std::vector<int64_t> won_areas(std::span<const LogitPlane> planes) override;
+  [[nodiscard]] std::vector<LogitPlane> lowered_planes(std::span<const LogitPlane> planes,
+                                                       float most) override;
   [[nodiscard]] LogitPlane keep_plane(std::vector<float> logits) override { return logits; }
   [[nodiscard]] std::vector<FoundMask> logit_masks(std::span<const LogitPlane> planes, int64_t side,
                                                    std::array<int64_t, 2> size,

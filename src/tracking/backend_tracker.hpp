@@ -29,6 +29,13 @@ class BackendTracker : public TrackerModel {
                                                  MaskPlace masks) override;
   [[nodiscard]] std::vector<LogitMask> clean(std::span<const LogitPlane> masks,
                                              int64_t max_area) override;
+  [[nodiscard]] std::vector<int64_t> won_areas(std::span<const LogitPlane> masks) override {
+    return backend_.won_areas(masks);
+  }
+  [[nodiscard]] std::vector<LogitPlane> lowered(std::span<const LogitPlane> masks,
+                                                float most) override {
+    return backend_.lowered_planes(masks, most);
+  }
   [[nodiscard]] std::vector<FrameMask> frame_masks(std::span<const LogitPlane> logits,
                                                    std::array<int64_t, 2> size) override;
   [[nodiscard]] std::vector<FrameMemory> remember(std::span<const MemoryInput> masks) override;

@@ -16,6 +16,11 @@ class BitMask {
   /// Of bits as pack_above() gives them.
   explicit BitMask(std::vector<uint64_t> words);
 
+  /// Of `size` pixels, none set.
+  [[nodiscard]] static BitMask nothing(size_t size) {
+    return BitMask(std::vector<uint64_t>((size + 63) / 64));
+  }
+
   [[nodiscard]] int64_t area() const { return area_; }
   [[nodiscard]] bool empty() const { return area_ == 0; }
   [[nodiscard]] std::span<const uint64_t> words() const { return words_; }  ///< As packed.

@@ -25,60 +25,28 @@ std::map<size_t, std::vector<size_t>> groups_of(std::span<const size_t> concepts
   return groups;
 }
 
-/// Logits of the group's masks that have some of the pixels come to the host, where they are not
-/// there: several at a time, because each waits for its copy.
-void bring_logits(std::span<const LogitMask> masks, std::span<const size_t> group,
-                  std::span<const uint64_t> pixels) {
-  std::vector<const LogitPlane*> wanted;
-  for (const size_t index : group) {
-    const auto own = masks[index].bits.words();
-    for (size_t w = 0; w < pixels.size(); ++w) {
-      if ((own[w] & pixels[w]) == 0) continue;
-      wanted.push_back(&masks[index].logits);
-      break;
-    }
-  }
-  run_parallel(wanted.size(), 2, [&](size_t i) { static_cast<void>(wanted[i]->values()); });
-}
-
-/// Pixels that each mask of a group keeps when the highest logit, the first of equals, takes all.
-/// Only those that several masks have are looked at.
-std::vector<int64_t> kept_areas(std::span<const LogitMask> masks, std::span<const size_t> group) {
-  constexpr size_t kBits = 64;
+/// Those of a group that share pixels with others of it.
+std::vector<size_t> overlapping(std::span<const LogitMask> masks, std::span<const size_t> group) {
   const size_t words = masks[group.front()].bits.words().size();
   std::vector<uint64_t> once(words);
   std::vector<uint64_t> several(words);
-  std::vector<int64_t> areas;
   for (const size_t index : group) {
-    areas.push_back(masks[index].bits.area());
     const auto own = masks[index].bits.words();
     for (size_t w = 0; w < words; ++w) {
       several[w] |= once[w] & own[w];
       once[w] |= own[w];
     }
   }
-  bring_logits(masks, group, several);
-  for (size_t w = 0; w < words; ++w) {
-    if (several[w] == 0) continue;
-    const size_t count = std::min(kBits, masks[group.front()].logits.size() - w * kBits);
-    std::array<float, kBits> highest{};
-    std::array<uint32_t, kBits> owner{};
-    for (size_t i = 0; i < group.size(); ++i) {
-      const uint64_t shared = masks[group[i]].bits.words()[w] & several[w];
-      if (shared == 0) continue;
-      areas[i] -= std::popcount(shared);
-      const auto mask = masks[group[i]].logits.values().subspan(w * kBits, count);
-      for (size_t pixel = 0; pixel < count; ++pixel) {
-        const bool higher = mask[pixel] > highest[pixel];
-        highest[pixel] = higher ? mask[pixel] : highest[pixel];
-        owner[pixel] = higher ? static_cast<uint32_t>(i) : owner[pixel];
-      }
-    }
-    for (uint64_t rest = several[w]; rest != 0; rest &= rest - 1) {
-      ++areas[owner[static_cast<size_t>(std::countr_zero(rest))]];
+  std::vector<size_t> found;
+  for (const size_t index : group) {
+    const auto own = masks[index].bits.words();
+    for (size_t w = 0; w < words; ++w) {
+      if ((own[w] & several[w]) == 0) continue;
+      found.push_back(index);
+      break;
     }
   }
-  return areas;
+  return found;
 }
 
 }  // namespace
@@ -115,19 +83,32 @@ void suppress_recently_hidden(std::span<TextTrack> tracks, std::span<LogitMask> 
   }
 }
 
-void suppress_shrunk(std::span<LogitMask> masks, std::span<const size_t> concepts) {
+void suppress_shrunk(std::span<LogitMask> masks, std::span<const size_t> concepts,
+                     PlaneWork& work) {
   constexpr float kLeastKept = 0.3F;
+  std::vector<size_t> shrunk;
+  std::vector<LogitPlane> planes;
   for (const auto& [concept_index, group] : groups_of(concepts)) {
     if (group.size() < 2) continue;
-    const std::vector<int64_t> kept = kept_areas(masks, group);
-    for (size_t i = 0; i < group.size(); ++i) {
-      LogitMask& mask = masks[group[i]];
-      const int64_t area = std::max<int64_t>(mask.bits.area(), 1);
-      if (static_cast<float>(kept[i]) / static_cast<float>(area) >= kLeastKept) continue;
-      Logits values = values_of(mask.logits);
-      for (float& value : values) value = std::min(value, kHiddenLogit);
-      mask = LogitMask(std::move(values));
+    for (const size_t index : group) {
+      if (masks[index].bits.empty()) shrunk.push_back(index);
     }
+    const std::vector<size_t> some = overlapping(masks, group);
+    if (some.empty()) continue;
+    planes.clear();
+    for (const size_t index : some) planes.push_back(masks[index].logits);
+    const std::vector<int64_t> won = work.won_areas(planes);
+    for (size_t i = 0; i < some.size(); ++i) {
+      const auto area = static_cast<float>(masks[some[i]].bits.area());
+      if (static_cast<float>(won[i]) / area < kLeastKept) shrunk.push_back(some[i]);
+    }
+  }
+  planes.clear();
+  for (const size_t index : shrunk) planes.push_back(masks[index].logits);
+  std::vector<LogitPlane> hidden = work.lowered(planes, kHiddenLogit);
+  for (size_t i = 0; i < shrunk.size(); ++i) {
+    const size_t size = planes[i].size();
+    masks[shrunk[i]] = LogitMask(std::move(hidden[i]), BitMask::nothing(size));
   }
 }
 

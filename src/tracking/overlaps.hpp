@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/tracker_config.hpp"
+#include "tracking/plane_work.hpp"
 #include "tracking/text_track.hpp"
 
 namespace sam3trt {
@@ -18,10 +19,10 @@ void suppress_recently_hidden(std::span<TextTrack> tracks, std::span<LogitMask> 
                               std::span<const size_t> removed, const FrameTime& time,
                               const TrackerConfig& config);
 
-/// Masks of one concept that keep less than 30 % of their area when every pixel goes to the highest
-/// logit become at most -10 everywhere. `concepts[i]` is that of masks[i]. Logits are looked at
-/// only of masks that overlap others.
-void suppress_shrunk(std::span<LogitMask> masks, std::span<const size_t> concepts);
+/// Of several masks of one concept those that keep less than 30 % of their area when every pixel
+/// goes to the highest logit, and empty ones, become at most -10 everywhere. `concepts[i]` is that
+/// of masks[i]. Logits are looked at only of masks that overlap others, where `work` has them.
+void suppress_shrunk(std::span<LogitMask> masks, std::span<const size_t> concepts, PlaneWork& work);
 
 /// A mask of a frame that may have to give pixels away.
 struct ShownMask {

@@ -102,7 +102,7 @@ void TextTracker::remember(TextTracks& all, const FrameTime& time, Frame& frame,
     if (frame.shown[i].empty() || config_.recondition_on_trk_masks) continue;
     masks[i] = LogitMask(confident(frame.shown[i]));
   }
-  suppress_shrunk(masks, concepts);
+  suppress_shrunk(masks, concepts, model_);
   std::vector<MemoryInput> inputs;
   std::vector<size_t> whose;
   for (size_t i = 0; i < all.tracks.size(); ++i) {

@@ -138,7 +138,8 @@ void TextTracker::remember_groups(TextTracks& all, const FrameTime& time,
     masks[i] = LogitMask(std::move(mask));
   });
   for (const TextTrack& track : all.tracks) concepts.push_back(track.concept_index);
-  suppress_shrunk(masks, concepts);
+  HostPlanes host;  // these masks are larger than those of the model
+  suppress_shrunk(masks, concepts, host);
   std::vector<MemoryInput> inputs;
   for (LogitMask& mask : masks) {
     const float score = mask_score(mask.bits);

@@ -12,6 +12,7 @@
 #include "sam3trt/image_view.hpp"
 #include "sam3trt/prompt.hpp"
 #include "tracking/bit_mask.hpp"
+#include "tracking/plane_work.hpp"
 
 namespace sam3trt {
 
@@ -138,14 +139,9 @@ struct LogitMask {
 /// The networks behind tracking, with numbers in host memory, but for memories and masks that are
 /// only passed on. What is returned
 /// belongs to the frame of the last encode(). Functions throw Error(kInternal) for numbers that are
-/// not finite.
-class TrackerModel {
+/// not finite. Masks of PlaneWork are of mask_side * mask_side logits.
+class TrackerModel : public PlaneWork {
  public:
-  TrackerModel() = default;
-  virtual ~TrackerModel() = default;
-  TrackerModel(const TrackerModel&) = delete;
-  TrackerModel& operator=(const TrackerModel&) = delete;
-
   [[nodiscard]] virtual const TrackSizes& sizes() const = 0;
 
   /// Makes an image the current frame.

@@ -20,6 +20,7 @@
 #include "cuda/kernels/memory_attention_mma.hpp"
 #include "cuda/kernels/memory_attention_warpgroup.hpp"
 #include "cuda/kernels/normalise.hpp"
+#include "cuda/kernels/overlap.hpp"
 #include "cuda/kernels/query_position.hpp"
 #include "cuda/kernels/resize.hpp"
 #include "cuda/kernels/select.hpp"
@@ -201,6 +202,8 @@ std::map<std::string, Kernel>& kernels() {
       {"sam3trt_clean_join", {plain<CleanArgs>(clean_join_body)}},
       {"sam3trt_clean_count", {plain<CleanArgs>(clean_count_body)}},
       {"sam3trt_clean_apply", {plain<CleanArgs>(clean_apply_body)}},
+      {"sam3trt_won", {plain<WonArgs>(won_body)}},
+      {"sam3trt_lower", {plain<LowerArgs>(lower_body)}},
       {"sam3trt_count", {shared<CountArgs, CountSums>(count_part_body, count_sum_body)}},
       {"sam3trt_mask_scan_columns",
        {shared<MaskArgs, MaskSums>(mask_sum_columns_body, mask_scan_columns_body)}},

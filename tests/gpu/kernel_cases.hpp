@@ -41,6 +41,10 @@ void run_kept_cases(const CudaDevice& device, const CaseOptions& options,
 void run_clean_cases(const CudaDevice& device, const CaseOptions& options,
                      const std::function<void(const CaseResult&)>& report);
 
+/// The same of what tells which masks win where they overlap.
+void run_overlap_cases(const CudaDevice& device, const CaseOptions& options,
+                       const std::function<void(const CaseResult&)>& report);
+
 /// The same of the attention kernels, against attention in float64; those of full size only when
 /// launches are timed.
 void run_attention_cases(const CudaDevice& device, const CaseOptions& options,

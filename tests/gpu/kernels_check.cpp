@@ -28,6 +28,7 @@ int run(int ordinal, int launches) {
   };
   sam3trt::run_kernel_cases(device, {.exact = false, .timed_launches = launches}, report);
   sam3trt::run_clean_cases(device, {.exact = false, .timed_launches = launches}, report);
+  sam3trt::run_overlap_cases(device, {.exact = false, .timed_launches = launches}, report);
   sam3trt::run_kept_cases(device, {.exact = false, .timed_launches = launches}, report);
   sam3trt::run_attention_cases(device, {.exact = false, .timed_launches = launches}, report);
   sam3trt::run_plain_attention_cases(device, {.exact = false, .timed_launches = launches}, report);

@@ -21,7 +21,8 @@ class Batch:
 
     ids int8 [B, T, S, S] and tokens [B, T, cells, width] are on the device, pixels [B, T, items]
     on the host. `numbers` [T] are the times of the frames as memory counts them. Only what is seen
-    on a clip's first frame becomes a row.
+    on a clip's first frame becomes a row, and of many rows a few are left out, so that few counts
+    of them occur: cuDNN prepares convolutions for each count anew, which takes a second.
     """
 
     def __init__(self, ids, tokens, pixels, numbers, objects: int, rng: np.random.Generator):
@@ -30,6 +31,8 @@ class Batch:
             found = rng.permutation(np.flatnonzero(first >= 2 * FEWEST_PIXELS))[:objects]
             clips += [clip] * len(found)
             items += found.tolist()
+        kept = rng.permutation(len(clips))[: rounded_rows(len(clips))]
+        clips, items = [clips[row] for row in kept], [items[row] for row in kept]
         self.rows, self.frames = len(clips), ids.shape[1]
         self.numbers = [int(number) for number in numbers]
         counts = pixels[clips, :, items] if clips else np.zeros((0, self.frames), np.int32)
@@ -63,6 +66,12 @@ class Batch:
 
     def loss(self, out: dict, t: int | slice) -> tuple[torch.Tensor, dict]:
         return decoded_loss(out, self.truth(t))
+
+
+def rounded_rows(count: int) -> int:
+    """The largest number of four significant binary digits that is at most `count`."""
+    step = 1 << max(count.bit_length() - 4, 0)
+    return count // step * step
 
 
 def tokens_of(image: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@
 #include "cuda/kernels/enlarge.hpp"
 #include "cuda/kernels/kept.hpp"
 #include "cuda/kernels/mask.hpp"
+#include "cuda/kernels/overlap.hpp"
 #include "cuda/kernels/resize.hpp"
 #include "cuda/kernels/select.hpp"
 #include "image/pack_pixels.hpp"
@@ -80,6 +81,14 @@ __global__ void sam3trt_clean_count(const __grid_constant__ sam3trt::CleanArgs a
 
 __global__ void sam3trt_clean_apply(const __grid_constant__ sam3trt::CleanArgs args) {
   sam3trt::clean_apply_body(args, here());
+}
+
+__global__ void sam3trt_won(const __grid_constant__ sam3trt::WonArgs args) {
+  sam3trt::won_body(args, here());
+}
+
+__global__ void sam3trt_lower(const __grid_constant__ sam3trt::LowerArgs args) {
+  sam3trt::lower_body(args, here());
 }
 
 __global__ void sam3trt_mask_sigmoid(const __grid_constant__ sam3trt::MaskArgs args) {

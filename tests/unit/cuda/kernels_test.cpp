@@ -51,6 +51,11 @@ TEST(KernelLibrary, RefusesArgumentsThatMakeNoSense) {
   EXPECT_THROW(kernels.clean_planes(stream, clean, 1), Error);
   clean.side = 1;
   EXPECT_THROW(kernels.clean_planes(stream, clean, 0), Error);
+  EXPECT_THROW(kernels.count_won(stream, {}), Error);
+  EXPECT_THROW(kernels.lower_planes(stream, {}, 1), Error);
+  LowerArgs lower;
+  lower.size = 1;
+  EXPECT_THROW(kernels.lower_planes(stream, lower, 0), Error);
   EXPECT_THROW((void)pack_taps(0, 5), Error);
 }
 

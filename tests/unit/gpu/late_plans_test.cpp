@@ -262,6 +262,39 @@ TEST_F(LatePlansTest, MasksOfLogitsAreThoseOfTheCpuToThePixelWhereverTheyAre) {
       Error);
 }
 
+TEST_F(LatePlansTest, MasksWinAndAreLoweredAsOnTheCpuWhereverTheyWere) {
+  GpuBackend backend(open());
+  CpuBackend cpu(std::make_shared<SharedEngines>(graphs_.all_engines()), config_, Semantics::kHf,
+                 {});
+  constexpr int kSize = 81;
+  std::vector<LogitPlane> planes;
+  backend.begin();
+  for (int i = 0; i < 7; ++i) {
+    std::vector<float> logits;
+    for (int pixel = 0; pixel < kSize; ++pixel) {
+      logits.push_back(static_cast<float>((pixel * 7 + i * pixel % 5) % 11) - 6.0F);
+    }
+    planes.push_back(i % 3 == 0 ? backend.keep_plane(logits) : LogitPlane(logits));
+  }
+  const std::vector<int64_t> areas = backend.won_areas(planes);
+  EXPECT_EQ(areas, cpu.won_areas(planes));
+  EXPECT_GT(std::ranges::count_if(areas, [](int64_t area) { return area > 0; }), 2);
+  const std::vector<LogitPlane> lowered = backend.lowered_planes(planes, 2.0F);
+  const std::vector<LogitPlane> wanted = cpu.lowered_planes(planes, 2.0F);
+  ASSERT_EQ(lowered.size(), planes.size());
+  for (size_t i = 0; i < lowered.size(); ++i) {
+    EXPECT_THAT(lowered[i].values(), testing::ElementsAreArray(wanted[i].values()));
+    EXPECT_FALSE(std::ranges::equal(lowered[i].values(), planes[i].values()));
+  }
+  EXPECT_EQ(backend.won_areas(planes), areas);  // what was given is as it was
+  EXPECT_TRUE(backend.won_areas({}).empty());
+  EXPECT_TRUE(backend.lowered_planes({}, 0.0F).empty());
+  planes.emplace_back(std::vector<float>(4));
+  EXPECT_THROW(static_cast<void>(backend.won_areas(planes)), Error);
+  EXPECT_THROW(static_cast<void>(backend.lowered_planes(planes, 0.0F)), Error);
+  backend.end();
+}
+
 TEST_F(LatePlansTest, CleanedMasksAreThoseOfTheCpuWhereverTheyWere) {
   GpuBackend backend(open());
   CpuBackend cpu(std::make_shared<SharedEngines>(graphs_.all_engines()), config_, Semantics::kHf,

@@ -98,6 +98,14 @@ class FakeTracker : public TrackerModel {
     return cleaned;
   }
 
+  [[nodiscard]] std::vector<int64_t> won_areas(std::span<const LogitPlane> masks) override {
+    return HostPlanes().won_areas(masks);
+  }
+  [[nodiscard]] std::vector<LogitPlane> lowered(std::span<const LogitPlane> masks,
+                                                float most) override {
+    return HostPlanes().lowered(masks, most);
+  }
+
   [[nodiscard]] std::vector<FrameMask> frame_masks(std::span<const LogitPlane> logits,
                                                    std::array<int64_t, 2> size) override {
     std::vector<FrameMask> masks;

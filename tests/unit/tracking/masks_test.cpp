@@ -364,7 +364,8 @@ TEST(Overlaps, BackwardsTheSmallerFrameIsTheMoreRecent) {
 TEST(Overlaps, AMaskThatKeepsLittleOfItselfIsGivenUp) {
   auto masks = logit_masks({{5, 5, 5, 5, -5, -5}, {6, 6, 6, 1, -20, 2}, {9, 9, 9, 9, 9, 9}});
   const std::vector<size_t> concepts = {0, 0, 1};
-  suppress_shrunk(masks, concepts);
+  HostPlanes host;
+  suppress_shrunk(masks, concepts, host);
   EXPECT_THAT(logits_of(masks)[0], ElementsAre(-10, -10, -10, -10, -10, -10));
   EXPECT_THAT(logits_of(masks)[1], ElementsAre(6, 6, 6, 1, -20, 2));
   EXPECT_THAT(logits_of(masks)[2], testing::Each(9.0F));
@@ -403,7 +404,8 @@ TEST(Overlaps, AreasThatAreKeptAreThoseOfEveryPixelByItself) {
       for (float& value : expected[i]) value = std::min(value, -10.0F);
     }
     auto parted = logit_masks(masks);
-    suppress_shrunk(parted, concepts);
+    HostPlanes host;
+    suppress_shrunk(parted, concepts, host);
     EXPECT_EQ(logits_of(parted), expected);
   }
 }
