@@ -1,6 +1,8 @@
 #include "image/rle.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cstddef>
 #include <limits>
 
 #include "base/checked.hpp"
@@ -203,23 +205,74 @@ std::vector<uint32_t> rle_union(std::span<const uint32_t> a, std::span<const uin
   return combine(a, b, pixels, [](bool in_a, bool in_b) { return in_a || in_b; });
 }
 
+std::vector<uint64_t> rle_bits(std::span<const uint32_t> counts, int64_t height, int64_t width) {
+  constexpr size_t kBits = 64;
+  constexpr uint64_t kAll = ~uint64_t{0};
+  std::vector<uint64_t> bits((filled_size(counts, height, width) + kBits - 1) / kBits);
+  size_t begin = 0;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const size_t end = begin + counts[i];
+    if (i % 2 == 1 && end > begin) {
+      const size_t last = (end - 1) / kBits;
+      const uint64_t from = kAll << begin % kBits;
+      const uint64_t until = kAll >> (kBits - 1 - (end - 1) % kBits);
+      if (begin / kBits == last) {
+        bits[last] |= from & until;
+      } else {
+        bits[begin / kBits] |= from;
+        std::fill(bits.begin() + static_cast<std::ptrdiff_t>(begin / kBits + 1),
+                  bits.begin() + static_cast<std::ptrdiff_t>(last), kAll);
+        bits[last] |= until;
+      }
+    }
+    begin = end;
+  }
+  return bits;
+}
+
+std::vector<uint32_t> rle_of_bits(std::span<const uint64_t> bits, int64_t height, int64_t width) {
+  constexpr size_t kBits = 64;
+  const size_t pixels = pixel_count(height, width);
+  std::vector<uint32_t> counts;
+  size_t begin = 0;
+  uint64_t before = 0;  // the last pixel of the word before
+  for (size_t word = 0; word < (pixels + kBits - 1) / kBits; ++word) {
+    uint64_t changes = bits[word] ^ (bits[word] << 1U | before);
+    before = bits[word] >> (kBits - 1);
+    for (; changes != 0; changes &= changes - 1) {
+      const size_t at = word * kBits + static_cast<size_t>(std::countr_zero(changes));
+      if (at >= pixels) break;
+      counts.push_back(static_cast<uint32_t>(at - begin));
+      begin = at;
+    }
+  }
+  counts.push_back(static_cast<uint32_t>(pixels - begin));
+  return counts;
+}
+
 std::array<float, 4> rle_box(std::span<const uint32_t> counts, int64_t height) {
   int64_t left = -1;
   int64_t right = -1;
   int64_t top = height;
   int64_t bottom = -1;
-  int64_t begin = 0;
+  int64_t column = 0;  // of the first pixel of a run
+  int64_t row = 0;
   for (size_t i = 0; i < counts.size(); ++i) {
-    const int64_t end = begin + counts[i];
-    if (i % 2 == 1 && end > begin) {
-      if (left < 0) left = begin / height;
-      right = (end - 1) / height;
-      const bool several =
-          begin / height != (end - 1) / height;  // columns: then it meets the edges
-      top = std::min(top, several ? 0 : begin % height);
-      bottom = std::max(bottom, several ? height - 1 : (end - 1) % height);
+    if (counts[i] == 0) continue;
+    const int64_t last = row + counts[i] - 1;
+    const int64_t columns = last < height ? 0 : last / height;  // further ones
+    if (i % 2 == 1) {
+      if (left < 0) left = column;
+      right = column + columns;
+      top = std::min(top, columns > 0 ? 0 : row);
+      bottom = std::max(bottom, columns > 0 ? height - 1 : last);
     }
-    begin = end;
+    column += columns;
+    row = last + 1 - columns * height;
+    if (row == height) {
+      row = 0;
+      ++column;
+    }
   }
   if (left < 0) return {};
   return {static_cast<float>(left), static_cast<float>(top), static_cast<float>(right),

@@ -41,6 +41,16 @@ namespace sam3trt {
                                               std::span<const uint32_t> b, int64_t height,
                                               int64_t width);
 
+/// The pixels inside, packed in the order of the runs: bit i % 64 of word i / 64 is pixel i. Throws
+/// as rle_subtract does.
+[[nodiscard]] std::vector<uint64_t> rle_bits(std::span<const uint32_t> counts, int64_t height,
+                                             int64_t width);
+
+/// Inverse of rle_bits, as rle_counts would give them; bits beyond the last pixel are not looked
+/// at.
+[[nodiscard]] std::vector<uint32_t> rle_of_bits(std::span<const uint64_t> bits, int64_t height,
+                                                int64_t width);
+
 /// x0 y0 x1 y1: first and last column and row of the pixels inside; zeros for an empty mask.
 [[nodiscard]] std::array<float, 4> rle_box(std::span<const uint32_t> counts, int64_t height);
 

@@ -49,6 +49,44 @@ std::vector<size_t> overlapping(std::span<const LogitMask> masks, std::span<cons
   return found;
 }
 
+std::vector<uint32_t> nothing(int64_t height, int64_t width) {
+  return {static_cast<uint32_t>(height * width)};
+}
+
+/// part_pixels() of a group by falling score, for masks of few runs.
+void part_runs(std::span<ShownMask> masks, std::span<const size_t> group, int64_t height,
+               int64_t width) {
+  std::vector<uint32_t> taken = nothing(height, width);
+  for (const size_t index : group) {
+    std::vector<uint32_t>& counts = masks[index].counts;
+    std::vector<uint32_t> before = rle_union(taken, counts, height, width);
+    std::swap(before, taken);
+    counts = masks[index].object_score > 0.0F ? rle_subtract(counts, before, height, width)
+                                              : nothing(height, width);
+  }
+}
+
+/// The same for masks of many runs, noise: pixel by pixel, 64 at a time.
+void part_bits(std::span<ShownMask> masks, std::span<const size_t> group, int64_t height,
+               int64_t width) {
+  std::vector<std::vector<uint64_t>> bits(group.size());
+  run_parallel(group.size(), 2,
+               [&](size_t i) { bits[i] = rle_bits(masks[group[i]].counts, height, width); });
+  std::vector<uint64_t> taken(bits.front().size());
+  for (std::vector<uint64_t>& own : bits) {
+    for (size_t word = 0; word < taken.size(); ++word) {
+      const uint64_t all = own[word];
+      own[word] &= ~taken[word];
+      taken[word] |= all;
+    }
+  }
+  run_parallel(group.size(), 2, [&](size_t i) {
+    ShownMask& mask = masks[group[i]];
+    mask.counts =
+        mask.object_score > 0.0F ? rle_of_bits(bits[i], height, width) : nothing(height, width);
+  });
+}
+
 }  // namespace
 
 void suppress_recently_hidden(std::span<TextTrack> tracks, std::span<LogitMask> masks,
@@ -119,14 +157,13 @@ void part_pixels(std::span<ShownMask> masks, int64_t height, int64_t width) {
   for (auto& [concept_index, group] : groups_of(concepts)) {
     std::ranges::stable_sort(group, std::ranges::greater{},
                              [&](size_t i) { return masks[i].object_score; });
-    const std::vector<uint32_t> nothing = {static_cast<uint32_t>(height * width)};
-    std::vector<uint32_t> taken = nothing;
-    for (const size_t index : group) {
-      std::vector<uint32_t>& counts = masks[index].counts;
-      std::vector<uint32_t> before = rle_union(taken, counts, height, width);
-      std::swap(before, taken);
-      counts =
-          masks[index].object_score > 0.0F ? rle_subtract(counts, before, height, width) : nothing;
+    size_t runs = 0;
+    for (const size_t index : group) runs += masks[index].counts.size();
+    const auto words = static_cast<size_t>(height * width / 64);
+    if (runs > words * group.size() / 4) {
+      part_bits(masks, group, height, width);
+    } else {
+      part_runs(masks, group, height, width);
     }
   }
 }

@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/parallel.hpp"
 #include "tracking/frame_result.hpp"
 #include "tracking/object_input.hpp"
 #include "tracking/text_tracker.hpp"
@@ -256,9 +257,14 @@ HeldFrame TrackingSession::hold(const TrackingState& state, const ImageView& ima
   if (logits.empty()) return held;
   std::vector<FrameMask> masks = model_.frame_masks(logits, {image.width, image.height});
   const int64_t side = model_.sizes().mask_side();
-  auto mask = masks.begin();
+  std::vector<TrackedObject> shown(masks.size());
+  run_parallel(masks.size(), 4, [&](size_t i) {
+    const TrackStepOutput& output = i < texts.size() ? texts[i].output : objects[i - texts.size()];
+    shown[i] = shown_object(output, std::move(masks[i]), image.height);
+  });
+  auto next = shown.begin();
   for (const TextOutput& text : texts) {
-    TrackedObject object = shown_object(text.output, std::move(*mask++), image.height);
+    TrackedObject& object = *next++;
     if (object.area == 0) continue;
     object.prompt = state.concepts[text.concept_index].text;
     object.score = text.score;
@@ -267,7 +273,7 @@ HeldFrame TrackingSession::hold(const TrackingState& state, const ImageView& ima
     held.objects.push_back({std::move(object), text.concept_index});
   }
   for (const TrackStepOutput& output : objects) {
-    TrackedObject object = shown_object(output, std::move(*mask++), image.height);
+    TrackedObject& object = *next++;
     if (object.area == 0 && !options_.logits) continue;
     if (options_.logits) object.logits = {side, values_of(output.mask)};
     held.objects.push_back({std::move(object), std::nullopt});

@@ -208,5 +208,29 @@ TEST(Rle, CombinesOnlyRunsThatFillTheMask) {
   EXPECT_THROW((void)rle_union(good, good, int64_t{1} << 40, int64_t{1} << 40), Error);
 }
 
+TEST(Rle, BitsGoToRunsAndBack) {
+  std::mt19937 random(3);
+  for (const auto& [height, width] : std::vector<std::pair<int64_t, int64_t>>{
+           {1, 1}, {8, 8}, {1, 64}, {64, 2}, {13, 5}, {50, 41}, {1, 65}}) {
+    for (const uint32_t share : {0U, 1U, 4U, 7U, 8U}) {
+      std::vector<uint8_t> mask(static_cast<size_t>(height * width));
+      for (uint8_t& value : mask) value = random() % 8 < share ? 1 : 0;
+      const auto counts = rle_counts(mask, height, width);
+      const auto bits = rle_bits(counts, height, width);
+      for (size_t pixel = 0; pixel < mask.size(); ++pixel) {  // column by column
+        const auto row = static_cast<int64_t>(pixel) % height;
+        const auto column = static_cast<int64_t>(pixel) / height;
+        EXPECT_EQ(bits[pixel / 64] >> pixel % 64 & 1U,
+                  mask[static_cast<size_t>(row * width + column)]);
+      }
+      EXPECT_EQ(rle_of_bits(bits, height, width), counts);
+      EXPECT_EQ(rle_bits(rle_of_bits(bits, height, width), height, width), bits);
+    }
+  }
+  EXPECT_THROW((void)rle_bits(std::vector<uint32_t>{3}, 2, 2), Error);
+  EXPECT_EQ(rle_bits(std::vector<uint32_t>{1, 0, 1, 2}, 2, 2), std::vector<uint64_t>{12});
+  EXPECT_EQ(rle_of_bits(std::vector<uint64_t>{0xFC}, 2, 2), (std::vector<uint32_t>{2, 2}));
+}
+
 }  // namespace
 }  // namespace sam3trt

@@ -410,6 +410,40 @@ TEST(Overlaps, AreasThatAreKeptAreThoseOfEveryPixelByItself) {
   }
 }
 
+TEST(Overlaps, PixelsArePartedAlikeHoweverManyRunsMasksHave) {
+  constexpr int64_t kHeight = 37;
+  constexpr int64_t kWidth = 41;
+  std::mt19937 random(11);
+  for (const uint32_t cell : {1U, 2U, 9U, 60U}) {
+    std::vector<std::vector<uint8_t>> pixels(7);
+    std::vector<ShownMask> masks;
+    for (size_t i = 0; i < pixels.size(); ++i) {
+      std::vector<uint8_t> cells(kHeight * kWidth);
+      for (uint8_t& value : cells) value = random() % 3 == 0 ? 1 : 0;
+      for (uint32_t pixel = 0; pixel < kHeight * kWidth; ++pixel) {
+        pixels[i].push_back(cells[pixel / kWidth / cell * kWidth + pixel % kWidth / cell]);
+      }
+      const auto score = static_cast<float>(random() % 4) - 0.5F;
+      masks.push_back({i % 2, score, rle_counts(pixels[i], kHeight, kWidth)});
+    }
+    const std::vector<ShownMask> given = masks;
+    part_pixels(masks, kHeight, kWidth);
+    for (size_t i = 0; i < masks.size(); ++i) {
+      std::vector<uint8_t> expected = pixels[i];
+      for (size_t j = 0; j < masks.size(); ++j) {
+        const bool first = given[j].object_score > given[i].object_score ||
+                           (given[j].object_score == given[i].object_score && j < i);
+        if (j == i || given[j].concept_index != given[i].concept_index || !first) continue;
+        for (size_t pixel = 0; pixel < expected.size(); ++pixel) {
+          if (pixels[j][pixel] != 0) expected[pixel] = 0;
+        }
+      }
+      if (!(given[i].object_score > 0.0F)) expected.assign(expected.size(), 0);
+      EXPECT_EQ(masks[i].counts, rle_counts(expected, kHeight, kWidth)) << cell << " " << i;
+    }
+  }
+}
+
 TEST(Overlaps, APixelGoesToTheHigherScoreOfAConceptAndToTheFirstOfEquals) {
   std::vector<ShownMask> masks = {
       {0, 0.5F, {0, 2, 1}}, {0, 0.9F, {1, 2}}, {1, 0.1F, {0, 3}}, {0, 0.9F, {1, 2}}};
