@@ -20,8 +20,23 @@ namespace {
 /// Objects that go through a component together; bounds memory.
 constexpr size_t kTogether = 16;
 
-size_t objects_together(const Backend& backend) {
-  return std::clamp<size_t>(backend.limits().objects, 1, kTogether);
+/// How many of `count` objects, at least one, go together: as equal shares as may be, none of which
+/// is too large.
+size_t objects_together(const Backend& backend, size_t count) {
+  const size_t most = std::clamp<size_t>(backend.limits().objects, 1, kTogether);
+  const size_t shares = (count + most - 1) / most;
+  return (count + shares - 1) / shares;
+}
+
+/// An object that takes a place and little time: of what it remembers as little as there may be.
+DecodeInput filler_like(const DecodeInput& object) {
+  DecodeInput filler = object;
+  ObjectMemory& memory = filler.memory;
+  memory.frames.resize(std::min<size_t>(memory.frames.size(), 1));
+  memory.times.resize(memory.frames.size());
+  memory.pointers.resize(std::min<size_t>(memory.pointers.size(), 1));
+  memory.pointer_times.resize(memory.pointers.size());
+  return filler;
 }
 
 /// Objects that may go together: what they are decoded on, frames, pointers, tokens, values of a
@@ -150,7 +165,6 @@ std::vector<TrackerDetection> BackendTracker::read_masks(size_t row,
 
 std::vector<DecodeOutput> BackendTracker::decode(std::span<const DecodeInput> objects,
                                                  MaskPlace masks) {
-  const size_t together = objects_together(backend_);
   std::map<GroupKey, std::vector<size_t>> groups;
   const bool remember = std::ranges::any_of(
       objects, [](const DecodeInput& input) { return input.features == FrameFeatures::kMemory; });
@@ -158,11 +172,14 @@ std::vector<DecodeOutput> BackendTracker::decode(std::span<const DecodeInput> ob
   for (size_t i = 0; i < objects.size(); ++i) groups[key_of(objects[i], padded)].push_back(i);
   std::vector<DecodeOutput> outputs(objects.size());
   for (const auto& [key, members] : groups) {
+    const size_t together = objects_together(backend_, members.size());
+    const DecodeInput filler = filler_like(objects[members.back()]);
     for (size_t first = 0; first < members.size(); first += together) {
       const auto part =
           std::span(members).subspan(first, std::min(together, members.size() - first));
       std::vector<const DecodeInput*> group;
       for (const size_t index : part) group.push_back(&objects[index]);
+      if (padded) group.resize(together, &filler);  // of the shapes before, which cost nothing
       std::vector<DecodeOutput> decoded = decode_group(group, masks);
       for (size_t i = 0; i < part.size(); ++i) outputs[part[i]] = std::move(decoded[i]);
     }
@@ -368,18 +385,22 @@ std::vector<FrameMask> BackendTracker::frame_masks(std::span<const LogitPlane> l
 }
 
 std::vector<FrameMemory> BackendTracker::remember(std::span<const MemoryInput> masks) {
+  if (masks.empty()) return {};
   std::vector<FrameMemory> memories;
-  const size_t together = objects_together(backend_);
+  const size_t together = objects_together(backend_, masks.size());
+  const bool padded = padded_memories()[0] > 0;
   for (size_t first = 0; first < masks.size(); first += together) {
     const auto part = masks.subspan(first, std::min(together, masks.size() - first));
-    const auto count = static_cast<int64_t>(part.size());
+    const size_t rows = padded ? together : part.size();  // the last one several times
+    const auto count = static_cast<int64_t>(rows);
     std::vector<ResizedPlane> planes;
     Tensor binary(DType::kF32, {count});
     Tensor scores(DType::kF32, {count, 1});
-    for (size_t i = 0; i < part.size(); ++i) {
-      planes.push_back({part[i].mask, part[i].side, part[i].through_image ? sizes_.image : 0});
-      binary.f32()[i] = part[i].binary ? 1.0F : 0.0F;
-      scores.f32()[i] = part[i].object_score;
+    for (size_t i = 0; i < rows; ++i) {
+      const MemoryInput& mask = part[std::min(i, part.size() - 1)];
+      planes.push_back({mask.mask, mask.side, mask.through_image ? sizes_.image : 0});
+      binary.f32()[i] = mask.binary ? 1.0F : 0.0F;
+      scores.f32()[i] = mask.object_score;
     }
     const Component encoder = Component::kMemoryEncoder;
     backend_.put(encoder, "image_index", count_up(count, 0));
@@ -387,7 +408,9 @@ std::vector<FrameMemory> BackendTracker::remember(std::span<const MemoryInput> m
     backend_.put(encoder, "is_binary", binary);
     backend_.put(encoder, "object_score", scores);
     backend_.run(encoder, sizes_with({{"O", count}}));
-    std::ranges::move(backend_.keep_rows(encoder, "frame_memory"), std::back_inserter(memories));
+    auto kept = backend_.keep_rows(encoder, "frame_memory");
+    kept.resize(part.size());
+    std::ranges::move(kept, std::back_inserter(memories));
   }
   return memories;
 }

@@ -60,6 +60,13 @@ class ReadingBackend : public CpuBackend {
     return input == "memory_present" ? padded_frames : 2 * padded_frames;
   }
 
+  [[nodiscard]] CallLimits limits() const override {
+    CallLimits limits = CpuBackend::limits();
+    limits.objects = most_objects;
+    return limits;
+  }
+
+  size_t most_objects = 16;
   std::multiset<size_t> planes;
   std::multiset<size_t> kept;
   std::multiset<size_t> counted;
@@ -295,6 +302,46 @@ TEST_F(Remembering, MoreMemoriesThanThePaddingAreAllSeen) {
   decode(2);
   ASSERT_EQ(calls_.size(), 1U);
   EXPECT_THAT(calls_[0].at("memory_present").f32(), ElementsAre(1, 0, 1, 1));
+}
+
+TEST_F(Remembering, MoreObjectsThanGoTogetherGoInEqualShares) {
+  backend_->padded_frames = 3;
+  backend_->most_objects = 4;
+  decode(5);
+  ASSERT_EQ(calls_.size(),
+            2U);  // of three objects; the last place is taken by one that knows little
+  EXPECT_THAT(calls_[0].at("memory_present").f32(), ElementsAre(1, 0, 0, 1, 1, 0, 1, 1, 1));
+  EXPECT_THAT(calls_[1].at("memory_present").f32(),
+              ElementsAre(1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0));
+}
+
+TEST_F(Remembering, WithoutPaddingTheLastShareIsSmaller) {
+  backend_->most_objects = 2;
+  std::vector<int64_t> rows;
+  graphs_.set_damage("memory_encoder", [&](const TensorMap& inputs, auto& /*outputs*/) {
+    rows.push_back(inputs.at("is_binary")->dim(0));
+  });
+  const Tokenizer tokenizer = FakeGraphs::tokenizer();
+  BackendTracker tracker(*backend_, tokenizer, config_, Semantics::kHf);
+  const Image image = image_of(12, 10, 1);
+  tracker.encode(view_of(image));
+  const int64_t side = tracker.sizes().mask_side();
+  std::vector<MemoryInput> masks(3);
+  for (size_t i = 0; i < masks.size(); ++i) {
+    masks[i].mask = std::vector<float>(static_cast<size_t>(side * side), static_cast<float>(i));
+    masks[i].side = side;
+    masks[i].object_score = 1.0F;
+  }
+  const auto alone = tracker.remember(masks);
+  EXPECT_THAT(rows, ElementsAre(2, 1));
+  backend_->padded_frames = 3;
+  rows.clear();
+  const auto padded = tracker.remember(masks);
+  EXPECT_THAT(rows, ElementsAre(2, 2));
+  ASSERT_EQ(padded.size(), 3U);
+  ASSERT_EQ(alone.size(), 3U);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(padded[i]->bf16(), alone[i]->bf16()) << i;
+  EXPECT_TRUE(tracker.remember({}).empty());
 }
 
 /// Clicks on an image.
