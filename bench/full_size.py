@@ -185,7 +185,11 @@ def random_values(name: str, shape: tuple[int, ...], generator: np.random.Genera
 
 
 def write_checkpoint(
-    folder: Path, has_tracker: bool = False, seed: int = 1, from_score: float | None = None
+    folder: Path,
+    has_tracker: bool = False,
+    seed: int = 1,
+    from_score: float | None = None,
+    duplicates: bool = False,
 ) -> None:
     spec = full_size_spec() | {"seed": seed}
     folder.mkdir(parents=True, exist_ok=True)
@@ -218,6 +222,8 @@ def write_checkpoint(
         config |= {"tracker_config": tracker, **VIDEO_CONFIG}
         if from_score is not None:
             config |= {"score_threshold_detection": from_score, "new_det_thresh": from_score}
+        if duplicates:
+            config["det_nms_thresh"] = 1.0
     config = json.dumps(config, indent=1) + "\n"
     (folder / "config.json").write_text(config, encoding="utf-8")
     make_checkpoint.write_preprocessor(spec, folder)
@@ -234,8 +240,16 @@ def main() -> None:
         help="of detections that a video takes and follows, in place of 0.5 and 0.7, which what "
         "random weights find does not reach; about 0.41 lets ten of them pass",
     )
+    parser.add_argument(
+        "--duplicates",
+        action="store_true",
+        help="what a text finds in a video is followed even where it covers something else that "
+        "was found, as nearly all masks of random weights do",
+    )
     options = parser.parse_args()
-    write_checkpoint(options.output, options.tracker, options.seed, options.from_score)
+    write_checkpoint(
+        options.output, options.tracker, options.seed, options.from_score, options.duplicates
+    )
 
 
 if __name__ == "__main__":
