@@ -233,6 +233,7 @@ class FakeWarp {
   void sync_warp() { block_.sync_warp(); }
 
   int same_in_warp(int value) { return block_.share(value)[0]; }
+  bool any(bool value) { return std::ranges::count(block_.share(int{value}), 1) > 0; }
 
   float exchange(float value, int bit) {
     return block_.share(value)[static_cast<size_t>((thread_ % 32) ^ bit)];

@@ -26,6 +26,7 @@ struct WarpgroupTile<64> {
   static constexpr int kCopyingRegisters = 32;
 };
 
+/// And what follows from them.
 template <int kDim>
 struct WarpgroupSizes : WarpgroupTile<kDim> {
   using Tile =
@@ -49,7 +50,8 @@ struct WarpgroupSizes : WarpgroupTile<kDim> {
 /// tiles of keys and values into stages, the others multiply; warps meet only where a stage is
 /// filled or used up. While the exponentials of one tile are computed, the products with the values
 /// of the one before are under way, and the scores of other warpgroups (FlashAttention-3: Shah et
-/// al. 2024, section 3).
+/// al. 2024, section 3). The top that exponentials are relative to stays while it can, so that they
+/// need not wait for the largest score of their tile.
 template <int kHeadDim, typename Warp>
 class WarpgroupAttention : public AttentionCore<typename WarpgroupSizes<kHeadDim>::Tile, 1, Warp> {
  public:
@@ -173,6 +175,7 @@ class WarpgroupAttention : public AttentionCore<typename WarpgroupSizes<kHeadDim
     warp().hold(scores_[0]);
     this->hide_missing_keys(scores_, tile);
     const bool fits = this->softmax_.soften_below(scores_);
+    // The warpgroup decides together, as it multiplies together.
     if (warp().any_in_group(!fits)) {
       soften_again(tile);
     } else {

@@ -304,9 +304,10 @@ class MemoryAttentionCore {
     }
   }
 
+  template <bool kPutsOff = false>
   SAM3TRT_DEVICE void soften(Scores& scores, int key_tile) {
     hide_missing_keys(scores, key_tile);
-    softmax_.soften(scores, warp_);
+    softmax_.template soften<kPutsOff>(scores, warp_);
   }
 
   SAM3TRT_DEVICE void hide_missing_keys(Scores& scores, int key_tile) const {

@@ -7,7 +7,8 @@ namespace sam3trt {
 /// Sizes of a block of the form below: warpgroups that multiply, 64 queries each, and stages of
 /// keys and of values; registers of a thread that multiplies, and of one that copies. A block has a
 /// multiprocessor to itself. kKeepsTop: exponentials are relative to a top that stays while it can,
-/// which is quicker but where products take all of the time.
+/// which is quicker except where products take nearly all of the time: keys then have to stay until
+/// it is known.
 template <int kValueDim>
 struct MemoryWarpgroupSizes;
 template <>
@@ -153,7 +154,6 @@ class WarpgroupMemoryAttention
         start_scores(turn + 1);
         start_mixing(turn);
         soften_and_mix(key, turn + 1);
-        release(keys_used(turn + 1));
         release(values_used(turn));
         pack_scores();
       }
@@ -177,11 +177,13 @@ class WarpgroupMemoryAttention
     warp().hold(scores_[0]);
     if constexpr (Sizes::kKeepsTop) {
       keep_top(key, turn);
+      release(keys_used(turn));
     } else {
-      this->soften(scores_, key);
+      release(keys_used(turn));
+      this->template soften<true>(scores_, key);
       warp().settle(this->softmax_.sum(0, 0) + this->softmax_.sum(0, 1), unread());
       end_mixing();
-      this->rescale();
+      if (this->softmax_.raised(warp())) this->rescale();
     }
   }
 

@@ -11,6 +11,10 @@ namespace sam3trt {
 /// within float16.
 inline constexpr float kLargestShare = 16384;
 
+/// By so much scores may lie above a top before it is raised where that is put off: exponentials
+/// are at most 245.
+inline constexpr float kTopSlack = 5.5F;
+
 /// Of a key that is not there.
 inline constexpr float kNoScore = -std::numeric_limits<float>::infinity();
 
@@ -32,7 +36,9 @@ class RunningSoftmax {
     }
   }
 
-  /// Scores become exp(score - largest so far).
+  /// Scores become exp(score - largest so far), or, with kPutsOff, exp(score - top) with a top that
+  /// is raised only where it has to be, which raised() tells.
+  template <bool kPutsOff = false>
   SAM3TRT_DEVICE void soften(Scores& scores, Warp& warp) {
     for (int m = 0; m < kRowTiles; ++m) {
       for (int r = 0; r < 2; ++r) {
@@ -42,6 +48,7 @@ class RunningSoftmax {
         }
         top = Warp::max(top, warp.exchange(top, 1));
         top = Warp::max(top, warp.exchange(top, 2));
+        if (kPutsOff && top <= top_[m][r] + kTopSlack) top = top_[m][r];
         const float base = top * kLog2E;
         scale_[m][r] = Warp::exp2(Warp::multiply_add(top_[m][r], kLog2E, -base));
         top_[m][r] = top;
@@ -82,6 +89,13 @@ class RunningSoftmax {
     for (int m = 0; m < kRowTiles; ++m) {
       for (int r = 0; r < 2; ++r) sum_[m][r] += share_[m][r];
     }
+  }
+
+  /// Whether the last soften() raised the top of a query of this warp.
+  [[nodiscard]] SAM3TRT_DEVICE bool raised(Warp& warp) const {
+    bool own = false;
+    for (int m = 0; m < kRowTiles; ++m) own = own || scale_[m][0] != 1 || scale_[m][1] != 1;
+    return warp.any(own);
   }
 
   /// What products so far have to be multiplied by after the last soften().

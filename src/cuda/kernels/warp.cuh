@@ -74,6 +74,9 @@ struct GpuWarp : Type {
   /// A value that all lanes of the warp have, so that the compiler knows that they do.
   static __device__ int same_in_warp(int value) { return __shfl_sync(0xFFFFFFFFU, value, 0); }
 
+  /// Whether it is so in any lane of the warp.
+  static __device__ bool any(bool value) { return __any_sync(0xFFFFFFFFU, value); }
+
   /// The other lane's value whose number differs by `bit`.
   static __device__ float exchange(float value, int bit) {
     return __shfl_xor_sync(0xFFFFFFFFU, value, bit);
