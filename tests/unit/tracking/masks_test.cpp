@@ -371,6 +371,17 @@ TEST(Overlaps, AMaskThatKeepsLittleOfItselfIsGivenUp) {
   EXPECT_THAT(logits_of(masks)[2], testing::Each(9.0F));
 }
 
+TEST(Overlaps, AnEmptyMaskBesideOthersOfItsConceptIsGivenUp) {
+  auto masks = logit_masks({{-1, -2, -30}, {4, -5, -6}, {-1, -2, -30}});
+  const std::vector<size_t> concepts = {0, 0, 1};
+  HostPlanes host;
+  suppress_shrunk(masks, concepts, host);
+  EXPECT_THAT(logits_of(masks)[0], ElementsAre(-10, -10, -30));
+  EXPECT_TRUE(masks[0].bits.empty());
+  EXPECT_THAT(logits_of(masks)[1], ElementsAre(4, -5, -6));
+  EXPECT_THAT(logits_of(masks)[2], ElementsAre(-1, -2, -30));  // alone
+}
+
 TEST(Overlaps, AreasThatAreKeptAreThoseOfEveryPixelByItself) {
   std::mt19937 random(9);
   constexpr size_t kSize = 9001;
