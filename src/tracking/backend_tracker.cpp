@@ -4,6 +4,7 @@
 #include <iterator>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -173,13 +174,16 @@ std::vector<DecodeOutput> BackendTracker::decode(std::span<const DecodeInput> ob
   std::vector<DecodeOutput> outputs(objects.size());
   for (const auto& [key, members] : groups) {
     const size_t together = objects_together(backend_, members.size());
-    const DecodeInput filler = filler_like(objects[members.back()]);
+    std::optional<DecodeInput> filler;  // of the shapes before, which cost nothing
     for (size_t first = 0; first < members.size(); first += together) {
       const auto part =
           std::span(members).subspan(first, std::min(together, members.size() - first));
       std::vector<const DecodeInput*> group;
       for (const size_t index : part) group.push_back(&objects[index]);
-      if (padded) group.resize(together, &filler);  // of the shapes before, which cost nothing
+      if (padded && group.size() < together) {
+        filler = filler_like(*group.back());
+        group.resize(together, &*filler);
+      }
       std::vector<DecodeOutput> decoded = decode_group(group, masks);
       for (size_t i = 0; i < part.size(); ++i) outputs[part[i]] = std::move(decoded[i]);
     }

@@ -1,10 +1,7 @@
 #include "tracking/overlaps.hpp"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <map>
-#include <numeric>
 #include <utility>
 
 #include "base/parallel.hpp"
@@ -160,7 +157,7 @@ void part_pixels(std::span<ShownMask> masks, int64_t height, int64_t width) {
     size_t runs = 0;
     for (const size_t index : group) runs += masks[index].counts.size();
     const auto words = static_cast<size_t>(height * width / 64);
-    if (runs > words * group.size() / 4) {
+    if (runs > words * group.size() / 4) {  // a run costs more than a word
       part_bits(masks, group, height, width);
     } else {
       part_runs(masks, group, height, width);

@@ -67,6 +67,17 @@ template <typename Count>
   return (count + size - 1) / size;
 }
 
+/// Whether a block that has a multiprocessor to itself has the registers that its threads take and
+/// give: so many threads that multiply with so many each, and those that copy. More than all have
+/// at first would be waited for without end.
+[[nodiscard]] constexpr bool registers_suffice(int multiplying, int multiplying_registers,
+                                               int copying, int copying_registers) {
+  constexpr int kMultiprocessor = 65536;
+  const int threads = multiplying + copying;
+  return multiplying * multiplying_registers + copying * copying_registers <=
+         threads * (kMultiprocessor / threads / 8 * 8);
+}
+
 /// 8 elements, which move together.
 struct alignas(16) AttentionChunk {
   uint32_t words[4];

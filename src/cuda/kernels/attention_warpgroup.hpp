@@ -34,10 +34,8 @@ struct WarpgroupSizes : WarpgroupTile<kDim> {
   static constexpr int kMultiplyingThreads = Tile::kQueries * 2;
   static constexpr int kCopyingThreads = 128;
   static constexpr int kThreads = kMultiplyingThreads + kCopyingThreads;
-  // What all have at first; more would be waited for without end.
-  static_assert(kMultiplyingThreads * WarpgroupTile<kDim>::kMultiplyingRegisters +
-                    kCopyingThreads * WarpgroupTile<kDim>::kCopyingRegisters <=
-                kThreads * (65536 / kThreads / 8 * 8));
+  static_assert(registers_suffice(kMultiplyingThreads, WarpgroupTile<kDim>::kMultiplyingRegisters,
+                                  kCopyingThreads, WarpgroupTile<kDim>::kCopyingRegisters));
 
   static constexpr int kStages = 4;  ///< Of one tile of keys and one of values each.
   static constexpr int kTileElements = Tile::kKeys * kDim;

@@ -66,9 +66,8 @@ class WarpgroupMemoryAttention
 
  private:
   using typename Core::Scores;
-  // More would be waited for without end.
-  static_assert(Sizes::kGroups * Sizes::kRegisters + Sizes::kCopyingRegisters <=
-                (Sizes::kGroups + 1) * (65536 / kThreads / 8 * 8));
+  static_assert(registers_suffice(kMultiplying, Sizes::kRegisters, kThreads - kMultiplying,
+                                  Sizes::kCopyingRegisters));
   // Values are used up one tile later than keys.
   static_assert(Sizes::kKeyStages >= 2 && Sizes::kValueStages >= 2);
 

@@ -262,20 +262,26 @@ TEST_F(LatePlansTest, MasksOfLogitsAreThoseOfTheCpuToThePixelWhereverTheyAre) {
       Error);
 }
 
+/// Planes of `size` logits from `least` on, every third kept by the backend, the others on the
+/// host.
+std::vector<LogitPlane> planes_of_both(Backend& backend, int count, int64_t size, float least) {
+  std::vector<LogitPlane> planes;
+  for (int i = 0; i < count; ++i) {
+    std::vector<float> logits;
+    for (int64_t pixel = 0; pixel < size; ++pixel) {
+      logits.push_back(static_cast<float>((pixel * 7 + i * pixel % 5) % 11) + least);
+    }
+    planes.push_back(i % 3 == 0 ? backend.keep_plane(logits) : LogitPlane(logits));
+  }
+  return planes;
+}
+
 TEST_F(LatePlansTest, MasksWinAndAreLoweredAsOnTheCpuWhereverTheyWere) {
   GpuBackend backend(open());
   CpuBackend cpu(std::make_shared<SharedEngines>(graphs_.all_engines()), config_, Semantics::kHf,
                  {});
-  constexpr int kSize = 81;
-  std::vector<LogitPlane> planes;
   backend.begin();
-  for (int i = 0; i < 7; ++i) {
-    std::vector<float> logits;
-    for (int pixel = 0; pixel < kSize; ++pixel) {
-      logits.push_back(static_cast<float>((pixel * 7 + i * pixel % 5) % 11) - 6.0F);
-    }
-    planes.push_back(i % 3 == 0 ? backend.keep_plane(logits) : LogitPlane(logits));
-  }
+  std::vector<LogitPlane> planes = planes_of_both(backend, 7, 81, -6.0F);
   const std::vector<int64_t> areas = backend.won_areas(planes);
   EXPECT_EQ(areas, cpu.won_areas(planes));
   EXPECT_GT(std::ranges::count_if(areas, [](int64_t area) { return area > 0; }), 2);
@@ -300,15 +306,8 @@ TEST_F(LatePlansTest, CleanedMasksAreThoseOfTheCpuWhereverTheyWere) {
   CpuBackend cpu(std::make_shared<SharedEngines>(graphs_.all_engines()), config_, Semantics::kHf,
                  {});
   constexpr int64_t kSide = 9;
-  std::vector<LogitPlane> planes;
   backend.begin();
-  for (int i = 0; i < 70; ++i) {
-    std::vector<float> logits;
-    for (int pixel = 0; pixel < kSide * kSide; ++pixel) {
-      logits.push_back(static_cast<float>((pixel * 7 + i * pixel % 5) % 11) - 4.5F);
-    }
-    planes.push_back(i % 3 == 0 ? backend.keep_plane(logits) : LogitPlane(logits));
-  }
+  std::vector<LogitPlane> planes = planes_of_both(backend, 70, kSide * kSide, -4.5F);
   for (const int64_t max_area : {0, 1, 3, 1000}) {
     const auto found = backend.clean_planes(planes, kSide, max_area);
     const auto wanted = cpu.clean_planes(planes, kSide, max_area);
