@@ -152,7 +152,6 @@ void work(InferJob& job, const WorkerPlan& plan, CommandContext& context) {
   const std::vector<int> devices = devices_for(job.files, job.options.devices);
   const size_t images_left = job.images.size() - plan.first;
   // Never destroyed: a worker works once and ends, and the system takes everything back at once.
-  // OpenVINO has crashed while it took a model apart, when all results were there.
   static auto* const kModel =
       new ModelRunners(job.files, job.options.load, devices, job.prompts.all(), images_left);
   ModelRunners& model = *kModel;

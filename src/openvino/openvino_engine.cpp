@@ -7,18 +7,12 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "base/stop.hpp"
 #include "components/components.hpp"
 
 namespace sam3trt {
 namespace {
-
-/// Never destroyed: at the end of the program its plugins and their threads would be taken apart
-/// beside everything else that is static, in no order that anybody knows.
-ov::Core& core() {
-  static auto* const kInstance = new ov::Core;
-  return *kInstance;
-}
 
 DType dtype_of(const ov::element::Type& type, const std::string& where) {
   if (type == ov::element::f32) return DType::kF32;
@@ -74,6 +68,33 @@ std::string reason_of(const std::exception& error) {
     reason += (reason.empty() ? "" : " ") + line;
   }
   return reason.empty() ? error.what() : reason;
+}
+
+/// Without "snippets", kernels that OpenVINO generates for groups of operators. Where shapes are
+/// dynamic, OpenVINO 2026.4.1 infers shapes in one thread while another one prepares operators, and
+/// for snippets the former puts entries into the cache of the latter, which is made for one thread
+/// (Subgraph::shapeInfer, Node::prepareParams and MultiCache of its CPU plugin): now and then a
+/// process died in it, or later where the cache was destroyed.
+void turn_snippets_off(ov::Core& core) {
+  try {
+    core.set_property("CPU", {{"SNIPPETS_MODE", "DISABLE"}});
+  } catch (const ov::Exception& error) {
+    log(LogLevel::kWarning,
+        "this OpenVINO may crash where it uses two threads: its snippets cannot "
+        "be turned off: " +
+            reason_of(error));
+  }
+}
+
+/// Never destroyed: at the end of the program its plugins and their threads would be taken apart
+/// beside everything else that is static, in no order that anybody knows.
+ov::Core& core() {
+  static auto* const kInstance = [] {
+    auto* core = new ov::Core;
+    turn_snippets_off(*core);
+    return core;
+  }();
+  return *kInstance;
 }
 
 class OpenVinoEngine : public Engine {
