@@ -209,6 +209,8 @@ std::unique_ptr<Engine> load_openvino_engine(const std::filesystem::path& onnx_p
 
 std::string openvino_version() { return ov::get_openvino_version().buildNumber; }
 
+std::string openvino_identity() { return "OpenVINO " + openvino_version() + " without snippets"; }
+
 bool has_openvino() { return true; }
 
 void require_openvino(const std::string& /*purpose*/) {}

@@ -24,6 +24,10 @@ struct OpenVinoOptions {
 /// Version of the OpenVINO library in use; empty without it.
 [[nodiscard]] std::string openvino_version();
 
+/// What results depend on to their last bit, beside the graph: OpenVINO's version and how it is set
+/// up here; empty without it.
+[[nodiscard]] std::string openvino_identity();
+
 /// Whether this build has OpenVINO (SAM3TRT_OPENVINO). Without it load_openvino_engine always
 /// throws Error(kUnavailable).
 [[nodiscard]] bool has_openvino();

@@ -74,7 +74,7 @@ std::unique_ptr<Engine> Verifier::load_reference(const fs::path& path) const {
   const GraphInfo graph = read_graph_info(path);
   return std::make_unique<CachedEngine>(
       CachedEngine::Source{graph.inputs, graph.outputs,
-                           [path] { return hash_graph(path) + " OpenVINO " + openvino_version(); },
+                           [path] { return hash_graph(path) + " " + openvino_identity(); },
                            [this, path] { return load_on_cpu(path); }},
       options_.cache / "reference");
 }

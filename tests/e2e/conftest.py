@@ -14,7 +14,7 @@ from typing import NamedTuple
 import goldens
 import pytest
 import tiny_detector
-from shared import Shared
+from shared import NO_HOME, Shared
 
 
 class Result(NamedTuple):
@@ -53,7 +53,7 @@ def run(program):
 
     def call(*arguments, env=None, check=False, **options) -> Result:
         variables = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
-        variables |= {"HOME": "/nonexistent", "XDG_CACHE_HOME": "/nonexistent"} | (env or {})
+        variables |= NO_HOME | (env or {})
         done = subprocess.run(
             [program, *map(str, arguments)],
             env={name: value for name, value in variables.items() if value is not None},

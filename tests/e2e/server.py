@@ -16,6 +16,8 @@ import uuid
 from pathlib import Path
 from typing import NamedTuple
 
+from shared import NO_HOME
+
 
 class Answer(NamedTuple):
     status: int
@@ -111,7 +113,7 @@ class Server(Client):
         self, program: Path, model: Path, *arguments, context: ssl.SSLContext | None = None
     ):
         command = [program, "serve", "--model", model, "--port", "0", *map(str, arguments)]
-        variables = {**os.environ, "HOME": "/nonexistent", "XDG_CACHE_HOME": "/nonexistent"}
+        variables = {**os.environ, **NO_HOME}
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
         )

@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 UNUSED_SECONDS = 3600
+# In place of the user's home and cache, so that no test depends on what lies there; not even root
+# can make a folder in a device.
+NO_HOME = {"HOME": "/dev/null/home", "XDG_CACHE_HOME": "/dev/null/cache"}
 
 
 def digest(paths: Iterable[Path]) -> str:

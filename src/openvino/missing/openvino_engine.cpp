@@ -22,4 +22,6 @@ std::unique_ptr<Engine> load_openvino_engine(const std::filesystem::path& onnx_p
 
 std::string openvino_version() { return ""; }
 
+std::string openvino_identity() { return ""; }
+
 }  // namespace sam3trt
