@@ -1,13 +1,14 @@
 #include "openvino/openvino_engine.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <list>
 #include <openvino/openvino.hpp>
 #include <openvino/runtime/exception.hpp>
 #include <sstream>
 #include <utility>
 
 #include "base/error.hpp"
-#include "base/log.hpp"
 #include "base/stop.hpp"
 #include "components/components.hpp"
 
@@ -70,43 +71,46 @@ std::string reason_of(const std::exception& error) {
   return reason.empty() ? error.what() : reason;
 }
 
-/// Without "snippets", kernels that OpenVINO generates for groups of operators. Where shapes are
-/// dynamic, OpenVINO 2026.4.1 infers shapes in one thread while another one prepares operators, and
-/// for snippets the former puts entries into the cache of the latter, which is made for one thread
-/// (Subgraph::shapeInfer, Node::prepareParams and MultiCache of its CPU plugin): now and then a
-/// process died in it, or later where the cache was destroyed.
-void turn_snippets_off(ov::Core& core) {
-  try {
-    core.set_property("CPU", {{"SNIPPETS_MODE", "DISABLE"}});
-  } catch (const ov::Exception& error) {
-    log(LogLevel::kWarning,
-        "this OpenVINO may crash where it uses two threads: its snippets cannot "
-        "be turned off: " +
-            reason_of(error));
-  }
-}
-
 /// Never destroyed: at the end of the program its plugins and their threads would be taken apart
 /// beside everything else that is static, in no order that anybody knows.
 ov::Core& core() {
-  static auto* const kInstance = [] {
-    auto* core = new ov::Core;
-    turn_snippets_off(*core);
-    return core;
-  }();
+  static auto* const kInstance = new ov::Core;
   return *kInstance;
 }
 
+/// Whether a graph is compiled for the very shapes that it is called with. That takes a second or
+/// two for new ones, little beside a run, and lets OpenVINO use its snippets, with which attention
+/// needs no room for the scores of all pairs of tokens: 7 GB less where images are of 1008 x 1008
+/// pixels.
+bool is_large(const std::vector<TensorInfo>& tensors) {
+  constexpr int64_t kLarge = 1 << 20;  // a feature map of 64 x 64 x 256
+  return std::ranges::any_of(tensors, [](const TensorInfo& info) {
+    int64_t elements = 1;
+    for (const int64_t dim : info.shape) elements *= std::max<int64_t>(dim, 1);
+    return elements >= kLarge;
+  });
+}
+
+/// A graph as it is compiled, for any shapes or for some.
+struct Compiled {
+  std::vector<Shape> shapes;  ///< Of the inputs, in their order; empty: any.
+  ov::CompiledModel model;
+  ov::InferRequest request;
+};
+
 class OpenVinoEngine : public Engine {
  public:
-  /// Names come from `source`: compiling adds the names of nodes that it removes.
-  OpenVinoEngine(std::string path, ov::Model& source, ov::CompiledModel model, std::stop_token stop)
+  OpenVinoEngine(std::string path, std::shared_ptr<ov::Model> graph, ov::AnyMap properties,
+                 std::stop_token stop)
       : path_(std::move(path)),
         stop_(std::move(stop)),
-        model_(std::move(model)),
-        request_(model_.create_infer_request()),
-        inputs_(describe(source.inputs(), path_)),
-        outputs_(describe(source.outputs(), path_)) {}
+        graph_(std::move(graph)),
+        properties_(std::move(properties)),
+        inputs_(describe(graph_->inputs(), path_)),
+        outputs_(describe(graph_->outputs(), path_)),
+        by_shape_(is_large(inputs_)) {
+    if (!by_shape_) compile_for({});
+  }
 
   [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return inputs_; }
   [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return outputs_; }
@@ -114,15 +118,17 @@ class OpenVinoEngine : public Engine {
   [[nodiscard]] std::map<std::string, Tensor> run(const TensorMap& inputs) override {
     check(inputs);
     try {
+      ov::InferRequest& request = request_for(inputs);
       for (const auto& [name, tensor] : inputs) {
         const ov::Shape shape(tensor->shape().begin(), tensor->shape().end());
         // OpenVINO only reads inputs, but its tensors wrap mutable memory.
         auto* data = const_cast<std::byte*>(tensor->bytes().data());
-        request_.set_tensor(name, ov::Tensor(element_type(tensor->dtype()), shape, data));
+        if (data == nullptr) data = &nothing_;  // refused where shapes are fixed
+        request.set_tensor(name, ov::Tensor(element_type(tensor->dtype()), shape, data));
       }
       throw_if_stopped(stop_, path_ + ": the run");
-      infer();
-      return collect();
+      infer(request);
+      return collect(request);
     } catch (const ov::Cancelled&) {
       throw StoppedError(path_ + ": the run was cancelled");
     } catch (const ov::Exception& error) {
@@ -131,11 +137,50 @@ class OpenVinoEngine : public Engine {
   }
 
  private:
-  void infer() {
-    if (!stop_.stop_possible()) return request_.infer();
-    const std::stop_callback cancel(stop_, [this] { request_.cancel(); });
-    request_.start_async();
-    request_.wait();
+  /// That of the shapes used last comes first; an older one goes where a new one comes.
+  ov::InferRequest& request_for(const TensorMap& inputs) {
+    if (!by_shape_) return compiled_.front().request;
+    std::vector<Shape> shapes;
+    for (const TensorInfo& info : inputs_) shapes.push_back(inputs.at(info.name)->shape());
+    const auto found = std::ranges::find(compiled_, shapes, &Compiled::shapes);
+    if (found == compiled_.end()) {
+      compile_for(shapes);
+    } else {
+      compiled_.splice(compiled_.begin(), compiled_, found);
+    }
+    return compiled_.front().request;
+  }
+
+  void compile_for(const std::vector<Shape>& shapes) {
+    constexpr size_t kKept = 2;
+    if (compiled_.size() == kKept) compiled_.pop_back();
+    auto graph = graph_;
+    ov::AnyMap properties = properties_;
+    if (shapes.empty()) {
+      // Snippets are kernels that are generated for groups of operators. Where shapes are dynamic,
+      // OpenVINO 2026.4.1 infers them in one thread while another one prepares operators; for
+      // snippets the former puts entries into the cache of the latter, which is made for one thread
+      // (Subgraph::shapeInfer, Node::prepareParams, MultiCache of its CPU plugin). Now and then a
+      // process died of it, there or later where the cache was destroyed.
+      properties["SNIPPETS_MODE"] = "DISABLE";
+    } else {
+      graph = graph_->clone();
+      std::map<std::string, ov::PartialShape> fixed;
+      for (size_t i = 0; i < shapes.size(); ++i) {
+        fixed[inputs_[i].name] = std::vector<ov::Dimension>(shapes[i].begin(), shapes[i].end());
+      }
+      graph->reshape(fixed);
+    }
+    ov::CompiledModel model = core().compile_model(graph, "CPU", properties);
+    ov::InferRequest request = model.create_infer_request();
+    compiled_.push_front({shapes, std::move(model), std::move(request)});
+  }
+
+  void infer(ov::InferRequest& request) {
+    if (!stop_.stop_possible()) return request.infer();
+    const std::stop_callback cancel(stop_, [&request] { request.cancel(); });
+    request.start_async();
+    request.wait();
     throw_if_stopped(stop_, path_ + ": the run");  // a request that had not begun is not cancelled
   }
 
@@ -165,10 +210,10 @@ class OpenVinoEngine : public Engine {
                     std::string(name_of(tensor.dtype())) + " " + to_string(tensor.shape()));
   }
 
-  [[nodiscard]] std::map<std::string, Tensor> collect() {
+  [[nodiscard]] std::map<std::string, Tensor> collect(ov::InferRequest& request) {
     std::map<std::string, Tensor> results;
     for (const TensorInfo& info : outputs_) {
-      const ov::Tensor output = request_.get_tensor(info.name);
+      const ov::Tensor output = request.get_tensor(info.name);
       const ov::Shape& shape = output.get_shape();
       Tensor result(info.dtype, Shape(shape.begin(), shape.end()));
       std::memcpy(result.bytes().data(), output.data(), result.bytes().size());
@@ -179,10 +224,14 @@ class OpenVinoEngine : public Engine {
 
   std::string path_;
   std::stop_token stop_;
-  ov::CompiledModel model_;
-  ov::InferRequest request_;
+  std::shared_ptr<ov::Model> graph_;
+  ov::AnyMap properties_;
+  /// Names are those of `graph_`: compiling adds the names of nodes that it removes.
   std::vector<TensorInfo> inputs_;
   std::vector<TensorInfo> outputs_;
+  bool by_shape_;
+  std::byte nothing_{};  ///< Where an empty tensor lies.
+  std::list<Compiled> compiled_;
 };
 
 }  // namespace
@@ -198,9 +247,9 @@ std::unique_ptr<Engine> load_openvino_engine(const std::filesystem::path& onnx_p
     ov::AnyMap properties = {{ov::hint::inference_precision.name(), ov::element::f32},
                              {ov::hint::execution_mode.name(), ov::hint::ExecutionMode::ACCURACY}};
     if (options.threads > 0) properties[ov::inference_num_threads.name()] = options.threads;
-    const auto model = core().read_model(onnx_path.string());
-    return std::make_unique<OpenVinoEngine>(
-        onnx_path.string(), *model, core().compile_model(model, "CPU", properties), options.stop);
+    return std::make_unique<OpenVinoEngine>(onnx_path.string(),
+                                            core().read_model(onnx_path.string()),
+                                            std::move(properties), options.stop);
   } catch (const ov::Exception& error) {
     throw_bad_input(onnx_path.string() + ": OpenVINO cannot load it: " + reason_of(error) +
                     "; export the graph again (large weights lie beside it in FILE.onnx.data)");
@@ -209,7 +258,9 @@ std::unique_ptr<Engine> load_openvino_engine(const std::filesystem::path& onnx_p
 
 std::string openvino_version() { return ov::get_openvino_version().buildNumber; }
 
-std::string openvino_identity() { return "OpenVINO " + openvino_version() + " without snippets"; }
+std::string openvino_identity() {
+  return "OpenVINO " + openvino_version() + ", snippets for fixed shapes";
+}
 
 bool has_openvino() { return true; }
 

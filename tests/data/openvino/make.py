@@ -2,8 +2,9 @@
 
     python tests/data/openvino/make.py
 
-Needs PyPI's onnx. small.onnx: rows = Gather(x, index), product = x * weight. external.onnx names a
-weight file that is not there; unknown.onnx an operator that nobody has.
+Needs PyPI's onnx. small.onnx: rows = Gather(x, index), product = x * weight. large.onnx: means of
+maps of 1024 x 1024, and sums of pointers, of which there may be none. external.onnx names a weight
+file that is not there; unknown.onnx an operator that nobody has.
 """
 
 from pathlib import Path
@@ -40,6 +41,28 @@ def small() -> None:
     )
 
 
+def large() -> None:
+    save(
+        "large.onnx",
+        [
+            helper.make_node("ReduceMean", ["maps", "map_axes"], ["means"], keepdims=0),
+            helper.make_node("ReduceSum", ["memory_pointers", "pointer_axis"], ["sums"], keepdims=0),
+        ],
+        [
+            helper.make_tensor_value_info("maps", TensorProto.FLOAT, ["B", 1024, 1024]),
+            helper.make_tensor_value_info("memory_pointers", TensorProto.FLOAT, ["O", "W", 4]),
+        ],
+        [
+            helper.make_tensor_value_info("means", TensorProto.FLOAT, ["B"]),
+            helper.make_tensor_value_info("sums", TensorProto.FLOAT, ["O", 4]),
+        ],
+        [
+            numpy_helper.from_array(np.array([1, 2], np.int64), "map_axes"),
+            numpy_helper.from_array(np.array([1], np.int64), "pointer_axis"),
+        ],
+    )
+
+
 def external() -> None:
     weight = TensorProto(name="weight", data_type=TensorProto.FLOAT, dims=[3, 2])
     weight.data_location = TensorProto.EXTERNAL
@@ -65,5 +88,6 @@ def unknown() -> None:
 
 if __name__ == "__main__":
     small()
+    large()
     external()
     unknown()

@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.hpp"
@@ -68,6 +70,27 @@ TEST(OpenVinoEngine, TakesAnotherBatchInEveryCall) {
                 ElementsAre(last, last + 1, last + 2, 0, 1, 2, last, last + 1, last + 2));
     EXPECT_EQ(outputs.at("product").shape(), (Shape{rows, 2}));
     EXPECT_EQ(values_of(outputs.at("product")).back(), 2 * last + 3);
+  }
+}
+
+TEST(OpenVinoEngine, LargeGraphsTakeOtherShapesInEveryCallToo) {
+  const auto engine = load_openvino_engine(kFolder / "large.onnx");
+  EXPECT_EQ(engine->inputs()[0].shape, (Shape{-1, 1024, 1024}));
+  // Shapes that are new, that were used last, before that, and too long ago to be kept.
+  const std::vector<std::pair<int64_t, int64_t>> calls = {{2, 1}, {2, 1}, {1, 0}, {2, 1},
+                                                          {1, 3}, {3, 2}, {1, 0}, {2, 1}};
+  float value = 0;
+  for (const auto& [images, pointers] : calls) {
+    value += 1;
+    Tensor maps(DType::kF32, {images, 1024, 1024});
+    std::ranges::fill(maps.f32(), value);
+    Tensor rows(DType::kF32, {1, pointers, 4});
+    std::ranges::fill(rows.f32(), value);
+    const auto outputs = engine->run({{"maps", &maps}, {"memory_pointers", &rows}});
+    EXPECT_EQ(values_of(outputs.at("means")),
+              std::vector<float>(static_cast<size_t>(images), value));
+    EXPECT_EQ(values_of(outputs.at("sums")),
+              std::vector<float>(4, value * static_cast<float>(pointers)));
   }
 }
 
