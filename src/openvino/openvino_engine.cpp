@@ -78,10 +78,10 @@ ov::Core& core() {
   return *kInstance;
 }
 
-/// Whether a graph is compiled for the very shapes that it is called with. That takes a second or
-/// two for new ones, little beside a run, and lets OpenVINO use its snippets, with which attention
-/// needs no room for the scores of all pairs of tokens: 7 GB less where images are of 1008 x 1008
-/// pixels.
+/// Whether a graph is compiled for the very shapes that it is called with. That takes up to two
+/// seconds for new ones, little beside a run, and lets OpenVINO use its snippets, with which
+/// attention needs no room for the scores of all pairs of tokens: 7 GB less where images are of
+/// 1008 x 1008 pixels.
 bool is_large(const std::vector<TensorInfo>& tensors) {
   constexpr int64_t kLarge = 1 << 20;  // a feature map of 64 x 64 x 256
   return std::ranges::any_of(tensors, [](const TensorInfo& info) {
