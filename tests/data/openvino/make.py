@@ -46,7 +46,7 @@ def large() -> None:
         "large.onnx",
         [
             helper.make_node("ReduceMean", ["maps", "map_axes"], ["means"], keepdims=0),
-            helper.make_node("ReduceSum", ["memory_pointers", "pointer_axis"], ["sums"], keepdims=0),
+            helper.make_node("ReduceSum", ["memory_pointers", "axis"], ["sums"], keepdims=0),
         ],
         [
             helper.make_tensor_value_info("maps", TensorProto.FLOAT, ["B", 1024, 1024]),
@@ -58,7 +58,7 @@ def large() -> None:
         ],
         [
             numpy_helper.from_array(np.array([1, 2], np.int64), "map_axes"),
-            numpy_helper.from_array(np.array([1], np.int64), "pointer_axis"),
+            numpy_helper.from_array(np.array([1], np.int64), "axis"),
         ],
     )
 
