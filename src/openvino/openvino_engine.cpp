@@ -117,6 +117,7 @@ class OpenVinoEngine : public Engine {
 
   [[nodiscard]] std::map<std::string, Tensor> run(const TensorMap& inputs) override {
     check(inputs);
+    throw_if_stopped(stop_, path_ + ": the run");  // before it is compiled
     try {
       ov::InferRequest& request = request_for(inputs);
       for (const auto& [name, tensor] : inputs) {
