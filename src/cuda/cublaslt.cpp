@@ -125,7 +125,7 @@ CublasLt::CublasLt(const std::string& library, const CudaDriver& driver)
   const auto resolve_all = [&](auto&... calls) { (resolve(calls), ...); };
   resolve_all(create, descriptor_create, descriptor_destroy, descriptor_set, layout_create,
               layout_destroy, preference_create, preference_destroy, preference_set, heuristic,
-              algorithm_check, algorithm_get, matmul);
+              algorithm_check, algorithm_get, algorithm_set, matmul);
   status_name_ = reinterpret_cast<const char* (*)(int)>(::dlsym(handle, "cublasLtGetStatusName"));
   auto* get_version = reinterpret_cast<size_t (*)()>(::dlsym(handle, "cublasLtGetVersion"));
   if (status_name_ == nullptr) note("cublasLtGetStatusName");

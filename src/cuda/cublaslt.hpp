@@ -155,6 +155,8 @@ class CublasLt {
       algorithm_check{"cublasLtMatmulAlgoCheck"};
   CublasLtCall<const cublaslt::Algorithm*, cublaslt::AlgorithmConfig, void*, size_t, size_t*>
       algorithm_get{"cublasLtMatmulAlgoConfigGetAttribute"};
+  CublasLtCall<cublaslt::Algorithm*, cublaslt::AlgorithmConfig, const void*, size_t> algorithm_set{
+      "cublasLtMatmulAlgoConfigSetAttribute"};
   /// Handle, descriptor, alpha, A and its layout, B, beta, C, D, algorithm, workspace and its
   /// bytes, stream.
   CublasLtCall<void*, void*, const void*, const void*, void*, const void*, void*, const void*,

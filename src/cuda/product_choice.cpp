@@ -5,33 +5,37 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "cuda/product_search.hpp"
 
 namespace sam3trt {
 namespace {
 
 constexpr int kCandidates = 16;
-constexpr int kRounds = 5;  ///< Of so many launches one after another; the median counts.
-constexpr int kLaunches = 8;
 
 uint64_t low_bytes(int64_t rows, int64_t columns) {
   return static_cast<uint64_t>(rows) * static_cast<uint64_t>(columns) * sizeof(uint16_t);
 }
 
 double measure(const CudaDevice& device, const Stream& stream, const Product& product,
-               const ProductAddresses& at) {
-  std::vector<double> rounds;
-  for (int round = 0; round <= kRounds; ++round) {
-    const Event begin(device);
-    const Event end(device);
-    stream.record(begin);
-    for (int i = 0; i < kLaunches; ++i) product.launch(at, stream.handle());
-    stream.record(end);
-    end.synchronize();
-    if (round == 0) continue;  // the first loads code
-    rounds.push_back(1000.0 * static_cast<double>(end.milliseconds_since(begin)) / kLaunches);
+               const ProductAddresses& at, int launches) {
+  const Event begin(device);
+  const Event end(device);
+  stream.record(begin);
+  try {
+    for (int i = 0; i < launches; ++i) product.launch(at, stream.handle());
+  } catch (const Error&) {
+    stream.synchronize();
+    throw;
   }
-  std::ranges::sort(rounds);
-  return rounds[rounds.size() / 2];
+  stream.record(end);
+  end.synchronize();
+  return 1000.0 * static_cast<double>(end.milliseconds_since(begin)) / launches;
+}
+
+/// A float's bits, which are sign and magnitude, as an integer in the floats' order.
+int32_t ordered(uint32_t bits, uint32_t sign) {
+  const auto magnitude = static_cast<int32_t>(bits & (sign - 1));
+  return (bits & sign) != 0 ? -magnitude : magnitude;
 }
 
 }  // namespace
@@ -65,7 +69,7 @@ ProductOperands::ProductOperands(const CudaDevice& device, const Stream& stream,
   for (const DeviceBuffer* each : {&input_, &weight_, &bias_, &residual_}) {
     fill_with_numbers(device, stream, *each);
   }
-  const std::vector<float> scales(scales_.size() / sizeof(float), 1.0F / 64);
+  const std::vector<float> scales(scales_.size() / sizeof(float), 0.25F);
   copy_to_device(stream, scales_.data(), std::as_bytes(std::span(scales)));
   stream.synchronize();
 }
@@ -82,36 +86,41 @@ ProductAddresses ProductOperands::at(bool residual) const {
   return at;
 }
 
+std::vector<int32_t> result_of(const Stream& stream, const Product& product,
+                               const ProductAddresses& at) {
+  constexpr size_t kPart = size_t{1} << 20U;
+  const ProductSizes& sizes = product.sizes();
+  const size_t width = sizes.fp8_result ? 1 : sizeof(uint16_t);
+  const size_t bytes = static_cast<size_t>(sizes.rows * sizes.outputs) * width;
+  const size_t part = std::min(bytes, kPart);
+  fill_bytes(stream, at.result, std::byte{0xFF}, bytes);
+  product.launch(at, stream.handle());
+  std::vector<std::byte> read(2 * part);
+  copy_to_host(stream, std::span(read).first(part), at.result);
+  copy_to_host(stream, std::span(read).last(part), at.result + bytes - part);
+  stream.synchronize();
+  std::vector<int32_t> values;
+  values.reserve(read.size() / width);
+  for (size_t i = 0; i < read.size(); i += width) {
+    const auto low = std::to_integer<uint32_t>(read[i]);
+    values.push_back(width == 1
+                         ? ordered(low, 0x80U)
+                         : ordered(low | std::to_integer<uint32_t>(read[i + 1]) << 8U, 0x8000U));
+  }
+  return values;
+}
+
 ChosenAlgorithm choose_algorithm(const CublasLt& library, const CudaDevice& device,
                                  const ProductSizes& sizes) {
   Product product(library, sizes, kCandidates);
   const Stream stream(device);
   const ProductOperands operands(device, stream, sizes);
-  ChosenAlgorithm chosen;
-  std::string problem;
-  for (size_t i = 0; i < product.candidates(); ++i) {
-    product.choose(i);
-    double taken = 0;
-    try {
-      taken = measure(device, stream, product, operands.at(sizes.residual));
-    } catch (const Error& error) {
-      // The library offers algorithms that it then refuses; what is wrong with the GPU shows here.
-      stream.synchronize();
-      problem = error.what();
-      continue;
-    }
-    ++chosen.candidates;
-    if (i == 0) chosen.first_microseconds = taken;
-    if (chosen.candidates > 1 && taken >= chosen.microseconds) continue;
-    chosen.microseconds = taken;
-    chosen.algorithm = product.algorithm().algorithm;
-    chosen.description = product.describe();
-  }
-  if (chosen.candidates == 0) {
-    throw Error(ErrorCode::kUnavailable,
-                "cuBLASLt runs none of its algorithms for " + text_of(sizes) + ": " + problem);
-  }
-  return chosen;
+  const ProductAddresses at = operands.at(sizes.residual);
+  return ProductSearch(
+             library, product,
+             {[&](int launches) { return measure(device, stream, product, at, launches); },
+              [&] { return result_of(stream, product, at); }})
+      .find();
 }
 
 }  // namespace sam3trt

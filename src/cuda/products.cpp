@@ -61,6 +61,10 @@ void normalise(const OperatorKernels& kernels, const Call& call, int64_t columns
 
 void* pointer(DevicePointer address) { return device_pointer<void>(address); }
 
+bool can_run(int status, const cublaslt::Heuristic& found) {
+  return status == 0 && found.state == 0 && found.workspace_bytes <= kProductWorkspaceBytes;
+}
+
 /// Before the algorithm is chosen no address is known; the library only looks at its alignment.
 void* any_address() { return pointer(uint64_t{1} << 20U); }
 
@@ -113,17 +117,29 @@ Product::Product(const CublasLt& library, const ProductSizes& sizes,
     : library_(library), handle_(nullptr), sizes_(sizes), scaling_(ProductScaling::kTensor) {
   describe_product();
   cublaslt::Heuristic found;
-  const int status = library_.algorithm_check.status(handle_, descriptor_.get(), a_.get(), b_.get(),
-                                                     c_.get(), d_.get(), &fixed, &found);
-  if (status != 0 || found.state != 0 || found.workspace_bytes > kProductWorkspaceBytes) {
+  const int status = check(fixed, found);
+  if (!can_run(status, found)) {
     throw Error(ErrorCode::kUnavailable, "cuBLASLt " + library_.version_text() +
                                              " refuses the algorithm that was chosen for " +
                                              text_of(sizes_) + " when this engine was built (" +
                                              library_.describe(status) +
                                              "); build the engine again on this machine");
   }
-  found.algorithm = fixed;
   algorithms_.push_back(found);
+}
+
+int Product::check(const cublaslt::Algorithm& algorithm, cublaslt::Heuristic& found) const {
+  const int status = library_.algorithm_check.status(handle_, descriptor_.get(), a_.get(), b_.get(),
+                                                     c_.get(), d_.get(), &algorithm, &found);
+  found.algorithm = algorithm;
+  return status;
+}
+
+bool Product::offer(const cublaslt::Algorithm& algorithm) {
+  cublaslt::Heuristic found;
+  if (!can_run(check(algorithm, found), found)) return false;
+  algorithms_.push_back(found);
+  return true;
 }
 
 void Product::describe_product() {

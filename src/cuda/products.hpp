@@ -80,6 +80,12 @@ class Product {
 
   [[nodiscard]] const ProductSizes& sizes() const { return sizes_; }
   [[nodiscard]] size_t candidates() const { return algorithms_.size(); }
+  [[nodiscard]] const cublaslt::Algorithm& candidate(size_t index) const {
+    return algorithms_.at(index).algorithm;
+  }
+
+  /// One more to choose from; false: the library or the GPU does not have it for these sizes.
+  [[nodiscard]] bool offer(const cublaslt::Algorithm& algorithm);
 
   /// Which of them is used.
   void choose(size_t candidate) { chosen_ = candidate; }
@@ -107,6 +113,8 @@ class Product {
   void set(cublaslt::Descriptor attribute, T value) const;
   void describe_product();
   void find_algorithms(int candidates, uint64_t alignment);
+  /// The library's status; `found` is what it says about the algorithm.
+  int check(const cublaslt::Algorithm& algorithm, cublaslt::Heuristic& found) const;
 
   const CublasLt& library_;
   void* handle_;

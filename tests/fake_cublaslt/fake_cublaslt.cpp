@@ -53,13 +53,54 @@ struct Heuristic {
   int reserved[4];
 };
 
-/// The fake's only algorithm, all of whose bits count.
+/// What all of the fake's algorithms have in common, all of whose bits count. In the sixth word are
+/// tile, option and cluster shape.
 constexpr uint64_t kAlgorithm[8] = {
     0xC0B1A50000000042, 0x8000000100000002, 3, 0xFFFFFFFF00000000, 0x00000000FFFFFFFF, 0, 7,
     0x123456789ABCDEF0};
+constexpr size_t kVariant = 5;
+
+enum Config { kTileId = 1, kSplitK = 2, kCustomOption = 5, kClusterShape = 8 };
+
+/// Where a value is in that word.
+int shift_of(int attribute) {
+  return attribute == kTileId ? 0 : attribute == kCustomOption ? 16 : 32;
+}
+
+struct Variant {
+  unsigned tile;
+  unsigned option;
+  unsigned cluster;
+};
+
+Variant variant_of(const void* algorithm) {
+  uint64_t words[8];
+  std::memcpy(words, algorithm, sizeof(words));
+  const auto value = [&](Config config) {
+    return static_cast<unsigned>(words[kVariant] >> shift_of(config)) & 0xFFFFU;
+  };
+  return {value(kTileId), value(kCustomOption), value(kClusterShape)};
+}
 
 bool is_algorithm(const void* algorithm) {
-  return std::memcmp(algorithm, kAlgorithm, sizeof(kAlgorithm)) == 0;
+  uint64_t words[8];
+  std::memcpy(words, algorithm, sizeof(words));
+  const auto [tile, option, cluster] = variant_of(algorithm);
+  const bool whole = words[kVariant] >> 48U == 0;
+  words[kVariant] = 0;
+  return whole && std::memcmp(words, kAlgorithm, sizeof(words)) == 0 &&
+         (tile == 1 || tile == 4 || tile == 8) && option <= 1 && (cluster == 2 || cluster == 4);
+}
+
+/// What the heuristic offers: tile 1 to 64 columns and fewer, tile 4 beyond 64, tile 8, whose
+/// results are wrong, beyond 192.
+void offer(uint64_t (&algorithm)[8], uint64_t columns) {
+  std::memcpy(algorithm, kAlgorithm, sizeof(kAlgorithm));
+  const uint64_t tile = columns <= 64 ? 1 : columns <= 192 ? 4 : 8;
+  const uint64_t option = tile == 4 ? 1 : 0;
+  const uint64_t cluster = tile == 1 ? 4 : 2;
+  algorithm[kVariant] = tile << shift_of(kTileId) | option << shift_of(kCustomOption) |
+                        cluster << shift_of(kClusterShape);
 }
 
 float e4m3_to_float(uint8_t bits) {
@@ -93,6 +134,7 @@ struct Launch {
   const void *a, *b, *c;
   void* d;
   float beta;
+  Variant variant;
 
   [[nodiscard]] float scale(int attribute) const {
     const uint64_t address = descriptor.get(attribute);
@@ -135,7 +177,7 @@ struct Launch {
         }
         const size_t at = column * static_cast<size_t>(d_layout.leading) + row;
         if (beta != 0) value += beta * load(c, c_layout.type, at);
-        store(d, d_layout.type, at, value * result_scale);
+        store(d, d_layout.type, at, variant.tile == 8 ? -value : value * result_scale);
       }
     }
   }
@@ -236,7 +278,7 @@ int cublasLtMatmulAlgoGetHeuristic(void* /*handle*/, void* descriptor, void* a, 
             *static_cast<Layout*>(b), *static_cast<Layout*>(c), *static_cast<Layout*>(d));
   if (status != kSuccess) return status;
   results[0] = {};
-  std::memcpy(results[0].algorithm, kAlgorithm, sizeof(kAlgorithm));
+  offer(results[0].algorithm, static_cast<Layout*>(b)->columns);
   results[0].workspace = size_t{1} << 20U;
   *found = 1;
   return kSuccess;
@@ -250,16 +292,35 @@ int cublasLtMatmulAlgoCheck(void* /*handle*/, void* descriptor, void* a, void* b
   if (status != kSuccess) return status;
   if (!is_algorithm(algorithm)) return kInvalidValue;
   *result = {};
-  std::memcpy(result->algorithm, kAlgorithm, sizeof(kAlgorithm));
+  std::memcpy(result->algorithm, algorithm, sizeof(result->algorithm));
   result->workspace = size_t{1} << 20U;
   return kSuccess;
 }
 
-int cublasLtMatmulAlgoConfigGetAttribute(const void* /*algorithm*/, int attribute, void* value,
+int cublasLtMatmulAlgoConfigGetAttribute(const void* algorithm, int attribute, void* value,
                                          size_t bytes, size_t* written) {
-  std::memset(value, 0, bytes);
-  std::memcpy(value, &attribute, bytes < 2 ? bytes : 2);
+  if (bytes != (attribute < 7 ? 4U : 2U)) return kInvalidValue;
+  const auto [tile, option, cluster] = variant_of(algorithm);
+  const std::map<int, unsigned> values = {
+      {kTileId, tile}, {kSplitK, 1}, {kCustomOption, option}, {kClusterShape, cluster}};
+  const auto found = values.find(attribute);
+  const unsigned number = found == values.end() ? 0 : found->second;
+  std::memcpy(value, &number, bytes);
   *written = bytes;
+  return kSuccess;
+}
+
+int cublasLtMatmulAlgoConfigSetAttribute(void* algorithm, int attribute, const void* value,
+                                         size_t bytes) {
+  if (attribute != kCustomOption && attribute != kClusterShape) return kInvalidValue;
+  if (bytes != (attribute == kCustomOption ? 4U : 2U)) return kInvalidValue;
+  uint64_t number = 0;
+  std::memcpy(&number, value, bytes);
+  uint64_t words[8];
+  std::memcpy(words, algorithm, sizeof(words));
+  words[kVariant] &= ~(uint64_t{0xFFFF} << shift_of(attribute));
+  words[kVariant] |= number << shift_of(attribute);
+  std::memcpy(algorithm, words, sizeof(words));
   return kSuccess;
 }
 
@@ -276,7 +337,8 @@ int cublasLtMatmul(void* /*handle*/, void* descriptor, const void* alpha, const 
                 b,
                 c,
                 d,
-                *static_cast<const float*>(beta)};
+                *static_cast<const float*>(beta),
+                variant_of(algorithm)};
   const Status status =
       judge(launch.descriptor, launch.a_layout, launch.b_layout, launch.c_layout, launch.d_layout);
   if (status != kSuccess) return status;

@@ -81,6 +81,7 @@ static_assert(is_same(&CublasLt::preference_set, &cublasLtMatmulPreferenceSetAtt
 static_assert(is_same(&CublasLt::heuristic, &cublasLtMatmulAlgoGetHeuristic));
 static_assert(is_same(&CublasLt::algorithm_check, &cublasLtMatmulAlgoCheck));
 static_assert(is_same(&CublasLt::algorithm_get, &cublasLtMatmulAlgoConfigGetAttribute));
+static_assert(is_same(&CublasLt::algorithm_set, &cublasLtMatmulAlgoConfigSetAttribute));
 static_assert(is_same(&CublasLt::matmul, &cublasLtMatmul));
 static_assert(std::is_same_v<decltype(&cublasLtGetVersion), size_t (*)()>);
 

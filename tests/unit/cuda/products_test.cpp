@@ -1,16 +1,21 @@
 #include "cuda/products.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 
 #include "base/error.hpp"
+#include "cuda/product_search.hpp"
 #include "fake_cuda.hpp"
 #include "fake_driver.hpp"
 #include "product_cases.hpp"
 
 namespace sam3trt {
 namespace {
+
+using testing::HasSubstr;
+using testing::Not;
 
 const CublasLt& fake_library() {
   static const CublasLt library(SAM3TRT_FAKE_CUBLASLT, fake_driver());
@@ -103,6 +108,98 @@ TEST(Products, TellTheirAlgorithm) {
   const Product product(fake_library(), small_sizes(), 4);
   EXPECT_EQ(product.candidates(), 1U);
   EXPECT_NE(product.describe().find("tile 1, "), std::string::npos) << product.describe();
+}
+
+/// Of a size for which the library offers one tile, and others for more rows.
+ProductSizes searched_sizes() {
+  ProductSizes sizes = small_sizes();
+  sizes.rows = 64;
+  return sizes;
+}
+
+TEST(ProductSearch, FindsAFastAlgorithmThatTheLibraryOffersForNoSize) {
+  const CudaDevice device(0, fake_driver());
+  Product product(fake_library(), searched_sizes(), 4);
+  const auto is = [&](const char* what) {
+    return product.describe().find(what) != std::string::npos;
+  };
+  // The library offers tile 4 with option 1 and cluster shape 2.
+  const ProductSearch::Run run{
+      [&](int) { return is("tile 4") && is("option 0") && is("cluster 4") ? 30.0 : 50.0; },
+      [] { return std::vector<int32_t>(1); }};
+  const ChosenAlgorithm chosen = ProductSearch(fake_library(), product, run).find();
+  EXPECT_THAT(chosen.description, HasSubstr("tile 4, "));
+  EXPECT_THAT(chosen.description, HasSubstr("cluster 4, "));
+  EXPECT_THAT(chosen.description, HasSubstr("option 0, "));
+  EXPECT_EQ(chosen.microseconds, 30.0);
+  EXPECT_EQ(chosen.first_microseconds, 50.0);
+  EXPECT_EQ(chosen.candidates, 12U);  // three tiles with two options and two cluster shapes
+  const Product again(fake_library(), small_sizes(), chosen.algorithm);
+  EXPECT_EQ(again.describe(), chosen.description);
+}
+
+TEST(ProductSearch, DoesNotTakeAFastAlgorithmWhoseResultIsAnother) {
+  const CudaDevice device(0, fake_driver());
+  for (const bool fp8 : {false, true}) {
+    ProductSizes sizes = searched_sizes();
+    sizes.fp8 = sizes.fp8_result = sizes.weight_rows = fp8;
+    Product product(fake_library(), sizes, 4);
+    const Stream stream(device);
+    const ProductOperands operands(device, stream, sizes);
+    const auto is_wrong = [&] { return product.describe().find("tile 8") != std::string::npos; };
+    int asked = 0;
+    const ProductSearch::Run run{[&](int) { return is_wrong() ? 20.0 : 50.0; },
+                                 [&] {
+                                   if (is_wrong()) ++asked;
+                                   return result_of(stream, product, operands.at(false));
+                                 }};
+    const ChosenAlgorithm chosen = ProductSearch(fake_library(), product, run).find();
+    EXPECT_THAT(chosen.description, HasSubstr("tile 1, "));
+    EXPECT_EQ(chosen.microseconds, 50.0);
+    EXPECT_EQ(asked, 4);
+  }
+}
+
+TEST(ProductSearch, TakesResultsThatAreRoundedOtherwise) {
+  const CudaDevice device(0, fake_driver());
+  Product product(fake_library(), searched_sizes(), 4);
+  const auto is_second = [&] { return product.describe().find("tile 4") != std::string::npos; };
+  std::vector<int32_t> other(100, 9);
+  other.front() = 4000;  // one of a hundred
+  const ProductSearch::Run run{[&](int) { return is_second() ? 40.0 : 50.0; },
+                               [&] { return is_second() ? other : std::vector<int32_t>(100, 7); }};
+  EXPECT_THAT(ProductSearch(fake_library(), product, run).find().description, HasSubstr("tile 4"));
+}
+
+TEST(ProductSearch, TriesWhatTheLibraryOffersAloneWhereLaunchingTakesTheTime) {
+  const CudaDevice device(0, fake_driver());
+  Product product(fake_library(), small_sizes(), 4);
+  const ProductSearch::Run run{[](int) { return 5.0; }, [] { return std::vector<int32_t>(1); }};
+  EXPECT_EQ(ProductSearch(fake_library(), product, run).find().candidates, 1U);
+}
+
+TEST(ProductSearch, RunsOnTheDevice) {
+  const CudaDevice device(0, fake_driver());
+  const ChosenAlgorithm chosen = choose_algorithm(fake_library(), device, searched_sizes());
+  EXPECT_EQ(chosen.candidates, 12U);  // for which the fake's clock shows the same times
+  EXPECT_GT(chosen.microseconds, 0);
+  EXPECT_EQ(chosen.microseconds, chosen.first_microseconds);
+  EXPECT_THAT(chosen.description, HasSubstr("tile 1, "));
+}
+
+TEST(ProductSearch, SaysWhyNoneRuns) {
+  const CudaDevice device(0, fake_driver());
+  Product product(fake_library(), small_sizes(), 4);
+  const ProductSearch::Run run{
+      [](int) -> double { throw Error(ErrorCode::kUnavailable, "the GPU is gone"); },
+      [] { return std::vector<int32_t>(1); }};
+  try {
+    static_cast<void>(ProductSearch(fake_library(), product, run).find());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("runs none of its algorithms for a product of 3 x 16"));
+    EXPECT_THAT(error.what(), HasSubstr("the GPU is gone"));
+  }
 }
 
 TEST(CublasLtLibrary, SaysWhatToInstallWhereItIsMissing) {
