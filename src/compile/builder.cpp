@@ -34,6 +34,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// What builds measured, in the cache's folder.
+constexpr const char* kTimingCaches = "timing";
+
 /// `sam3trt.component` of a graph; empty for one of another program.
 std::string component_of(const fs::path& onnx) {
   const GraphInfo info = read_graph_info(onnx);
@@ -141,7 +144,9 @@ class Builder {
     } else {
       host_ = open_tensorrt(true);
       api_ = host_->api;
-      products_ = std::make_unique<ProductChooser>(host_->device);
+      const fs::path& cache = request.verifier.cache;
+      products_ = std::make_unique<ProductChooser>(
+          host_->device, cache.empty() ? fs::path() : cache / kTimingCaches, request.force);
     }
     compiler_ = api_;
     if (request.jobs > 1 && !request.program.empty()) {
@@ -203,7 +208,7 @@ class Builder {
     request.force = request_.force;
     request.graph_sha256 = hashes_.graph(job.onnx);
     request.output_intact = outputs_.at(job.engine);
-    if (!request_.verifier.cache.empty()) request.cache = request_.verifier.cache / "timing";
+    if (!request_.verifier.cache.empty()) request.cache = request_.verifier.cache / kTimingCaches;
     request.report = [](const std::string& message) { log(LogLevel::kWarning, message); };
     if (host_) {
       request.gpu = host_->device.info().name;

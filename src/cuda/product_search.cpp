@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstdlib>
 #include <limits>
 #include <set>
@@ -21,9 +22,11 @@ constexpr std::array kOutputFactors = {0.25, 0.5, 1.0, 2.0, 3.0};
 constexpr int64_t kStep = 64;       ///< Of those sizes, which suits all types.
 constexpr size_t kBestTiles = 8;    ///< Whose relatives are tried.
 constexpr double kWorthwhile = 10;  ///< Microseconds; below, launching takes the time.
-constexpr double kHopeless = 1.3;   ///< Of the best time: not measured again.
+constexpr double kHopeless = 1.5;   ///< Of the best time: not measured again.
+constexpr size_t kSemifinalists = 24;
+constexpr size_t kSemifinalRounds = 3;
 constexpr size_t kFinalists = 8;
-constexpr int kRounds = 12;  ///< Of the finalists; the median counts.
+constexpr size_t kFinalRounds = 12;
 constexpr double kRoundMicroseconds = 1000;
 constexpr int kMostLaunches = 20;
 
@@ -59,27 +62,25 @@ bool set_value(const CublasLt& library, Algorithm& algorithm, AlgorithmConfig co
 
 }  // namespace
 
-double ProductSearch::least() const {
+ProductSearch::Field ProductSearch::try_from(size_t candidate) {
+  Field field;
   double least = std::numeric_limits<double>::infinity();
-  for (const Tried& each : tried_) least = std::min(least, each.microseconds);
-  return least;
-}
-
-void ProductSearch::try_from(size_t candidate) {
-  for (; candidate < product_.candidates(); ++candidate) try_one(candidate);
-}
-
-void ProductSearch::try_one(size_t candidate) {
-  product_.choose(candidate);
-  try {
-    run_.measure(1);  // loads its code
-    double taken = run_.measure(2);
-    if (taken < kHopeless * least()) taken = std::min(taken, run_.measure(6));
-    tried_.push_back({candidate, taken});
-  } catch (const Error& error) {
-    // The library offers algorithms that it then refuses; what is wrong with the GPU shows here.
-    problem_ = error.what();
+  for (; candidate < product_.candidates(); ++candidate) {
+    product_.choose(candidate);
+    try {
+      run_.measure(1);  // loads its code
+      double taken = run_.measure(3);
+      if (taken < kHopeless * least) taken = std::min(taken, run_.measure(6));
+      least = std::min(least, taken);
+      field.push_back({candidate, taken});
+    } catch (const Error& error) {
+      // The library offers algorithms that it then refuses; what is wrong with the GPU shows here.
+      problem_ = error.what();
+    }
   }
+  tried_ += field.size();
+  std::ranges::stable_sort(field, {}, &Tried::microseconds);
+  return field;
 }
 
 void ProductSearch::offer(const Algorithm& algorithm) {
@@ -106,13 +107,12 @@ void ProductSearch::offer_those_of_other_sizes() {
   }
 }
 
-void ProductSearch::offer_relatives_of_the_best() {
-  std::ranges::stable_sort(tried_, {}, &Tried::microseconds);
+void ProductSearch::offer_relatives_of(const Field& best) {
   std::set<uint32_t> options;
   std::set<uint16_t> clusters;
   std::vector<Algorithm> bases;  // one for each tile
   std::set<std::pair<int32_t, uint32_t>> tiles;
-  for (const Tried& each : tried_) {
+  for (const Tried& each : best) {
     const Algorithm& algorithm = product_.candidate(each.candidate);
     // Sums that are split between blocks have a scratch and an order of their own.
     if (value_of<int32_t>(library_, algorithm, AlgorithmConfig::kSplitK) > 1) continue;
@@ -135,55 +135,59 @@ void ProductSearch::offer_relatives_of_the_best() {
   }
 }
 
-std::vector<ProductSearch::Tried> ProductSearch::finals(size_t first) {
-  std::vector<Tried> last = tried_;
-  std::ranges::stable_sort(last, {}, &Tried::microseconds);
-  const auto kept = std::ranges::find(last, first, &Tried::candidate);
-  if (std::cmp_greater_equal(kept - last.begin(), kFinalists)) {
-    last.at(kFinalists - 1) = *kept;
-  }
-  if (last.size() > kFinalists) last.resize(kFinalists);
-  std::vector<std::array<double, kRounds>> rounds(last.size());
-  for (size_t round = 0; round < kRounds; ++round) {
-    for (size_t i = 0; i < last.size(); ++i) {
-      product_.choose(last[i].candidate);
-      const double launches = kRoundMicroseconds / std::max(last[i].microseconds, 1.0);
-      rounds[i].at(round) = run_.measure(std::clamp(static_cast<int>(launches), 1, kMostLaunches));
+void ProductSearch::run_in_turn(Field& field, size_t rounds) {
+  std::vector<std::vector<double>> times(field.size());
+  for (size_t round = 0; round < rounds; ++round) {
+    for (size_t i = 0; i < field.size(); ++i) {
+      product_.choose(field[i].candidate);
+      const double launches = kRoundMicroseconds / std::max(field[i].microseconds, 1.0);
+      times[i].push_back(run_.measure(std::clamp(static_cast<int>(launches), 1, kMostLaunches)));
     }
   }
-  for (size_t i = 0; i < last.size(); ++i) {
-    std::ranges::sort(rounds[i]);
-    last[i].microseconds = rounds[i].at(kRounds / 2);
+  for (size_t i = 0; i < field.size(); ++i) {
+    std::ranges::sort(times[i]);
+    field[i].microseconds = times[i].at(rounds / 2);
   }
-  std::ranges::stable_sort(last, {}, &Tried::microseconds);
-  return last;
+  std::ranges::stable_sort(field, {}, &Tried::microseconds);
 }
 
 ChosenAlgorithm ProductSearch::find() {
-  try_from(0);
-  if (tried_.empty()) {
+  Field field = try_from(0);
+  if (field.empty()) {
     throw Error(ErrorCode::kUnavailable, "cuBLASLt runs none of its algorithms for " +
                                              text_of(product_.sizes()) + ": " + problem_);
   }
-  const size_t first = tried_.front().candidate;
-  if (least() > kWorthwhile) {
+  const Tried first = *std::ranges::min_element(field, {}, &Tried::candidate);
+  if (field.front().microseconds > kWorthwhile) {
+    const auto semifinal = [&](size_t from) {
+      Field more = try_from(from);
+      more.resize(std::min(more.size(), kSemifinalists));
+      field.insert(field.end(), more.begin(), more.end());
+      run_in_turn(field, kSemifinalRounds);
+    };
     size_t next = product_.candidates();
     offer_those_of_other_sizes();
-    try_from(next);
+    semifinal(next);
     next = product_.candidates();
-    offer_relatives_of_the_best();
-    try_from(next);
+    offer_relatives_of(field);
+    semifinal(next);
   }
-  const std::vector<Tried> last = finals(first);
-  product_.choose(first);
+  field.resize(std::min(field.size(), kFinalists));
+  if (std::ranges::find(field, first.candidate, &Tried::candidate) == field.end()) {
+    field.push_back(first);
+  }
+  run_in_turn(field, kFinalRounds);
+
+  product_.choose(first.candidate);
   const std::vector<int32_t> expected = run_.result();
   ChosenAlgorithm chosen;
-  chosen.candidates = tried_.size();
-  for (const Tried& each : last) {
-    if (each.candidate == first) chosen.first_microseconds = each.microseconds;
+  chosen.candidates = tried_;
+  for (const Tried& each : field) {
+    const bool is_first = each.candidate == first.candidate;
+    if (is_first) chosen.first_microseconds = each.microseconds;
     if (chosen.microseconds > 0) continue;
     product_.choose(each.candidate);
-    if (each.candidate != first && !agree(expected, run_.result())) continue;
+    if (!is_first && !agree(expected, run_.result())) continue;
     chosen.microseconds = each.microseconds;
     chosen.algorithm = product_.algorithm().algorithm;
     chosen.description = product_.describe();

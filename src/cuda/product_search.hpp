@@ -17,8 +17,9 @@ namespace sam3trt {
 /// 2. what it offers for others, with fewer and more rows and outputs,
 /// 3. the tiles that took least of all these, with every option and cluster shape among them,
 ///
-/// and the best of them once more in turn, so that the GPU's clock treats all alike. Chosen is the
-/// fastest whose result is that of the heuristic's first.
+/// and those that did best in turn, round by round, for a GPU that is warm slows down, so that
+/// times taken one after another cannot be compared. Chosen is the fastest whose result is that of
+/// the heuristic's first.
 class ProductSearch {
  public:
   /// What runs the product with the algorithm that is chosen in it at the time.
@@ -39,20 +40,20 @@ class ProductSearch {
     size_t candidate = 0;
     double microseconds = 0;
   };
+  using Field = std::vector<Tried>;  ///< The best first.
 
-  void try_from(size_t candidate);
-  void try_one(size_t candidate);
+  /// What is in the product from this candidate on.
+  Field try_from(size_t candidate);
   void offer(const cublaslt::Algorithm& algorithm);
   void offer_those_of_other_sizes();
-  void offer_relatives_of_the_best();
-  /// The best, and the first that ran, with times that can be compared.
-  [[nodiscard]] std::vector<Tried> finals(size_t first);
-  [[nodiscard]] double least() const;
+  void offer_relatives_of(const Field& best);
+  /// Medians of so many rounds.
+  void run_in_turn(Field& field, size_t rounds);
 
   const CublasLt& library_;
   Product& product_;
   Run run_;
-  std::vector<Tried> tried_;
+  size_t tried_ = 0;
   std::string problem_;
 };
 
