@@ -35,7 +35,10 @@ EngineHost TensorRtHost::describe() const {
 std::unique_ptr<TensorRtHost> open_tensorrt(bool parser, std::optional<TensorRtFlavour> wanted,
                                             int device) {
   static_cast<void>(cuda_driver());  // without a GPU, TensorRT itself says nothing useful
-  return std::make_unique<TensorRtHost>(load_tensorrt(parser, wanted), device);
+  // Its library takes as long to load as the GPU's context takes to be made.
+  auto library = std::async(std::launch::async, [&] { return load_tensorrt(parser, wanted); });
+  const CudaDevice started(device);
+  return std::make_unique<TensorRtHost>(library.get(), device);
 }
 
 std::unique_ptr<TensorRtHost> open_tensorrt_for(const std::filesystem::path& engine, int device) {
@@ -112,10 +115,19 @@ std::shared_ptr<const LoadedPlan> EngineFile::load(TensorRtHost& host, const Loa
     const std::string missing = missing_library(manifest_, library.version, library.problem);
     if (!missing.empty()) throw Error(ErrorCode::kUnavailable, path + ": " + missing);
   }
+  std::future<void> started;  // so that the plan's first run need not wait for it
+  if (!manifest_.cublaslt_version.empty()) {
+    started = std::async(std::launch::async, [&host] {
+      host.device.make_current();
+      static_cast<void>(cublaslt_library().handle());
+    });
+  }
   check_content();
   log(LogLevel::kInfo,
       "loading " + path + " in " + here.flavour + " " + here.tensorrt_version + " on " + here.gpu);
-  return host.api->load(file_.bytes());
+  auto plan = host.api->load(file_.bytes());
+  if (started.valid()) started.get();
+  return plan;
 }
 
 EngineFiles open_engines(const ModelFiles& files) {
