@@ -360,11 +360,10 @@ void BackendTracker::put_masks(Group group) {
     backend_.put_zeros("mask_input", {count, 1, side, side});
     return;
   }
-  const int64_t prompted = axes_.at("Y");
-  Tensor masks(DType::kF32, {count, 1, prompted, prompted});
-  auto value = masks.f32().begin();
-  for (const DecodeInput* input : group) value = std::ranges::copy(input->mask, value).out;
-  backend_.put(Component::kMaskPrompt, "object_mask", masks);
+  std::vector<ResizedPlane> masks;
+  masks.reserve(group.size());
+  for (const DecodeInput* input : group) masks.push_back({input->mask, input->mask_side});
+  backend_.put_resized(Component::kMaskPrompt, "object_mask", masks, axes_.at("Y"));
   backend_.run(Component::kMaskPrompt, sizes_with({{"O", count}}));
 }
 

@@ -133,16 +133,17 @@ void TextTracker::add_new(TextTracks& all, std::span<const FoundObject> found,
     whose.push_back(i);
   }
   std::vector<DecodeInput> inputs;
-  std::vector<std::vector<float>> masks;
+  std::vector<LogitPlane> masks;
   for (const size_t index : fresh) {
-    masks.push_back(resize_logits(confident(found[index].mask), sizes.mask_side(), sizes.image));
-    inputs.push_back(decode_mask(masks.back(), true));
+    masks.emplace_back(confident(found[index].mask));
+    inputs.push_back(decode_mask(masks.back(), sizes.mask_side(), true));
   }
   const std::vector<DecodeOutput> decoded = model_.decode(inputs, MaskPlace::kHost);
   for (size_t i = 0; i < fresh.size(); ++i) {
     const FoundObject& object = found[fresh[i]];
-    const ObjectView view = view_of_mask(masks[i], decoded[i], sizes);
-    memories.push_back({mask_logits(masks[i]), sizes.image, false, true, view.object_score});
+    const ObjectView view = view_of_small_mask(masks[i], decoded[i], sizes);
+    memories.push_back(
+        sharp_memory(mask_logits(masks[i].values()), true, view.object_score, sizes));
     whose.push_back(all.tracks.size());
     TextTrack& track = begin_track(all, options.next_id + static_cast<int64_t>(i), object,
                                    time.frame, config_.init_trk_keep_alive);

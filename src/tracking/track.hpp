@@ -35,10 +35,9 @@ struct TrackStepOutput {
 [[nodiscard]] DecodeInput follow_seen(const MemoryBank& bank, const FrameTime& time,
                                       const FrameQuality& quality, const TrackerConfig& config);
 
-/// An object that a mask at the model's size (image * image values) points at: its pointer is asked
-/// of the decoder, on features without any memory; that of the best of several masks or of the
-/// single one.
-[[nodiscard]] DecodeInput decode_mask(std::vector<float> mask, bool multimask);
+/// An object that a mask of side * side values points at: its pointer is asked of the decoder, on
+/// features without any memory; that of the best of several masks or of the single one.
+[[nodiscard]] DecodeInput decode_mask(LogitPlane mask, int64_t side, bool multimask);
 
 /// A mask of a frame of width x height pixels, 0 or 1, as the decoder's view of an object: at the
 /// decoder's size hard logits, resized. `there`: what the decoder was prompted with has a pixel,
@@ -48,8 +47,15 @@ struct TrackStepOutput {
                                             int64_t height, const DecodeOutput& decoded, bool there,
                                             const TrackSizes& sizes);
 
-/// The mask itself as the decoder's view of the object, with the pointer that the decoder gave.
+/// The mask itself, of image * image values 0..1, as the decoder's view of the object, with the
+/// pointer that the decoder gave.
 [[nodiscard]] ObjectView view_of_mask(std::span<const float> mask, const DecodeOutput& decoded,
                                       const TrackSizes& sizes);
+
+/// The same of a mask of mask_side * mask_side values that stands for what it is when it is resized
+/// to the image. The view's mask is computed when it is first asked for: frames that condition an
+/// object are seldom seen again.
+[[nodiscard]] ObjectView view_of_small_mask(const LogitPlane& mask, const DecodeOutput& decoded,
+                                            const TrackSizes& sizes);
 
 }  // namespace sam3trt

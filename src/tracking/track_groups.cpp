@@ -104,7 +104,7 @@ void TextTracker::confirm_groups(TextTracks& all, std::span<const FoundObject> f
     whose.push_back(i);
     masks.push_back(
         detected_mask(found[static_cast<size_t>(association.confirmed_by[i])].mask, sizes));
-    inputs.push_back(decode_mask(masks.back(), false));
+    inputs.push_back(decode_mask(masks.back(), sizes.memory_mask_side(), false));
   }
   if (inputs.empty()) return;
   const std::vector<DecodeOutput> decoded = model_.decode(inputs, MaskPlace::kHost);
@@ -162,7 +162,7 @@ void TextTracker::add_group(TextTracks& all, std::span<const FoundObject> found,
   for (const size_t index : fresh) {
     const auto mask = detected_mask(found[index].mask, sizes);
     there.push_back(mask_score(mask) > 0.0F);
-    inputs.push_back(decode_mask(mask, false));
+    inputs.push_back(decode_mask(mask, sizes.memory_mask_side(), false));
     masks.push_back(frame_mask(mask, sizes, options.width, options.height));
     // What a later object claims is taken from the earlier ones of its group.
     for (size_t i = 0; i + 1 < masks.size(); ++i) {

@@ -74,9 +74,10 @@ struct DecodeInput {
   FrameFeatures features = FrameFeatures::kNoMemory;
   ObjectMemory memory;  ///< For kMemory.
   std::vector<PromptToken> tokens;
-  /// Empty, or a square mask of values 0..1 that is prompted with, of the side that the component
-  /// mask_prompt takes.
-  std::vector<float> mask;
+  /// Empty, or a square mask of values 0..1 that is prompted with; the model resizes it to the side
+  /// that the component mask_prompt takes.
+  LogitPlane mask;
+  int64_t mask_side = 0;
   Logits previous{};  ///< Empty, or mask_side * mask_side logits to refine; not beside `mask`.
   /// Whether the best of several masks counts, or the single one (choose_mask).
   bool multimask = true;

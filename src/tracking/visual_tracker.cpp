@@ -42,7 +42,9 @@ void VisualTracker::point_with_mask(Job& job, const ObjectPrompt& prompt) const 
                     ": the mask is so small that nothing is left of it at the model's size of " +
                     std::to_string(sizes.image) + " pixels; click on the object");
   }
-  job.input = decode_mask(std::move(mask), !rules_.masks_at_frame_size);
+  job.input = decode_mask(std::move(mask),
+                          rules_.masks_at_frame_size ? sizes.memory_mask_side() : sizes.image,
+                          !rules_.masks_at_frame_size);
 }
 
 void VisualTracker::point_with_clicks(Job& job, const ObjectPrompt& prompt, const FrameTime& time,

@@ -192,8 +192,8 @@ TEST_P(FollowedMasks, OfAnObjectThatAMaskPointsAtNoneIsTaken) {
   DecodeInput input;
   input.features = FrameFeatures::kRaw;
   input.tokens = no_tokens();
-  const auto side = static_cast<size_t>(model_sizes(config_).at("Y"));
-  input.mask.assign(side * side, 1.0F);
+  input.mask_side = model_sizes(config_).at("Y");
+  input.mask = std::vector<float>(static_cast<size_t>(input.mask_side * input.mask_side), 1.0F);
   const std::vector<DecodeOutput> decoded = tracker.decode({&input, 1}, GetParam());
   EXPECT_THAT(taken(), IsEmpty());
   EXPECT_THAT(left_alone(), IsEmpty());

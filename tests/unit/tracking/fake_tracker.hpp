@@ -176,9 +176,10 @@ class FakeTracker : public TrackerModel {
 
   [[nodiscard]] uint8_t colour_of(const DecodeInput& input) const {
     if (!input.mask.empty()) {
-      const auto pixel = std::ranges::max_element(input.mask) - input.mask.begin();
-      return at(pixel % sizes_.image * kSide / sizes_.image,
-                pixel / sizes_.image * kSide / sizes_.image);
+      const auto mask = input.mask.values();
+      const auto pixel = std::ranges::max_element(mask) - mask.begin();
+      const int64_t side = input.mask_side;
+      return at(pixel % side * kSide / side, pixel / side * kSide / side);
     }
     for (const PromptToken& token : input.tokens) {
       if (token.label != 1) continue;

@@ -197,6 +197,26 @@ TEST(ObjectMask, APromptedMaskOfNothingHasThePointerOfNoObject) {
   EXPECT_EQ(view_of_mask(mask, decoded, sizes).pointer->front(), 2.0F);
 }
 
+TEST(ViewOfASmallMask, IsThatOfTheMaskResizedToTheImage) {
+  const TrackSizes sizes{56, 4, 2, 2, 4};
+  DecodeOutput decoded;
+  decoded.view.pointer = std::make_shared<const std::vector<float>>(2, 7.0F);
+  decoded.absent = std::make_shared<const std::vector<float>>(2, 2.0F);
+  for (const bool there : {true, false}) {
+    Logits small(static_cast<size_t>(sizes.mask_side() * sizes.mask_side()), 0.0F);
+    if (there) {
+      for (const size_t pixel : {17U, 18U, 33U, 34U, 35U, 200U}) small[pixel] = 1.0F;
+    }
+    const Logits whole = resize_logits(small, sizes.mask_side(), sizes.image);
+    const ObjectView expected = view_of_mask(whole, decoded, sizes);
+    const ObjectView view = view_of_small_mask(LogitPlane(small), decoded, sizes);
+    EXPECT_EQ(view.mask.size(), expected.mask.size());
+    EXPECT_THAT(view.mask.values(), testing::ElementsAreArray(expected.mask.values()));
+    EXPECT_EQ(view.object_score, expected.object_score);
+    EXPECT_EQ(view.pointer->front(), there ? 7.0F : 2.0F);
+  }
+}
+
 TEST(ObjectInput, CornersComeFirstAndEveryPromptEndsWithATokenThatIsNotAPoint) {
   ObjectPrompt prompt;
   prompt.points = {{10, 5, true}, {20, 10, false}};
