@@ -161,6 +161,15 @@ void GpuBackend::put_zeros(const std::string& name, const Shape& shape) {
   tensors_[name] = {shape, buffer.data()};
 }
 
+void GpuBackend::put_output(Component component, const std::string& name, Component from,
+                            const std::string& output) {
+  if (stage(component).type_of(name) == stage(from).type_of(output)) {
+    tensors_[name] = given(from, output);
+  } else {
+    put(component, name, get(from, output));  // as float32
+  }
+}
+
 void GpuBackend::put_resized(Component component, const std::string& name,
                              std::span<const ResizedPlane> planes, int64_t side) {
   tensors_[name] = {{static_cast<int64_t>(planes.size()), 1, side, side},

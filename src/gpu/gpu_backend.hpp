@@ -41,6 +41,8 @@ class GpuBackend : public Backend {
   void put(Component component, const std::string& name, const Tensor& tensor) override;
   void put_texts(const PromptBatch& batch, const PreparedCall& call) override;
   void put_zeros(const std::string& name, const Shape& shape) override;
+  void put_output(Component component, const std::string& name, Component from,
+                  const std::string& output) override;
   void put_resized(Component component, const std::string& name,
                    std::span<const ResizedPlane> planes, int64_t side) override;
   [[nodiscard]] int64_t padded_size(Component component, const std::string& input,

@@ -30,11 +30,14 @@ void GpuStage::set_input(const std::string& name, Shape shape, DevicePointer add
   const auto found = inputs_.find(name);
   if (found == inputs_.end()) return;
   Input& input = found->second;
-  if (input.shape == shape && input.address == address) return;
+  if (input.address != address) {
+    input.address = address;
+    addresses_changed_ = true;
+  }
+  if (input.shape == shape) return;
   check_shape(name_, name, shape, input.profile);
   input.shape = std::move(shape);
-  input.address = address;
-  changed_ = true;
+  shapes_changed_ = true;
 }
 
 void GpuStage::prepare(const Stream& stream) {
@@ -45,7 +48,7 @@ void GpuStage::prepare(const Stream& stream) {
   }
   activations_ = 0;  // the context in use may be another one, which was given other memory or none
   plan_->set_input_shapes(shapes, stream.handle());
-  for (const auto& [name, input] : inputs_) plan_->bind(name, input.address);
+  bind_inputs();
   for (const TensorInfo& info : plan_->plan().outputs()) {
     const int64_t count = element_count(plan_->output_shape(info.name));
     DeviceBuffer& buffer = outputs_.at(info.name);
@@ -55,40 +58,64 @@ void GpuStage::prepare(const Stream& stream) {
   activation_bytes_ = std::max<uint64_t>(plan_->shaped_activation_bytes(), 1);
   log(LogLevel::kInfo, name_ + ": " + std::to_string(activation_bytes_) +
                            " bytes of activations for" + text(shapes));
-  failed_recordings_ = 0;
-  changed_ = false;
+  shapes_changed_ = false;
+}
+
+void GpuStage::bind_inputs() {
+  for (const auto& [name, input] : inputs_) {
+    if (input.address == 0) throw_bad_input(name_ + ": input " + name + " is missing");
+    plan_->bind(name, input.address);
+  }
+  addresses_changed_ = false;
 }
 
 void GpuStage::run(const Stream& stream, DeviceBuffer& activations) {
-  if (changed_) prepare(stream);
+  if (shapes_changed_) prepare(stream);
+  if (addresses_changed_) bind_inputs();
   // Also where the shapes are those of the run before: it may have failed for lack of memory, here
   // or in another stage, which leaves the shared buffer empty.
   activations.grow(stream, activation_bytes_);
   if (activations_ != activations.data()) {
-    graph_.reset();
-    runs_ = 0;
+    recordings_.clear();
     plan_->set_activation_memory(activations.data(), activations.size());
     activations_ = activations.data();
   }
   start(stream);
-  ++runs_;
+}
+
+/// That of the inputs' addresses; where it is new, without a graph.
+GpuStage::Recording& GpuStage::recording() {
+  constexpr size_t kMost = 4;
+  std::vector<DevicePointer> addresses;
+  addresses.reserve(inputs_.size());
+  for (const auto& [name, input] : inputs_) addresses.push_back(input.address);
+  const auto found = std::ranges::find(recordings_, addresses, &Recording::addresses);
+  if (found != recordings_.end()) {
+    std::rotate(found, found + 1, recordings_.end());
+  } else {
+    if (recordings_.size() == kMost) recordings_.erase(recordings_.begin());
+    recordings_.push_back({std::move(addresses)});
+  }
+  return recordings_.back();
 }
 
 void GpuStage::start(const Stream& stream) {
   constexpr int kAttempts = 2;
-  if (runs_ > 0 && !graph_ && failed_recordings_ < kAttempts) {
+  Recording& calls = recording();
+  if (calls.runs > 0 && !calls.graph && calls.failures < kAttempts) {
     try {
-      graph_.emplace(stream, [&] { plan_->enqueue(stream.handle()); });
+      calls.graph.emplace(stream, [&] { plan_->enqueue(stream.handle()); });
     } catch (const Error& error) {
       log(LogLevel::kInfo, name_ + ": runs without a CUDA graph: " + error.what());
-      ++failed_recordings_;
+      ++calls.failures;
     }
   }
-  if (graph_) {
-    graph_->launch(stream);
+  if (calls.graph) {
+    calls.graph->launch(stream);
   } else {
     plan_->enqueue(stream.handle());
   }
+  ++calls.runs;
 }
 
 DevicePointer GpuStage::output(const std::string& name) const {

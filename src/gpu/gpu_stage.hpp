@@ -15,8 +15,11 @@ namespace sam3trt {
 /// Type of a plan's input or output; nothing when it has none of that name.
 [[nodiscard]] std::optional<DType> type_of(const LoadedPlan& plan, const std::string& name);
 
-/// One engine whose inputs and outputs stay on the GPU. A call whose shapes and addresses equal
-/// those of the call before is recorded into a CUDA graph and launched as one from then on. Memory
+/// One engine whose inputs and outputs stay on the GPU. A call whose shapes are those of the call
+/// before, and whose addresses are those of one of the last few with them, is recorded into a CUDA
+/// graph and launched as one from then on: objects that are followed and those that begin take the
+/// same inputs from different places, in turn. A graph holds addresses, so it is right for as long
+/// as the plan has its shapes and its activations stay where they are. Memory
 /// grows with the shapes and never shrinks, so repeated shapes allocate nothing. A run that fails
 /// is as one that was not asked for: the next one prepares again whatever is not ready.
 class GpuStage {
@@ -48,19 +51,28 @@ class GpuStage {
     ProfileShape profile;
   };
 
+  /// Calls that differ in nothing.
+  struct Recording {
+    std::vector<DevicePointer> addresses;  ///< Of the inputs.
+    std::optional<CudaGraph> graph{};
+    int failures = 0;
+    int runs = 0;
+  };
+
   void prepare(const Stream& stream);
+  void bind_inputs();
+  [[nodiscard]] Recording& recording();
   void start(const Stream& stream);
 
   std::string name_;
   std::unique_ptr<PlanContext> plan_;
   std::map<std::string, Input> inputs_;
   std::map<std::string, DeviceBuffer> outputs_;
-  std::optional<CudaGraph> graph_;
-  uint64_t activation_bytes_ = 0;  ///< What the shapes need.
+  std::vector<Recording> recordings_;  ///< The last used one last.
+  uint64_t activation_bytes_ = 0;      ///< What the shapes need.
   DevicePointer activations_ = 0;  ///< What the plan was given; 0 when it has to be given again.
-  bool changed_ = true;
-  int failed_recordings_ = 0;  ///< In these shapes.
-  int runs_ = 0;               ///< Since the last change.
+  bool shapes_changed_ = true;
+  bool addresses_changed_ = true;
 };
 
 }  // namespace sam3trt

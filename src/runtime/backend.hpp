@@ -112,6 +112,9 @@ class Backend {
   virtual void load_images(std::span<const ImageView> images) = 0;
   /// A tensor that the host made for `component`.
   virtual void put(Component component, const std::string& name, const Tensor& tensor) = 0;
+  /// What `from` gave when it last ran, as an input of `component`; it stays where it is.
+  virtual void put_output(Component component, const std::string& name, Component from,
+                          const std::string& output) = 0;
   /// `text_features` of the rows; a text that was seen before is not encoded again.
   virtual void put_texts(const PromptBatch& batch, const PreparedCall& call) = 0;
   virtual void put_zeros(const std::string& name, const Shape& shape) = 0;

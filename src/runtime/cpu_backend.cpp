@@ -134,6 +134,11 @@ void CpuBackend::put_zeros(const std::string& name, const Shape& shape) {
   tensors_[name] = Tensor(DType::kF32, shape);
 }
 
+void CpuBackend::put_output(Component /*component*/, const std::string& name, Component from,
+                            const std::string& output) {
+  tensors_[name] = get(from, output);
+}
+
 void CpuBackend::put_resized(Component /*component*/, const std::string& name,
                              std::span<const ResizedPlane> planes, int64_t side) {
   tensors_[name] = resize_planes(planes, side);

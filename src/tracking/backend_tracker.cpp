@@ -285,10 +285,8 @@ void BackendTracker::put_features(Group group) {
   if (wanted == FrameFeatures::kMemory) {
     put_memories(group);
   } else if (wanted == FrameFeatures::kRaw && features_ != wanted) {
-    const int64_t grid = sizes_.grid;
-    backend_.put(Component::kSamDecoder, "object_features",
-                 checked_output(backend_, Component::kTrackerNeck, "tracker_feat_2",
-                                {1, sizes_.width, grid, grid}));
+    backend_.put_output(Component::kSamDecoder, "object_features", Component::kTrackerNeck,
+                        "tracker_feat_2");
   } else if (features_ != wanted) {
     backend_.run(Component::kTrackerNeck, sizes_with({}));
   }

@@ -22,12 +22,6 @@ bool all_finite(std::span<const float> values) {
   return largest < kInfinity;
 }
 
-Tensor checked_output(Backend& backend, Component component, const char* output,
-                      const Shape& shape) {
-  const WantedOutput wanted{{output}, shape};
-  return std::move(checked_outputs(backend, component, {&wanted, 1}).front());
-}
-
 std::vector<Tensor> checked_outputs(Backend& backend, Component component,
                                     std::span<const WantedOutput> wanted) {
   std::vector<OutputPart> parts;

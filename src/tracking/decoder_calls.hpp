@@ -12,18 +12,15 @@ namespace sam3trt {
 /// Whether none is NaN or infinite; fast, for masks.
 [[nodiscard]] bool all_finite(std::span<const float> values);
 
-/// An output of the component's last run, checked as those of engines on the host are. Throws
-/// Error(kInternal) for one that is not float32 of that shape or holds numbers that are not finite.
-[[nodiscard]] Tensor checked_output(Backend& backend, Component component, const char* output,
-                                    const Shape& shape);
-
 /// An output, or rows of it, and the shape that what is read must have.
 struct WantedOutput {
   OutputPart part;
   Shape shape;
 };
 
-/// The same of several, with one wait for the backend.
+/// Outputs of the component's last run, with one wait for the backend, checked as those of engines
+/// on the host are. Throws Error(kInternal) for one that is not float32 of that shape or holds
+/// numbers that are not finite.
 [[nodiscard]] std::vector<Tensor> checked_outputs(Backend& backend, Component component,
                                                   std::span<const WantedOutput> wanted);
 
