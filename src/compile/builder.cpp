@@ -150,7 +150,7 @@ class Builder {
     }
     compiler_ = api_;
     if (request.jobs > 1 && !request.program.empty()) {
-      compiler_ = compile_apart(api_, request.program);
+      compiler_ = compile_apart(api_, request.program, request.jobs);
     }
     const bool calibrates = request.precision == Precision::kFp8;
     const fs::path& first = plan.jobs.front().onnx;
@@ -183,7 +183,9 @@ class Builder {
   [[nodiscard]] std::vector<ModelPart> build_all(const BuildPlan& plan) {
     PartBuilds how;
     how.force = request_.force;
-    how.jobs = request_.jobs;
+    // Where compilers are processes, they take turns themselves: an engine that is compiled and
+    // waits for the reference keeps no other from being compiled.
+    how.jobs = compiler_ == api_ ? request_.jobs : plan.jobs.size();
     how.failed = [this] { failed_ = true; };
     how.build = [this](const EngineBuildRequest& request) { return build(request); };
     how.changed = [&](const std::vector<const EngineBuildRequest*>& changed) {
@@ -382,6 +384,8 @@ class Builder {
   [[nodiscard]] BuildVerdict verify(const Plan& plan, const Recipe& recipe, const fs::path& typed,
                                     const std::string& name) {
     const std::string component = component_of(typed);
+    // The reference comes first: an engine that waits for it does not keep others from their turn.
+    static_cast<void>(verifier_->calls(component));
     const std::lock_guard turn(verifying_);
     if (failed_) throw StoppedError("the build of " + name + " was cancelled");
     const auto loaded = host_->api->load(plan.bytes);
@@ -424,7 +428,7 @@ class Builder {
   FileHashes hashes_;                                     ///< Of the graphs.
   std::map<fs::path, std::shared_future<bool>> outputs_;  ///< Intact? Of engines that are there.
   std::atomic<bool> failed_ = false;                      ///< An engine, while others are built.
-  std::mutex verifying_;  ///< Held by the thread that uses the verifier, beside `ahead_`.
+  std::mutex verifying_;  ///< Held by the thread that holds an engine against the reference.
   std::mutex telling_;    ///< By the one that tells of an engine.
   std::mutex starting_;   ///< By the one that uses `pieces_` and `ahead_`.
   std::vector<WorkAhead::Piece> pieces_;

@@ -3,13 +3,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <fstream>
 #include <functional>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <semaphore>
 #include <thread>
 #include <utility>
 
@@ -163,8 +166,10 @@ class Compiler {
 
 class ApartApi : public TensorRtApi {
  public:
-  ApartApi(std::shared_ptr<TensorRtApi> api, fs::path program)
-      : api_(std::move(api)), program_(std::move(program)) {}
+  ApartApi(std::shared_ptr<TensorRtApi> api, fs::path program, size_t most)
+      : api_(std::move(api)),
+        program_(std::move(program)),
+        turns_(static_cast<std::ptrdiff_t>(std::clamp<size_t>(most, 1, kMostProcesses))) {}
 
   [[nodiscard]] TensorRtFlavour flavour() const override { return api_->flavour(); }
   [[nodiscard]] std::string version() const override { return api_->version(); }
@@ -173,6 +178,11 @@ class ApartApi : public TensorRtApi {
   }
 
   [[nodiscard]] Plan build(const fs::path& onnx, const PlanSettings& settings) override {
+    wait_for_turn(settings.progress);
+    struct Turn {
+      std::counting_semaphore<kMostProcesses>& turns;
+      ~Turn() { turns.release(); }
+    } const turn{turns_};
     const TemporaryFolder folder(onnx.has_parent_path() ? onnx.parent_path() : ".");
     const CompilerFiles files(folder.path());
     const std::string text = write_settings(flavour(), onnx, settings);
@@ -183,8 +193,20 @@ class ApartApi : public TensorRtApi {
   }
 
  private:
+  static constexpr std::ptrdiff_t kMostProcesses = 64;
+
+  /// Whoever wants an end to the build says so where it would report its progress.
+  void wait_for_turn(const BuildProgress& progress) {
+    while (!turns_.try_acquire_for(std::chrono::milliseconds(100))) {
+      if (progress && !progress("waiting", 0, 0)) {
+        throw Error(ErrorCode::kInternal, "the build was cancelled");
+      }
+    }
+  }
+
   std::shared_ptr<TensorRtApi> api_;
   fs::path program_;
+  std::counting_semaphore<kMostProcesses> turns_;
 };
 
 /// Writes one line at a time; TensorRT reports progress from threads of its own.
@@ -227,8 +249,9 @@ int reporting(Lines& lines, const std::function<void()>& work) {
 
 }  // namespace
 
-std::shared_ptr<TensorRtApi> compile_apart(std::shared_ptr<TensorRtApi> api, fs::path program) {
-  return std::make_shared<ApartApi>(std::move(api), std::move(program));
+std::shared_ptr<TensorRtApi> compile_apart(std::shared_ptr<TensorRtApi> api, fs::path program,
+                                           size_t most) {
+  return std::make_shared<ApartApi>(std::move(api), std::move(program), most);
 }
 
 int run_compiler(TensorRtApi& api, const fs::path& settings_file, std::ostream& out) {

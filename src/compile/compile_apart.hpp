@@ -12,9 +12,11 @@ namespace sam3trt {
 /// at a time in a process, whatever number of threads ask for one, and a crash of its compiler ends
 /// that process only. `program` runs run_compiler() when it is called with "compile-plan FILE".
 /// build() writes the settings, the timing cache and the plan into a temporary folder beside the
-/// graph. It throws what the process threw, and Error(kInternal) when that died.
+/// graph. It throws what the process threw, and Error(kInternal) when that died. At most `most`
+/// processes run at the same time; further calls wait for their turn.
 [[nodiscard]] std::shared_ptr<TensorRtApi> compile_apart(std::shared_ptr<TensorRtApi> api,
-                                                         std::filesystem::path program);
+                                                         std::filesystem::path program,
+                                                         size_t most);
 
 /// What that process does: builds the plan that the file describes. Writes JSON lines: progress,
 /// and an error. Returns the exit code.

@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
+#include <thread>
 
 #include "base/error.hpp"
 #include "fake_tensorrt_api.hpp"
@@ -46,12 +49,37 @@ class CompileApart : public testing::Test {
   }
   ~CompileApart() override { fs::remove_all(folder_); }
 
-  /// Compiles with a shell script in place of the program; $2 is the file with the settings.
-  Plan build(const std::string& script) {
+  /// A shell script in place of the program; $2 is the file with the settings.
+  fs::path program(const std::string& script) const {
     const fs::path program = folder_ / "program";
     std::ofstream(program) << "#!/bin/sh\nset -e\ncd \"$(dirname \"$2\")\"\n" << script << "\n";
     fs::permissions(program, fs::perms::owner_all);
-    return compile_apart(api_, program)->build(folder_ / "graph.onnx", settings_);
+    return program;
+  }
+
+  /// Compiles with it.
+  Plan build(const std::string& script) {
+    return compile_apart(api_, program(script), 1)->build(folder_ / "graph.onnx", settings_);
+  }
+
+  /// Several at the same time; how many of them gave a plan.
+  int build_together(const std::string& script, size_t calls, size_t most) {
+    const auto api = compile_apart(api_, program(script), most);
+    settings_.progress = nullptr;
+    std::atomic<int> done = 0;
+    std::vector<std::jthread> threads;
+    for (size_t i = 0; i < calls; ++i) {
+      threads.emplace_back([&] {
+        try {
+          static_cast<void>(api->build(folder_ / "graph.onnx", settings_));
+          ++done;
+        } catch (const Error&) {
+          return;
+        }
+      });
+    }
+    threads.clear();
+    return done;
   }
 
   std::string refusal(const std::string& script) {
@@ -99,6 +127,38 @@ TEST_F(CompileApart, ProgressIsToldAndEndsTheProcessWhereItIsWanted) {
   EXPECT_THAT(steps_, ElementsAre("Build 1/4"));
   most_steps_ = 2;
   EXPECT_THAT(refusal(line + "sleep 600"), HasSubstr("cancelled"));
+}
+
+TEST_F(CompileApart, NoMoreProcessesThanAreWantedRunAtTheSameTime) {
+  // Fails where another is there.
+  const std::string alone = std::string("mkdir ../busy; sleep 0.1; rmdir ../busy; ") + kDone;
+  EXPECT_EQ(build_together(alone, 3, 1), 3);
+  // Waits for another, ten seconds at most.
+  const std::string beside =
+      std::string(
+          "mkdir ../here.$$; for i in $(seq 100); do "
+          "if test $(ls -d ../here.* | wc -l) -ge 2; then break; fi; sleep 0.1; done; "
+          "test $i -lt 100; ") +
+      kDone;
+  EXPECT_EQ(build_together(beside, 2, 2), 2);
+}
+
+TEST_F(CompileApart, WhatWaitsForItsTurnCanBeCancelled) {
+  const auto api = compile_apart(
+      api_, program(std::string("while ! test -e ../go; do sleep 0.05; done; ") + kDone), 1);
+  PlanSettings quiet = settings_;
+  quiet.progress = nullptr;
+  std::jthread first([&] { static_cast<void>(api->build(folder_ / "graph.onnx", quiet)); });
+  while (left().empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  most_steps_ = 2;
+  try {
+    static_cast<void>(api->build(folder_ / "graph.onnx", settings_));
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("cancelled"));
+  }
+  EXPECT_THAT(steps_, ElementsAre("waiting 0/0", "waiting 0/0"));
+  std::ofstream(folder_ / "go") << "";
 }
 
 TEST_F(CompileApart, AnErrorOfTheProcessIsThrownAsItIs) {
