@@ -1,7 +1,6 @@
 #include "gpu/gpu_backend.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <iterator>
 
 #include "base/error.hpp"
@@ -88,9 +87,14 @@ GpuBackend::~GpuBackend() {
   (void)device.driver().stream_synchronize.status(stream_.handle());
 }
 
-/// A power of two, so that few shapes occur.
+/// Few sizes occur, because a change of shapes costs more than places that stay free: the mask head
+/// takes as long for 16 masks as for 64.
 int64_t GpuBackend::mask_slots(size_t count) const {
-  return static_cast<int64_t>(std::min(std::bit_ceil(count), model_->limits().masks));
+  const size_t most = model_->limits().masks;
+  for (const size_t slots : {size_t{16}, size_t{64}}) {
+    if (count <= slots) return static_cast<int64_t>(std::min(slots, most));
+  }
+  return static_cast<int64_t>(most);
 }
 
 void GpuBackend::check(const PreparedCall& call, MaskOutput /*masks*/) const { texts_.check(call); }

@@ -89,7 +89,7 @@ class Backend {
 
   [[nodiscard]] virtual CallLimits limits() const = 0;
 
-  /// Masks of one prompt in a call of the mask head for `count` that are wanted.
+  /// Masks of one prompt in a call of the mask head for `count` that are wanted: at least so many.
   [[nodiscard]] virtual int64_t mask_slots(size_t count) const = 0;
 
   /// Throws Error(kBadInput) for texts, an image or a kind of masks that this backend cannot do.

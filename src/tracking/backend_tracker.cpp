@@ -131,6 +131,15 @@ void BackendTracker::run_detector(const PromptBatch& batch, const PreparedCall& 
   backend_.run(Component::kDetector, axes);
 }
 
+/// Places for masks in a call of the mask head. Where some stay free anyway they do not become
+/// fewer: noise crosses any limit between two sizes again and again.
+int64_t BackendTracker::slots_for(size_t count) {
+  const int64_t slots = backend_.mask_slots(count);
+  const bool pads = backend_.mask_slots(1) > 1;
+  if (pads) slots_ = std::max(slots_, slots);
+  return pads ? slots_ : slots;
+}
+
 /// The masks of one row of the detector, by query.
 std::vector<TrackerDetection> BackendTracker::read_masks(size_t row,
                                                          std::span<const Detection> detections) {
@@ -143,7 +152,7 @@ std::vector<TrackerDetection> BackendTracker::read_masks(size_t row,
   const size_t most = std::max<size_t>(backend_.limits().masks, 1);
   for (size_t first = 0; first < found.size(); first += most) {
     const size_t count = std::min(most, found.size() - first);
-    const int64_t slots = backend_.mask_slots(count);
+    const int64_t slots = slots_for(count);
     Tensor prompt_index(DType::kI64, {1});
     prompt_index.i64()[0] = static_cast<int64_t>(row);
     Tensor query_index(DType::kI64, {1, slots});

@@ -48,6 +48,7 @@ class BackendTracker : public TrackerModel {
   using Group = std::span<const DecodeInput* const>;
 
   void run_detector(const PromptBatch& batch, const PreparedCall& call);
+  [[nodiscard]] int64_t slots_for(size_t count);
   [[nodiscard]] std::vector<TrackerDetection> read_masks(size_t row,
                                                          std::span<const Detection> detections);
   [[nodiscard]] std::vector<DecodeOutput> decode_group(Group group, MaskPlace masks);
@@ -69,6 +70,7 @@ class BackendTracker : public TrackerModel {
   AxisSizes axes_;
   FrameFeatures features_ = FrameFeatures::kNoMemory;  ///< What `object_features` are now.
   std::map<MaskPlace, LogitPlane> absent_;             ///< Masks of an object that is not there.
+  int64_t slots_ = 0;                                  ///< Of the mask head's last call.
 };
 
 }  // namespace sam3trt

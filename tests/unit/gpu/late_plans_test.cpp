@@ -395,5 +395,20 @@ TEST_F(LatePlansTest, OneThatTakesAnotherTypeThanItIsGivenIsRefused) {
               HasSubstr("expected memory_features as f32"));
 }
 
+TEST_F(LatePlansTest, MaskHeadsHaveFewNumbersOfPlaces) {
+  const auto slots = [&](int64_t most, size_t count) {
+    return GpuBackend(std::make_shared<const GpuModel>(
+                          device_, fake_plans(graphs_.engines(), config_, {.masks = most}), config_,
+                          Semantics::kHf))
+        .mask_slots(count);
+  };
+  EXPECT_EQ(slots(200, 1), 16);
+  EXPECT_EQ(slots(200, 16), 16);
+  EXPECT_EQ(slots(200, 17), 64);
+  EXPECT_EQ(slots(200, 65), 200);
+  EXPECT_EQ(slots(40, 17), 40);
+  EXPECT_EQ(slots(8, 1), 8);
+}
+
 }  // namespace
 }  // namespace sam3trt

@@ -60,6 +60,11 @@ class ReadingBackend : public CpuBackend {
     return input == "memory_present" ? padded_frames : 2 * padded_frames;
   }
 
+  [[nodiscard]] int64_t mask_slots(size_t count) const override {
+    const auto slots = static_cast<int64_t>(count);
+    return pads_masks ? (slots + 1) / 2 * 2 : slots;
+  }
+
   [[nodiscard]] CallLimits limits() const override {
     CallLimits limits = CpuBackend::limits();
     limits.objects = most_objects;
@@ -72,6 +77,7 @@ class ReadingBackend : public CpuBackend {
   std::multiset<size_t> counted;
   int masks_read = 0;  ///< Times that masks of the mask head were copied.
   int64_t padded_frames = 0;
+  bool pads_masks = false;
 };
 
 class ChosenMasks : public testing::Test {
@@ -224,6 +230,33 @@ TEST_F(ChosenMasks, OfDetectionsOnlyBitsComeToTheHost) {
   for (size_t i = 0; i < found[0].size(); ++i) {
     EXPECT_THAT(found[0][i].mask.values(), ElementsAreArray(given[i])) << i;
     EXPECT_THAT(found[0][i].bits.words(), ElementsAreArray(BitMask(given[i]).words())) << i;
+  }
+}
+
+TEST_F(ChosenMasks, PlacesForMasksBecomeFewerOnlyWhereNoneStaysFree) {
+  for (const bool pads : {false, true}) {
+    backend_->pads_masks = pads;
+    std::vector<int64_t> slots;
+    graphs_.set_damage("mask_head", [&](const TensorMap& inputs, auto& /*outputs*/) {
+      slots.push_back(inputs.at("query_index")->dim(1));
+    });
+    const Tokenizer tokenizer = FakeGraphs::tokenizer();
+    BackendTracker tracker(*backend_, tokenizer, config_, Semantics::kHf);
+    const Image image = image_of(12, 10, 1);
+    tracker.encode(view_of(image));
+    const Prompt wanted{"dog", {}};
+    const auto all = tracker.detect({&wanted, 1}, {12, 10}, 0.0F)[0];
+    ASSERT_GT(all.size(), 2U);
+    const float best = std::ranges::max_element(all, {}, &TrackerDetection::score)->score;
+    const auto one = tracker.detect({&wanted, 1}, {12, 10}, best - 1e-6F)[0];
+    ASSERT_EQ(one.size(), 1U);
+    EXPECT_EQ(one[0].score, best);
+    const auto count = static_cast<int64_t>(all.size());
+    if (pads) {
+      EXPECT_THAT(slots, ElementsAre((count + 1) / 2 * 2, (count + 1) / 2 * 2));
+    } else {
+      EXPECT_THAT(slots, ElementsAre(count, 1));
+    }
   }
 }
 
