@@ -47,12 +47,14 @@ int64_t scaled(int64_t size, double factor) {
   return std::max<int64_t>(steps, 1) * kStep;
 }
 
+/// 0 where an older library has no such value.
 template <typename T>
 T value_of(const CublasLt& library, const Algorithm& algorithm, AlgorithmConfig config) {
   T value = 0;
   size_t written = 0;
-  library.algorithm_get(&algorithm, config, &value, sizeof(value), &written);
-  return value;
+  const int status =
+      library.algorithm_get.status(&algorithm, config, &value, sizeof(value), &written);
+  return status == 0 ? value : T{0};
 }
 
 template <typename T>
