@@ -54,7 +54,7 @@ struct MaskCandidate {
 struct ObjectResult {
   int64_t id = 0;
   float score = 0;             ///< Predicted IoU of the mask.
-  float object_score = 0;      ///< Probability that there is an object.
+  double object_score = 0;     ///< Probability that there is an object.
   std::array<float, 4> box{};  ///< x0 y0 x1 y1: first and last pixel column and row of the mask.
   int64_t area = 0;            ///< Pixels inside the mask.
   std::vector<uint32_t> counts{};           ///< Run lengths of the mask, as in Instance.

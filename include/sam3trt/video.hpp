@@ -39,8 +39,8 @@ struct TrackOptions {
 struct TrackedObject {
   int64_t id = 0;
   std::optional<std::string> prompt;  ///< The text that found it; none for clicked ones.
-  float score = 0;         ///< Of the detection that began it (text), else equal to `object_score`.
-  float object_score = 0;  ///< Probability that the object is in this frame.
+  float score = 0;  ///< Of the detection that began it (text), else equal to `object_score`.
+  double object_score = 0;     ///< Probability that the object is in this frame.
   std::array<float, 4> box{};  ///< x0 y0 x1 y1: first and last pixel column and row of the mask.
   int64_t area = 0;            ///< Pixels inside the mask.
   std::vector<uint32_t> counts{};  ///< Run lengths of the mask, as in Instance.

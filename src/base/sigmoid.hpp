@@ -19,4 +19,8 @@ namespace sam3trt {
 #endif
 }
 
+/// The same in double precision, from which a logit above 16 can be told again: in single
+/// precision it gives 1.
+[[nodiscard]] inline double precise_sigmoid(double value) { return 1.0 / (1.0 + std::exp(-value)); }
+
 }  // namespace sam3trt

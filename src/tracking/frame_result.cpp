@@ -13,7 +13,7 @@ TrackedObject shown_object(const TrackStepOutput& output, FrameMask mask, int64_
   object.counts = std::move(mask.counts);
   object.area = mask.area;
   object.id = output.id;
-  object.score = output.object_score;
+  object.score = static_cast<float>(output.object_score);
   object.object_score = output.object_score;
   object.box = rle_box(object.counts, height);
   return object;
@@ -30,8 +30,8 @@ FrameResult final_result(HeldFrame held) {
   if (whose.size() < 2) return result;
   for (const size_t index : whose) {
     TrackedObject& object = result.objects[index];
-    masks.push_back(
-        {*held.objects[index].concept_index, object.object_score, std::move(object.counts)});
+    masks.push_back({*held.objects[index].concept_index, static_cast<float>(object.object_score),
+                     std::move(object.counts)});
   }
   part_pixels(masks, held.height, held.width);
   for (size_t i = 0; i < whose.size(); ++i) {

@@ -259,7 +259,7 @@ void ImageObjects::read_results(Backend& backend, const Group& group,
     ObjectResult& result = results[group.members[i]];
     const Choice& choice = choices[i];
     result.id = group.prompts[i]->id;
-    result.object_score = sigmoid(scores.f32()[i]);
+    result.object_score = precise_sigmoid(scores.f32()[i]);
     for (size_t m = 0; m < choice.masks.size(); ++m, ++mask) {
       if (!mask->finite) throw NonFiniteError(nonfinite_in("sam_decoder", "sam_masks"));
       const float score = ious.f32()[i * per_object + choice.masks[m]];
@@ -326,7 +326,7 @@ void ImageObjects::read_grid(Backend& backend, const Group& group, const Everyth
                            [](float value) { return static_cast<uint8_t>(value > 0 ? 1 : 0); });
     ObjectResult& object = found.emplace_back();
     object.score = ious[planes[i]];
-    object.object_score = sigmoid(read[1].f32()[planes[i] / per_object]);
+    object.object_score = precise_sigmoid(read[1].f32()[planes[i] / per_object]);
     object.counts = rle_counts(inside, height, width);
     object.area = std::accumulate(inside.begin(), inside.end(), int64_t{0});
     object.box = rle_box(object.counts, height);

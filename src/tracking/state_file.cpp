@@ -128,7 +128,10 @@ void visit(Archive& archive, HeldObject& held) {
   archive(object.id);
   archive.optional(object.prompt);
   archive(object.score);
-  archive(object.object_score);
+  // In single precision, as it has always been kept; the session's own stays as it is.
+  auto object_score = static_cast<float>(object.object_score);
+  archive(object_score);
+  if (object_score != static_cast<float>(object.object_score)) object.object_score = object_score;
   for (float& value : object.box) archive(value);
   archive(object.area);
   archive.numbers(object.counts);
@@ -266,7 +269,7 @@ class StateCheck {
     for (const HeldObject& object : held.objects) {
       number(object.object.id, "an id");
       finite(object.object.score);
-      finite(object.object.object_score);
+      finite(static_cast<float>(object.object.object_score));
       uint64_t pixels = 0;
       for (const uint32_t run : object.object.counts) pixels += run;
       if (pixels != static_cast<uint64_t>(held.width) * static_cast<uint64_t>(held.height)) {

@@ -222,7 +222,7 @@ TextStep TextTracker::step(TextTracks& all, std::vector<FoundObject> found, cons
     output.score = track.score;
     output.confirmed = !track.doomed && !on_trial(track, time, config_);
     if (i < before) {
-      output.output.object_score = sigmoid(frame.views[i].object_score);
+      output.output.object_score = precise_sigmoid(frame.views[i].object_score);
       output.output.mask = frame.shown[i].empty() ? frame.masks[i].logits : frame.shown[i];
       output.suppressed = std::ranges::find(trial.suppressed, i) != trial.suppressed.end();
     } else {

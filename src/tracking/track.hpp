@@ -19,8 +19,8 @@ struct FrameTime {
 /// A frame's result for one object, before anything is decided between objects.
 struct TrackStepOutput {
   int64_t id = 0;
-  LogitPlane mask;         ///< mask_side * mask_side.
-  float object_score = 0;  ///< Probability.
+  LogitPlane mask;          ///< mask_side * mask_side.
+  double object_score = 0;  ///< Probability.
 };
 
 /// Whether a frame's result for an object stands already: it was pointed at there.

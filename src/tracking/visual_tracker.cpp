@@ -134,7 +134,7 @@ std::vector<TrackStepOutput> VisualTracker::step(std::vector<VisualTrack>& track
     outputs[i].id = tracks[i].id;
     if (record == nullptr) continue;
     outputs[i].mask = record->mask;
-    outputs[i].object_score = sigmoid(record->object_score);
+    outputs[i].object_score = precise_sigmoid(record->object_score);
   }
   std::vector<MemoryInput> memories;
   const bool binary = std::ranges::any_of(jobs, &Job::prompted);
@@ -150,7 +150,7 @@ std::vector<TrackStepOutput> VisualTracker::step(std::vector<VisualTrack>& track
     job.track->bank.put(std::move(record), conditions, rules_.corrections_condition);
     TrackStepOutput& output = outputs[static_cast<size_t>(job.track - tracks.data())];
     output.mask = view.mask;
-    output.object_score = sigmoid(view.object_score);
+    output.object_score = precise_sigmoid(view.object_score);
   }
   std::vector<FrameMemory> encoded;
   if (!memories.empty()) encoded = model_.remember(memories);

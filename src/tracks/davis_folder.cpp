@@ -18,7 +18,7 @@ void DavisFolder::add(const FrameResult& frame, const std::string& name) {
   std::vector<uint8_t> indices = {0};
   for (const TrackedObject& object : frame.objects) {
     if (object.id >= 1 && object.id <= 255) {
-      layers.push_back({object.counts, static_cast<double>(object.object_score)});
+      layers.push_back({object.counts, object.object_score});
       indices.push_back(static_cast<uint8_t>(object.id));
     } else if (!std::exchange(warned_, true)) {
       log(LogLevel::kWarning,

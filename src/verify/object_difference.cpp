@@ -18,7 +18,7 @@ constexpr int64_t kFramesTogether = 10;
   throw Error(ErrorCode::kInternal, "cannot compare results of different images or prompts");
 }
 
-double error_of(float a, float b) { return std::abs(static_cast<double>(a) - b); }
+double error_of(double a, double b) { return std::abs(a - b); }
 
 void add_object(const ObjectResult& reference, const ObjectResult& actual, int64_t pixels,
                 ObjectDifference& difference) {
@@ -87,7 +87,7 @@ class TrackComparison {
   }
 
   void count_alone(const TrackedObject& object, int64_t frame, int64_t& count) {
-    if (std::abs(static_cast<double>(object.object_score) - 0.5) < borderline_) {
+    if (std::abs(object.object_score - 0.5) < borderline_) {
       ++difference_.borderline;
       return;
     }

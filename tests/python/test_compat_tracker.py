@@ -10,6 +10,7 @@ import pytest
 from clips import GOLDENS, decode, draw
 from PIL import Image
 from sam3trt.compat import transformers as compat
+from sam3trt.compat.tensors import logits_of
 
 RUNS = {
     run["name"]: run
@@ -27,6 +28,15 @@ def iou(left, right):
 
 def probability(logit):
     return 1 / (1 + np.exp(-float(logit)))
+
+
+@pytest.mark.parametrize("logit", [-30.0, -1.5, 0.0, 14.5561, 20.0, 30.0])
+def test_the_logit_of_a_probability_can_be_told_where_float32_would_say_1(logit):
+    assert logits_of([probability(logit)]) == pytest.approx([logit], abs=2e-3)
+
+
+def test_logits_of_certain_probabilities_are_finite():
+    assert np.isfinite(logits_of([0.0, 1.0])).all()
 
 
 def frames_of(run):

@@ -201,7 +201,12 @@ class Sam3TrackerModel(Model):
                 np.stack([[[mask.logits for mask in one] for one in image] for image in several])
             ),
             object_score_logits=tensor(
-                np.stack([logits_of(image.object_scores)[:, None] for image in found])
+                np.stack(
+                    [
+                        logits_of([one.object_score for one in image.objects])[:, None]
+                        for image in found
+                    ]
+                )
             ),
             image_embeddings=image_embeddings,
         )

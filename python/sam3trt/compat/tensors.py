@@ -113,6 +113,6 @@ def _weights(before: int, after: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 def logits_of(probability: Any) -> np.ndarray:
     """float32 logits of probabilities, finite also for 0 and 1."""
-    least = 2.0**-24
+    least = 2.0**-53
     inside = np.clip(np.asarray(probability, dtype=np.float64), least, 1 - least)
     return np.log(inside / (1 - inside)).astype(np.float32)

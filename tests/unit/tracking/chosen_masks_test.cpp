@@ -412,7 +412,7 @@ TEST_F(ClickedMasks, NoneIsCopiedUnlessItsLogitsAreAskedFor) {
       EXPECT_EQ(several[i].candidates[m - 1].counts, counts_of(i * kMasks + m));
     }
     EXPECT_EQ(several[i].counts, counts_of(best(i)));
-    EXPECT_EQ(several[i].object_score, sigmoid(given_.at("object_score").f32()[i]));
+    EXPECT_EQ(several[i].object_score, precise_sigmoid(given_.at("object_score").f32()[i]));
   }
   const auto one = click({false, false}, Semantics::kHf);
   EXPECT_THAT(backend_->planes, IsEmpty());

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "base/error.hpp"
+#include "base/sigmoid.hpp"
 #include "fake_tracker.hpp"
 #include "image/mask_cleanup.hpp"
 #include "image/rle.hpp"
@@ -195,6 +196,13 @@ TEST(ObjectMask, APromptedMaskOfNothingHasThePointerOfNoObject) {
   EXPECT_EQ(view_of_mask(mask, decoded, sizes).pointer->front(), 7.0F);
   mask[40] = 1;
   EXPECT_EQ(view_of_mask(mask, decoded, sizes).pointer->front(), 2.0F);
+}
+
+TEST(PreciseSigmoid, LetsLargeLogitsBeToldAgain) {
+  for (const double logit : {-30.0, -1.5, 0.0, 14.5561, 20.0, 30.0}) {
+    const double probability = precise_sigmoid(logit);
+    EXPECT_NEAR(std::log(probability / (1 - probability)), logit, 2e-3) << logit;
+  }
 }
 
 TEST(ViewOfASmallMask, IsThatOfTheMaskResizedToTheImage) {

@@ -66,7 +66,7 @@ TEST_F(Visual, FollowsAClickedObjectAndTellsItsBoxAndArea) {
   EXPECT_THAT(first[0].objects[0].box, ElementsAre(2, 3, 5, 6));
   EXPECT_EQ(first[0].objects[0].area, 16);
   EXPECT_FALSE(first[0].objects[0].prompt.has_value());
-  EXPECT_EQ(first[0].objects[0].score, first[0].objects[0].object_score);
+  EXPECT_EQ(first[0].objects[0].score, static_cast<float>(first[0].objects[0].object_score));
   const auto second = step(1, {{1, 6, 3, 4}, {2, 10, 10, 4}});
   ASSERT_THAT(ids_of(second[0]), ElementsAre(7));
   EXPECT_THAT(second[0].objects[0].box, ElementsAre(6, 3, 9, 6));
