@@ -34,9 +34,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// What builds measured, in the cache's folder.
-constexpr const char* kTimingCaches = "timing";
-
 /// `sam3trt.component` of a graph; empty for one of another program.
 std::string component_of(const fs::path& onnx) {
   const GraphInfo info = read_graph_info(onnx);
@@ -144,9 +141,7 @@ class Builder {
     } else {
       host_ = open_tensorrt(true);
       api_ = host_->api;
-      const fs::path& cache = request.verifier.cache;
-      products_ = std::make_unique<ProductChooser>(
-          host_->device, cache.empty() ? fs::path() : cache / kTimingCaches, request.force);
+      products_ = std::make_unique<ProductChooser>(host_->device, timing_caches(), request.force);
     }
     compiler_ = api_;
     if (request.jobs > 1 && !request.program.empty()) {
@@ -210,7 +205,7 @@ class Builder {
     request.force = request_.force;
     request.graph_sha256 = hashes_.graph(job.onnx);
     request.output_intact = outputs_.at(job.engine);
-    if (!request_.verifier.cache.empty()) request.cache = request_.verifier.cache / kTimingCaches;
+    request.cache = timing_caches();
     request.report = [](const std::string& message) { log(LogLevel::kWarning, message); };
     if (host_) {
       request.gpu = host_->device.info().name;
@@ -312,6 +307,12 @@ class Builder {
 
  private:
   void check_stop() const { throw_if_stopped(request_.verifier.stop, "the build"); }
+
+  /// The folder of what builds measured; empty where nothing is kept.
+  [[nodiscard]] fs::path timing_caches() const {
+    const fs::path& cache = request_.verifier.cache;
+    return cache.empty() ? fs::path() : cache / "timing";
+  }
 
   /// Of the plan's graphs, and of the engines that may stay as they are.
   void begin_hashes(const BuildPlan& plan) {

@@ -107,6 +107,10 @@ void read_lines(int descriptor, const std::function<void(const std::string& line
   if (!rest.empty()) line(rest);
 }
 
+[[noreturn]] void throw_cancelled() {
+  throw Error(ErrorCode::kInternal, "the build was cancelled");
+}
+
 /// Of a process that did not say what is wrong.
 std::string death_of(int status) {
   if (WIFSIGNALED(status)) return std::string("died of: ") + ::strsignal(WTERMSIG(status));
@@ -130,7 +134,7 @@ class Compiler {
     messages.join();
     const int status = child_.wait();
     if (failure_) std::rethrow_exception(failure_);
-    if (cancelled_) throw Error(ErrorCode::kInternal, "the build was cancelled");
+    if (cancelled_) throw_cancelled();
     if (status == 0) return;
     throw Error(ErrorCode::kInternal,
                 "the compiler of " + name + " " + death_of(status) +
@@ -198,9 +202,7 @@ class ApartApi : public TensorRtApi {
   /// Whoever wants an end to the build says so where it would report its progress.
   void wait_for_turn(const BuildProgress& progress) {
     while (!turns_.try_acquire_for(std::chrono::milliseconds(100))) {
-      if (progress && !progress("waiting", 0, 0)) {
-        throw Error(ErrorCode::kInternal, "the build was cancelled");
-      }
+      if (progress && !progress("waiting", 0, 0)) throw_cancelled();
     }
   }
 

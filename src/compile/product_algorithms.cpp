@@ -2,58 +2,29 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <string>
 
-#include "base/atomic_file.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
-#include "base/mapped_file.hpp"
 #include "base/own_operators.hpp"
 #include "base/sha256.hpp"
+#include "compile/json_memory.hpp"
 #include "cuda/device.hpp"
 
 namespace sam3trt {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 constexpr int kVersion = 1;  ///< Of these files and of how algorithms are looked for.
 constexpr size_t kLargestFile = size_t{1} << 12;
 
-/// Nothing where the file is missing, too large or damaged.
-std::optional<cublaslt::Algorithm> recall(const fs::path& file) {
-  std::error_code ignored;
-  if (file.empty() || !fs::is_regular_file(file, ignored)) return std::nullopt;
-  try {
-    const MappedFile mapped(file);
-    const auto bytes = mapped.bytes();
-    if (bytes.size() > kLargestFile) return std::nullopt;
-    const Json json =
-        Json::parse(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
-    return cublaslt::Algorithm{json.at("algorithm").get<std::array<uint64_t, 8>>()};
-  } catch (const std::exception&) {
-    return std::nullopt;  // not a file of this form
-  }
-}
-
-/// A file that cannot be written is warned of.
-void remember(const fs::path& file, const ChosenAlgorithm& chosen) {
-  if (file.empty()) return;
-  try {
-    std::error_code error;
-    fs::create_directories(file.parent_path(), error);
-    AtomicFile atomic(file);
-    atomic.write(Json{{"algorithm", chosen.algorithm.data}, {"is", chosen.description}}.dump() +
-                 "\n");
-    atomic.commit();
-  } catch (const Error& error) {
-    log(LogLevel::kWarning,
-        std::string("which algorithm a product takes was not kept: ") + error.what());
-  }
+std::optional<cublaslt::Algorithm> recall_algorithm(const fs::path& file) {
+  return recall(file, kLargestFile, [](const MemoryJson& json) {
+    return std::optional(cublaslt::Algorithm{json.at("algorithm").get<std::array<uint64_t, 8>>()});
+  });
 }
 
 }  // namespace
@@ -94,7 +65,7 @@ std::array<uint64_t, 8> ProductChooser::algorithm_for(const ProductSizes& sizes)
 std::array<uint64_t, 8> ProductChooser::remembered_or_found(const ProductSizes& sizes) {
   const CublasLt& library = library_();
   const fs::path file = file_of(library, sizes);
-  if (const auto algorithm = again_ ? std::nullopt : recall(file)) {
+  if (const auto algorithm = again_ ? std::nullopt : recall_algorithm(file)) {
     try {
       const Product product(library, sizes, *algorithm);
       log(LogLevel::kInfo,
@@ -109,14 +80,15 @@ std::array<uint64_t, 8> ProductChooser::remembered_or_found(const ProductSizes& 
   std::snprintf(times.data(), times.size(), "%.1f us, the library's first %.1f us; %zu tried",
                 chosen.microseconds, chosen.first_microseconds, chosen.candidates);
   log(LogLevel::kInfo, text_of(sizes) + ": " + chosen.description + ", " + times.data());
-  remember(file, chosen);
+  remember_json(file, {{"algorithm", chosen.algorithm.data}, {"is", chosen.description}},
+                "which algorithm a product takes");
   return chosen.algorithm.data;
 }
 
 fs::path ProductChooser::file_of(const CublasLt& library, const ProductSizes& sizes) const {
   if (memory_.empty()) return {};
   const CudaDeviceInfo info = device_.info();
-  const Json key = {
+  const MemoryJson key = {
       kVersion,
       info.name,
       info.compute_capability(),

@@ -1,21 +1,16 @@
 #include "compile/recipe_memory.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
-#include "base/atomic_file.hpp"
-#include "base/error.hpp"
-#include "base/log.hpp"
-#include "base/mapped_file.hpp"
 #include "base/sha256.hpp"
 #include "compile/build_settings.hpp"
+#include "compile/json_memory.hpp"
 #include "onnx/graph_info.hpp"
 
 namespace sam3trt {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 constexpr int kVersion = 1;
 constexpr size_t kLargestFile = size_t{1} << 16;
@@ -31,36 +26,17 @@ fs::path recipe_memory_path(const TensorRtApi& api, const EngineBuildRequest& re
 }
 
 std::optional<RecipeOutcome> recall_recipes(const fs::path& file) {
-  std::error_code ignored;
-  if (file.empty() || !fs::is_regular_file(file, ignored)) return std::nullopt;
-  try {
-    const MappedFile mapped(file);
-    const auto bytes = mapped.bytes();
-    if (bytes.size() > kLargestFile) return std::nullopt;
-    const Json json =
-        Json::parse(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  return recall(file, kLargestFile, [](const MemoryJson& json) -> std::optional<RecipeOutcome> {
     if (json.at("version").get<int>() != kVersion) return std::nullopt;
     return RecipeOutcome{json.at("passed").get<std::string>(),
                          json.at("refused").get<std::vector<std::string>>()};
-  } catch (const std::exception&) {
-    return std::nullopt;  // not a file of this form
-  }
+  });
 }
 
 void remember_recipes(const fs::path& file, const RecipeOutcome& outcome) {
-  if (file.empty()) return;
-  try {
-    std::error_code error;
-    fs::create_directories(file.parent_path(), error);
-    AtomicFile atomic(file);
-    atomic.write(
-        Json{{"version", kVersion}, {"passed", outcome.passed}, {"refused", outcome.refused}}
-            .dump() +
-        "\n");
-    atomic.commit();
-  } catch (const Error& error) {
-    log(LogLevel::kWarning, std::string("which recipe passed was not kept: ") + error.what());
-  }
+  remember_json(file,
+                {{"version", kVersion}, {"passed", outcome.passed}, {"refused", outcome.refused}},
+                "which recipe passed");
 }
 
 std::vector<Recipe> order_recipes(const std::vector<Recipe>& recipes,

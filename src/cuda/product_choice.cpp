@@ -10,8 +10,6 @@
 namespace sam3trt {
 namespace {
 
-constexpr int kCandidates = 16;
-
 uint64_t low_bytes(int64_t rows, int64_t columns) {
   return static_cast<uint64_t>(rows) * static_cast<uint64_t>(columns) * sizeof(uint16_t);
 }
@@ -112,7 +110,7 @@ std::vector<int32_t> result_of(const Stream& stream, const Product& product,
 
 ChosenAlgorithm choose_algorithm(const CublasLt& library, const CudaDevice& device,
                                  const ProductSizes& sizes) {
-  Product product(library, sizes, kCandidates);
+  Product product(library, sizes, kHeuristicOffers);
   const Stream stream(device);
   const ProductOperands operands(device, stream, sizes);
   const ProductAddresses at = operands.at(sizes.residual);

@@ -16,7 +16,6 @@ namespace {
 using cublaslt::Algorithm;
 using cublaslt::AlgorithmConfig;
 
-constexpr int kOffers = 16;  ///< Asked of the heuristic for a size; it has not given more than 8.
 constexpr std::array kRowFactors = {0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0};
 constexpr std::array kOutputFactors = {0.25, 0.5, 1.0, 2.0, 3.0};
 constexpr int64_t kStep = 64;       ///< Of those sizes, which suits all types.
@@ -100,7 +99,7 @@ void ProductSearch::offer_those_of_other_sizes() {
       sizes.outputs = scaled(sizes.outputs, outputs);
       if (!product_problem(sizes).empty()) continue;
       try {
-        const Product other(library_, sizes, kOffers);
+        const Product other(library_, sizes, kHeuristicOffers);
         for (size_t i = 0; i < other.candidates(); ++i) offer(other.candidate(i));
       } catch (const Error&) {
         continue;  // it has none for them

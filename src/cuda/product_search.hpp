@@ -10,8 +10,11 @@
 
 namespace sam3trt {
 
+/// Algorithms that are asked of the heuristic for a size; it has not given more than 8.
+inline constexpr int kHeuristicOffers = 16;
+
 /// Looks for the algorithm that a product takes least time with. The library's heuristic offers
-/// eight for a size; others of its algorithms take up to a fifth less. What is tried:
+/// eight for a size; others of its algorithms take up to a sixth less. What is tried:
 ///
 /// 1. what the heuristic offers for these sizes,
 /// 2. what it offers for others, with fewer and more rows and outputs,

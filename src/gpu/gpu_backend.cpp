@@ -88,7 +88,7 @@ GpuBackend::~GpuBackend() {
 }
 
 /// Few sizes occur, because a change of shapes costs more than places that stay free: the mask head
-/// takes as long for 16 masks as for 64.
+/// takes hardly longer for 64 masks than for 16.
 int64_t GpuBackend::mask_slots(size_t count) const {
   const size_t most = model_->limits().masks;
   for (const size_t slots : {size_t{16}, size_t{64}}) {

@@ -30,22 +30,19 @@ void GpuStage::set_input(const std::string& name, Shape shape, DevicePointer add
   const auto found = inputs_.find(name);
   if (found == inputs_.end()) return;
   Input& input = found->second;
-  if (input.address != address) {
-    input.address = address;
-    addresses_changed_ = true;
+  if (input.shape != shape) {
+    check_shape(name_, name, shape, input.profile);
+    input.shape = std::move(shape);
+    shapes_changed_ = true;
   }
-  if (input.shape == shape) return;
-  check_shape(name_, name, shape, input.profile);
-  input.shape = std::move(shape);
-  shapes_changed_ = true;
+  if (input.address == address) return;
+  input.address = address;
+  addresses_changed_ = true;
 }
 
 void GpuStage::prepare(const Stream& stream) {
   std::map<std::string, Shape> shapes;
-  for (const auto& [name, input] : inputs_) {
-    if (input.address == 0) throw_bad_input(name_ + ": input " + name + " is missing");
-    shapes[name] = input.shape;
-  }
+  for (const auto& [name, input] : inputs_) shapes[name] = input.shape;
   activations_ = 0;  // the context in use may be another one, which was given other memory or none
   plan_->set_input_shapes(shapes, stream.handle());
   bind_inputs();
@@ -61,15 +58,19 @@ void GpuStage::prepare(const Stream& stream) {
   shapes_changed_ = false;
 }
 
-void GpuStage::bind_inputs() {
+void GpuStage::check_inputs() const {
   for (const auto& [name, input] : inputs_) {
     if (input.address == 0) throw_bad_input(name_ + ": input " + name + " is missing");
-    plan_->bind(name, input.address);
   }
+}
+
+void GpuStage::bind_inputs() {
+  for (const auto& [name, input] : inputs_) plan_->bind(name, input.address);
   addresses_changed_ = false;
 }
 
 void GpuStage::run(const Stream& stream, DeviceBuffer& activations) {
+  if (shapes_changed_ || addresses_changed_) check_inputs();
   if (shapes_changed_) prepare(stream);
   if (addresses_changed_) bind_inputs();
   // Also where the shapes are those of the run before: it may have failed for lack of memory, here

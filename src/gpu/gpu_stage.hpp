@@ -19,9 +19,9 @@ namespace sam3trt {
 /// before, and whose addresses are those of one of the last few with them, is recorded into a CUDA
 /// graph and launched as one from then on: objects that are followed and those that begin take the
 /// same inputs from different places, in turn. A graph holds addresses, so it is right for as long
-/// as the plan has its shapes and its activations stay where they are. Memory
-/// grows with the shapes and never shrinks, so repeated shapes allocate nothing. A run that fails
-/// is as one that was not asked for: the next one prepares again whatever is not ready.
+/// as the plan has its shapes and its activations stay where they are. Memory grows with the shapes
+/// and never shrinks, so repeated shapes allocate nothing. A run that fails is as one that was not
+/// asked for: the next one prepares again whatever is not ready.
 class GpuStage {
  public:
   /// `name` appears in messages.
@@ -60,6 +60,7 @@ class GpuStage {
   };
 
   void prepare(const Stream& stream);
+  void check_inputs() const;
   void bind_inputs();
   [[nodiscard]] Recording& recording();
   void start(const Stream& stream);

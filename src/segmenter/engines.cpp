@@ -37,8 +37,8 @@ std::unique_ptr<TensorRtHost> open_tensorrt(bool parser, std::optional<TensorRtF
   static_cast<void>(cuda_driver());  // without a GPU, TensorRT itself says nothing useful
   // Its library takes as long to load as the GPU's context takes to be made.
   auto library = std::async(std::launch::async, [&] { return load_tensorrt(parser, wanted); });
-  const CudaDevice started(device);
-  return std::make_unique<TensorRtHost>(library.get(), device);
+  CudaDevice started(device);
+  return std::make_unique<TensorRtHost>(library.get(), std::move(started));
 }
 
 std::unique_ptr<TensorRtHost> open_tensorrt_for(const std::filesystem::path& engine, int device) {
@@ -110,13 +110,11 @@ std::shared_ptr<const LoadedPlan> EngineFile::load(TensorRtHost& host, const Loa
   const EngineHost here = host.describe();
   const std::string reason = refusal(manifest_, here, options.allow_unverified);
   if (!reason.empty()) throw_bad_input(path + ": " + reason);
+  std::future<void> started;  // so that the plan's first run need not wait for it
   if (!manifest_.cublaslt_version.empty()) {
     const CublasLtInfo library = find_cublaslt();
     const std::string missing = missing_library(manifest_, library.version, library.problem);
     if (!missing.empty()) throw Error(ErrorCode::kUnavailable, path + ": " + missing);
-  }
-  std::future<void> started;  // so that the plan's first run need not wait for it
-  if (!manifest_.cublaslt_version.empty()) {
     started = std::async(std::launch::async, [&host] {
       host.device.make_current();
       static_cast<void>(cublaslt_library().handle());

@@ -20,10 +20,8 @@ namespace sam3trt {
 
 /// The GPU and the TensorRT that engines run with.
 struct TensorRtHost {
-  /// Throws Error(kUnavailable) when there is no GPU of that ordinal.
-  explicit TensorRtHost(std::shared_ptr<TensorRtApi> library, int ordinal = 0,
-                        const CudaDriver& driver = cuda_driver())
-      : api(std::move(library)), device(ordinal, driver) {}
+  TensorRtHost(std::shared_ptr<TensorRtApi> library, CudaDevice gpu)
+      : api(std::move(library)), device(std::move(gpu)) {}
 
   std::shared_ptr<TensorRtApi> api;
   CudaDevice device;

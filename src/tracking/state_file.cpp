@@ -128,10 +128,9 @@ void visit(Archive& archive, HeldObject& held) {
   archive(object.id);
   archive.optional(object.prompt);
   archive(object.score);
-  // In single precision, as it has always been kept; the session's own stays as it is.
-  auto object_score = static_cast<float>(object.object_score);
+  auto object_score = static_cast<float>(object.object_score);  // as it has always been kept
   archive(object_score);
-  if (object_score != static_cast<float>(object.object_score)) object.object_score = object_score;
+  object.object_score = object_score;
   for (float& value : object.box) archive(value);
   archive(object.area);
   archive.numbers(object.counts);

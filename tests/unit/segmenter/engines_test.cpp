@@ -71,7 +71,7 @@ class Engines : public testing::Test {
  protected:
   Engines()
       : api_(std::make_shared<FakeTensorRt>()),
-        host_(api_, 0, fake_driver()),
+        host_(api_, CudaDevice(0, fake_driver())),
         folder_(fs::path(testing::TempDir()) / "sam3trt_engines_test") {
     fs::remove_all(folder_);
     fs::create_directories(folder_);
