@@ -12,6 +12,7 @@
 
 #include "base/error.hpp"
 #include "command_line.hpp"
+#include "cuda/device.hpp"
 #include "stop_signals.hpp"
 
 namespace {
@@ -57,6 +58,7 @@ void keep_freed_memory() {
 
 int main(int argc, char** argv) {
   keep_freed_memory();
+  sam3trt::keep_kernel_stacks_small();
   try {
     sam3trt::end_cleanly_on_signals();
     const int exit_code =

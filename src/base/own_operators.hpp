@@ -92,6 +92,25 @@ inline constexpr const char* kMlp = "Sam3trtMlp";
 /// `epsilon`, the bits of a float32.
 inline constexpr const char* kResidualNorm = "Sam3trtResidualNorm";
 
+/// Rows that an index names and their LayerNormalization, as one node and one TensorRT plugin of
+/// this name. Inputs: [P, T, N]; int64 index [R]; float32 gain and shift [N]. Outputs, both
+/// [R, T, N] of the input's type: the normalised rows; the rows. Attribute `epsilon`, the bits of a
+/// float32. An index outside 0 .. P - 1 counts as 0.
+inline constexpr const char* kGatheredNorm = "Sam3trtGatheredNorm";
+
+/// A map of twice the height and width, each value four times, and a level of an image added to it,
+/// as one node and one TensorRT plugin of this name. Inputs: [R, H / 2 * W / 2, D], row by row;
+/// levels [B, D, H, W]; int64 index of a level [R]. Output: [R, D, H, W]. An index outside
+/// 0 .. B - 1 counts as 0. D is a multiple of kLowColumns, H * W of 8.
+inline constexpr const char* kUpsampledSum = "Sam3trtUpsampledSum";
+
+/// GroupNorm and ReLU, as one node and one TensorRT plugin of this name. Inputs: [R, D, H, W];
+/// float32 gain and shift of D values. Output: [R, H * W, D], row by row. Attributes `groups` G, at
+/// most kMostNormGroups, and `epsilon`, the bits of a float32. D is a multiple of kLowColumns, D / G
+/// of 4.
+inline constexpr const char* kGroupNorm = "Sam3trtGroupNorm";
+inline constexpr int kMostNormGroups = 32;
+
 /// Values of a row of scales.
 inline constexpr int64_t kScaleValues = 4;
 
@@ -129,6 +148,7 @@ inline constexpr std::array<int64_t, 3> kAttentionHeadDims = {16, 32, 64};
 
 [[nodiscard]] constexpr bool is_own_operator(std::string_view op_type) {
   return is_own_attention(op_type) || op_type == kQueryPosition || op_type == kResidualNorm ||
+         op_type == kGatheredNorm || op_type == kUpsampledSum || op_type == kGroupNorm ||
          is_own_product(op_type);
 }
 

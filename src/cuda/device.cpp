@@ -1,14 +1,27 @@
 #include "cuda/device.hpp"
 
+#include <atomic>
 #include <string>
 #include <vector>
 
 #include "base/error.hpp"
 
 namespace sam3trt {
+namespace {
+
+std::atomic<bool> small_stacks = false;
+
+}  // namespace
+
+void keep_kernel_stacks_small() { small_stacks = true; }
 
 CudaContext::CudaContext(const CudaDriver& driver, int device) : driver_(driver), device_(device) {
   driver_.primary_context_retain(&handle_, device_);
+  if (!small_stacks) return;
+  constexpr int kStackSize = 0;  // CU_LIMIT_STACK_SIZE
+  constexpr size_t kBytes = 128;
+  const CudaContextScope scope(*this);
+  static_cast<void>(driver_.context_set_limit.status(kStackSize, kBytes));  // saves memory, no more
 }
 
 CudaContext::~CudaContext() { (void)driver_.primary_context_release.status(device_); }

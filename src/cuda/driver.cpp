@@ -58,7 +58,7 @@ CudaDriver::CudaDriver(const std::string& library) {
   resolve_all(device_get_count, device_get, device_get_name, device_total_mem,
               device_get_attribute);
   resolve_all(primary_context_retain, primary_context_release, context_set_current, context_push,
-              context_pop, context_get_device);
+              context_pop, context_get_device, context_set_limit);
   resolve_all(mem_get_info, mem_alloc, mem_free, mem_host_alloc, mem_free_host, memcpy_to_device,
               memcpy_to_host, memcpy_on_device, memset_bytes);
   resolve_all(stream_create, stream_destroy, stream_synchronize, stream_wait_event);

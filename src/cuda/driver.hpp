@@ -72,6 +72,7 @@ class CudaDriver {
   DriverCall<void*> context_push{"cuCtxPushCurrent_v2"};
   DriverCall<void**> context_pop{"cuCtxPopCurrent_v2"};
   DriverCall<int*> context_get_device{"cuCtxGetDevice"};
+  DriverCall<int, size_t> context_set_limit{"cuCtxSetLimit"};
 
   DriverCall<size_t*, size_t*> mem_get_info{"cuMemGetInfo_v2"};
   DriverCall<DevicePointer*, size_t> mem_alloc{"cuMemAlloc_v2"};

@@ -19,7 +19,13 @@ constexpr int64_t kMostValues = int64_t{1} << 36;  // whose blocks a grid has ro
 constexpr unsigned kRowThreads = 128;
 constexpr int64_t kRowsOfBlock = kRowThreads / 32;
 constexpr int64_t kNarrow = 1024;
-constexpr std::array<int64_t, 3> kResidualNormColumns = {256, 1024, 2048};
+constexpr std::array<int64_t, 3> kNormColumns = {256, 1024, 2048};
+
+/// Which of the kernels of kNormColumns.
+size_t norm_of(int64_t columns) {
+  return static_cast<size_t>(std::ranges::lower_bound(kNormColumns, columns) -
+                             kNormColumns.begin());
+}
 
 bool is_rows(int64_t rows, int64_t columns) {
   return rows > 0 && rows <= kMostRows && columns > 0 && columns <= kMostNormalisedColumns &&
@@ -32,16 +38,16 @@ void check(bool fits, int64_t rows, int64_t columns) {
                                         " values before a product");
 }
 
-/// What both kernels take.
+/// What all of them take.
 template <typename Call>
-NormaliseArgs arguments_of(const Call& call) {
-  check(call.fits(), call.rows, call.columns);
+NormaliseArgs arguments_of(const Call& call, int64_t rows) {
+  check(call.fits(), rows, call.columns);
   NormaliseArgs args;
   args.gain = device_pointer<const float>(call.gain);
   args.shift = device_pointer<const float>(call.shift);
   args.result = device_pointer<void>(call.result);
   args.epsilon = call.epsilon;
-  args.rows = static_cast<int32_t>(call.rows);
+  args.rows = static_cast<int32_t>(rows);
   args.columns = static_cast<int32_t>(call.columns);
   return args;
 }
@@ -51,6 +57,11 @@ NormaliseArgs arguments_of(const Call& call) {
 bool NormalisedRows::fits() const { return is_rows(rows, columns); }
 
 bool ResidualNorm::fits() const { return is_rows(rows, columns); }
+
+bool GatheredNorm::fits() const {
+  return blocks > 0 && blocks <= kMostRows && block > 0 && block <= kMostRows && indices > 0 &&
+         indices <= kMostRows && is_rows(indices * block, columns);
+}
 
 bool QuantisedValues::fits() const {
   return count > 0 && count <= kMostValues && count % kQuantisedTogether == 0;
@@ -63,10 +74,10 @@ void OperatorKernels::load_products() {
     const std::string name = kTypeNames[t];
     ProductFunctions& functions = product_functions_[t];
     functions.quantise = kernel(product_library_, "sam3trt_quantise_" + name);
-    for (size_t i = 0; i < kResidualNormColumns.size(); ++i) {
-      functions.residual_norm[i] =
-          kernel(product_library_,
-                 "sam3trt_residual_norm_" + name + "_" + std::to_string(kResidualNormColumns[i]));
+    for (size_t i = 0; i < kNormColumns.size(); ++i) {
+      const std::string size = name + "_" + std::to_string(kNormColumns[i]);
+      functions.residual_norm[i] = kernel(product_library_, "sam3trt_residual_norm_" + size);
+      functions.gathered_norm[i] = kernel(product_library_, "sam3trt_gathered_norm_" + size);
     }
     for (const bool fp8 : {false, true}) {
       const std::string prefix = "sam3trt_normalise_" + name + (fp8 ? "_e4m3" : "");
@@ -77,7 +88,7 @@ void OperatorKernels::load_products() {
 }
 
 void OperatorKernels::launch(const NormalisedRows& r, void* stream) const {
-  NormaliseArgs args = arguments_of(r);
+  NormaliseArgs args = arguments_of(r, r.rows);
   args.input = device_pointer<const uint16_t>(r.input);
   args.factor = device_pointer<const float>(r.factor);
   const auto& functions = product_functions_[index_of(r.type)].normalise;
@@ -86,14 +97,24 @@ void OperatorKernels::launch(const NormalisedRows& r, void* stream) const {
 }
 
 void OperatorKernels::launch(const ResidualNorm& n, void* stream) const {
-  NormaliseArgs args = arguments_of(n);
+  NormaliseArgs args = arguments_of(n, n.rows);
   args.input = device_pointer<const uint16_t>(n.added);
   args.residual = device_pointer<const float>(n.residual);
   args.sum = device_pointer<float>(n.sum);
-  const auto size = std::ranges::lower_bound(kResidualNormColumns, n.columns);
-  const auto index = static_cast<size_t>(size - kResidualNormColumns.begin());
-  start(product_functions_[index_of(n.type)].residual_norm.at(index),
+  start(product_functions_[index_of(n.type)].residual_norm.at(norm_of(n.columns)),
         {tiles_of(n.rows, kRowsOfBlock), 1, 1}, kRowThreads, stream, &args);
+}
+
+void OperatorKernels::launch(const GatheredNorm& n, void* stream) const {
+  const int64_t rows = n.indices * n.block;
+  NormaliseArgs args = arguments_of(n, rows);
+  args.input = device_pointer<const uint16_t>(n.input);
+  args.index = device_pointer<const int64_t>(n.index);
+  args.gathered = device_pointer<uint16_t>(n.gathered);
+  args.block = static_cast<int32_t>(n.block);
+  args.blocks = static_cast<int32_t>(n.blocks);
+  start(product_functions_[index_of(n.type)].gathered_norm.at(norm_of(n.columns)),
+        {tiles_of(rows, kRowsOfBlock), 1, 1}, kRowThreads, stream, &args);
 }
 
 void OperatorKernels::launch(const QuantisedValues& v, void* stream) const {

@@ -248,6 +248,7 @@ void OperatorKernels::load() {
   }
   load_memory_attention();
   load_products();
+  load_pixels();
 }
 
 void OperatorKernels::allow_shared(void* kernel, int64_t bytes, AttentionForm form) const {

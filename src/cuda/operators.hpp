@@ -168,6 +168,59 @@ struct ResidualNorm {
   [[nodiscard]] bool fits() const;
 };
 
+/// The operator kGatheredNorm in device memory.
+struct GatheredNorm {
+  DType type = DType::kF16;    ///< kF16 or kBF16: of the input and of both results
+  DevicePointer input = 0;     ///< [P, T, N]
+  DevicePointer index = 0;     ///< int64 [R]
+  DevicePointer gain = 0;      ///< float32 [N]
+  DevicePointer shift = 0;     ///< float32 [N]
+  DevicePointer result = 0;    ///< [R, T, N]
+  DevicePointer gathered = 0;  ///< [R, T, N]
+  float epsilon = 0;
+  int64_t blocks = 0;   ///< P
+  int64_t block = 0;    ///< T
+  int64_t indices = 0;  ///< R
+  int64_t columns = 0;  ///< N, a multiple of 8, at most kMostNormalisedColumns
+
+  [[nodiscard]] bool fits() const;
+};
+
+/// The operator kUpsampledSum in device memory, its result [R, H, W, D].
+struct UpsampledSum {
+  DType type = DType::kF16;  ///< kF16 or kBF16
+  DevicePointer coarse = 0;  ///< [R, H / 2, W / 2, D]
+  DevicePointer level = 0;   ///< [B, D, H, W]
+  DevicePointer index = 0;   ///< int64 [R]
+  DevicePointer result = 0;  ///< [R, H, W, D]
+  int64_t rows = 0;          ///< R
+  int64_t images = 0;        ///< B
+  int64_t channels = 0;      ///< D
+  int64_t height = 0;        ///< H
+  int64_t width = 0;         ///< W
+
+  [[nodiscard]] bool fits() const;
+};
+
+/// The operator kGroupNorm in device memory, of maps as [R, H * W, D].
+struct GroupNorm {
+  DType type = DType::kF16;   ///< kF16 or kBF16
+  DevicePointer input = 0;    ///< [R, N, D]
+  DevicePointer gain = 0;     ///< float32 [D]
+  DevicePointer shift = 0;    ///< float32 [D]
+  DevicePointer result = 0;   ///< [R, N, D]
+  DevicePointer scratch = 0;  ///< scratch_bytes()
+  float epsilon = 0;
+  int64_t rows = 0;      ///< R
+  int64_t pixels = 0;    ///< N
+  int64_t channels = 0;  ///< D
+  int64_t groups = 0;    ///< G
+
+  [[nodiscard]] bool fits() const;
+  /// For sums of shares of the pixels.
+  [[nodiscard]] uint64_t scratch_bytes() const;
+};
+
 /// 16-bit floats in device memory to E4M3.
 struct QuantisedValues {
   DType type = DType::kF16;  ///< kF16 or kBF16
@@ -225,6 +278,9 @@ class OperatorKernels {
   void launch(const NormalisedRows& rows, void* stream) const;
   void launch(const ResidualNorm& norm, void* stream) const;
   void launch(const QuantisedValues& values, void* stream) const;
+  void launch(const GatheredNorm& norm, void* stream) const;
+  void launch(const UpsampledSum& sum, void* stream) const;
+  void launch(const GroupNorm& norm, void* stream) const;
 
  private:
   struct Functions {
@@ -245,8 +301,16 @@ class OperatorKernels {
   /// What stands before products: for rows of up to 1024 and 2048 columns, to the type and to E4M3.
   struct ProductFunctions {
     std::array<std::array<void*, 2>, 2> normalise{};
-    std::array<void*, 3> residual_norm{};  ///< For rows of up to kResidualNormColumns.
+    std::array<void*, 3> residual_norm{};  ///< For rows of up to kNormColumns.
+    std::array<void*, 3> gathered_norm{};  ///< The same.
     void* quantise = nullptr;
+  };
+
+  /// What stands between the mask head's convolutions.
+  struct PixelFunctions {
+    void* upsampled_sum = nullptr;
+    void* group_sums = nullptr;
+    void* group_norm = nullptr;
   };
 
   [[nodiscard]] const Functions& functions(DType type, int64_t head_dim) const;
@@ -260,6 +324,7 @@ class OperatorKernels {
   void load();
   void load_memory_attention();
   void load_products();
+  void load_pixels();
   void allow_shared(void* kernel, int64_t bytes, AttentionForm form) const;
   void rotate_keys(const RotaryAttention& attention, void* stream) const;
   void start(void* kernel, const std::array<int64_t, 3>& grid, unsigned threads, void* stream,
@@ -284,6 +349,7 @@ class OperatorKernels {
   void* memory_count_ = nullptr;
   MemoryFunctions memory_functions_[kTypes][kMemoryValueDims.size()];
   ProductFunctions product_functions_[kTypes];
+  PixelFunctions pixel_functions_[kTypes];
 };
 
 /// Of the machine code of all of them. What was verified with some says nothing about others.

@@ -13,6 +13,7 @@
 #include "base/error.hpp"
 #include "base/own_operators.hpp"
 #include "precision/fusion_forms.hpp"
+#include "precision/mask_fusion.hpp"
 #include "precision/recipe.hpp"
 
 namespace sam3trt {
@@ -360,7 +361,8 @@ int64_t fuse_nodes(onnx::GraphProto& graph, const std::vector<std::string>& patt
     const auto path = path_of(node);
     if (path && is_wanted(*path)) fusion.add(*path);
   }
-  return fusion.apply();
+  const int64_t fused = fusion.apply();
+  return fused + (is_wanted(kMaskPixels) ? fuse_mask_pixels(graph, where) : 0);
 }
 
 }  // namespace sam3trt

@@ -10,6 +10,7 @@ std::optional<OperatorTyping> typing_of(std::string_view op_type) {
   constexpr OperatorTyping kCompute{};
   // The other inputs are axes, sizes, indices or scales.
   constexpr OperatorTyping kComputeFirst{.moves_data = false, .typed_inputs = 1};
+  constexpr OperatorTyping kComputeFirst2{.moves_data = false, .typed_inputs = 2};
   constexpr OperatorTyping kComputeFirst3{.moves_data = false, .typed_inputs = 3};
   constexpr OperatorTyping kComputeFirst4{.moves_data = false, .typed_inputs = 4};
   constexpr OperatorTyping kComputeFirst5{.moves_data = false, .typed_inputs = 5};
@@ -56,6 +57,9 @@ std::optional<OperatorTyping> typing_of(std::string_view op_type) {
       {kNormalisedProduct, kComputeFirst3},
       {kResidualProduct, kComputeFirst4},
       {kMlp, kComputeFirst5},
+      {kGatheredNorm, kComputeFirst},
+      {kUpsampledSum, kComputeFirst2},
+      {kGroupNorm, kComputeFirst},
       {kResidualNorm, {.moves_data = false, .typed_inputs = 1, .typed_outputs = 1}},
   };
   const auto found = kOperators.find(op_type);

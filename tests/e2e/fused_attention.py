@@ -15,6 +15,9 @@ NORMALISED_PRODUCT = "Sam3trtNormalisedProduct"
 RESIDUAL_PRODUCT = "Sam3trtResidualProduct"
 MLP = "Sam3trtMlp"
 RESIDUAL_NORM = "Sam3trtResidualNorm"
+GATHERED_NORM = "Sam3trtGatheredNorm"
+UPSAMPLED_SUM = "Sam3trtUpsampledSum"
+GROUP_NORM = "Sam3trtGroupNorm"
 PRODUCTS = (NORMALISED_PRODUCT, RESIDUAL_PRODUCT, MLP)
 
 
@@ -214,6 +217,72 @@ class _ResidualNorm(_Expansion):
         self.nodes.append(helper.make_node("Cast", [y], [normalised], to=element_type))
 
 
+class _GatheredNorm(_Expansion):
+    """Rows of the input, and their normalisation in float32."""
+
+    def __init__(self, node: onnx.NodeProto, element_type: int) -> None:
+        super().__init__(node, element_type)
+        rows, index, gain, shift = node.input
+        normalised, gathered = node.output
+        epsilon = float(np.array(self.sizes["epsilon"], np.int32).view(np.float32))
+        self.nodes.append(helper.make_node("Gather", [rows, index], [gathered], axis=0))
+        y = self.op(
+            "LayerNormalization", self.wide(gathered), gain, shift, axis=-1, epsilon=epsilon
+        )
+        self.nodes.append(helper.make_node("Cast", [y], [normalised], to=element_type))
+
+
+class _UpsampledSum(_Expansion):
+    """A map of half the size, each value four times, and a level; their sum is rounded."""
+
+    def __init__(self, node: onnx.NodeProto, element_type: int) -> None:
+        super().__init__(node, element_type)
+        coarse, levels, index = node.input
+        level = self.op("Gather", self.wide(levels), index, axis=0)
+        half = self.ints("half", [1, 1, 2, 2])
+        shape = self.op("Div", self.op("Shape", level), half)
+        channels = self.op("Transpose", self.wide(coarse), perm=[0, 2, 1])
+        small = self.op("Reshape", channels, shape)
+        scales = self.constant("scales", np.array([1, 1, 2, 2], np.float32))
+        large = self.op(
+            "Resize",
+            small,
+            "",
+            scales,
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
+        total = self.op("Add", large, level)
+        self.nodes.append(helper.make_node("Cast", [total], list(node.output), to=element_type))
+
+
+class _GroupNorm(_Expansion):
+    """GroupNormalization and ReLU in float32, as rows of channels."""
+
+    def __init__(self, node: onnx.NodeProto, element_type: int) -> None:
+        super().__init__(node, element_type)
+        value, gain, shift = node.input
+        epsilon = float(np.array(self.sizes["epsilon"], np.int32).view(np.float32))
+        groups = self.sizes["groups"]
+        wide = self.wide(value)
+        split = self.op("Reshape", wide, self.ints("groups", [0, groups, -1]))
+        mean = self.op("ReduceMean", split, self.ints("axis", [2]), keepdims=1)
+        centred = self.op("Sub", split, mean)
+        squares = self.op("Mul", centred, centred)
+        variance = self.op("ReduceMean", squares, self.ints("axis2", [2]), keepdims=1)
+        offset = self.constant("epsilon", np.array(epsilon, np.float32))
+        deviation = self.op("Sqrt", self.op("Add", variance, offset))
+        normal = self.op("Div", centred, deviation)
+        normal = self.op("Reshape", normal, self.op("Shape", wide))
+        columns = self.ints("columns", [1, -1, 1, 1])
+        scaled = self.op("Mul", normal, self.op("Reshape", gain, columns))
+        active = self.op("Relu", self.op("Add", scaled, self.op("Reshape", shift, columns)))
+        rows = self.op("Reshape", active, self.ints("rows", [0, 0, -1]))
+        tokens = self.op("Transpose", rows, perm=[0, 2, 1])
+        self.nodes.append(helper.make_node("Cast", [tokens], list(node.output), to=element_type))
+
+
 def _e4m3(codes: np.ndarray) -> np.ndarray:
     exponent, digits = (codes >> 3) & 15, codes & 7
     size = np.where(exponent == 0, digits * 2.0**-9, (8 + digits) * 2.0 ** (exponent - 10.0))
@@ -293,6 +362,12 @@ def in_standard_operators(model: onnx.ModelProto, element_type: int) -> onnx.Mod
             expansion = _Memory(node, element_type)
         elif node.op_type == RESIDUAL_NORM:
             expansion = _ResidualNorm(node, element_type)
+        elif node.op_type == GATHERED_NORM:
+            expansion = _GatheredNorm(node, element_type)
+        elif node.op_type == UPSAMPLED_SUM:
+            expansion = _UpsampledSum(node, element_type)
+        elif node.op_type == GROUP_NORM:
+            expansion = _GroupNorm(node, element_type)
         elif node.op_type in PRODUCTS:
             expansion = _Products(node, element_type, model)
         else:

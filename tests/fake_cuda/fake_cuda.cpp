@@ -43,6 +43,7 @@ int64_t counted_calls = 0;
 int64_t failing_call = 0;
 int device_count = 1;
 int live_objects = 0;
+size_t stack_bytes = 1024;
 int context = 0;  // its address is the handle
 std::set<std::shared_ptr<FakeStream>> streams;
 thread_local std::vector<void*> contexts;
@@ -236,6 +237,17 @@ int cuCtxGetDevice(int* device) {
   const Lock lock(driver_mutex);
   *device = 0;
   return needs_context("cuCtxGetDevice");
+}
+
+int cuCtxSetLimit(int limit, size_t value) {
+  const Lock lock(driver_mutex);
+  if (limit == 0) stack_bytes = value;
+  return needs_context("cuCtxSetLimit");
+}
+
+size_t fake_cuda_stack_bytes() {
+  const Lock lock(driver_mutex);
+  return stack_bytes;
 }
 
 int cuCtxPopCurrent_v2(void** value) {

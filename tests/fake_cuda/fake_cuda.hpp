@@ -32,6 +32,9 @@ int fake_cuda_live_objects();
 /// As in cuda.h: runs `function` in the stream's order. Stands for the engines of TensorRT.
 int cuLaunchHostFunc(void* stream, void (*function)(void*), void* data);
 
+/// What was last set as the stack of the GPU's threads; 1024 at the start.
+size_t fake_cuda_stack_bytes();
+
 /// Depth of the calling thread's stack of contexts.
 int fake_cuda_context_depth();
 }

@@ -21,6 +21,7 @@
 #include "cuda/kernels/memory_attention_warpgroup.hpp"
 #include "cuda/kernels/normalise.hpp"
 #include "cuda/kernels/overlap.hpp"
+#include "cuda/kernels/pixel.hpp"
 #include "cuda/kernels/query_position.hpp"
 #include "cuda/kernels/resize.hpp"
 #include "cuda/kernels/select.hpp"
@@ -163,15 +164,38 @@ std::map<std::string, Kernel> product_kernels(const std::string& name) {
   };
   const std::string prefix = "sam3trt_normalise_" + name;
   const std::string residual = "sam3trt_residual_norm_" + name;
+  const std::string gathered = "sam3trt_gathered_norm_" + name;
+  constexpr RowSource kResidual = RowSource::kResidual;
+  constexpr RowSource kIndex = RowSource::kIndex;
   return {
-      {residual + "_256", normalise(static_cast<NormaliseRows<2, false, Warp, true>*>(nullptr))},
-      {residual + "_1024", normalise(static_cast<NormaliseRows<8, false, Warp, true>*>(nullptr))},
-      {residual + "_2048", normalise(static_cast<NormaliseRows<16, false, Warp, true>*>(nullptr))},
-      {prefix + "_1024", normalise(static_cast<NormaliseRows<8, false, Warp>*>(nullptr))},
-      {prefix + "_2048", normalise(static_cast<NormaliseRows<16, false, Warp>*>(nullptr))},
-      {prefix + "_e4m3_1024", normalise(static_cast<NormaliseRows<8, true, Warp>*>(nullptr))},
-      {prefix + "_e4m3_2048", normalise(static_cast<NormaliseRows<16, true, Warp>*>(nullptr))},
+      {residual + "_256",
+       normalise(static_cast<NormaliseRows<2, false, Warp, kResidual>*>(nullptr))},
+      {residual + "_1024",
+       normalise(static_cast<NormaliseRows<8, false, Warp, kResidual>*>(nullptr))},
+      {residual + "_2048",
+       normalise(static_cast<NormaliseRows<16, false, Warp, kResidual>*>(nullptr))},
+      {gathered + "_256", normalise(static_cast<NormaliseRows<1, false, Warp, kIndex>*>(nullptr))},
+      {gathered + "_1024", normalise(static_cast<NormaliseRows<4, false, Warp, kIndex>*>(nullptr))},
+      {gathered + "_2048", normalise(static_cast<NormaliseRows<8, false, Warp, kIndex>*>(nullptr))},
+      {prefix + "_1024", normalise(static_cast<NormaliseRows<4, false, Warp>*>(nullptr))},
+      {prefix + "_2048", normalise(static_cast<NormaliseRows<8, false, Warp>*>(nullptr))},
+      {prefix + "_e4m3_1024", normalise(static_cast<NormaliseRows<4, true, Warp>*>(nullptr))},
+      {prefix + "_e4m3_2048", normalise(static_cast<NormaliseRows<8, true, Warp>*>(nullptr))},
       {"sam3trt_quantise_" + name, {plain<QuantiseArgs>(quantise_body<Warp>)}}};
+}
+
+/// What stands between the mask head's convolutions, by name.
+template <typename Type>
+std::map<std::string, Kernel> pixel_kernels(const std::string& name) {
+  using Warp = FakeWarp<Type>;
+  return {{"sam3trt_upsampled_sum_" + name,
+           {shared<UpsampledSumArgs, SumTile>(upsampled_sum_load_body,
+                                              upsampled_sum_write_body<Warp>)}},
+          {"sam3trt_group_sums_" + name,
+           {shared<GroupNormArgs, GroupSums>(group_part_body<Warp>, group_sum_body)}},
+          {"sam3trt_group_norm_" + name,
+           {shared<GroupNormArgs, GroupScales>(group_gather_body, group_scale_body<Warp>,
+                                               group_apply_body<Warp>)}}};
 }
 
 template <int kDim, typename Type>
@@ -251,6 +275,8 @@ std::map<std::string, Kernel>& kernels() {
   static const bool kMore = [] {
     all.merge(product_kernels<FakeFloat16>("f16"));
     all.merge(product_kernels<FakeBFloat16>("bf16"));
+    all.merge(pixel_kernels<FakeFloat16>("f16"));
+    all.merge(pixel_kernels<FakeBFloat16>("bf16"));
     all.merge(memory_kernels<64, FakeFloat16>("f16_64"));
     all.merge(memory_kernels<256, FakeFloat16>("f16_256"));
     all.merge(memory_kernels<64, FakeBFloat16>("bf16_64"));

@@ -74,4 +74,8 @@ void run_query_position_cases(const CudaDevice& device, const CaseOptions& optio
 void run_residual_norm_cases(const CudaDevice& device, const CaseOptions& options,
                              const std::function<void(const CaseResult&)>& report);
 
+/// The same of what stands between the mask head's convolutions.
+void run_pixel_cases(const CudaDevice& device, const CaseOptions& options,
+                     const std::function<void(const CaseResult&)>& report);
+
 }  // namespace sam3trt

@@ -1,9 +1,10 @@
 // The attention kernels, one per type and size of a head, and those of what the decoder makes of
-// boxes. Work and layouts: attention_mma.hpp, memory_attention_mma.hpp, box_bias.hpp,
-// query_position.hpp.
+// boxes, and those between the mask head's convolutions. Work and layouts: attention_mma.hpp,
+// memory_attention_mma.hpp, box_bias.hpp, query_position.hpp, pixel.hpp.
 #include "cuda/kernels/attention_mma.hpp"
 #include "cuda/kernels/box_bias.hpp"
 #include "cuda/kernels/memory_attention_mma.hpp"
+#include "cuda/kernels/pixel.hpp"
 #include "cuda/kernels/query_position.hpp"
 #include "cuda/kernels/warp.cuh"
 
@@ -88,6 +89,37 @@ extern "C" __global__ void __launch_bounds__(sam3trt::kQueryPositionThreads, 1)
   __syncthreads();
   sam3trt::query_position_write_body(args, at, rows);
 }
+
+#define SAM3TRT_PIXELS(name, type)                                                           \
+  extern "C" __global__ void __launch_bounds__(256, 6)                                       \
+      sam3trt_upsampled_sum_##name(const __grid_constant__ sam3trt::UpsampledSumArgs args) { \
+    __shared__ sam3trt::SumTile tile;                                                        \
+    const sam3trt::KernelThread at{threadIdx.x, blockIdx.x, blockIdx.y, blockIdx.z};         \
+    sam3trt::upsampled_sum_load_body(args, at, tile);                                        \
+    __syncthreads();                                                                         \
+    sam3trt::upsampled_sum_write_body<sam3trt::GpuWarp<sam3trt::type>>(args, at, tile);      \
+  }                                                                                          \
+  extern "C" __global__ void __launch_bounds__(256, 4)                                       \
+      sam3trt_group_sums_##name(const __grid_constant__ sam3trt::GroupNormArgs args) {       \
+    __shared__ sam3trt::GroupSums sums;                                                      \
+    const sam3trt::KernelThread at{threadIdx.x, blockIdx.x, blockIdx.y};                     \
+    sam3trt::group_part_body<sam3trt::GpuWarp<sam3trt::type>>(args, at, sums);               \
+    __syncthreads();                                                                         \
+    sam3trt::group_sum_body(args, at, sums);                                                 \
+  }                                                                                          \
+  extern "C" __global__ void __launch_bounds__(256, 4)                                       \
+      sam3trt_group_norm_##name(const __grid_constant__ sam3trt::GroupNormArgs args) {       \
+    __shared__ sam3trt::GroupScales scales;                                                  \
+    const sam3trt::KernelThread at{threadIdx.x, blockIdx.x, blockIdx.y};                     \
+    sam3trt::group_gather_body(args, at, scales);                                            \
+    __syncthreads();                                                                         \
+    sam3trt::group_scale_body<sam3trt::GpuWarp<sam3trt::type>>(args, at, scales);            \
+    __syncthreads();                                                                         \
+    sam3trt::group_apply_body<sam3trt::GpuWarp<sam3trt::type>>(args, at, scales);            \
+  }
+
+SAM3TRT_PIXELS(f16, Float16)
+SAM3TRT_PIXELS(bf16, BFloat16)
 
 #define SAM3TRT_ATTENTION(name, dim, type)                                                 \
   extern "C" __global__ void __launch_bounds__(128, 2)                                     \

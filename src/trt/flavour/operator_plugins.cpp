@@ -12,6 +12,7 @@
 #include "base/own_operators.hpp"
 #include "cuda/operators.hpp"
 #include "trt/flavour/norm_operator.hpp"
+#include "trt/flavour/pixel_operators.hpp"
 #include "trt/flavour/position_operator.hpp"
 #include "trt/flavour/product_operators.hpp"
 
@@ -382,7 +383,9 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
                              int32_t input_count) const noexcept override {
     if (output_count != kOutputs || input_count != kInputs) return -1;
     outputs[0] = inputs[0];
-    for (int i = 1; i < kOutputs; ++i) outputs[i] = nvinfer1::DataType::kFLOAT;
+    for (int i = 1; i < kOutputs; ++i) {
+      outputs[i] = i < kLowOutputs ? inputs[0] : nvinfer1::DataType::kFLOAT;
+    }
     return 0;
   }
 
@@ -390,7 +393,8 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
                           const nvinfer1::DimsExprs* /*shape_inputs*/, int32_t /*shape_count*/,
                           nvinfer1::DimsExprs* outputs, int32_t output_count,
                           nvinfer1::IExprBuilder& builder) noexcept override {
-    if (output_count != kOutputs || input_count != kInputs || inputs[0].nbDims != 3) return -1;
+    if (output_count != kOutputs || input_count != kInputs) return -1;
+    if (inputs[0].nbDims != (has_channels_last(0) ? 4 : 3)) return -1;
     outputs[0].nbDims = 3;
     outputs[0].d[0] = inputs[0].d[0];
     outputs[0].d[1] = inputs[0].d[1];
@@ -403,12 +407,20 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
                                  int32_t input_count, int32_t output_count) noexcept override {
     if (input_count != kInputs || output_count != kOutputs) return false;
     const nvinfer1::PluginTensorDesc& tensor = tensors[position].desc;
-    if (tensor.format != nvinfer1::TensorFormat::kLINEAR) return false;
+    // Channels are multiples of eight: no padding.
+    if (tensor.format != (has_channels_last(position) ? nvinfer1::TensorFormat::kHWC8
+                                                      : nvinfer1::TensorFormat::kLINEAR)) {
+      return false;
+    }
+    if constexpr (requires { Operator::kIndexInput; }) {
+      if (position == Operator::kIndexInput) return tensor.type == nvinfer1::DataType::kINT64;
+    }
     if constexpr (requires { op_.is_packed(position); }) {
       if (op_.is_packed(position)) return tensor.type == nvinfer1::DataType::kINT32;
     }
     const bool low =
-        Operator::kLowInputs > 0 && (position < Operator::kLowInputs || position == kInputs);
+        Operator::kLowInputs > 0 && (position < Operator::kLowInputs ||
+                                     (position >= kInputs && position < kInputs + kLowOutputs));
     if (!low) return tensor.type == nvinfer1::DataType::kFLOAT;
     if (position > 0) return tensor.type == tensors[0].desc.type;
     return tensor.type == nvinfer1::DataType::kHALF || tensor.type == nvinfer1::DataType::kBF16;
@@ -476,6 +488,18 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
     if constexpr (requires { Operator::kOutputs; }) return Operator::kOutputs;
     return 1;
   }();
+  /// So many first outputs are 16 bits wide where inputs are.
+  static constexpr int kLowOutputs = [] {
+    if constexpr (requires { Operator::kLowOutputs; }) return Operator::kLowOutputs;
+    return 1;
+  }();
+
+  static bool has_channels_last(int32_t position) {
+    if constexpr (requires { Operator::has_channels_last(position); }) {
+      return Operator::has_channels_last(position);
+    }
+    return false;
+  }
 
   static std::array<nvinfer1::Dims, kInputs> most_of(
       const nvinfer1::DynamicPluginTensorDesc* inputs) {
@@ -530,7 +554,7 @@ class OperatorCreator final : public nvinfer1::IPluginCreatorV3One {
 }  // namespace
 
 template <>
-std::array<nvinfer1::IPluginCreatorV3One*, 10> operator_plugin_creators<SAM3TRT_FLAVOUR>() {
+std::array<nvinfer1::IPluginCreatorV3One*, 13> operator_plugin_creators<SAM3TRT_FLAVOUR>() {
   static OperatorCreator<PlainOperator> plain;
   static OperatorCreator<RotaryOperator> rotary;
   static OperatorCreator<GridOperator> grid;
@@ -541,6 +565,9 @@ std::array<nvinfer1::IPluginCreatorV3One*, 10> operator_plugin_creators<SAM3TRT_
   static OperatorCreator<ResidualProductOperator> residual_product;
   static OperatorCreator<MlpOperator> mlp;
   static OperatorCreator<ResidualNormOperator> residual_norm;
+  static OperatorCreator<GatheredNormOperator> gathered_norm;
+  static OperatorCreator<UpsampledSumOperator> upsampled_sum;
+  static OperatorCreator<GroupNormOperator> group_norm;
   return {&plain,
           &rotary,
           &grid,
@@ -550,7 +577,10 @@ std::array<nvinfer1::IPluginCreatorV3One*, 10> operator_plugin_creators<SAM3TRT_
           &normalised_product,
           &residual_product,
           &mlp,
-          &residual_norm};
+          &residual_norm,
+          &gathered_norm,
+          &upsampled_sum,
+          &group_norm};
 }
 
 }  // namespace sam3trt

@@ -50,6 +50,10 @@ TEST(OperatorKernels, GiveResidualSumsAndTheirNormalisation) {
   EXPECT_EQ(check_cases(run_residual_norm_cases), 9);
 }
 
+TEST(OperatorKernels, GiveWhatStandsBetweenTheMaskHeadsConvolutions) {
+  EXPECT_EQ(check_cases(run_pixel_cases), 6 + 5 + 7);
+}
+
 TEST(OperatorKernels, RefuseRowsOfSizesThatMakeNoSense) {
   const CudaDevice device(0, fake_driver());
   const Stream stream(device);
