@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <semaphore>
 
 #include "base/atomic_file.hpp"
 #include "base/error.hpp"
@@ -221,7 +222,7 @@ class Builder {
     if (!verifier_) return request;
     request.calibration_images = verifier_->calibration_images();
     request.calibrate = [this](const fs::path& onnx, const Recipe& recipe) {
-      const std::lock_guard turn(verifying_);
+      const std::lock_guard turn(timing_);
       return verifier_->calibrate(onnx, recipe);
     };
     if (verifies()) {
@@ -381,19 +382,27 @@ class Builder {
     verifier_.emplace(graphs, std::move(options));
   }
 
-  /// Holds one engine against its stage.
+  /// Holds one engine against its stage. Some engines at a time, for most of that is comparing on
+  /// one core, but only so many, for each takes memory of the GPU. What others run on it while one
+  /// is timed takes a few calls of many, of which the median counts.
   [[nodiscard]] BuildVerdict verify(const Plan& plan, const Recipe& recipe, const fs::path& typed,
                                     const std::string& name) {
     const std::string component = component_of(typed);
     // The reference comes first: an engine that waits for it does not keep others from their turn.
     static_cast<void>(verifier_->calls(component));
-    const std::lock_guard turn(verifying_);
+    verifying_.acquire();
+    struct Turn {
+      std::counting_semaphore<kVerifiedTogether>& turns;
+      ~Turn() { turns.release(); }
+    } const turn{verifying_};
     if (failed_) throw StoppedError("the build of " + name + " was cancelled");
+    std::unique_lock alone(timing_);
     const auto loaded = host_->api->load(plan.bytes);
     const int64_t fused = count_fused_attentions(loaded->layers_json());
     const double milliseconds =
         PlanTimer(host_->device, *loaded, batched_inputs_of(component)).time_plain(1, {}).median;
     const auto engine = with_float32_tensors(make_tensorrt_engine(*loaded, name, host_->device));
+    alone.unlock();
     const auto reports = verifier_->verify(component, *engine, recipe.precision, typed);
     log(LogLevel::kInfo, recipe.name + ": " + summary(reports) + "\n" + to_table(reports));
     double deviation = 0;
@@ -416,6 +425,8 @@ class Builder {
     return report.problems.empty() ? std::string() : summary(report);
   }
 
+  static constexpr std::ptrdiff_t kVerifiedTogether = 3;
+
   const BuildRequest& request_;
   const BuildEvents& events_;
   std::stop_source cancel_;  ///< Of the verifier.
@@ -429,9 +440,10 @@ class Builder {
   FileHashes hashes_;                                     ///< Of the graphs.
   std::map<fs::path, std::shared_future<bool>> outputs_;  ///< Intact? Of engines that are there.
   std::atomic<bool> failed_ = false;                      ///< An engine, while others are built.
-  std::mutex verifying_;  ///< Held by the thread that holds an engine against the reference.
-  std::mutex telling_;    ///< By the one that tells of an engine.
-  std::mutex starting_;   ///< By the one that uses `pieces_` and `ahead_`.
+  std::counting_semaphore<kVerifiedTogether> verifying_{kVerifiedTogether};
+  std::mutex timing_;    ///< Held by the thread that loads and times an engine, or calibrates.
+  std::mutex telling_;   ///< By the one that tells of an engine.
+  std::mutex starting_;  ///< By the one that uses `pieces_` and `ahead_`.
   std::vector<WorkAhead::Piece> pieces_;
   std::optional<WorkAhead> ahead_;  ///< Uses the verifier.
 };

@@ -11,9 +11,10 @@ namespace sam3trt {
 
 /// Contexts made from now on set aside fewer bytes for the stack of each of the GPU's threads, of
 /// which an H200 has 270,336: with 128 instead of CUDA's 1024 a context of it takes 309 instead of
-/// 552 MB. For kernels whose stack the compiler knows the driver sets aside what they need; one that
-/// calls through pointers or itself, as none of this program's does, fails where it needs more. It is
-/// for a program that has the process to itself: all that a process runs on a GPU shares the context.
+/// 552 MB. For kernels whose stack the compiler knows the driver sets aside what they need; one
+/// that calls through pointers or itself, as none of this program's does, fails where it needs
+/// more. It is for a program that has the process to itself: all that a process runs on a GPU
+/// shares the context.
 void keep_kernel_stacks_small();
 
 /// The primary context of one GPU, the one that CUDA's runtime and TensorRT use, too. Everything

@@ -221,6 +221,33 @@ struct GroupNorm {
   [[nodiscard]] uint64_t scratch_bytes() const;
 };
 
+/// The operator kPatches in device memory.
+struct Patches {
+  DType type = DType::kF16;  ///< kF16 or kBF16: of the result
+  DevicePointer pixels = 0;  ///< float32 [B, C, G * P, G * P]
+  DevicePointer result = 0;  ///< [B, G * G, patch_columns(C * P * P)]
+  int64_t images = 0;        ///< B
+  int64_t channels = 0;      ///< C
+  int64_t patch = 0;         ///< P
+  int64_t grid = 0;          ///< G
+  int64_t window = 0;        ///< W
+
+  [[nodiscard]] bool fits() const;
+};
+
+/// The operator kWindowMap in device memory, its map [B, G, G, N].
+struct WindowMap {
+  DevicePointer input = 0;  ///< [B, G * G, N] of 16-bit values
+  DevicePointer map = 0;    ///< [B, G, G, N]
+  DevicePointer rows = 0;   ///< [B, G * G, N]
+  int64_t images = 0;       ///< B
+  int64_t grid = 0;         ///< G
+  int64_t window = 0;
+  int64_t columns = 0;  ///< N
+
+  [[nodiscard]] bool fits() const;
+};
+
 /// 16-bit floats in device memory to E4M3.
 struct QuantisedValues {
   DType type = DType::kF16;  ///< kF16 or kBF16
@@ -281,6 +308,8 @@ class OperatorKernels {
   void launch(const GatheredNorm& norm, void* stream) const;
   void launch(const UpsampledSum& sum, void* stream) const;
   void launch(const GroupNorm& norm, void* stream) const;
+  void launch(const Patches& patches, void* stream) const;
+  void launch(const WindowMap& map, void* stream) const;
 
  private:
   struct Functions {
@@ -306,8 +335,9 @@ class OperatorKernels {
     void* quantise = nullptr;
   };
 
-  /// What stands between the mask head's convolutions.
+  /// What stands between the mask head's convolutions and before the vision encoder's blocks.
   struct PixelFunctions {
+    void* patches = nullptr;
     void* upsampled_sum = nullptr;
     void* group_sums = nullptr;
     void* group_norm = nullptr;
@@ -350,6 +380,7 @@ class OperatorKernels {
   MemoryFunctions memory_functions_[kTypes][kMemoryValueDims.size()];
   ProductFunctions product_functions_[kTypes];
   PixelFunctions pixel_functions_[kTypes];
+  void* window_map_ = nullptr;
 };
 
 /// Of the machine code of all of them. What was verified with some says nothing about others.

@@ -1,5 +1,5 @@
-// What stands between the mask head's convolutions: what OperatorKernels needs to know of pixel.hpp
-// in kernels.
+// What stands between the mask head's convolutions and at both ends of the vision encoder: what
+// OperatorKernels needs to know of pixel.hpp and patch.hpp in kernels.
 #include <array>
 #include <cstdint>
 #include <string>
@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "cuda/kernels.hpp"
 #include "cuda/kernels/attention.hpp"
+#include "cuda/kernels/patch.hpp"
 #include "cuda/kernels/pixel.hpp"
 #include "cuda/operators.hpp"
 
@@ -20,6 +21,11 @@ constexpr int64_t kMostChannels = int64_t{kBlockThreads} * kPixelChannels;
 bool is_map(int64_t rows, int64_t pixels, int64_t channels) {
   return rows > 0 && rows <= kMostGrid && pixels > 0 && pixels <= kMostPixels && channels > 0 &&
          channels <= kMostChannels && channels % kPixelChannels == 0;
+}
+
+bool is_grid(int64_t grid, int64_t window) {
+  constexpr int64_t kMostSide = 1 << 12;
+  return grid > 0 && grid <= kMostSide && window > 0 && grid % window == 0;
 }
 
 [[noreturn]] void refuse(const std::string& what, int64_t rows, int64_t pixels, int64_t channels) {
@@ -42,6 +48,15 @@ bool GroupNorm::fits() const {
          channels % (groups * kHalf) == 0;
 }
 
+bool Patches::fits() const {
+  return images > 0 && images <= kMostGrid && channels > 0 && channels <= kMostPatchChannels &&
+         patch > 0 && patch <= kMostPatch && is_grid(grid, window);
+}
+
+bool WindowMap::fits() const {
+  return is_grid(grid, window) && is_map(images, grid * grid, columns);
+}
+
 uint64_t GroupNorm::scratch_bytes() const {
   return static_cast<uint64_t>(rows * kNormShares * groups * 2) * sizeof(float);
 }
@@ -49,10 +64,12 @@ uint64_t GroupNorm::scratch_bytes() const {
 void OperatorKernels::load_pixels() {
   for (size_t t = 0; t < kTypes; ++t) {
     const std::string name = kTypeNames[t];
-    pixel_functions_[t] = {kernel(library_, "sam3trt_upsampled_sum_" + name),
+    pixel_functions_[t] = {kernel(library_, "sam3trt_patches_" + name),
+                           kernel(library_, "sam3trt_upsampled_sum_" + name),
                            kernel(library_, "sam3trt_group_sums_" + name),
                            kernel(library_, "sam3trt_group_norm_" + name)};
   }
+  window_map_ = kernel(library_, "sam3trt_window_map");
 }
 
 void OperatorKernels::launch(const UpsampledSum& s, void* stream) const {
@@ -88,6 +105,36 @@ void OperatorKernels::launch(const GroupNorm& n, void* stream) const {
   start(functions.group_sums, {kNormShares, n.rows, 1}, kBlockThreads, stream, &args);
   start(functions.group_norm, {tiles_of<int64_t>(n.pixels, kNormPixels), n.rows, 1}, kBlockThreads,
         stream, &args);
+}
+
+void OperatorKernels::launch(const Patches& p, void* stream) const {
+  if (!p.fits()) refuse("patches", p.images, p.grid * p.patch * p.grid * p.patch, p.channels);
+  PatchArgs args;
+  args.pixels = device_pointer<const float>(p.pixels);
+  args.result = device_pointer<uint16_t>(p.result);
+  args.channels = static_cast<int32_t>(p.channels);
+  args.patch = static_cast<int32_t>(p.patch);
+  args.side = static_cast<int32_t>(p.grid);
+  args.window = static_cast<int32_t>(p.window);
+  args.columns = static_cast<int32_t>(patch_columns(p.channels * p.patch * p.patch));
+  start(pixel_functions_[index_of(p.type)].patches,
+        {tiles_of<int64_t>(p.grid, kPatchesTogether), p.grid, p.images}, kBlockThreads, stream,
+        &args);
+}
+
+void OperatorKernels::launch(const WindowMap& m, void* stream) const {
+  if (!m.fits()) refuse("windows", m.images, m.grid * m.grid, m.columns);
+  WindowMapArgs args;
+  args.input = device_pointer<const uint16_t>(m.input);
+  args.map = device_pointer<uint16_t>(m.map);
+  args.rows = device_pointer<uint16_t>(m.rows);
+  args.side = static_cast<int32_t>(m.grid);
+  args.window = static_cast<int32_t>(m.window);
+  args.columns = static_cast<int32_t>(m.columns);
+  start(window_map_,
+        {tiles_of<int64_t>(m.grid * m.grid * (m.columns / kPixelChannels), kBlockThreads), m.images,
+         1},
+        kBlockThreads, stream, &args);
 }
 
 }  // namespace sam3trt

@@ -15,6 +15,7 @@
 #include "precision/fusion_forms.hpp"
 #include "precision/mask_fusion.hpp"
 #include "precision/recipe.hpp"
+#include "precision/vision_fusion.hpp"
 
 namespace sam3trt {
 namespace {
@@ -361,8 +362,11 @@ int64_t fuse_nodes(onnx::GraphProto& graph, const std::vector<std::string>& patt
     const auto path = path_of(node);
     if (path && is_wanted(*path)) fusion.add(*path);
   }
-  const int64_t fused = fusion.apply();
-  return fused + (is_wanted(kMaskPixels) ? fuse_mask_pixels(graph, where) : 0);
+  int64_t fused = fusion.apply();
+  if (is_wanted(kMaskPixels)) fused += fuse_mask_pixels(graph, where);
+  if (is_wanted(kPatchEmbedding)) fused += fuse_patch_embedding(graph, where);
+  if (is_wanted(kVisionMap)) fused += fuse_vision_map(graph, where);
+  return fused;
 }
 
 }  // namespace sam3trt

@@ -162,6 +162,7 @@ int GraphTyper::type_of(const std::string& tensor, const onnx::NodeProto& node) 
 }
 
 bool GraphTyper::is_float(const onnx::NodeProto& node, const OperatorTyping& typing) const {
+  if (typing.typed_inputs == 0) return true;
   int floats = 0;
   int others = 0;
   for (int i = 0; i < node.input_size(); ++i) {
@@ -213,6 +214,7 @@ void GraphTyper::add_node(const onnx::NodeProto& node) {
     const bool attends = node.op_type() == "Softmax" || is_own_attention(node.op_type());
     if (attends && decided != DType::kF32) ++report_.low_softmaxes;
     if (is_own_operator(node.op_type())) ++report_.own_operators;
+    if (typing.typed_inputs == 0) set_attribute(typed, "bf16", decided == DType::kBF16 ? 1 : 0);
     const bool product = is_own_product(node.op_type());
     const bool quantised = is_quantised(product ? parts_of(node).names.front() : node.name());
     const int first_weight = product ? parts_of(node).first_weight : 1;

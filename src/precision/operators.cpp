@@ -58,6 +58,8 @@ std::optional<OperatorTyping> typing_of(std::string_view op_type) {
       {kResidualProduct, kComputeFirst4},
       {kMlp, kComputeFirst5},
       {kGatheredNorm, kComputeFirst},
+      {kPatches, {.moves_data = false, .typed_inputs = 0}},
+      {kWindowMap, kComputeFirst},
       {kUpsampledSum, kComputeFirst2},
       {kGroupNorm, kComputeFirst},
       {kResidualNorm, {.moves_data = false, .typed_inputs = 1, .typed_outputs = 1}},

@@ -10,7 +10,8 @@ namespace sam3trt {
 /// How an ONNX operator treats element types.
 struct OperatorTyping {
   bool moves_data = false;  ///< Copies values unchanged; the result has the type of the input.
-  /// So many first inputs have the result's type; the others are float32 or no floats.
+  /// So many first inputs have the result's type; the others are float32 or no floats. 0: the
+  /// operator turns float32 into a type of its own choice, which it has as attribute `bf16`.
   size_t typed_inputs = std::numeric_limits<size_t>::max();
 
   /// So many first outputs have it, too; the others are float32.

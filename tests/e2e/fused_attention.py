@@ -18,6 +18,8 @@ RESIDUAL_NORM = "Sam3trtResidualNorm"
 GATHERED_NORM = "Sam3trtGatheredNorm"
 UPSAMPLED_SUM = "Sam3trtUpsampledSum"
 GROUP_NORM = "Sam3trtGroupNorm"
+PATCHES = "Sam3trtPatches"
+WINDOW_MAP = "Sam3trtWindowMap"
 PRODUCTS = (NORMALISED_PRODUCT, RESIDUAL_PRODUCT, MLP)
 
 
@@ -283,6 +285,46 @@ class _GroupNorm(_Expansion):
         self.nodes.append(helper.make_node("Cast", [tokens], list(node.output), to=element_type))
 
 
+class _Patches(_Expansion):
+    """Patches in the order of windows, rounded, and zeros."""
+
+    def __init__(self, node: onnx.NodeProto, element_type: int, model: onnx.ModelProto) -> None:
+        super().__init__(node, element_type)
+        pixels = next(value for value in model.graph.input if value.name == node.input[0])
+        _, channels, side, _ = (d.dim_value for d in pixels.type.tensor_type.shape.dim)
+        patch, window = self.sizes["patch"], self.sizes["window"]
+        windows = side // patch // window
+        lines = [windows, window, patch]
+        split = self.op(
+            "Reshape", node.input[0], self.ints("split", [0, channels, *lines, *lines])
+        )
+        ordered = self.op("Transpose", split, perm=[0, 2, 5, 3, 6, 1, 4, 7])
+        values = channels * patch**2
+        rows = self.op("Reshape", ordered, self.ints("rows", [0, (side // patch) ** 2, values]))
+        pads = self.ints("pads", [0, 0, 0, 0, 0, -values % 16])
+        padded = self.op("Pad", rows, pads)
+        self.nodes.append(helper.make_node("Cast", [padded], list(node.output), to=element_type))
+
+
+class _WindowMap(_Expansion):
+    """Tokens in the order of windows as a map and row by row."""
+
+    def __init__(self, node: onnx.NodeProto, element_type: int) -> None:
+        super().__init__(node, element_type)
+        grid, window = self.sizes["grid"], self.sizes["window"]
+        windows = grid // window
+        split = self.ints("split", [0, windows, windows, window, window, -1])
+        ordered = self.op(
+            "Transpose", self.op("Reshape", node.input[0], split), perm=[0, 1, 3, 2, 4, 5]
+        )
+        flat = self.ints("flat", [0, grid**2, -1])
+        named = dict(zip(("map", "rows"), node.output, strict=True))
+        self.nodes.append(helper.make_node("Reshape", [ordered, flat], [named["rows"]]))
+        channels = self.op("Transpose", named["rows"], perm=[0, 2, 1])
+        square = self.ints("square", [0, 0, grid, grid])
+        self.nodes.append(helper.make_node("Reshape", [channels, square], [named["map"]]))
+
+
 def _e4m3(codes: np.ndarray) -> np.ndarray:
     exponent, digits = (codes >> 3) & 15, codes & 7
     size = np.where(exponent == 0, digits * 2.0**-9, (8 + digits) * 2.0 ** (exponent - 10.0))
@@ -368,6 +410,10 @@ def in_standard_operators(model: onnx.ModelProto, element_type: int) -> onnx.Mod
             expansion = _UpsampledSum(node, element_type)
         elif node.op_type == GROUP_NORM:
             expansion = _GroupNorm(node, element_type)
+        elif node.op_type == PATCHES:
+            expansion = _Patches(node, element_type, model)
+        elif node.op_type == WINDOW_MAP:
+            expansion = _WindowMap(node, element_type)
         elif node.op_type in PRODUCTS:
             expansion = _Products(node, element_type, model)
         else:

@@ -21,6 +21,7 @@
 #include "cuda/kernels/memory_attention_warpgroup.hpp"
 #include "cuda/kernels/normalise.hpp"
 #include "cuda/kernels/overlap.hpp"
+#include "cuda/kernels/patch.hpp"
 #include "cuda/kernels/pixel.hpp"
 #include "cuda/kernels/query_position.hpp"
 #include "cuda/kernels/resize.hpp"
@@ -184,11 +185,14 @@ std::map<std::string, Kernel> product_kernels(const std::string& name) {
       {"sam3trt_quantise_" + name, {plain<QuantiseArgs>(quantise_body<Warp>)}}};
 }
 
-/// What stands between the mask head's convolutions, by name.
+/// What stands between the mask head's convolutions and before the vision encoder's blocks, by
+/// name.
 template <typename Type>
 std::map<std::string, Kernel> pixel_kernels(const std::string& name) {
   using Warp = FakeWarp<Type>;
-  return {{"sam3trt_upsampled_sum_" + name,
+  return {{"sam3trt_patches_" + name,
+           {shared<PatchArgs, PatchRows>(patch_load_body<Warp>, patch_write_body)}},
+          {"sam3trt_upsampled_sum_" + name,
            {shared<UpsampledSumArgs, SumTile>(upsampled_sum_load_body,
                                               upsampled_sum_write_body<Warp>)}},
           {"sam3trt_group_sums_" + name,
@@ -236,6 +240,7 @@ std::map<std::string, Kernel>& kernels() {
       {"sam3trt_mask_write", {plain<MaskArgs>(mask_write_body)}},
       {"sam3trt_keep_rows", {plain<KeepArgs>(keep_rows_body)}},
       {"sam3trt_gather_rows", {plain<GatherArgs>(gather_rows_body)}},
+      {"sam3trt_window_map", {plain<WindowMapArgs>(window_map_body)}},
       {"sam3trt_enlarge", {plain<EnlargeArgs>(enlarge_body)}},
       {"sam3trt_memory_count", {plain<MemoryCountArgs>(memory_count_body)}},
       {"sam3trt_warpgroup_attention_f16_32",

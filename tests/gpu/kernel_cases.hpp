@@ -78,4 +78,8 @@ void run_residual_norm_cases(const CudaDevice& device, const CaseOptions& option
 void run_pixel_cases(const CudaDevice& device, const CaseOptions& options,
                      const std::function<void(const CaseResult&)>& report);
 
+/// The same of what stands at both ends of the vision encoder.
+void run_patch_cases(const CudaDevice& device, const CaseOptions& options,
+                     const std::function<void(const CaseResult&)>& report);
+
 }  // namespace sam3trt

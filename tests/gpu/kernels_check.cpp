@@ -38,6 +38,7 @@ int run(int ordinal, int launches) {
   sam3trt::run_query_position_cases(device, {.exact = false, .timed_launches = launches}, report);
   sam3trt::run_residual_norm_cases(device, {.exact = false, .timed_launches = launches}, report);
   sam3trt::run_pixel_cases(device, {.exact = false, .timed_launches = launches}, report);
+  sam3trt::run_patch_cases(device, {.exact = false, .timed_launches = launches}, report);
   std::cout << nlohmann::ordered_json{{"gpu", device.info().name},
                                       {"cuda", device.driver().cuda_version()},
                                       {"cases", cases},

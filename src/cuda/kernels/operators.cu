@@ -1,9 +1,11 @@
 // The attention kernels, one per type and size of a head, and those of what the decoder makes of
-// boxes, and those between the mask head's convolutions. Work and layouts: attention_mma.hpp,
-// memory_attention_mma.hpp, box_bias.hpp, query_position.hpp, pixel.hpp.
+// boxes, those between the mask head's convolutions, and those at both ends of the vision encoder.
+// Work and layouts: attention_mma.hpp, memory_attention_mma.hpp, box_bias.hpp, query_position.hpp,
+// pixel.hpp, patch.hpp.
 #include "cuda/kernels/attention_mma.hpp"
 #include "cuda/kernels/box_bias.hpp"
 #include "cuda/kernels/memory_attention_mma.hpp"
+#include "cuda/kernels/patch.hpp"
 #include "cuda/kernels/pixel.hpp"
 #include "cuda/kernels/query_position.hpp"
 #include "cuda/kernels/warp.cuh"
@@ -117,6 +119,23 @@ extern "C" __global__ void __launch_bounds__(sam3trt::kQueryPositionThreads, 1)
     __syncthreads();                                                                         \
     sam3trt::group_apply_body<sam3trt::GpuWarp<sam3trt::type>>(args, at, scales);            \
   }
+
+#define SAM3TRT_PATCHES(name, type)                                                  \
+  extern "C" __global__ void __launch_bounds__(256, 4)                               \
+      sam3trt_patches_##name(const __grid_constant__ sam3trt::PatchArgs args) {      \
+    __shared__ sam3trt::PatchRows rows;                                              \
+    const sam3trt::KernelThread at{threadIdx.x, blockIdx.x, blockIdx.y, blockIdx.z}; \
+    sam3trt::patch_load_body<sam3trt::GpuWarp<sam3trt::type>>(args, at, rows);       \
+    __syncthreads();                                                                 \
+    sam3trt::patch_write_body(args, at, rows);                                       \
+  }
+
+SAM3TRT_PATCHES(f16, Float16)
+SAM3TRT_PATCHES(bf16, BFloat16)
+
+extern "C" __global__ void sam3trt_window_map(const __grid_constant__ sam3trt::WindowMapArgs args) {
+  sam3trt::window_map_body(args, {threadIdx.x, blockIdx.x, blockIdx.y});
+}
 
 SAM3TRT_PIXELS(f16, Float16)
 SAM3TRT_PIXELS(bf16, BFloat16)

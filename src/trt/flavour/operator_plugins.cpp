@@ -383,6 +383,7 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
                              int32_t input_count) const noexcept override {
     if (output_count != kOutputs || input_count != kInputs) return -1;
     outputs[0] = inputs[0];
+    if constexpr (requires { op_.result_type(); }) outputs[0] = op_.result_type();
     for (int i = 1; i < kOutputs; ++i) {
       outputs[i] = i < kLowOutputs ? inputs[0] : nvinfer1::DataType::kFLOAT;
     }
@@ -394,13 +395,13 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
                           nvinfer1::DimsExprs* outputs, int32_t output_count,
                           nvinfer1::IExprBuilder& builder) noexcept override {
     if (output_count != kOutputs || input_count != kInputs) return -1;
-    if (inputs[0].nbDims != (has_channels_last(0) ? 4 : 3)) return -1;
-    outputs[0].nbDims = 3;
-    outputs[0].d[0] = inputs[0].d[0];
-    outputs[0].d[1] = inputs[0].d[1];
-    op_.set_result(outputs[0], builder, inputs);
-    for (int i = 1; i < kOutputs; ++i) outputs[i] = outputs[0];
-    return 0;
+    if (inputs[0].nbDims != kInputDims) return -1;
+    if constexpr (requires { op_.set_results(outputs, builder, inputs); }) {
+      op_.set_results(outputs, builder, inputs);
+      return 0;
+    } else {
+      return set_result(inputs, outputs, builder);
+    }
   }
 
   bool supportsFormatCombination(int32_t position, const nvinfer1::DynamicPluginTensorDesc* tensors,
@@ -414,6 +415,9 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
     }
     if constexpr (requires { Operator::kIndexInput; }) {
       if (position == Operator::kIndexInput) return tensor.type == nvinfer1::DataType::kINT64;
+    }
+    if constexpr (requires { op_.result_type(); }) {
+      if (position == kInputs) return tensor.type == op_.result_type();
     }
     if constexpr (requires { op_.is_packed(position); }) {
       if (op_.is_packed(position)) return tensor.type == nvinfer1::DataType::kINT32;
@@ -494,6 +498,22 @@ class OperatorPlugin final : public nvinfer1::IPluginV3,
     return 1;
   }();
 
+  static constexpr int kInputDims = [] {
+    if constexpr (requires { Operator::kInputDims; }) return Operator::kInputDims;
+    return 3;
+  }();
+
+  /// [B, T, N] where the operator does not say otherwise; all outputs have one shape.
+  int32_t set_result(const nvinfer1::DimsExprs* inputs, nvinfer1::DimsExprs* outputs,
+                     nvinfer1::IExprBuilder& builder) {
+    outputs[0].nbDims = 3;
+    outputs[0].d[0] = inputs[0].d[0];
+    outputs[0].d[1] = inputs[0].d[1];
+    op_.set_result(outputs[0], builder, inputs);
+    for (int i = 1; i < kOutputs; ++i) outputs[i] = outputs[0];
+    return 0;
+  }
+
   static bool has_channels_last(int32_t position) {
     if constexpr (requires { Operator::has_channels_last(position); }) {
       return Operator::has_channels_last(position);
@@ -554,7 +574,7 @@ class OperatorCreator final : public nvinfer1::IPluginCreatorV3One {
 }  // namespace
 
 template <>
-std::array<nvinfer1::IPluginCreatorV3One*, 13> operator_plugin_creators<SAM3TRT_FLAVOUR>() {
+std::array<nvinfer1::IPluginCreatorV3One*, 15> operator_plugin_creators<SAM3TRT_FLAVOUR>() {
   static OperatorCreator<PlainOperator> plain;
   static OperatorCreator<RotaryOperator> rotary;
   static OperatorCreator<GridOperator> grid;
@@ -568,6 +588,8 @@ std::array<nvinfer1::IPluginCreatorV3One*, 13> operator_plugin_creators<SAM3TRT_
   static OperatorCreator<GatheredNormOperator> gathered_norm;
   static OperatorCreator<UpsampledSumOperator> upsampled_sum;
   static OperatorCreator<GroupNormOperator> group_norm;
+  static OperatorCreator<PatchesOperator> patches;
+  static OperatorCreator<WindowMapOperator> window_map;
   return {&plain,
           &rotary,
           &grid,
@@ -580,7 +602,9 @@ std::array<nvinfer1::IPluginCreatorV3One*, 13> operator_plugin_creators<SAM3TRT_
           &residual_norm,
           &gathered_norm,
           &upsampled_sum,
-          &group_norm};
+          &group_norm,
+          &patches,
+          &window_map};
 }
 
 }  // namespace sam3trt

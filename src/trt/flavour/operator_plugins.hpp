@@ -10,9 +10,9 @@ namespace sam3trt {
 /// name as base/own_operators.hpp says. One object of each operator per flavour for the whole
 /// process.
 template <int kFlavour>
-[[nodiscard]] std::array<nvinfer1::IPluginCreatorV3One*, 13> operator_plugin_creators();
+[[nodiscard]] std::array<nvinfer1::IPluginCreatorV3One*, 15> operator_plugin_creators();
 
 template <>
-std::array<nvinfer1::IPluginCreatorV3One*, 13> operator_plugin_creators<SAM3TRT_FLAVOUR>();
+std::array<nvinfer1::IPluginCreatorV3One*, 15> operator_plugin_creators<SAM3TRT_FLAVOUR>();
 
 }  // namespace sam3trt

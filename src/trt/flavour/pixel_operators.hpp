@@ -123,6 +123,8 @@ struct GroupNormOperator {
   [[nodiscard]] bool is_valid() const {
     return epsilon() >= 0 && groups() > 0 && groups() <= kMostNormGroups;
   }
+  static constexpr int kInputDims = 4;
+
   [[nodiscard]] static bool has_channels_last(int position) { return position == 0; }
   static void set_result(nvinfer1::DimsExprs& result, nvinfer1::IExprBuilder& builder,
                          const nvinfer1::DimsExprs* inputs) {
@@ -158,6 +160,111 @@ struct GroupNormOperator {
     call.shift = address(in[2]);
     call.result = address(result);
     call.scratch = address(workspace);
+    operator_kernels().launch(call, stream);
+  }
+};
+
+/// The same of kPatches.
+struct PatchesOperator {
+  static constexpr const char* kName = kPatches;
+  static constexpr int kInputs = 1;
+  static constexpr int kLowInputs = 0;
+  static constexpr int kInputDims = 4;
+  using Inputs = std::array<nvinfer1::Dims, kInputs>;
+
+  std::array<Field, 3> fields = {{{"patch", 0}, {"window", 0}, {"bf16", 0}}};
+
+  [[nodiscard]] int64_t patch() const { return fields[0].second; }
+  [[nodiscard]] int64_t window() const { return fields[1].second; }
+  [[nodiscard]] bool bf16() const { return fields[2].second != 0; }
+  [[nodiscard]] bool is_valid() const {
+    return patch() > 0 && patch() <= kMostPatch && window() > 0 && window() < 1 << 16;
+  }
+  [[nodiscard]] nvinfer1::DataType result_type() const {
+    return bf16() ? nvinfer1::DataType::kBF16 : nvinfer1::DataType::kHALF;
+  }
+  void set_result(nvinfer1::DimsExprs& result, nvinfer1::IExprBuilder& builder,
+                  const nvinfer1::DimsExprs* inputs) const {
+    using nvinfer1::DimensionOperation;
+    const auto* side = builder.operation(DimensionOperation::kFLOOR_DIV, *inputs[0].d[2],
+                                         *builder.constant(patch()));
+    const auto* values = builder.operation(DimensionOperation::kPROD, *inputs[0].d[1],
+                                           *builder.constant(patch() * patch()));
+    const auto* chunks =
+        builder.operation(DimensionOperation::kCEIL_DIV, *values, *builder.constant(kPatchColumns));
+    result.d[1] = builder.operation(DimensionOperation::kPROD, *side, *side);
+    result.d[2] =
+        builder.operation(DimensionOperation::kPROD, *chunks, *builder.constant(kPatchColumns));
+  }
+  [[nodiscard]] bool fits(const Inputs& inputs) const {
+    const auto& [pixels] = inputs;
+    return pixels.nbDims == kInputDims && pixels.d[2] == pixels.d[3] &&
+           pixels.d[2] % patch() == 0 && call_for(inputs).fits();
+  }
+  [[nodiscard]] Patches call_for(const Inputs& inputs) const {
+    Patches call;
+    call.type = bf16() ? DType::kBF16 : DType::kF16;
+    call.images = inputs[0].d[0];
+    call.channels = inputs[0].d[1];
+    call.patch = patch();
+    call.grid = inputs[0].d[2] / patch();
+    call.window = window();
+    return call;
+  }
+  [[nodiscard]] static size_t scratch_bytes(const Inputs& /*inputs*/) { return 0; }
+  void launch(DType /*type*/, const Inputs& inputs, const void* const* in, void* result,
+              void* /*workspace*/, cudaStream_t stream) const {
+    Patches call = call_for(inputs);
+    call.pixels = address(in[0]);
+    call.result = address(result);
+    operator_kernels().launch(call, stream);
+  }
+};
+
+/// The same of kWindowMap, whose map convolutions take with its channels side by side.
+struct WindowMapOperator {
+  static constexpr const char* kName = kWindowMap;
+  static constexpr int kInputs = 1;
+  static constexpr int kLowInputs = 1;
+  static constexpr int kOutputs = 2;  ///< The map; the rows.
+  static constexpr int kLowOutputs = 2;
+  using Inputs = std::array<nvinfer1::Dims, kInputs>;
+
+  std::array<Field, 2> fields = {{{"grid", 0}, {"window", 0}}};
+
+  [[nodiscard]] int64_t grid() const { return fields[0].second; }
+  [[nodiscard]] int64_t window() const { return fields[1].second; }
+  [[nodiscard]] bool is_valid() const {
+    return grid() > 0 && grid() < 1 << 16 && window() > 0 && grid() % window() == 0;
+  }
+  [[nodiscard]] static bool has_channels_last(int position) { return position == kInputs; }
+  void set_results(nvinfer1::DimsExprs* results, nvinfer1::IExprBuilder& builder,
+                   const nvinfer1::DimsExprs* inputs) const {
+    results[0].nbDims = 4;
+    results[0].d[0] = inputs[0].d[0];
+    results[0].d[1] = inputs[0].d[2];
+    results[0].d[2] = results[0].d[3] = builder.constant(grid());
+    results[1] = inputs[0];
+  }
+  [[nodiscard]] bool fits(const Inputs& inputs) const {
+    const auto& [tokens] = inputs;
+    return tokens.nbDims == 3 && tokens.d[1] == grid() * grid() && call_for(inputs).fits();
+  }
+  [[nodiscard]] WindowMap call_for(const Inputs& inputs) const {
+    WindowMap call;
+    call.images = inputs[0].d[0];
+    call.grid = grid();
+    call.window = window();
+    call.columns = inputs[0].d[2];
+    return call;
+  }
+  [[nodiscard]] static size_t scratch_bytes(const Inputs& /*inputs*/) { return 0; }
+  void launch(DType /*type*/, const Inputs& inputs, const void* const* in, void* const* out,
+              void* /*workspace*/, cudaStream_t stream) const {
+    WindowMap call = call_for(inputs);
+    call.input = address(in[0]);
+    call.map = address(out[0]);
+    call.rows = address(out[1]);
     operator_kernels().launch(call, stream);
   }
 };

@@ -54,6 +54,10 @@ TEST(OperatorKernels, GiveWhatStandsBetweenTheMaskHeadsConvolutions) {
   EXPECT_EQ(check_cases(run_pixel_cases), 6 + 5 + 7);
 }
 
+TEST(OperatorKernels, GiveWhatStandsAtBothEndsOfTheVisionEncoder) {
+  EXPECT_EQ(check_cases(run_patch_cases), 5 + 4);
+}
+
 TEST(OperatorKernels, RefuseRowsOfSizesThatMakeNoSense) {
   const CudaDevice device(0, fake_driver());
   const Stream stream(device);
