@@ -70,6 +70,7 @@ def test_the_operators_stand_for_what_they_replace(
     for a, b, c in zip(found, expected, wanted, strict=True):
         assert a.shape == b.shape
         assert distance(a, b) < limit
+        assert distance(a, c) < limit
 
 
 def test_a_level_of_another_image_shows(mask_graph, type_graph, tmp_path):

@@ -210,8 +210,9 @@ SAM3TRT_DEVICE void group_part_body(const GroupNormArgs& args, KernelThread at, 
     }
   });
   SAM3TRT_UNROLL for (int half = 0; half < 2; ++half) {
-    own.sums[2 * at.thread + half] = sums[half];
-    own.squares[2 * at.thread + half] = squares[half];
+    const int to = 2 * static_cast<int>(at.thread) + half;
+    own.sums[to] = sums[half];
+    own.squares[to] = squares[half];
   }
 }
 
@@ -264,8 +265,8 @@ SAM3TRT_DEVICE void group_scale_body(const GroupNormArgs& args, KernelThread at,
     sum += scales.sums[part * args.groups + group];
     squares += scales.squares[part * args.groups + group];
   }
-  const double count =
-      static_cast<double>(args.pixels) * static_cast<double>(args.channels / args.groups);
+  const int channels = args.channels / args.groups;
+  const double count = static_cast<double>(args.pixels) * static_cast<double>(channels);
   const double mean = sum / count;
   const double variance = squares / count - mean * mean;
   scales.mean[group] = pivot_of<Warp>(args, at.block_y, group) + static_cast<float>(mean);
