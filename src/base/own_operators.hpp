@@ -106,16 +106,16 @@ inline constexpr const char* kUpsampledSum = "Sam3trtUpsampledSum";
 
 /// GroupNorm and ReLU, as one node and one TensorRT plugin of this name. Inputs: [R, D, H, W];
 /// float32 gain and shift of D values. Output: [R, H * W, D], row by row. Attributes `groups` G, at
-/// most kMostNormGroups, and `epsilon`, the bits of a float32. D is a multiple of kLowColumns, D / G
-/// of 4.
+/// most kMostNormGroups, and `epsilon`, the bits of a float32. D is a multiple of kLowColumns, D /
+/// G of 4.
 inline constexpr const char* kGroupNorm = "Sam3trtGroupNorm";
 inline constexpr int kMostNormGroups = 32;
 
-/// The patches of an image as rows, as one node and one TensorRT plugin of this name. Input: float32
-/// [B, C, S, S]. Output: [B, T, K], a row for each patch: its values channel by channel, row by row,
-/// then zeros up to K, the next multiple of kPatchColumns. Attributes `patch` P, at most kMostPatch,
-/// and `window` W: patches of a window of W x W follow one another, row by row, as windows do. W
-/// divides S / P; C is at most 3.
+/// The patches of an image as rows, as one node and one TensorRT plugin of this name. Input:
+/// float32 [B, C, S, S]. Output: [B, T, K], a row for each patch: its values channel by channel,
+/// row by row, then zeros up to K, the next multiple of kPatchColumns. Attributes `patch` P, at
+/// most kMostPatch, and `window` W: patches of a window of W x W follow one another, row by row, as
+/// windows do. W divides S / P; C is at most 3.
 inline constexpr const char* kPatches = "Sam3trtPatches";
 inline constexpr int64_t kPatchColumns = 16;
 inline constexpr int64_t kMostPatch = 16;
@@ -168,8 +168,7 @@ inline constexpr std::array<int64_t, 3> kAttentionHeadDims = {16, 32, 64};
 [[nodiscard]] constexpr bool is_own_operator(std::string_view op_type) {
   return is_own_attention(op_type) || op_type == kQueryPosition || op_type == kResidualNorm ||
          op_type == kGatheredNorm || op_type == kUpsampledSum || op_type == kGroupNorm ||
-         op_type == kPatches || op_type == kWindowMap ||
-         is_own_product(op_type);
+         op_type == kPatches || op_type == kWindowMap || is_own_product(op_type);
 }
 
 [[nodiscard]] constexpr bool has_attention_kernel(int64_t head_dim) {

@@ -295,9 +295,7 @@ class _Patches(_Expansion):
         patch, window = self.sizes["patch"], self.sizes["window"]
         windows = side // patch // window
         lines = [windows, window, patch]
-        split = self.op(
-            "Reshape", node.input[0], self.ints("split", [0, channels, *lines, *lines])
-        )
+        split = self.op("Reshape", node.input[0], self.ints("split", [0, channels, *lines, *lines]))
         ordered = self.op("Transpose", split, perm=[0, 2, 5, 3, 6, 1, 4, 7])
         values = channels * patch**2
         rows = self.op("Reshape", ordered, self.ints("rows", [0, (side // patch) ** 2, values]))

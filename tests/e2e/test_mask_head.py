@@ -46,10 +46,9 @@ def inputs(graph: onnx.ModelProto) -> dict[str, np.ndarray]:
     ("recipe", "limit"),
     # Measured 6.4e-8 and 6.3e-6; to float32 it is 8.8e-8 and 7.5e-6 with the operators, 9.1e-8 and
     # 7.7e-6 without.
-    [("fp16", 2e-7), ("bf16", 2e-5)])
-def test_the_operators_stand_for_what_they_replace(
-    mask_graph, type_graph, tmp_path, recipe, limit
-):
+    [("fp16", 2e-7), ("bf16", 2e-5)],
+)
+def test_the_operators_stand_for_what_they_replace(mask_graph, type_graph, tmp_path, recipe, limit):
     plain_path, fused_path = tmp_path / "plain.onnx", tmp_path / "fused.onnx"
     plain_report = type_graph(recipe, mask_graph, plain_path)
     report = type_graph("--fused", recipe, mask_graph, fused_path)
