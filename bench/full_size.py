@@ -1,6 +1,6 @@
 """A random checkpoint of the published model's size, for benchmarks.
 
-    python bench/full_size.py --output DIR [--tracker] [--seed N]
+    python bench/full_size.py --output DIR [--tracker] [--seed N] [--changed R]
 
 Writes a Hugging Face folder of 848 million float32 parameters (3.4 GB): the sizes of facebook/sam3
 (config.json of revision 3c879f39), random values of standard deviation 1/sqrt(fan-in), a small
@@ -190,7 +190,9 @@ def write_checkpoint(
     seed: int = 1,
     from_score: float | None = None,
     duplicates: bool = False,
+    changed: float = 0,
 ) -> None:
+    """With `changed` each value is multiplied by 1 + `changed` times a normal random number."""
     spec = full_size_spec() | {"seed": seed}
     folder.mkdir(parents=True, exist_ok=True)
     shapes = sam3_tensors.image_model_shapes(spec["config"])
@@ -206,11 +208,15 @@ def write_checkpoint(
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     generator = np.random.default_rng(spec["seed"])
+    changes = np.random.default_rng(0)
     with (folder / "model.safetensors").open("wb") as file:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         for name, shape in shapes.items():
-            file.write(random_values(name, shape, generator).tobytes())
+            values = random_values(name, shape, generator)
+            if changed > 0:
+                values *= 1 + np.float32(changed) * changes.standard_normal(shape, np.float32)
+            file.write(values.tobytes())
     text = spec["config"]["text_config"]
     vocabulary = tiny_tokenizer.write(folder, 200, text["max_position_embeddings"])
     text["bos_token_id"] = vocabulary[tiny_tokenizer.BOS]
@@ -246,9 +252,21 @@ def main() -> None:
         help="what a text finds in a video is followed even where it covers something else that "
         "was found, as nearly all masks of random weights do",
     )
+    parser.add_argument(
+        "--changed",
+        type=float,
+        default=0,
+        help="by how much of itself each weight differs from that without this, as after a "
+        "fine-tune; 0.0001 is a ten-thousandth",
+    )
     options = parser.parse_args()
     write_checkpoint(
-        options.output, options.tracker, options.seed, options.from_score, options.duplicates
+        options.output,
+        options.tracker,
+        options.seed,
+        options.from_score,
+        options.duplicates,
+        options.changed,
     )
 
 

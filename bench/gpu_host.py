@@ -112,11 +112,10 @@ class Host:
         return self.run(name, [sys.executable, str(BENCH / script), *arguments])
 
 
-def write_checkpoint(host: Host, name: str, seed: int) -> None:
+def write_checkpoint(host: Host, name: str, *options: str) -> None:
     folder = host.work / name
     if not (folder / "config.json").exists():
-        options = ("--output", str(folder), "--tracker", "--seed", str(seed))
-        host.python(name, "full_size.py", *options)
+        host.python(name, "full_size.py", "--output", str(folder), "--tracker", *options)
 
 
 def write_graphs(host: Host, step: str, source: str, graphs: str) -> None:
@@ -128,7 +127,7 @@ def write_graphs(host: Host, step: str, source: str, graphs: str) -> None:
 
 
 def checkpoint(host: Host) -> None:
-    write_checkpoint(host, "checkpoint", 1)
+    write_checkpoint(host, "checkpoint")
 
 
 def export(host: Host) -> None:
@@ -157,8 +156,8 @@ def build_again(host: Host) -> None:
 
 
 def fine_tune(host: Host) -> None:
-    """Other weights of the same shapes, with what the first build left in the caches."""
-    write_checkpoint(host, "checkpoint_tuned", 2)
+    """Weights that are near, with what the first build left in the caches."""
+    write_checkpoint(host, "checkpoint_tuned", "--changed", "0.0001")
     write_graphs(host, "export_tuned", "checkpoint_tuned", "graphs_tuned")
     if not (host.work / "all_tuned").exists():
         build_model(host, "build_tuned", "graphs_tuned", "all_tuned")
@@ -348,14 +347,14 @@ def mask_threshold_for_blobs(host: Host, engines: Path, threshold: str) -> str:
 
 
 def bench(host: Host, name: str, *runs: str) -> None:
-    """Stages and whole runs, all where none are named."""
-    threshold = threshold_for_few(host, host.work / name)
+    """Stages and whole runs, all where none are named, of what a photograph has."""
+    limits = limits_for_photographs(host, host.work / name)
     layers = host.logs / f"layers_{name}"
     layers.mkdir(exist_ok=True)
     chosen = ["--runs", *runs] if runs else []
     # fmt: off
     common = ["--model", str(host.work / name), "--image", host.photo, "--text", TEXT,
-              "--threshold", threshold, "--allow-unverified"]
+              *limits, "--allow-unverified"]
     host.sam3trt(f"bench_{name}", "bench", *common, "--layers", str(layers), "--json", *chosen)
     # fmt: on
     for i in range(3):  # from the start of the process to the result, engines on disk

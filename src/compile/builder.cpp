@@ -143,6 +143,10 @@ class Builder {
       host_ = open_tensorrt(true);
       api_ = host_->api;
       products_ = std::make_unique<ProductChooser>(host_->device, timing_caches(), request.force);
+      // On a small GPU one engine at a time is verified.
+      for (std::ptrdiff_t i = 1; i < kVerifiedTogether; ++i) {
+        if (host_->device.info().memory_bytes < kMemoryForSeveral) verifying_.acquire();
+      }
     }
     compiler_ = api_;
     if (request.jobs > 1 && !request.program.empty()) {
@@ -426,6 +430,8 @@ class Builder {
   }
 
   static constexpr std::ptrdiff_t kVerifiedTogether = 3;
+  /// Of the GPU; an engine of the published size takes up to 1.2 GB, and compilers take some.
+  static constexpr uint64_t kMemoryForSeveral = uint64_t{20} << 30;
 
   const BuildRequest& request_;
   const BuildEvents& events_;
