@@ -187,7 +187,7 @@ int cuDeviceGetName(char* name, int size, int) {
 
 int cuDeviceTotalMem_v2(size_t* bytes, int) {
   const Lock lock(driver_mutex);
-  *bytes = size_t{8} << 30;
+  *bytes = size_t{24} << 30;
   return 0;
 }
 
@@ -260,8 +260,8 @@ int cuCtxPopCurrent_v2(void** value) {
 
 int cuMemGetInfo_v2(size_t* free, size_t* total) {
   const Lock lock(driver_mutex);
-  *free = size_t{6} << 30;
-  *total = size_t{8} << 30;
+  *free = size_t{22} << 30;
+  *total = size_t{24} << 30;
   return needs_context("cuMemGetInfo_v2");
 }
 
