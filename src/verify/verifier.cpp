@@ -17,6 +17,7 @@
 #include "segmenter/shared_model.hpp"
 #include "verify/built_in_images.hpp"
 #include "verify/cached_engine.hpp"
+#include "verify/engine_times.hpp"
 #include "verify/photographs.hpp"
 #include "verify/tracker_reference.hpp"
 
@@ -88,13 +89,17 @@ ReferenceRun Verifier::run_reference() const {
   check_stop();
   log(LogLevel::kInfo,
       "running the float32 reference on " + std::to_string(images_.size()) + " images on the CPU");
-  return record_reference(
-      graphs_, [this](const fs::path& path) { return load_reference(path); }, images_,
-      options_.texts, options_.limits,
+  EngineTimes times;
+  ReferenceRun run = record_reference(
+      graphs_,
+      [&](const fs::path& path) { return times.watch(path.stem().string(), load_reference(path)); },
+      images_, options_.texts, options_.limits,
       [this](int64_t done) {
         check_stop();
         if (options_.progress) options_.progress(done, static_cast<int64_t>(images_.size()));
       });
+  log(LogLevel::kInfo, "the float32 reference took " + times.text());
+  return run;
 }
 
 std::span<const RecordedCall> Verifier::calls(const std::string& component) {
@@ -111,9 +116,15 @@ std::span<const RecordedCall> Verifier::calls(const std::string& component) {
     const std::lock_guard lock(running_);
     check_stop();
     log(LogLevel::kInfo, "running the float32 reference of clicks and videos on the CPU");
-    return record_tracker(
-        graphs_, [this](const fs::path& path) { return load_reference(path); },
+    EngineTimes times;
+    auto calls = record_tracker(
+        graphs_,
+        [&](const fs::path& path) {
+          return times.watch(path.stem().string(), load_reference(path));
+        },
         run.calls.at("vision_encoder"), options_.limits);
+    log(LogLevel::kInfo, "the float32 reference of clicks and videos took " + times.text());
+    return calls;
   });
   return tracker.at(component);
 }
