@@ -1,5 +1,6 @@
 #pragma once
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <onnx/onnx-ml.pb.h>
 
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.hpp"
 #include "precision/fusion.hpp"
 
 namespace sam3trt {
@@ -64,6 +66,25 @@ inline std::map<std::string, int64_t> attributes_of(const onnx::NodeProto& node)
 
 inline int64_t fuse(onnx::GraphProto& graph, const std::string& pattern = "/vision/blocks.*/attn") {
   return fuse_nodes(graph, {pattern}, "in.onnx");
+}
+
+/// Fusing leaves the graph as it is.
+inline void expect_stays(onnx::GraphProto graph, const std::string& pattern) {
+  const std::string before = graph.SerializeAsString();
+  EXPECT_EQ(fuse(graph, pattern), 0) << pattern;
+  EXPECT_EQ(graph.SerializeAsString(), before) << pattern;
+}
+
+/// Fusing is refused with a message that says `what`.
+inline void expect_refused(onnx::GraphProto graph, const std::string& pattern,
+                           const std::string& what) {
+  try {
+    fuse(graph, pattern);
+    ADD_FAILURE() << what;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+    EXPECT_THAT(error.what(), testing::HasSubstr(what));
+  }
 }
 
 }  // namespace sam3trt
