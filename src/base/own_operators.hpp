@@ -107,9 +107,10 @@ inline constexpr const char* kUpsampledSum = "Sam3trtUpsampledSum";
 /// GroupNorm and ReLU, as one node and one TensorRT plugin of this name. Inputs: [R, D, H, W];
 /// float32 gain and shift of D values. Output: [R, H * W, D], row by row. Attributes `groups` G, at
 /// most kMostNormGroups, and `epsilon`, the bits of a float32. D is a multiple of kLowColumns, D /
-/// G of 4.
+/// G of kGroupColumns.
 inline constexpr const char* kGroupNorm = "Sam3trtGroupNorm";
 inline constexpr int kMostNormGroups = 32;
+inline constexpr int kGroupColumns = 4;
 
 /// The patches of an image as rows, as one node and one TensorRT plugin of this name. Input:
 /// float32 [B, C, S, S]. Output: [B, T, K], a row for each patch: its values channel by channel,

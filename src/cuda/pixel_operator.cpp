@@ -45,7 +45,7 @@ bool UpsampledSum::fits() const {
 
 bool GroupNorm::fits() const {
   return is_map(rows, pixels, channels) && groups > 0 && groups <= kMostNormGroups &&
-         channels % (groups * kHalf) == 0;
+         channels % (groups * kGroupColumns) == 0;
 }
 
 bool Patches::fits() const {

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <cstring>
 #include <map>
 #include <optional>
 #include <set>
@@ -13,6 +11,7 @@
 #include "base/error.hpp"
 #include "base/own_operators.hpp"
 #include "precision/fusion_forms.hpp"
+#include "precision/graph_rewriter.hpp"
 #include "precision/mask_fusion.hpp"
 #include "precision/recipe.hpp"
 #include "precision/vision_fusion.hpp"
@@ -118,12 +117,7 @@ class Fusion {
   }
 
   static void set_attributes(onnx::NodeProto& node, const Attributes& attributes) {
-    for (const auto& [name, value] : attributes) {
-      auto* attribute = node.add_attribute();
-      attribute->set_name(name);
-      attribute->set_type(onnx::AttributeProto::INT);
-      attribute->set_i(value);
-    }
+    for (const auto& [name, value] : attributes) set_int(node, name, value);
   }
 
   /// Those that only removed nodes used; a node comes after those that it uses.
@@ -144,16 +138,6 @@ class Fusion {
         used.insert(node.input().begin(), node.input().end());
       }
     }
-  }
-
-  static void drop_unused_constants(onnx::GraphProto& graph) {
-    std::set<std::string> used;
-    for (const auto& node : graph.node()) used.insert(node.input().begin(), node.input().end());
-    auto* constants = graph.mutable_initializer();
-    constants->erase(
-        std::remove_if(constants->begin(), constants->end(),
-                       [&](const auto& tensor) { return !used.contains(tensor.name()); }),
-        constants->end());
   }
 
   [[noreturn]] void fail(const std::string& path, const std::string& what) const {
@@ -213,9 +197,7 @@ class Fusion {
 
   /// The bits of a LayerNormalization's.
   [[nodiscard]] int32_t epsilon_of(const std::string& path, const onnx::NodeProto& norm) const {
-    for (const auto& attribute : norm.attribute()) {
-      if (attribute.name() == "epsilon") return std::bit_cast<int32_t>(attribute.f());
-    }
+    if (const auto bits = epsilon_bits(norm)) return *bits;
     fail(path, norm.name() + " has no epsilon");
   }
 
@@ -251,14 +233,10 @@ class Fusion {
   [[nodiscard]] std::vector<int64_t> shape_of(const std::string& path, const std::string& name,
                                               size_t count) const {
     const auto found = constants_.find(name);
-    std::vector<int64_t> shape(count);
-    const size_t bytes = shape.size() * sizeof(int64_t);
-    if (found == constants_.end() || found->second->data_type() != onnx::TensorProto::INT64 ||
-        found->second->raw_data().size() != bytes) {
-      fail(path, "there is no " + name + " of " + std::to_string(shape.size()) + " numbers");
+    if (found != constants_.end()) {
+      if (auto shape = int64_values(*found->second, count)) return std::move(*shape);
     }
-    std::memcpy(shape.data(), found->second->raw_data().data(), bytes);
-    return shape;
+    fail(path, "there is no " + name + " of " + std::to_string(count) + " numbers");
   }
 
   /// [-1, N, 3, H, D] or [0, N, H, D].

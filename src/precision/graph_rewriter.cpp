@@ -1,5 +1,6 @@
 #include "precision/graph_rewriter.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <utility>
@@ -75,14 +76,10 @@ std::string GraphRewriter::add_zeros(const std::string& name, const std::vector<
 
 std::vector<int64_t> GraphRewriter::numbers_of(const std::string& name, size_t count) const {
   const auto found = constants_.find(name);
-  std::vector<int64_t> numbers(count);
-  const size_t bytes = count * sizeof(int64_t);
-  if (found == constants_.end() || found->second->data_type() != onnx::TensorProto::INT64 ||
-      found->second->raw_data().size() != bytes) {
-    fail("there is no " + name + " of " + std::to_string(count) + " numbers");
+  if (found != constants_.end()) {
+    if (auto numbers = int64_values(*found->second, count)) return std::move(*numbers);
   }
-  std::memcpy(numbers.data(), found->second->raw_data().data(), bytes);
-  return numbers;
+  fail("there is no " + name + " of " + std::to_string(count) + " numbers");
 }
 
 std::vector<int64_t> GraphRewriter::shape_of(const std::string& name) const {
@@ -92,9 +89,7 @@ std::vector<int64_t> GraphRewriter::shape_of(const std::string& name) const {
 }
 
 int32_t GraphRewriter::epsilon_of(const onnx::NodeProto& norm) const {
-  for (const auto& attribute : norm.attribute()) {
-    if (attribute.name() == "epsilon") return std::bit_cast<int32_t>(attribute.f());
-  }
+  if (const auto bits = epsilon_bits(norm)) return *bits;
   fail(norm.name() + " has no epsilon");
 }
 
@@ -117,12 +112,7 @@ onnx::GraphProto GraphRewriter::result() const {
       *result.add_node() = node;
     }
   }
-  std::set<std::string> used;
-  for (const auto& node : result.node()) used.insert(node.input().begin(), node.input().end());
-  result.clear_initializer();
-  for (const auto& tensor : graph_.initializer()) {
-    if (used.contains(tensor.name())) *result.add_initializer() = tensor;
-  }
+  drop_unused_constants(result);
   for (const auto& tensor : new_constants_) *result.add_initializer() = tensor;
   return result;
 }
@@ -151,6 +141,33 @@ void GraphRewriter::check_uses() const {
   for (const auto& output : graph_.output()) {
     if (gone.contains(output.name())) fail("'" + output.name() + "' is an output");
   }
+}
+
+std::optional<int32_t> epsilon_bits(const onnx::NodeProto& norm) {
+  for (const auto& attribute : norm.attribute()) {
+    if (attribute.name() == "epsilon") return std::bit_cast<int32_t>(attribute.f());
+  }
+  return std::nullopt;
+}
+
+std::optional<std::vector<int64_t>> int64_values(const onnx::TensorProto& constant, size_t count) {
+  std::vector<int64_t> values(count);
+  const size_t bytes = count * sizeof(int64_t);
+  if (constant.data_type() != onnx::TensorProto::INT64 || constant.raw_data().size() != bytes) {
+    return std::nullopt;
+  }
+  std::memcpy(values.data(), constant.raw_data().data(), bytes);
+  return values;
+}
+
+void drop_unused_constants(onnx::GraphProto& graph) {
+  std::set<std::string> used;
+  for (const auto& node : graph.node()) used.insert(node.input().begin(), node.input().end());
+  auto* constants = graph.mutable_initializer();
+  constants->erase(
+      std::remove_if(constants->begin(), constants->end(),
+                     [&](const auto& tensor) { return !used.contains(tensor.name()); }),
+      constants->end());
 }
 
 void set_int(onnx::NodeProto& node, const std::string& name, int64_t value) {

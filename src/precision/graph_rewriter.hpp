@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -66,7 +67,17 @@ class GraphRewriter {
   std::vector<onnx::TensorProto> new_constants_;
 };
 
-/// Attributes of a node.
+/// The bits of a normalisation's epsilon; nothing where it has none.
+[[nodiscard]] std::optional<int32_t> epsilon_bits(const onnx::NodeProto& norm);
+
+/// A constant of `count` int64; nothing where it is another one.
+[[nodiscard]] std::optional<std::vector<int64_t>> int64_values(const onnx::TensorProto& constant,
+                                                               size_t count);
+
+/// Removes constants that no node uses.
+void drop_unused_constants(onnx::GraphProto& graph);
+
+/// Adds an attribute to a node.
 void set_int(onnx::NodeProto& node, const std::string& name, int64_t value);
 void set_order(onnx::NodeProto& transpose, const std::vector<int64_t>& order);
 

@@ -33,7 +33,7 @@ Sizes sizes_of(const GraphRewriter& graph, const std::string& step) {
 bool has_kernels(const Sizes& sizes) {
   const auto [groups, channels, area] = sizes;
   return groups >= 1 && groups <= kMostNormGroups && channels <= kMostNormalisedColumns &&
-         channels % kLowColumns == 0 && channels % (4 * groups) == 0 && area % 8 == 0;
+         channels % kLowColumns == 0 && channels % (kGroupColumns * groups) == 0 && area % 8 == 0;
 }
 
 /// The encoder's tokens of each row, and their normalisation.

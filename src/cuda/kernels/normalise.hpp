@@ -115,8 +115,7 @@ class NormaliseRows {
   /// Where a row begins in the input.
   [[nodiscard]] SAM3TRT_DEVICE int64_t source(int64_t row) const {
     if constexpr (kSource != RowSource::kIndex) return row * args_.columns;
-    const int64_t wanted = args_.index[row / args_.block];
-    const int64_t block = wanted < 0 || wanted >= args_.blocks ? 0 : wanted;
+    const int64_t block = index_or_first(args_.index[row / args_.block], args_.blocks);
     return (block * args_.block + row % args_.block) * args_.columns;
   }
 

@@ -49,8 +49,7 @@ SAM3TRT_DEVICE inline void upsampled_sum_load_body(const UpsampledSumArgs& args,
                                                    SumTile& tile) {
   const int64_t area = int64_t{args.height} * args.width;
   const int64_t first = static_cast<int64_t>(at.block_x) * kSumPixels;
-  const int64_t wanted = args.image[at.block_z];
-  const int64_t image = wanted < 0 || wanted >= args.images ? 0 : wanted;
+  const int64_t image = index_or_first(args.image[at.block_z], args.images);
   for (int i = static_cast<int>(at.thread); i < kSumChannels * SumTile::kChunks;
        i += static_cast<int>(kBlockThreads)) {
     const int channel = i / SumTile::kChunks;
@@ -107,10 +106,10 @@ struct GroupNormArgs {
   float epsilon = 0;
   int32_t pixels = 0;    ///< N
   int32_t channels = 0;  ///< D, at most kBlockThreads * kPixelChannels
-  int32_t groups = 0;    ///< G, at most kMostNormGroups; D / G is a multiple of kHalf
+  int32_t groups = 0;    ///< G, at most kMostNormGroups; D / G is a multiple of kGroupColumns
 };
 
-inline constexpr int kHalf = kPixelChannels / 2;  ///< Channels of a thread that are of one group.
+static_assert(kPixelChannels == 2 * kGroupColumns);  // each half of a thread's is of one group
 
 inline constexpr int kNormShares = 128;    ///< Of a map's pixels, one for each block.
 inline constexpr int kNormPixels = 128;    ///< That a block normalises.
@@ -185,7 +184,7 @@ SAM3TRT_DEVICE void for_pixels(const GroupNormArgs& args, const PixelThreads& th
 /// The group of half of a thread's channels.
 [[nodiscard]] SAM3TRT_DEVICE inline int group_of(const GroupNormArgs& args,
                                                  const PixelThreads& threads, int half) {
-  return (threads.chunk * kPixelChannels + half * kHalf) / (args.channels / args.groups);
+  return (threads.chunk * kPixelChannels + half * kGroupColumns) / (args.channels / args.groups);
 }
 
 /// Block (x, y) adds share x of row y.
@@ -203,7 +202,7 @@ SAM3TRT_DEVICE void group_part_body(const GroupNormArgs& args, KernelThread at, 
   }
   for_pixels<Warp>(args, threads, at.block_y, begin, end, [&](int64_t, const float* values) {
     SAM3TRT_UNROLL for (int j = 0; j < kPixelChannels; ++j) {
-      const int half = j / kHalf;
+      const int half = j / kGroupColumns;
       const float value = values[j] - pivots[half];
       sums[half] += value;
       squares[half] = Warp::multiply_add(value, value, squares[half]);
@@ -220,7 +219,7 @@ SAM3TRT_DEVICE inline void group_sum_body(const GroupNormArgs& args, KernelThrea
                                           GroupSums& own) {
   if (at.thread >= static_cast<unsigned>(args.groups)) return;
   const PixelThreads threads(args, at);
-  const int halves = args.channels / args.groups / kHalf;  // of a group
+  const int halves = args.channels / args.groups / kGroupColumns;  // of a group
   float sum = 0;
   float squares = 0;
   for (int pixel = 0; pixel < threads.step; ++pixel) {
@@ -287,7 +286,7 @@ SAM3TRT_DEVICE void group_apply_body(const GroupNormArgs& args, KernelThread at,
   SAM3TRT_UNROLL for (int half = 0; half < 2; ++half) {
     const int group = group_of(args, threads, half);
     means[half] = scales.mean[group];
-    SAM3TRT_UNROLL for (int j = half * kHalf; j < (half + 1) * kHalf; ++j) {
+    SAM3TRT_UNROLL for (int j = half * kGroupColumns; j < (half + 1) * kGroupColumns; ++j) {
       factors[j] = scales.scale[group] * args.gain[channel + j];
       shifts[j] = args.shift[channel + j];
     }
@@ -298,7 +297,7 @@ SAM3TRT_DEVICE void group_apply_body(const GroupNormArgs& args, KernelThread at,
       float pair[2];
       SAM3TRT_UNROLL for (int k = 0; k < 2; ++k) {
         const int c = 2 * j + k;
-        const float value = values[c] - means[c / kHalf];
+        const float value = values[c] - means[c / kGroupColumns];
         pair[k] = Warp::max(Warp::multiply_add(value, factors[c], shifts[c]), 0.0F);
       }
       chunk.words[j] = Warp::pack(pair[0], pair[1]);

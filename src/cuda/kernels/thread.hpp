@@ -23,4 +23,9 @@ struct KernelThread {
   }
 };
 
+/// An index that a graph gives; one outside 0 .. count - 1 counts as 0.
+[[nodiscard]] SAM3TRT_HOST_DEVICE inline int64_t index_or_first(int64_t index, int64_t count) {
+  return index < 0 || index >= count ? 0 : index;
+}
+
 }  // namespace sam3trt

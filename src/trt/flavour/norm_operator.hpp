@@ -1,7 +1,6 @@
 #pragma once
 
 #include <array>
-#include <bit>
 #include <cstdint>
 
 #include "base/own_operators.hpp"
@@ -20,9 +19,7 @@ struct ResidualNormOperator {
 
   std::array<Field, 1> fields = {{{"epsilon", -1}}};
 
-  [[nodiscard]] float epsilon() const {
-    return std::bit_cast<float>(static_cast<int32_t>(fields[0].second));
-  }
+  [[nodiscard]] float epsilon() const { return float_of(fields[0]); }
   [[nodiscard]] bool is_valid() const { return epsilon() >= 0; }
   static void set_result(nvinfer1::DimsExprs& result, nvinfer1::IExprBuilder& /*builder*/,
                          const nvinfer1::DimsExprs* inputs) {

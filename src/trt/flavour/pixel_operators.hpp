@@ -1,7 +1,6 @@
 #pragma once
 
 #include <array>
-#include <bit>
 #include <cstdint>
 
 #include "base/own_operators.hpp"
@@ -22,9 +21,7 @@ struct GatheredNormOperator {
 
   std::array<Field, 1> fields = {{{"epsilon", -1}}};
 
-  [[nodiscard]] float epsilon() const {
-    return std::bit_cast<float>(static_cast<int32_t>(fields[0].second));
-  }
+  [[nodiscard]] float epsilon() const { return float_of(fields[0]); }
   [[nodiscard]] bool is_valid() const { return epsilon() >= 0; }
   static void set_result(nvinfer1::DimsExprs& result, nvinfer1::IExprBuilder& /*builder*/,
                          const nvinfer1::DimsExprs* inputs) {
@@ -116,9 +113,7 @@ struct GroupNormOperator {
 
   std::array<Field, 2> fields = {{{"epsilon", -1}, {"groups", 0}}};
 
-  [[nodiscard]] float epsilon() const {
-    return std::bit_cast<float>(static_cast<int32_t>(fields[0].second));
-  }
+  [[nodiscard]] float epsilon() const { return float_of(fields[0]); }
   [[nodiscard]] int64_t groups() const { return fields[1].second; }
   [[nodiscard]] bool is_valid() const {
     return epsilon() >= 0 && groups() > 0 && groups() <= kMostNormGroups;

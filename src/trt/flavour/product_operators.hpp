@@ -16,6 +16,11 @@ namespace sam3trt {
 /// A plugin's attribute and its value.
 using Field = std::pair<const char*, int64_t>;
 
+/// The float32 whose bits an attribute has.
+inline float float_of(const Field& field) {
+  return std::bit_cast<float>(static_cast<int32_t>(field.second));
+}
+
 inline int64_t elements(const nvinfer1::Dims& dims) {
   int64_t count = 1;
   for (int32_t i = 0; i < dims.nbDims; ++i) count *= dims.d[i];
@@ -65,9 +70,7 @@ struct ProductOperator {
   std::array<Field, kFields> fields = make_fields();
 
   [[nodiscard]] bool fp8() const { return fields[0].second != 0; }
-  [[nodiscard]] float epsilon() const requires kNormalised {
-    return std::bit_cast<float>(static_cast<int32_t>(fields[1].second));
-  }
+  [[nodiscard]] float epsilon() const requires kNormalised { return float_of(fields[1]); }
   [[nodiscard]] bool is_valid() const { return fields[0].second == 0 || fields[0].second == 1; }
   [[nodiscard]] bool is_packed(int position) const {
     return fp8() && position >= kFirstWeight && position < kLowInputs;
