@@ -12,20 +12,17 @@ void build_tracker_neck(ModelGraph& model) {
   const Value tokens =
       graph.add_input("vision_features", DType::kF32, {"B", grid * grid, config.vision.hidden});
   const Value map = add_map(graph, "/tracker_neck/map", tokens, grid);
-  const auto level = [&](int64_t index) {
+  const auto level = [&](int64_t index, const std::string& projection) {
     return add_neck_level(model, "/tracker_neck/level." + std::to_string(index), "tracker_neck.",
-                          map, index);
+                          map, index, projection);
   };
-  // The SAM decoder's own projections, done once per image.
+  // With the SAM decoder's own projections, done once per image.
   for (int64_t index = 0; index < 2; ++index) {
     const std::string number = std::to_string(index);
-    const std::string prefix = "tracker_model.mask_decoder.conv_s" + number;
-    graph.add_output(
-        "tracker_feat_" + number,
-        add_conv(graph, "/tracker_neck/conv_s" + number, level(index),
-                 model.weight(prefix + ".weight"), model.weight(prefix + ".bias"), {}));
+    graph.add_output("tracker_feat_" + number,
+                     level(index, "tracker_model.mask_decoder.conv_s" + number));
   }
-  const Value features = level(2);
+  const Value features = level(2, "");
   const WeightView embedding = model.checkpoint.weight("tracker_model.no_memory_embedding");
   const Value no_memory =
       model.derived("tracker_model.no_memory_embedding", {1, config.tracker->width, 1, 1},

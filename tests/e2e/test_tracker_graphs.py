@@ -49,6 +49,21 @@ def test_every_graph_passes_the_onnx_checker(exported, name):
         onnx.checker.check_model(str(path), full_check=True)
 
 
+@pytest.mark.parametrize("component", ["vision_encoder", "tracker_neck"])
+def test_a_projection_right_after_a_convolution_is_part_of_its_weights(exported, component):
+    graph = onnx.load(str(exported("hf", "video_a") / f"{component}.onnx")).graph
+    convolutions = [node for node in graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    makers = {node.output[0] for node in convolutions}
+    assert len(convolutions) >= 7  # two up-projections of level 0, one of 1; a projection each
+    pointwise = [
+        node.name
+        for node in convolutions
+        if node.input[0] in makers
+        and onnx.helper.get_node_attr_value(node, "kernel_shape") == [1, 1]
+    ]
+    assert not pointwise
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_components_of_the_tracker_give_the_numbers_of_the_reference(exported, name):
     folder, data = exported("hf", name), ComponentGoldens(name)
