@@ -65,9 +65,10 @@ std::vector<Image> built_in_images() {
 }
 
 ClipShapes clip_shapes(int64_t frame) {
-  // To and fro, 5 pixels a frame.
+  // To and fro, so that frames repeat.
   constexpr int64_t kPath = 200;
-  const int64_t way = frame * 5 % (2 * kPath);
+  constexpr int64_t kStep = kPath / (static_cast<int64_t>(kClipImages) - 1);
+  const int64_t way = frame * kStep % (2 * kPath);
   const int64_t x = way <= kPath ? way : 2 * kPath - way;
   return {60 + x, 100 + x / 8, 260 - x, 125, 30};
 }

@@ -16,8 +16,8 @@ inline constexpr int64_t kClipWidth = 320;
 inline constexpr int64_t kClipHeight = 240;
 
 /// Where the disc and the square of the drawn clip are on a frame, in pixels: centres, and half of
-/// their sides. They come towards each other, and the square is behind the disc for some frames
-/// around the 20th.
+/// their sides. They go to and fro, and the square is behind the disc for some frames around each
+/// fifth of ten.
 struct ClipShapes {
   int64_t disc_x = 0;
   int64_t disc_y = 0;
@@ -26,6 +26,10 @@ struct ClipShapes {
   int64_t radius = 0;
 };
 [[nodiscard]] ClipShapes clip_shapes(int64_t frame);
+
+/// Different images among the frames of the clip, so that a reference on the CPU need not encode
+/// each frame.
+inline constexpr size_t kClipImages = 11;
 
 /// A frame of the drawn clip, from 0 on: the shapes of clip_shapes on a ground with structure.
 [[nodiscard]] Image clip_frame(int64_t frame);

@@ -19,6 +19,7 @@
 #include "verify/cached_engine.hpp"
 #include "verify/engine_times.hpp"
 #include "verify/photographs.hpp"
+#include "verify/repeated_calls.hpp"
 #include "verify/tracker_reference.hpp"
 
 namespace sam3trt {
@@ -169,6 +170,25 @@ std::vector<OutputReport> Verifier::verify(const std::string& component, Engine&
   return reports;
 }
 
+Model Verifier::load(const ModelFiles& files, const LoadOptions& options) const {
+  if (files.form == ModelForm::kEngines) return Model(files, options);
+  return load_graphs(files, [this](const fs::path& path) { return load_on_cpu(path); });
+}
+
+Model Verifier::load_graphs(const ModelFiles& graphs, const EngineLoader& load_encoder) const {
+  SessionEngines engines = load_engines(
+      graphs,
+      [this, load_encoder, encoder = graphs.at(Component::kVisionEncoder)](const fs::path& path) {
+        return path == encoder ? load_encoder(path) : load_on_cpu(path);
+      });
+  for (const Component id : {Component::kVisionEncoder, Component::kDetector}) {
+    engines.set(id, std::make_unique<RepeatedCalls>(engines.take(id), kClipImages));
+  }
+  return Model(std::make_shared<const SharedModel>(
+      std::make_shared<SharedEngines>(std::move(engines)), Tokenizer::load(graphs.tokenizer),
+      graphs.config, graphs.semantics));
+}
+
 ObjectRun Verifier::run_objects(const Model& model) const {
   return sam3trt::run_objects(
       model, images_,
@@ -185,7 +205,8 @@ ObjectRun Verifier::run_reference_objects() const {
   log(LogLevel::kInfo, "running the float32 reference of objects on the CPU: clicks on " +
                            std::to_string(images_.size()) + " images, and a clip of " +
                            std::to_string(options_.track_frames) + " frames");
-  const Model model(graphs_, {.threads = options_.threads});
+  const Model model =
+      load_graphs(graphs_, [this](const fs::path& path) { return load_reference(path); });
   if (!model.loaded()->can_interact()) {
     throw_bad_input(graphs_.at(Component::kVisionEncoder).parent_path().string() +
                     ": has no components of clicks, so a model that has cannot be verified; export "
@@ -206,7 +227,7 @@ ResultReport Verifier::verify_results(const ModelFiles& files, const LoadOptions
   const ReferenceRun& expected = reference();
   try {
     check_stop();
-    const Model model(files, options);
+    const Model model = load(files, options);
     Session session(model);
     const auto find = [&](std::span<const ImageRequest> requests) {
       std::vector<ImageResult> results;

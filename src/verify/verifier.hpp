@@ -91,6 +91,10 @@ class Verifier {
   [[nodiscard]] ReferenceRun run_reference() const;
   [[nodiscard]] ObjectRun run_reference_objects() const;
   [[nodiscard]] ObjectRun run_objects(const Model& model) const;
+  [[nodiscard]] Model load(const ModelFiles& files, const LoadOptions& options) const;
+  /// Graphs on the CPU, the vision encoder by `load_encoder`. What sees only images and prompts
+  /// runs once for each image of the drawn clip: at the published size that keeps 1.8 GB.
+  [[nodiscard]] Model load_graphs(const ModelFiles& graphs, const EngineLoader& load_encoder) const;
   [[nodiscard]] std::vector<OutputReport> verify_calls(
       const std::string& component, std::span<const RecordedCall> calls, Engine& engine,
       Precision precision, const std::optional<std::filesystem::path>& typed) const;
