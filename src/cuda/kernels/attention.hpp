@@ -126,20 +126,45 @@ template <int kDim>
   return Tile::kSharedElements * int64_t{2} + Tile::kQueries * steps * int64_t{4};
 }
 
-/// Rotates the pairs (low[i], high[i]); cos and sin: 8 values.
+/// Four cosines or sines, which move together.
+struct alignas(16) AttentionAngles {
+  float values[4];
+};
+
+/// Of the channels of a chunk.
+struct AttentionRotation {
+  AttentionAngles cos[2];
+  AttentionAngles sin[2];
+
+  /// cos and sin: 8 values at a multiple of 16 bytes.
+  SAM3TRT_DEVICE void load(const float* all_cos, const float* all_sin) {
+    for (int i = 0; i < 2; ++i) {
+      cos[i] = reinterpret_cast<const AttentionAngles*>(all_cos)[i];
+      sin[i] = reinterpret_cast<const AttentionAngles*>(all_sin)[i];
+    }
+  }
+
+  /// Rotates the pairs (low[i], high[i]).
+  template <typename Warp>
+  SAM3TRT_DEVICE void apply(AttentionChunk& low, AttentionChunk& high) const {
+    for (int i = 0; i < 4; ++i) {
+      const float* c = cos[i / 2].values + i % 2 * 2;
+      const float* s = sin[i / 2].values + i % 2 * 2;
+      const auto a = Warp::unpack(low.words[i]);
+      const auto b = Warp::unpack(high.words[i]);
+      low.words[i] = Warp::pack(a.x * c[0] - b.x * s[0], a.y * c[1] - b.y * s[1]);
+      high.words[i] = Warp::pack(a.x * s[0] + b.x * c[0], a.y * s[1] + b.y * c[1]);
+    }
+  }
+};
+
+/// The same, loaded for one use.
 template <typename Warp>
 SAM3TRT_DEVICE inline void rotate_chunks(AttentionChunk& low, AttentionChunk& high,
                                          const float* cos, const float* sin) {
-  for (int i = 0; i < 4; ++i) {
-    const auto a = Warp::unpack(low.words[i]);
-    const auto b = Warp::unpack(high.words[i]);
-    const float c0 = cos[2 * i];
-    const float c1 = cos[2 * i + 1];
-    const float s0 = sin[2 * i];
-    const float s1 = sin[2 * i + 1];
-    low.words[i] = Warp::pack(a.x * c0 - b.x * s0, a.y * c1 - b.y * s1);
-    high.words[i] = Warp::pack(a.x * s0 + b.x * c0, a.y * s1 + b.y * c1);
-  }
+  AttentionRotation rotation;
+  rotation.load(cos, sin);
+  rotation.apply<Warp>(low, high);
 }
 
 /// One thread of the launch, `thread` of all, rotates one pair of chunks; `kDim / 16` threads per
@@ -225,25 +250,33 @@ class AttentionCore {
     }
   }
 
+  /// Two pairs of chunks of a thread are on their way together.
   SAM3TRT_DEVICE void load_queries() {
     constexpr int kPairs = Tile::kChunks / 2;
-    for (int i = thread_; i < Tile::kQueries * kPairs; i += kThreads) {
-      const int row = i / kPairs;
-      const int pair = i % kPairs;
-      const int query = first_query_ + row;
-      AttentionChunk low{};
-      AttentionChunk high{};
-      if (query < args_.queries) {
+    constexpr int kItems = Tile::kQueries * kPairs;
+    constexpr int kTogether = kItems % (2 * kThreads) == 0 ? 2 : 1;
+    for (int first = thread_; first < kItems; first += kTogether * kThreads) {
+      AttentionChunk low[kTogether] = {};
+      AttentionChunk high[kTogether] = {};
+      AttentionRotation rotation[kTogether] = {};
+      SAM3TRT_UNROLL for (int k = 0; k < kTogether; ++k) {
+        const int pair = (first + k * kThreads) % kPairs;
+        const int query = first_query_ + (first + k * kThreads) / kPairs;
+        if (query >= args_.queries) continue;
         const uint16_t* source = args_.query.at(warp_.block_z(), query, warp_.block_y()) + pair * 8;
-        low = *reinterpret_cast<const AttentionChunk*>(source);
-        high = *reinterpret_cast<const AttentionChunk*>(source + kDim / 2);
-        if (args_.cos != nullptr) {
-          const int64_t angle = static_cast<int64_t>(query) * (kDim / 2) + pair * 8;
-          rotate_chunks<Warp>(low, high, args_.cos + angle, args_.sin + angle);
-        }
+        low[k] = *reinterpret_cast<const AttentionChunk*>(source);
+        high[k] = *reinterpret_cast<const AttentionChunk*>(source + kDim / 2);
+        if (args_.cos == nullptr) continue;
+        const int64_t angle = static_cast<int64_t>(query) * (kDim / 2) + pair * 8;
+        rotation[k].load(args_.cos + angle, args_.sin + angle);
       }
-      *reinterpret_cast<AttentionChunk*>(shared_ + Tile::place(row, pair)) = low;
-      *reinterpret_cast<AttentionChunk*>(shared_ + Tile::place(row, pair + kPairs)) = high;
+      SAM3TRT_UNROLL for (int k = 0; k < kTogether; ++k) {
+        const int row = (first + k * kThreads) / kPairs;
+        const int pair = (first + k * kThreads) % kPairs;
+        if (args_.cos != nullptr) rotation[k].template apply<Warp>(low[k], high[k]);
+        *reinterpret_cast<AttentionChunk*>(shared_ + Tile::place(row, pair)) = low[k];
+        *reinterpret_cast<AttentionChunk*>(shared_ + Tile::place(row, pair + kPairs)) = high[k];
+      }
     }
   }
 
