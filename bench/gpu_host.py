@@ -46,6 +46,8 @@ STEPS = (
     "bench_batch8",
     "build_fp8",
     "bench_fp8",
+    "build_batch8_fp8",
+    "bench_batch8_fp8",
     "trt_attention",
     "transformers",
     "trace",
@@ -291,6 +293,11 @@ def build_fp8(host: Host) -> None:
     link_detector(host, "fp8")
 
 
+def build_batch8_fp8(host: Host) -> None:
+    build_graph(host, "batch8_fp8", "vision_encoder", "--fp8", *BATCH, *host.recipes)
+    link_detector(host, "batch8_fp8")
+
+
 def trt_attention(host: Host) -> None:
     """The vision encoder with TensorRT's own attention in place of this project's kernel."""
     book = json.loads((BENCH.parent / "configs/precision/recipes.json").read_text())
@@ -409,6 +416,10 @@ def bench_fp8(host: Host) -> None:
     bench(host, "fp8", "1x1")
 
 
+def bench_batch8_fp8(host: Host) -> None:
+    bench(host, "batch8_fp8", "1x1", "8x1")
+
+
 def time_engine(host: Host, folder: str) -> None:
     engine = str(host.work / folder / "vision_encoder.engine")
     layers = host.logs / f"layers_{folder}"
@@ -451,7 +462,7 @@ def time_of(statistics: dict) -> str:
 
 def rows(results: dict) -> list[tuple[str, str]]:
     table = []
-    for name in ("fp16", "batch8", "fp8", "trt_attention", "traced"):
+    for name in ("fp16", "batch8", "fp8", "batch8_fp8", "trt_attention", "traced"):
         result = results.get(f"bench_{name}", {})
         for stage in result.get("stages", []):
             part = stage["component"] or "traced vision encoder"
