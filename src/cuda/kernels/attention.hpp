@@ -250,11 +250,12 @@ class AttentionCore {
     }
   }
 
-  /// Two pairs of chunks of a thread are on their way together.
+  /// Two pairs of chunks of a thread are on their way together, where a thread has few queries and
+  /// so the registers.
   SAM3TRT_DEVICE void load_queries() {
     constexpr int kPairs = Tile::kChunks / 2;
     constexpr int kItems = Tile::kQueries * kPairs;
-    constexpr int kTogether = kItems % (2 * kThreads) == 0 ? 2 : 1;
+    constexpr int kTogether = kItems % (2 * kThreads) == 0 && kRowTiles == 1 ? 2 : 1;
     for (int first = thread_; first < kItems; first += kTogether * kThreads) {
       AttentionChunk low[kTogether] = {};
       AttentionChunk high[kTogether] = {};

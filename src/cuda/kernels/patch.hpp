@@ -38,28 +38,27 @@ struct PatchRows {
   alignas(16) uint16_t values[kPatchesTogether * kMost];
 };
 
-/// Reads lines of pixels through all patches of the block, a warp a line. What a thread divides by
-/// sizes that are not known before it does once for a column of pixels.
+/// Reads lines of pixels through all patches of the block.
 template <typename Warp>
 SAM3TRT_DEVICE void patch_load_body(const PatchArgs& args, KernelThread at, PatchRows& rows) {
-  constexpr int kLanes = 32;
-  constexpr int kWarps = static_cast<int>(kBlockThreads) / kLanes;
   const int first = static_cast<int>(at.block_x) * kPatchesTogether;
   const int count = first + kPatchesTogether < args.side ? kPatchesTogether : args.side - first;
+  const int lines = args.channels * args.patch;
+  const int line = count * args.patch;
   const int64_t width = int64_t{args.side} * args.patch;
-  const int64_t top =
-      int64_t{at.block_z} * args.channels * width + int64_t{at.block_y} * args.patch;
-  const float* const corner = args.pixels + top * width + int64_t{first} * args.patch;
-  for (int x = static_cast<int>(at.thread) % kLanes; x < count * args.patch; x += kLanes) {
-    uint16_t* const to = rows.values + x / args.patch * args.columns + x % args.patch;
-    for (int channel = 0; channel < args.channels; ++channel) {
-      for (int y = static_cast<int>(at.thread) / kLanes; y < args.patch; y += kWarps) {
-        to[(channel * args.patch + y) * args.patch] =
-            static_cast<uint16_t>(Warp::pack(corner[(channel * width + y) * width + x], 0));
-      }
-    }
+  const int64_t top = int64_t{at.block_y} * args.patch;
+  for (int i = static_cast<int>(at.thread); i < lines * line;
+       i += static_cast<int>(kBlockThreads)) {
+    const int channel = i / line / args.patch;
+    const int y = i / line % args.patch;
+    const int x = i % line;
+    const int64_t plane = int64_t{at.block_z} * args.channels + channel;
+    const float value =
+        args.pixels[(plane * width + top + y) * width + int64_t{first} * args.patch + x];
+    rows.values[x / args.patch * args.columns + (channel * args.patch + y) * args.patch +
+                x % args.patch] = static_cast<uint16_t>(Warp::pack(value, 0));
   }
-  const int used = args.channels * args.patch * args.patch;
+  const int used = lines * args.patch;
   const int rest = args.columns - used;
   for (int i = static_cast<int>(at.thread); i < count * rest;
        i += static_cast<int>(kBlockThreads)) {
