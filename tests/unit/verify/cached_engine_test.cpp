@@ -5,31 +5,12 @@
 #include <array>
 #include <fstream>
 
+#include "doubling_engine.hpp"
+
 namespace sam3trt {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// y = 2x; counts its calls.
-class Doubling : public Engine {
- public:
-  explicit Doubling(int& calls) : calls_(calls) {}
-  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return info_; }
-  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return info_; }
-  [[nodiscard]] std::map<std::string, Tensor> run(const TensorMap& inputs) override {
-    ++calls_;
-    Tensor y = *inputs.at("x");
-    for (float& value : y.f32()) value *= 2;
-    std::map<std::string, Tensor> outputs;
-    outputs.emplace("y", std::move(y));
-    outputs.emplace("n", Tensor::from_i64({1}, std::array{int64_t{7}}));
-    return outputs;
-  }
-
- private:
-  int& calls_;
-  std::vector<TensorInfo> info_;
-};
 
 class CachedEngineTest : public testing::Test {
  protected:

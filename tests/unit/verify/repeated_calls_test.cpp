@@ -3,27 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <set>
+
+#include "doubling_engine.hpp"
+#include "verify/built_in_images.hpp"
 
 namespace sam3trt {
 namespace {
-
-/// y = 2x; counts its calls.
-class Doubling : public Engine {
- public:
-  explicit Doubling(int& calls) : calls_(calls) {}
-  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return info_; }
-  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return info_; }
-  [[nodiscard]] std::map<std::string, Tensor> run(const TensorMap& inputs) override {
-    ++calls_;
-    Tensor y = *inputs.at("x");
-    for (float& value : y.f32()) value *= 2;
-    return {{"y", std::move(y)}};
-  }
-
- private:
-  int& calls_;
-  std::vector<TensorInfo> info_;
-};
 
 class RepeatedCallsTest : public testing::Test {
  protected:
@@ -61,6 +47,13 @@ TEST_F(RepeatedCallsTest, TheCallNotAskedForLongestIsForgotten) {
   EXPECT_EQ(calls_, 3);
   EXPECT_EQ(doubled(2), 4);
   EXPECT_EQ(calls_, 4);
+}
+
+TEST(DrawnClip, GoesToAndFroThroughElevenImages) {
+  std::set<std::vector<uint8_t>> images;
+  for (int64_t frame = 0; frame < 40; ++frame) images.insert(clip_frame(frame).rgb);
+  EXPECT_EQ(images.size(), kClipImages);
+  EXPECT_EQ(clip_frame(9).rgb, clip_frame(11).rgb);
 }
 
 }  // namespace
