@@ -16,8 +16,8 @@ inline constexpr int64_t kClipWidth = 320;
 inline constexpr int64_t kClipHeight = 240;
 
 /// Where the disc and the square of the drawn clip are on a frame, in pixels: centres, and half of
-/// their sides. They go to and fro, and the square is behind the disc for some frames around each
-/// fifth of ten.
+/// their sides. They go to and fro in 20 frames, and the square is behind the disc around frames 5,
+/// 15, 25 and so on.
 struct ClipShapes {
   int64_t disc_x = 0;
   int64_t disc_y = 0;

@@ -7,29 +7,26 @@
 #include <utility>
 #include <vector>
 
+#include "verify/engine_wrapper.hpp"
+
 namespace sam3trt {
 namespace {
 
-class WatchedEngine : public Engine {
+class WatchedEngine : public EngineWrapper {
  public:
   WatchedEngine(std::string name, std::unique_ptr<Engine> engine, EngineTimes& times)
-      : name_(std::move(name)), engine_(std::move(engine)), times_(times) {}
+      : EngineWrapper(std::move(engine)), name_(std::move(name)), times_(times) {}
 
-  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return engine_->inputs(); }
-  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override {
-    return engine_->outputs();
-  }
   [[nodiscard]] std::map<std::string, Tensor> run(const TensorMap& inputs) override {
     using Clock = std::chrono::steady_clock;
     const auto begin = Clock::now();
-    auto results = engine_->run(inputs);
+    auto results = engine().run(inputs);
     times_.add(name_, std::chrono::duration<double>(Clock::now() - begin).count());
     return results;
   }
 
  private:
   std::string name_;
-  std::unique_ptr<Engine> engine_;
   EngineTimes& times_;
 };
 

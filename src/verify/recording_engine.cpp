@@ -37,7 +37,7 @@ RecordedCall stack_calls(std::span<const RecordedCall> calls) {
 std::map<std::string, Tensor> RecordingEngine::run(const TensorMap& inputs) {
   RecordedCall call;
   for (const auto& [name, tensor] : inputs) call.inputs.emplace(name, *tensor);
-  call.outputs = engine_->run(inputs);
+  call.outputs = engine().run(inputs);
   calls_.push_back(std::move(call));
   return calls_.back().outputs;
 }

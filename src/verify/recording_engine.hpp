@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "base/engine.hpp"
+#include "verify/engine_wrapper.hpp"
 
 namespace sam3trt {
 
@@ -22,21 +22,15 @@ struct RecordedCall {
 
 /// Keeps what goes through another engine, so that the same inputs can be given to the engine that
 /// is to be verified: every stage is then judged by its own error alone.
-class RecordingEngine : public Engine {
+class RecordingEngine : public EngineWrapper {
  public:
   /// Appends to `calls`, which must outlive the engine.
   RecordingEngine(std::unique_ptr<Engine> engine, std::vector<RecordedCall>& calls)
-      : engine_(std::move(engine)), calls_(calls) {}
-
-  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return engine_->inputs(); }
-  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override {
-    return engine_->outputs();
-  }
+      : EngineWrapper(std::move(engine)), calls_(calls) {}
 
   [[nodiscard]] std::map<std::string, Tensor> run(const TensorMap& inputs) override;
 
  private:
-  std::unique_ptr<Engine> engine_;
   std::vector<RecordedCall>& calls_;
 };
 

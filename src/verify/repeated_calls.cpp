@@ -26,7 +26,7 @@ std::map<std::string, Tensor> RepeatedCalls::run(const TensorMap& inputs) {
     return calls_.front().outputs;
   }
   RecordedCall call;
-  call.outputs = engine_->run(inputs);
+  call.outputs = engine().run(inputs);
   for (const auto& [name, tensor] : inputs) call.inputs[name] = *tensor;
   if (calls_.size() == most_) calls_.pop_back();
   calls_.push_front(std::move(call));

@@ -10,21 +10,15 @@ namespace sam3trt {
 
 /// Answers a call that is one of the last few once more, byte by byte, with what it gave then. For
 /// graphs that see only the image and the prompt, which come back in the drawn clip.
-class RepeatedCalls : public Engine {
+class RepeatedCalls : public EngineWrapper {
  public:
   /// `most` calls are kept, at least 1, with all their tensors.
   RepeatedCalls(std::unique_ptr<Engine> engine, size_t most)
-      : engine_(std::move(engine)), most_(most) {}
-
-  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return engine_->inputs(); }
-  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override {
-    return engine_->outputs();
-  }
+      : EngineWrapper(std::move(engine)), most_(most) {}
 
   [[nodiscard]] std::map<std::string, Tensor> run(const TensorMap& inputs) override;
 
  private:
-  std::unique_ptr<Engine> engine_;
   size_t most_;
   std::list<RecordedCall> calls_;  ///< The last one first.
 };

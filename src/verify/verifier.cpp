@@ -85,22 +85,29 @@ const ReferenceRun& Verifier::reference() {
   return reference_.get([this] { return run_reference(); });
 }
 
-ReferenceRun Verifier::run_reference() const {
+template <typename Run>
+auto Verifier::run_timed(const std::string& what, const std::string& on, const Run& run) const {
   const std::lock_guard lock(running_);
   check_stop();
-  log(LogLevel::kInfo,
-      "running the float32 reference on " + std::to_string(images_.size()) + " images on the CPU");
+  log(LogLevel::kInfo, "running " + what + on + " on the CPU");
   EngineTimes times;
-  ReferenceRun run = record_reference(
-      graphs_,
-      [&](const fs::path& path) { return times.watch(path.stem().string(), load_reference(path)); },
-      images_, options_.texts, options_.limits,
-      [this](int64_t done) {
-        check_stop();
-        if (options_.progress) options_.progress(done, static_cast<int64_t>(images_.size()));
-      });
-  log(LogLevel::kInfo, "the float32 reference took " + times.text());
-  return run;
+  auto result = run([&](const fs::path& path) {
+    return times.watch(path.stem().string(), load_reference(path));
+  });
+  log(LogLevel::kInfo, what + " took " + times.text());
+  return result;
+}
+
+ReferenceRun Verifier::run_reference() const {
+  const std::string on = " on " + std::to_string(images_.size()) + " images";
+  return run_timed("the float32 reference", on, [this](const EngineLoader& load) {
+    return record_reference(graphs_, load, images_, options_.texts, options_.limits,
+                            [this](int64_t done) {
+                              check_stop();
+                              if (options_.progress)
+                                options_.progress(done, static_cast<int64_t>(images_.size()));
+                            });
+  });
 }
 
 std::span<const RecordedCall> Verifier::calls(const std::string& component) {
@@ -114,18 +121,10 @@ std::span<const RecordedCall> Verifier::calls(const std::string& component) {
                     ", so an engine of one cannot be verified; export the whole checkpoint again");
   }
   const auto& tracker = tracker_.get([&] {
-    const std::lock_guard lock(running_);
-    check_stop();
-    log(LogLevel::kInfo, "running the float32 reference of clicks and videos on the CPU");
-    EngineTimes times;
-    auto calls = record_tracker(
-        graphs_,
-        [&](const fs::path& path) {
-          return times.watch(path.stem().string(), load_reference(path));
-        },
-        run.calls.at("vision_encoder"), options_.limits);
-    log(LogLevel::kInfo, "the float32 reference of clicks and videos took " + times.text());
-    return calls;
+    return run_timed(
+        "the float32 reference of clicks and videos", "", [&](const EngineLoader& load) {
+          return record_tracker(graphs_, load, run.calls.at("vision_encoder"), options_.limits);
+        });
   });
   return tracker.at(component);
 }
@@ -175,12 +174,8 @@ Model Verifier::load(const ModelFiles& files, const LoadOptions& options) const 
   return load_graphs(files, [this](const fs::path& path) { return load_on_cpu(path); });
 }
 
-Model Verifier::load_graphs(const ModelFiles& graphs, const EngineLoader& load_encoder) const {
-  SessionEngines engines = load_engines(
-      graphs,
-      [this, load_encoder, encoder = graphs.at(Component::kVisionEncoder)](const fs::path& path) {
-        return path == encoder ? load_encoder(path) : load_on_cpu(path);
-      });
+Model Verifier::load_graphs(const ModelFiles& graphs, const EngineLoader& load) {
+  SessionEngines engines = load_engines(graphs, load);
   for (const Component id : {Component::kVisionEncoder, Component::kDetector}) {
     engines.set(id, std::make_unique<RepeatedCalls>(engines.take(id), kClipImages));
   }
@@ -205,8 +200,11 @@ ObjectRun Verifier::run_reference_objects() const {
   log(LogLevel::kInfo, "running the float32 reference of objects on the CPU: clicks on " +
                            std::to_string(images_.size()) + " images, and a clip of " +
                            std::to_string(options_.track_frames) + " frames");
-  const Model model =
-      load_graphs(graphs_, [this](const fs::path& path) { return load_reference(path); });
+  // The stages have encoded the images already.
+  const Model model = load_graphs(graphs_, [this](const fs::path& path) {
+    const bool encodes = path == graphs_.at(Component::kVisionEncoder);
+    return encodes ? load_reference(path) : load_on_cpu(path);
+  });
   if (!model.loaded()->can_interact()) {
     throw_bad_input(graphs_.at(Component::kVisionEncoder).parent_path().string() +
                     ": has no components of clicks, so a model that has cannot be verified; export "

@@ -88,13 +88,17 @@ class Verifier {
  private:
   /// What the graphs make of objects; computed at the first call.
   [[nodiscard]] const ObjectRun& reference_objects();
+  /// What `run` makes with the loader that it is given; how long each engine takes is logged.
+  template <typename Run>
+  [[nodiscard]] auto run_timed(const std::string& what, const std::string& on,
+                               const Run& run) const;
   [[nodiscard]] ReferenceRun run_reference() const;
   [[nodiscard]] ObjectRun run_reference_objects() const;
   [[nodiscard]] ObjectRun run_objects(const Model& model) const;
   [[nodiscard]] Model load(const ModelFiles& files, const LoadOptions& options) const;
-  /// Graphs on the CPU, the vision encoder by `load_encoder`. What sees only images and prompts
-  /// runs once for each image of the drawn clip: at the published size that keeps 1.8 GB.
-  [[nodiscard]] Model load_graphs(const ModelFiles& graphs, const EngineLoader& load_encoder) const;
+  /// What sees only images and prompts runs once for each image of the drawn clip: at the published
+  /// size that keeps 1.8 GB.
+  [[nodiscard]] static Model load_graphs(const ModelFiles& graphs, const EngineLoader& load);
   [[nodiscard]] std::vector<OutputReport> verify_calls(
       const std::string& component, std::span<const RecordedCall> calls, Engine& engine,
       Precision precision, const std::optional<std::filesystem::path>& typed) const;

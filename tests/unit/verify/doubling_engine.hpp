@@ -13,8 +13,8 @@ namespace sam3trt {
 class Doubling : public Engine {
  public:
   explicit Doubling(int& calls) : calls_(calls) {}
-  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return info_; }
-  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return info_; }
+  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return inputs_; }
+  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return outputs_; }
   [[nodiscard]] std::map<std::string, Tensor> run(const TensorMap& inputs) override {
     ++calls_;
     Tensor y = *inputs.at("x");
@@ -27,7 +27,8 @@ class Doubling : public Engine {
 
  private:
   int& calls_;
-  std::vector<TensorInfo> info_;
+  std::vector<TensorInfo> inputs_ = {{"x", DType::kF32, {-1}}};
+  std::vector<TensorInfo> outputs_ = {{"y", DType::kF32, {-1}}, {"n", DType::kI64, {1}}};
 };
 
 }  // namespace sam3trt
